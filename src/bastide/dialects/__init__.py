@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Catalogue of wire formats: bytes to the chat vocabulary and back."""

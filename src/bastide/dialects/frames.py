@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames: the wire format between Bastide's own processes, over Unix sockets.
+
+A frame is a big-endian u32 length and a MessagePack array ``[stream, kind, body]``. Streams
+are numbered by the side that connects, from 1; stream 0 is for what the server sends unasked.
+
+Runner:  ``generate`` GenerateRequest -> ``delta`` Delta ... (the last has `finish`);
+         ``next_tokens`` [prompt, count] -> ``tokens`` [TokenChoice ...]; ``health`` -> ``ok``;
+         ``cancel`` ends a stream and has no answer.
+Control: ``receipt`` Receipt -> ``ok``; on stream 0 ``snapshot`` Snapshot.
+Any request may be answered by ``error`` [code, message], with a code of core/errors.py.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from bastide.core.errors import Misconfigured
+from bastide.core.limits import FRAME_BYTES_MAX
+
+_T = TypeVar("_T")
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[int, str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame whose body is still encoded; `decode` it by its kind."""
+
+    stream: int
+    kind: str
+    body: bytes
+
+
+def encode(stream: int, kind: str, body: Any = None) -> bytes:
+    """Encode one frame. `body` is any dataclass or value that MessagePack can carry."""
+    data = _encoder.encode((stream, kind, body))
+    return len(data).to_bytes(4) + data
+
+
+def decode(frame: Frame, kind: type[_T]) -> _T:
+    """Read a frame's body as `kind`. Raises Misconfigured if it has another shape."""
+    try:
+        return msgspec.msgpack.decode(frame.body, type=kind)
+    except msgspec.DecodeError as error:
+        raise Misconfigured(f"a {frame.kind!r} frame is malformed: {error}") from error
+
+
+class FrameReader:
+    """Cuts a byte stream into frames. Feed it as bytes arrive."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes | bytearray | memoryview) -> list[Frame]:
+        """Add bytes and return the frames that are complete.
+
+        Raises Misconfigured for a frame that is too long or no MessagePack array of three.
+        """
+        buffer = self._buffer
+        buffer += data
+        frames: list[Frame] = []
+        start = 0
+        while len(buffer) - start >= 4:
+            length = int.from_bytes(buffer[start : start + 4])
+            if length > FRAME_BYTES_MAX:
+                raise Misconfigured(f"a frame of {length} bytes is longer than {FRAME_BYTES_MAX}")
+            end = start + 4 + length
+            if len(buffer) < end:
+                break
+            try:
+                stream, kind, body = _decoder.decode(bytes(buffer[start + 4 : end]))
+            except msgspec.DecodeError as error:
+                raise Misconfigured(f"a frame is malformed: {error}") from error
+            frames.append(Frame(stream, kind, bytes(body)))
+            start = end
+        del buffer[:start]
+        return frames

@@ -1,0 +1,173 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What we ask of the world. Each port is written from its caller's side.
+
+`tests/contracts/` runs one suite per port over every adapter. MUST is meant as in RFC 2119.
+Time, chance, disk and network reach the program only through these ports.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from bastide.core.chat import Delta, GenerateRequest, TokenChoice
+from bastide.core.key import Purpose
+from bastide.core.party import Party
+from bastide.core.receipt import Receipt
+from bastide.crypto.dsse import Signer
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 (UTC)."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from any fixed point; MUST never go back."""
+        ...
+
+
+class Entropy(Protocol):
+    """Chance."""
+
+    def token(self, count: int) -> bytes:
+        """`count` bytes from the operating system's generator."""
+        ...
+
+
+class Reader(Protocol):
+    """Random access to one stored object."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in the object."""
+        ...
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`; fewer only at the end of the object."""
+        ...
+
+    def close(self) -> None:
+        """Free what the reader holds. MUST be safe to call twice."""
+        ...
+
+
+class Store(Protocol):
+    """Objects by name. A name is `/`-separated, of ``[a-z0-9._-]`` segments.
+
+    An object is written once: `put` over an existing name MUST replace it as a whole or not at
+    all, and after `put` returns the object MUST survive a power cut.
+    """
+
+    def put(self, name: str, chunks: Iterable[bytes | memoryview]) -> int:
+        """Write one object and return its size. Nothing is visible before all is durable."""
+        ...
+
+    def open(self, name: str) -> AbstractContextManager[Reader]:
+        """Open an object. Raises NotFound."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove an object. MUST NOT fail if there is none."""
+        ...
+
+    def names(self, prefix: str = "") -> list[str]:
+        """All names below a prefix, sorted."""
+        ...
+
+
+class Keyring(Protocol):
+    """Private keys, by purpose. Nothing here is ever written to a log or an environment."""
+
+    def signer(self, purpose: Purpose, party: Party | None = None) -> Signer:
+        """The signing key of a purpose (and party). Raises NotFound if it is not held here."""
+        ...
+
+    def secret(self, purpose: Purpose) -> bytes:
+        """The 32 secret bytes of `Purpose.DATABASE` or `Purpose.PEPPER`. Raises NotFound."""
+        ...
+
+    def identities(self) -> tuple[str, ...]:
+        """age identities (``AGE-SECRET-KEY-...``) that open sealed objects, newest first."""
+        ...
+
+
+class Engine(Protocol):
+    """A loaded model. Calls may overlap; the engine batches them.
+
+    Every method raises Unavailable when the engine is gone. Closing an answer's iterator early
+    MUST free its slot within 0.5 s.
+    """
+
+    def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        """Answer a request piece by piece. The last delta, and only it, has finish and usage."""
+        ...
+
+    async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
+        """The `count` likeliest next tokens after `prompt`, likeliest first."""
+        ...
+
+    async def health(self) -> None:
+        """Return if the engine can answer. Raises Unavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Stop. MUST be safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Jail:
+    """What one sandboxed process may see.
+
+    argv: program and arguments; readable: host paths it may read (mounted at the same place);
+    writable: one directory for its socket; inherit: file descriptors it keeps open (their numbers
+    stay the same); environment: its whole environment.
+    """
+
+    argv: tuple[str, ...]
+    readable: tuple[str, ...]
+    writable: str
+    inherit: tuple[int, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+class Process(Protocol):
+    """A running child."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the outermost process."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait for the end; the exit status, negative for a signal."""
+        ...
+
+    def kill(self) -> None:
+        """Kill it and everything in it. MUST be safe to call twice."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Runs a program without network, capabilities or write access beyond its socket's folder."""
+
+    @property
+    def name(self) -> str:
+        """What isolates, for `doctor` and for receipts: ``bubblewrap``, ``landlock`` ..."""
+        ...
+
+    async def start(self, jail: Jail) -> Process:
+        """Start a process. Raises Unavailable if the isolation cannot be set up: never weaker."""
+        ...
+
+
+class ReceiptSink(Protocol):
+    """Where the gateway puts receipts."""
+
+    async def put(self, receipt: Receipt) -> None:
+        """Return when the receipt is durable. Raises Unavailable otherwise."""
+        ...
