@@ -6,7 +6,7 @@
 Time, chance, disk and network reach the program only through these ports.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +15,7 @@ from bastide.core.chat import Delta, GenerateRequest, TokenChoice
 from bastide.core.key import Purpose
 from bastide.core.party import Party
 from bastide.core.receipt import Receipt
+from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 
 
@@ -76,6 +77,22 @@ class Store(Protocol):
 
     def names(self, prefix: str = "") -> list[str]:
         """All names below a prefix, sorted."""
+        ...
+
+
+class SealingStore(Store, Protocol):
+    """A store whose objects are age files with a detached header (docs/adr/0003)."""
+
+    def header(self, name: str) -> bytes:
+        """The age header of an object. Raises NotFound."""
+        ...
+
+    def digests(self, name: str) -> tuple[Digest, Digest]:
+        """The digests of an object's header and of its body, as stored."""
+        ...
+
+    def export(self, name: str) -> Iterator[bytes]:
+        """Header, then body: together a standard age file."""
         ...
 
 

@@ -46,7 +46,7 @@ class PublicKey:
 
     @property
     def ident(self) -> str:
-        """``SHA256:<unpadded base64>`` over the OpenSSH wire form, as ``ssh-keygen -l`` prints it."""
+        """``SHA256:<unpadded base64>`` of the OpenSSH wire form, as ``ssh-keygen -l`` prints."""
         kind = b"ssh-ed25519"
         wire = len(kind).to_bytes(4) + kind + len(self.raw).to_bytes(4) + self.raw
         digest = base64.b64encode(hashlib.sha256(wire).digest()).decode()

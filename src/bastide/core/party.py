@@ -28,7 +28,7 @@ class Duty(StrEnum):
 DUTIES: dict[Duty, frozenset[Party]] = {
     Duty.ADMIT: frozenset({Party.FIRM, Party.OPERATOR}),
     Duty.EVALUATE: frozenset({Party.FIRM, Party.OPERATOR}),
-    Duty.PROPOSE: frozenset({Party.FIRM}),
+    Duty.PROPOSE: frozenset({Party.FIRM, Party.OPERATOR}),
     Duty.DEPLOY: frozenset({Party.OPERATOR}),
     Duty.MANAGE_TENANTS: frozenset({Party.OPERATOR}),
     Duty.READ: frozenset(Party),

@@ -58,4 +58,5 @@ def salt_for(api_key: str, receipt_ident: str) -> bytes:
 
 def commit(salt: bytes, label: str, data: bytes) -> str:
     """Commit to `data`; the form is ``hmac-sha256:<hex>``."""
-    return "hmac-sha256:" + hmac.new(salt, label.encode() + b"\0" + data, hashlib.sha256).hexdigest()
+    state = hmac.new(salt, label.encode() + b"\0" + data, hashlib.sha256)
+    return f"hmac-sha256:{state.hexdigest()}"

@@ -1,0 +1,208 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: read once, frozen, passed as arguments.
+
+This is the only file that reads the process environment. `bastide init` writes the settings to
+``config.toml`` in the home directory; unknown keys are errors. The reference page
+docs/reference/settings.md is made from the comments of `Settings`.
+"""
+
+import hashlib
+import os
+import platform
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bastide.core.errors import Misconfigured, NotFound
+
+__all__ = ["Home", "Settings", "find_home", "read_settings", "write_settings"]
+
+_SOCKET_FOLDER_BYTES_MAX = 107 - len("/engine-0123456789abcdef/engine.sock")
+
+SETTINGS_DOC: Mapping[str, str] = {
+    "environment": "Identifier of this environment; also the origin of its ledger.",
+    "parties": "`solo` (one person holds all three parties' keys) or `separate`.",
+    "listen": "Address and port of the gateway, for instance `127.0.0.1:8471`.",
+    "node": "Name of this machine in receipts.",
+    "sandbox": "`auto`, `bubblewrap` or `landlock`; never none.",
+    "slots": "Answers that a deployment computes at the same time.",
+    "context_tokens": "Tokens of context per slot.",
+    "threads": "Threads of the engine; 0 means one less than the cores of the machine.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `config.toml` holds. SETTINGS_DOC describes each field."""
+
+    environment: str
+    parties: str = "solo"
+    listen: str = "127.0.0.1:8471"
+    node: str = "localhost"
+    sandbox: str = "auto"
+    slots: int = 4
+    context_tokens: int = 2048
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("parties", ("solo", "separate")),
+            ("sandbox", ("auto", "bubblewrap", "landlock")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise Misconfigured(f"{name} = {getattr(self, name)!r}", fix=f"one of {allowed}")
+        split_address(self.listen)
+        if self.slots < 1 or self.context_tokens < 64 or self.threads < 0:
+            raise Misconfigured("slots, context_tokens or threads is too small")
+
+    @property
+    def engine_threads(self) -> int:
+        """Threads for a served engine: one core stays free for everything else."""
+        return self.threads or max(1, (os.cpu_count() or 2) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The state directory and what lies where in it."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """Settings, in TOML."""
+        return self.root / "config.toml"
+
+    @property
+    def keyring(self) -> Path:
+        """The passphrase-encrypted age identity file."""
+        return self.root / "keyring.age"
+
+    @property
+    def unlock(self) -> Path:
+        """The passphrase of the keyring, only where the owner chose an unattended start."""
+        return self.root / "unlock"
+
+    @property
+    def anchors(self) -> Path:
+        """Public keys that auditors need: the trust anchors."""
+        return self.root / "public" / "keys.json"
+
+    @property
+    def database(self) -> Path:
+        """The sealed database with ledger, projections and receipts."""
+        return self.root / "ledger.db"
+
+    @property
+    def store(self) -> Path:
+        """Sealed objects."""
+        return self.root / "store"
+
+    @property
+    def keys(self) -> Path:
+        """Key files of the parties, until they are handed over (`separate`)."""
+        return self.root / "keys"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and process ids.
+
+        A socket's path holds at most 107 bytes (unix(7)), so a deep home has its sockets in a
+        private folder of /tmp instead.
+        """
+        beside = self.root / "run"
+        if len(os.fsencode(beside)) <= _SOCKET_FOLDER_BYTES_MAX:
+            return beside
+        mark = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path("/tmp") / f"bastide-{os.getuid()}-{mark}"  # noqa: S108 (checked: mode 0700, ours)
+
+    @property
+    def log(self) -> Path:
+        """Log files of the services."""
+        return self.root / "log"
+
+    @property
+    def control_socket(self) -> Path:
+        """Where control listens."""
+        return self.run / "control.sock"
+
+    @property
+    def founded(self) -> bool:
+        """True once `bastide init` has finished: the anchors are its last file."""
+        return self.anchors.exists()
+
+
+def find_home(given: str | None) -> Home:
+    """The home directory: the option, BASTIDE_HOME, or the nearest `.bastide` upwards."""
+    named = given or os.environ.get("BASTIDE_HOME")
+    if named:
+        return Home(Path(named).resolve())
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".bastide" / "config.toml").exists():
+            return Home(folder / ".bastide")
+    return Home(here / ".bastide")
+
+
+def wants_colour() -> bool:
+    """False if the user's environment asks for plain output (NO_COLOR, TERM=dumb)."""
+    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of our own services: only what Python needs, nothing inherited."""
+    kept = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "TMPDIR")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def node_name() -> str:
+    """The name of this machine."""
+    return platform.node() or "localhost"
+
+
+def read_settings(home: Home) -> Settings:
+    """Read config.toml. Raises NotFound before `bastide init`, Misconfigured for a bad file."""
+    try:
+        values = tomllib.loads(home.config.read_text())
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"there is no environment in {home.root}", fix="run `bastide init` or `bastide up`"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{home.config}: {error}") from error
+    kinds = {field.name: field.type for field in fields(Settings)}
+    for name, value in values.items():
+        if name not in kinds:
+            raise Misconfigured(f"{home.config}: unknown key {name!r}", fix=_nearest(name, kinds))
+        if type(value) is not kinds[name]:
+            raise Misconfigured(f"{home.config}: {name} is not of type {kinds[name]}")
+    if "environment" not in values:
+        raise Misconfigured(f"{home.config}: the key 'environment' is missing")
+    return Settings(**values)
+
+
+def write_settings(settings: Settings) -> str:
+    """The text of config.toml."""
+    lines = ["# Settings of this Bastide environment; docs/reference/settings.md explains each."]
+    for name, text in SETTINGS_DOC.items():
+        value = getattr(settings, name)
+        shown = f'"{value}"' if isinstance(value, str) else str(value)
+        lines += ["", f"# {text}", f"{name} = {shown}"]
+    return "\n".join(lines) + "\n"
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Split ``host:port``. Raises Misconfigured."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise Misconfigured(f"listen = {listen!r} is no address", fix='write "127.0.0.1:8471"')
+    return host.strip("[]"), int(port)
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"

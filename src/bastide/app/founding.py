@@ -1,0 +1,226 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Founding: `bastide init` makes keys, ledger and store, or nothing at all.
+
+Everything is made in a folder beside the home and renamed into place as the last step, so a
+kill at any moment leaves either no environment or a whole one.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bastide.app import wiring
+from bastide.app.config import Home, Settings, node_name, write_settings
+from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured, Refused, Unavailable
+from bastide.core.evidence import Statement
+from bastide.core.key import PublicKey, Purpose
+from bastide.core.party import Party
+from bastide.core.policy import Policy
+from bastide.core.subject import Digest, Subject
+from bastide.crypto import dsse
+from bastide.crypto.dsse import Signer
+from bastide.ledger import Ledger
+from bastide.ports import Clock, Keyring
+
+__all__ = ["Founded", "Wishes", "default_policy", "found"]
+
+KEYS_TYPE = "https://bastide.eu/keys/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the founder asks for.
+
+    passphrase: of the keyring, or None: one is generated and kept in the unlock file.
+    exit_recipient: age recipient whose identity the owner keeps elsewhere, or None: one is made.
+    """
+
+    parties: str
+    listen: str
+    passphrase: str | None = None
+    exit_recipient: str | None = None
+    sandbox: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """What was made, for the person to read."""
+
+    home: Home
+    environment: str
+    key_files: tuple[Path, ...]
+    exit_identity: Path | None
+    unlock: Path | None
+
+
+def default_policy(parties: str) -> Policy:
+    """The policy of the demo. Its floors stand above chance for a model of 135M parameters."""
+    gates: dict[str, Any] = {
+        "format-safe": {},
+        "scan-clean": {},
+        "origin-stated": {},
+        "eval-floor": {"floors": dict(wiring.DEMO_FLOORS)},
+        "approvals": {},
+    }
+    early = {name: gates[name] for name in ("format-safe", "scan-clean", "origin-stated")}
+    return Policy.from_json(
+        {
+            "name": parties,
+            "separate": parties == "separate",
+            "rules": {
+                "admit": {"gates": early, "approvals": {}},
+                "evaluate": {"gates": {"scan-clean": {}}, "approvals": {}},
+                "release": {"gates": gates, "approvals": {"firm": 1, "guardian": 1}},
+                "deploy": {"gates": {"approvals": {}}, "approvals": {"operator": 1}},
+            },
+        }
+    )
+
+
+def found(home: Home, wishes: Wishes) -> Founded:
+    """Make a new environment. Raises Refused if there is one, Unavailable if the disk is full."""
+    if home.founded:
+        raise Refused(f"{home.root} is an environment already", fix="`bastide up` starts it")
+    if home.root.exists() and any(home.root.iterdir()):
+        raise Misconfigured(f"{home.root} is not empty", fix="choose another --home")
+    draft = Home(home.root.with_name(home.root.name + ".founding"))
+    shutil.rmtree(draft.root, ignore_errors=True)  # what a killed founding left behind
+    try:
+        for folder in (draft.root, draft.keys, draft.store, draft.anchors.parent, draft.log):
+            folder.mkdir(mode=0o700, parents=True)
+        founded = _furnish(draft, wishes)
+        _sync_tree(draft.root)
+        home.root.parent.mkdir(parents=True, exist_ok=True)
+        if home.root.exists():
+            home.root.rmdir()
+        draft.root.rename(home.root)
+        _sync(home.root.parent)
+    except OSError as error:
+        shutil.rmtree(draft.root, ignore_errors=True)
+        raise Unavailable(
+            f"{home.root} cannot be made: {error.strerror}", fix="free disk space, then again"
+        ) from error
+    moved = {path: home.root / path.relative_to(draft.root) for path in _paths(founded)}
+    return Founded(
+        home=home,
+        environment=founded.environment,
+        key_files=tuple(moved[path] for path in founded.key_files),
+        exit_identity=moved.get(founded.exit_identity) if founded.exit_identity else None,
+        unlock=moved.get(founded.unlock) if founded.unlock else None,
+    )
+
+
+def _furnish(draft: Home, wishes: Wishes) -> Founded:
+    clock, entropy = wiring.clock(), wiring.entropy()
+    environment = "bastide.local/" + entropy.token(8).hex()
+    settings = Settings(
+        environment=environment,
+        parties=wishes.parties,
+        listen=wishes.listen,
+        node=node_name(),
+        sandbox=wishes.sandbox,
+    )
+    draft.config.write_text(write_settings(settings))
+
+    passphrase = wishes.passphrase
+    unlock = None
+    if passphrase is None:
+        passphrase = entropy.token(32).hex()
+        unlock = draft.unlock
+        _write_private(unlock, passphrase + "\n")
+    generated = unlock is not None
+    parties = tuple(Party) if wishes.parties == "solo" else ()
+    keyring = wiring.create_keyring(draft.keyring, passphrase, parties, entropy, generated)
+    party_signers = [keyring.signer(Purpose.PARTY, party) for party in parties]
+    key_files = []
+    if wishes.parties == "separate":
+        for party in Party:
+            path = draft.keys / f"{party.value}.key"
+            party_signers.append(wiring.create_party_key(path, party, entropy))
+            key_files.append(path)
+
+    exit_recipient, exit_identity = wishes.exit_recipient, None
+    if exit_recipient is None:
+        exit_identity = draft.keys / "exit.age"
+        exit_recipient = wiring.create_exit(exit_identity, passphrase, entropy, generated)
+
+    charter = _charter(environment, wishes.parties, keyring, party_signers, exit_recipient, clock)
+    records = wiring.open_records(draft.database, keyring.secret(Purpose.DATABASE))
+    try:
+        ledger = Ledger(records, keyring.signer(Purpose.LEDGER), clock)
+        ledger.append([charter])
+        anchors = _anchors(environment, ledger, charter.digest)
+        _write_private(draft.anchors, json.dumps(anchors, indent=2) + "\n", mode=0o644)
+    finally:
+        records.dispose()
+    return Founded(draft, environment, tuple(key_files), exit_identity, unlock)
+
+
+def _charter(
+    environment: str,
+    parties: str,
+    keyring: Keyring,
+    party_signers: list[Signer],
+    exit_recipient: str,
+    clock: Clock,
+) -> dsse.Envelope:
+    services = [
+        keyring.signer(purpose) for purpose in (Purpose.LEDGER, Purpose.EVIDENCE, Purpose.RELEASE)
+    ]
+    publics: list[PublicKey] = [signer.public for signer in (*services, *party_signers)]
+    body = {
+        "environment": environment,
+        "origin": environment,
+        "time_ms": clock.now_ms(),
+        "policy": default_policy(parties).to_json(),
+        "keys": [public.to_json() for public in publics],
+        "exit_recipients": [exit_recipient],
+    }
+    subject = Subject(environment, Digest.of(canonical(body)))
+    statement = Statement("charter/v1", (subject,), body)
+    evidence_key = keyring.signer(Purpose.EVIDENCE)
+    return dsse.sign(statement.payload(), [*party_signers, evidence_key])
+
+
+def _anchors(environment: str, ledger: Ledger, charter: Digest) -> dict[str, Any]:
+    return {
+        "type": KEYS_TYPE,
+        "environment": environment,
+        "origin": environment,
+        "charter": str(charter),
+        "keys": list(ledger.charter().body["keys"]),
+    }
+
+
+def _paths(founded: Founded) -> list[Path]:
+    extra = [path for path in (founded.exit_identity, founded.unlock) if path is not None]
+    return [*founded.key_files, *extra]
+
+
+def _write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_tree(root: Path) -> None:
+    """Make every file and folder of the draft durable before it gets its name."""
+    for path in (*root.rglob("*"), root):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+

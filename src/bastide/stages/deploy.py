@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Deploy: give a release a share of a machine.
+
+A deployment is stated before it is active: `plan` makes the object that the operator approves,
+`deploy` judges the row `deploy` and appends it. `end` takes it out of service.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.core.canonical import canonical
+from bastide.core.errors import NotFound
+from bastide.core.evidence import Evidence, Statement, Verdict
+from bastide.core.share import Share
+from bastide.core.subject import Digest, Subject
+from bastide.crypto.dsse import Signer
+from bastide.gates.dossier import Dossier
+from bastide.gates.panel import judge_stage
+from bastide.ledger import Ledger
+from bastide.ports import Clock
+
+__all__ = ["Plan", "active", "deploy", "end", "judge", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A deployment before it is approved: plain values under one digest."""
+
+    name: str
+    release: Digest
+    share: Share
+    engine: str
+    version: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The deployment as plain JSON values."""
+        return {
+            "name": self.name,
+            "release": str(self.release),
+            "share": {"slots": self.share.slots, "context_tokens": self.share.context_tokens},
+            "engine": self.engine,
+            "version": self.version,
+        }
+
+    @property
+    def digest(self) -> Digest:
+        """The digest that the operator approves and that receipts carry."""
+        return Digest.of(canonical(self.to_json()))
+
+
+def plan(release: Evidence, name: str, share: Share, engine: str, version: str) -> Plan:
+    """Plan to serve a release under a model name."""
+    return Plan(name, release.subject.digest, share, engine, version)
+
+
+def judge(ledger: Ledger, wanted: Plan) -> list[Verdict]:
+    """Judge every gate of the row `deploy`."""
+    releases = ledger.find("release/v1", subject=wanted.release)
+    dossier = Dossier(
+        subject=wanted.digest,
+        action="deploy",
+        admission=None,
+        evaluation=None,
+        candidate=releases[-1] if releases else None,
+        approvals=tuple(ledger.find("approval/v1", subject=wanted.digest)),
+        keys=ledger.keys(),
+        policy=ledger.policy(),
+    )
+    return judge_stage(ledger.policy(), "deploy", dossier)
+
+
+def deploy(ledger: Ledger, wanted: Plan, signer: Signer, clock: Clock) -> Evidence:
+    """Append a deployment whose gates have passed; the caller has judged them.
+
+    A deployment that is already active is returned as it is. Raises NotFound if the release is
+    not in the ledger.
+    """
+    if not ledger.find("release/v1", subject=wanted.release):
+        raise NotFound(f"no release has the digest {wanted.release}")
+    for running in active(ledger):
+        if running.subject.digest == wanted.digest:
+            return running
+    approvals = ledger.find("approval/v1", subject=wanted.digest)
+    body = {
+        "deployment": wanted.to_json(),
+        "approvals": [str(approval.digest) for approval in approvals],
+        "time_ms": clock.now_ms(),
+    }
+    statement = Statement("deployment/v1", (Subject(wanted.name, wanted.digest),), body)
+    return ledger.append_statement(statement, [signer])
+
+
+def end(ledger: Ledger, running: Evidence, reason: str, signer: Signer, clock: Clock) -> Evidence:
+    """Take a deployment out of service."""
+    body = {
+        "deployment": str(running.subject.digest),
+        "reason": reason,
+        "time_ms": clock.now_ms(),
+    }
+    statement = Statement("deployment-end/v1", (running.subject,), body)
+    return ledger.append_statement(statement, [signer])
+
+
+def active(ledger: Ledger) -> Sequence[Evidence]:
+    """The deployments in service, oldest first."""
+    return ledger.deployments(active=True)
+
+

@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Release: from a candidate and its evidence to a signed release.
+
+1. `propose` states what is to be released: one model, its admission, its evaluation, the policy.
+2. `approve` turns a party's signature over that candidate into evidence.
+3. `publish` judges every gate of the row `release` and, if all pass, signs the release.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured, NotFound, Refused, Waiting
+from bastide.core.evidence import Evidence, Statement, Verdict, refusals
+from bastide.core.key import Scheme
+from bastide.core.subject import Digest, Subject
+from bastide.crypto import dsse
+from bastide.crypto.dsse import Envelope, Signer
+from bastide.gates.dossier import Dossier
+from bastide.gates.panel import judge_stage
+from bastide.ledger import Ledger
+from bastide.ports import Clock
+
+__all__ = ["Approval", "approval_statement", "approve", "judge", "propose", "publish", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What a party is asked to sign: the subject, the action, the party, a comment."""
+
+    name: str
+    digest: Digest
+    action: str  # release or deploy
+    party: str
+    comment: str
+
+
+def propose(
+    ledger: Ledger, model: Evidence, name: str, signers: Sequence[Signer], clock: Clock
+) -> Evidence:
+    """Append a candidate for the newest evaluation of an admitted model.
+
+    `signers` are the evidence key and, if a party proposes, that party's key: the author.
+    Proposing the same again returns the candidate that exists. Raises Refused without evaluation.
+    """
+    evaluations = ledger.find("evaluation/v1", subject=model.subject.digest)
+    if not evaluations:
+        raise Refused(
+            f"{model.subject.name} has no evaluation",
+            reasons=("eval-floor: the model was not evaluated",),
+            fix=f"run `bastide evaluate {model.subject.name}`",
+        )
+    template = model.body.get("template")
+    release = {
+        "name": name,
+        "model": str(model.subject.digest),
+        "admission": str(model.digest),
+        "evaluation": str(evaluations[-1].digest),
+        "policy": str(ledger.policy().digest),
+        "template": template["digest"] if template else None,
+    }
+    digest = Digest.of(canonical(release))
+    known = ledger.find("candidate/v1", subject=digest)
+    if known:
+        return known[-1]
+    body = {"release": release, "author": signers[-1].public.ident, "time_ms": clock.now_ms()}
+    return ledger.append_statement(
+        Statement("candidate/v1", (Subject(name, digest),), body), signers
+    )
+
+
+def approval_statement(approval: Approval, clock: Clock) -> Statement:
+    """The statement whose signature is the approval."""
+    body = {
+        "party": approval.party,
+        "action": approval.action,
+        "decision": "approve",
+        "comment": approval.comment,
+        "time_ms": clock.now_ms(),
+    }
+    return Statement("approval/v1", (Subject(approval.name, approval.digest),), body)
+
+
+def approve(ledger: Ledger, envelope: Envelope) -> Evidence:
+    """Append a signed approval. Raises Refused if that key has already approved the subject.
+
+    The ledger itself checks the signature, the key's party and its scheme.
+    """
+    import json
+
+    try:
+        statement = Statement.from_json(json.loads(envelope.payload))
+    except ValueError as error:
+        raise Misconfigured(f"the approval's payload is not JSON: {error}") from error
+    if statement.kind != "approval/v1":
+        raise Misconfigured(f"not an approval but {statement.kind}")
+    digest, action = statement.subjects[0].digest, statement.body.get("action")
+    wanted = {"release": "candidate/v1", "deploy": "deployment/v1"}
+    if action == "release" and not ledger.find(wanted["release"], subject=digest):
+        raise NotFound(f"no candidate has the digest {digest}")
+    signers = {ident for ident, _ in envelope.signatures}
+    for other in ledger.find("approval/v1", subject=digest):
+        if signers & set(other.signers) and other.body["action"] == action:
+            raise Refused(
+                f"the key {other.signers[0]} has already approved this {action}",
+                reasons=("approvals: no key counts twice",),
+            )
+    ledger.append([envelope])
+    return ledger.by_digest(envelope.digest)
+
+
+def sign_approval(statement: Statement, signer: Signer) -> Envelope:
+    """Sign an approval with a party's key. Raises Misconfigured for a service's key."""
+    if signer.public.scheme is not Scheme.SSHSIG:
+        raise Misconfigured("approvals are signed by a party's own OpenSSH key")
+    return dsse.sign(statement.payload(), [signer])
+
+
+def judge(ledger: Ledger, candidate: Evidence) -> list[Verdict]:
+    """Judge every gate of the row `release` for a candidate."""
+    release = candidate.body["release"]
+    dossier = Dossier(
+        subject=candidate.subject.digest,
+        action="release",
+        admission=_evidence(ledger, release["admission"]),
+        evaluation=_evidence(ledger, release["evaluation"]),
+        candidate=candidate,
+        approvals=tuple(ledger.find("approval/v1", subject=candidate.subject.digest)),
+        keys=ledger.keys(),
+        policy=ledger.policy(),
+    )
+    return judge_stage(ledger.policy(), "release", dossier)
+
+
+def publish(
+    ledger: Ledger, candidate: Evidence, bundle: Digest, signer: Signer, clock: Clock
+) -> Evidence:
+    """Judge, and sign the release if every gate passes; publishing twice returns the first.
+
+    Raises Waiting if only approvals are missing, Refused (with every reason) otherwise.
+    """
+    known = ledger.find("release/v1", subject=candidate.subject.digest)
+    if known:
+        return known[-1]
+    verdicts = judge(ledger, candidate)
+    refuse(verdicts, candidate.subject.name, "release")
+    approvals = ledger.find("approval/v1", subject=candidate.subject.digest)
+    model = Digest.parse(candidate.body["release"]["model"])
+    body: dict[str, Any] = {
+        "release": candidate.body["release"],
+        "candidate": str(candidate.digest),
+        "approvals": [str(approval.digest) for approval in approvals],
+        "verdicts": [verdict.to_json() for verdict in verdicts],
+        "model_signing": str(bundle),
+        "time_ms": clock.now_ms(),
+    }
+    admission = ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
+    subjects = (candidate.subject, Subject(admission.subject.name, model))
+    return ledger.append_statement(Statement("release/v1", subjects, body), [signer])
+
+
+def refuse(verdicts: Sequence[Verdict], name: str, action: str) -> None:
+    """Raise Refused, or Waiting if nothing but approvals is missing, with every reason."""
+    reasons = refusals(verdicts)
+    if not reasons:
+        return
+    if all(verdict.passed for verdict in verdicts if verdict.gate != "approvals"):
+        raise Waiting(
+            f"{name} waits for approvals before {action}",
+            reasons=reasons,
+            fix=f"bastide approve {name} --key FILE",
+        )
+    raise Refused(f"{name} may not {action}", reasons=reasons)
+
+
+def _evidence(ledger: Ledger, digest: str) -> Evidence | None:
+    """Missing evidence is None, which every gate refuses."""
+    try:
+        return ledger.by_digest(Digest.parse(digest))
+    except NotFound:
+        return None
