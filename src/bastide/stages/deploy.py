@@ -21,7 +21,7 @@ from bastide.gates.panel import judge_stage
 from bastide.ledger import Ledger
 from bastide.ports import Clock
 
-__all__ = ["Plan", "active", "deploy", "end", "judge", "plan"]
+__all__ = ["Plan", "active", "deploy", "end", "judge", "plan", "plan_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,13 @@ class Plan:
 def plan(release: Evidence, name: str, share: Share, engine: str, version: str) -> Plan:
     """Plan to serve a release under a model name."""
     return Plan(name, release.subject.digest, share, engine, version)
+
+
+def plan_of(deployment: Evidence) -> Plan:
+    """The plan that a deployment states."""
+    row = deployment.body["deployment"]
+    share = Share(row["share"]["slots"], row["share"]["context_tokens"])
+    return Plan(row["name"], Digest.parse(row["release"]), share, row["engine"], row["version"])
 
 
 def judge(ledger: Ledger, wanted: Plan) -> list[Verdict]:
@@ -106,5 +113,3 @@ def end(ledger: Ledger, running: Evidence, reason: str, signer: Signer, clock: C
 def active(ledger: Ledger) -> Sequence[Evidence]:
     """The deployments in service, oldest first."""
     return ledger.deployments(active=True)
-
-

@@ -7,6 +7,7 @@
 3. `publish` judges every gate of the row `release` and, if all pass, signs the release.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,16 @@ from bastide.gates.panel import judge_stage
 from bastide.ledger import Ledger
 from bastide.ports import Clock
 
-__all__ = ["Approval", "approval_statement", "approve", "judge", "propose", "publish", "refuse"]
+__all__ = [
+    "Approval",
+    "approval_statement",
+    "approve",
+    "judge",
+    "propose",
+    "publish",
+    "refuse",
+    "sign_approval",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +94,11 @@ def approval_statement(approval: Approval, clock: Clock) -> Statement:
 
 
 def approve(ledger: Ledger, envelope: Envelope) -> Evidence:
-    """Append a signed approval. Raises Refused if that key has already approved the subject.
+    """Append a signed approval; the same envelope twice is the same approval.
 
-    The ledger itself checks the signature, the key's party and its scheme.
+    The ledger itself checks the signature, the key's party and its scheme. Raises Refused if
+    that key has already approved the subject, NotFound if there is no such candidate.
     """
-    import json
-
     try:
         statement = Statement.from_json(json.loads(envelope.payload))
     except ValueError as error:
@@ -97,11 +106,12 @@ def approve(ledger: Ledger, envelope: Envelope) -> Evidence:
     if statement.kind != "approval/v1":
         raise Misconfigured(f"not an approval but {statement.kind}")
     digest, action = statement.subjects[0].digest, statement.body.get("action")
-    wanted = {"release": "candidate/v1", "deploy": "deployment/v1"}
-    if action == "release" and not ledger.find(wanted["release"], subject=digest):
-        raise NotFound(f"no candidate has the digest {digest}")
+    if action == "release" and not ledger.find("candidate/v1", subject=digest):
+        raise NotFound(f"no candidate has the digest {digest}", fix="propose the release first")
     signers = {ident for ident, _ in envelope.signatures}
     for other in ledger.find("approval/v1", subject=digest):
+        if other.digest == envelope.digest:
+            return other
         if signers & set(other.signers) and other.body["action"] == action:
             raise Refused(
                 f"the key {other.signers[0]} has already approved this {action}",

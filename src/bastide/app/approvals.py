@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases about approvals: a party signs on any machine; the signed file is carried over.
+
+A request is a self-contained file: what is to be approved, and the evidence with its proofs.
+The approver checks it offline, sees what it says, and signs with an OpenSSH key of their own.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bastide.app.duties import require
+from bastide.app.environment import Environment
+from bastide.app.releases import find_candidate
+from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured, NotProven
+from bastide.core.evidence import Evidence, Statement
+from bastide.core.key import PublicKey
+from bastide.core.party import Duty, Party
+from bastide.core.subject import Digest
+from bastide.crypto import dsse
+from bastide.crypto.dsse import Envelope, Signer
+from bastide.ports import Clock
+from bastide.stages import deploy, release
+from bastide.stages.release import Approval
+
+__all__ = [
+    "REQUEST_TYPE",
+    "approve_here",
+    "import_approval",
+    "read_request",
+    "request_release",
+    "sign_request",
+]
+
+REQUEST_TYPE = "https://bastide.eu/approval-request/v1"
+_EVIDENCE = ("charter", "admission", "evaluation", "candidate")
+
+
+def approve_here(
+    env: Environment, approval: Approval, signers: Mapping[Party, Signer]
+) -> list[Evidence]:
+    """Sign for every party whose key is given and which the stage asks; append each."""
+    rule = env.ledger.policy().rule(approval.action)
+    wanted = rule.approvals if rule is not None else {}
+    rows = []
+    for party, signer in signers.items():
+        known = env.ledger.find("approval/v1", subject=approval.digest)
+        mine = [row for row in known if signer.public.ident in row.signers]
+        if party not in wanted or mine:
+            rows += mine
+            continue
+        asked = Approval(
+            approval.name, approval.digest, approval.action, party.value, approval.comment
+        )
+        statement = release.approval_statement(asked, env.clock)
+        rows.append(release.approve(env.ledger, release.sign_approval(statement, signer)))
+    return rows
+
+
+def import_approval(env: Environment, text: str) -> Evidence:
+    """Append an approval that was signed elsewhere. Raises Misconfigured or NotProven."""
+    require(env.principal, Duty.READ)
+    return release.approve(env.ledger, Envelope.from_json(_json(text, "the approval")))
+
+
+def request_release(env: Environment, name: str) -> dict[str, Any]:
+    """What a party needs to decide about a candidate on a machine of its own."""
+    require(env.principal, Duty.READ)
+    candidate = find_candidate(env, name)
+    wanted = candidate.body["release"]
+    rows = {
+        "charter": env.ledger.charter(),
+        "admission": env.ledger.by_digest(Digest.parse(wanted["admission"])),
+        "evaluation": env.ledger.by_digest(Digest.parse(wanted["evaluation"])),
+        "candidate": candidate,
+    }
+    return {
+        "type": REQUEST_TYPE,
+        "action": "release",
+        "name": candidate.subject.name,
+        "digest": str(candidate.subject.digest),
+        "entries": {what: env.ledger.envelope(row.entry or 0).to_json() for what, row in rows.items()},
+    }
+
+
+def request_deployment(plan: deploy.Plan) -> Approval:
+    """What the operator is asked to approve."""
+    return Approval(plan.name, plan.digest, "deploy", Party.OPERATOR.value, "")
+
+
+def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Check a request offline and return what it asks, in words a person can decide on.
+
+    1. The charter's envelope has the digest of the anchors, if they are given.
+    2. Every envelope is signed by keys of that charter.
+    3. The candidate names exactly this admission and this evaluation, and its own digest.
+
+    Raises NotProven, saying which step failed.
+    """
+    value = _json(text, "the request")
+    try:
+        if value["type"] != REQUEST_TYPE:
+            raise Misconfigured(f"not an approval request: {value['type']!r}")
+        envelopes = {what: Envelope.from_json(value["entries"][what]) for what in _EVIDENCE}
+        rows = {
+            what: Statement.from_json(json.loads(envelope.payload))
+            for what, envelope in envelopes.items()
+        }
+        # 1.
+        charter = envelopes["charter"]
+        if anchors is not None and str(charter.digest) != anchors["charter"]:
+            raise NotProven("the request's charter is not the one of your keys.json")
+        # 2.
+        listed = (PublicKey.from_json(row) for row in rows["charter"].body["keys"])
+        keys = {key.ident: key for key in listed}
+        for envelope in envelopes.values():
+            dsse.verify_envelope(envelope, keys)
+        # 3.
+        wanted = rows["candidate"].body["release"]
+        digest = str(Digest.of(canonical(dict(wanted))))
+        if not digest == value["digest"] == str(rows["candidate"].subjects[0].digest):
+            raise NotProven("the request's digest is not that of the candidate")
+        for what in ("admission", "evaluation"):
+            if wanted[what] != str(envelopes[what].digest):
+                raise NotProven(f"the candidate names another {what}")
+        return {
+            "action": value["action"],
+            "name": value["name"],
+            "digest": digest,
+            "model": wanted["model"],
+            "origin": rows["admission"].body["origin"],
+            "licence": rows["admission"].body["licence"],
+            "template": rows["admission"].body["template"],
+            "scores": rows["evaluation"].body["scores"],
+            "policy": rows["charter"].body["policy"]["name"],
+            "anchored": anchors is not None,
+            "keys": {key.ident: key.party for key in keys.values() if key.party},
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Misconfigured(f"the request lacks a part: {error!r}") from error
+
+
+def sign_request(summary: Mapping[str, Any], signer: Signer, comment: str, clock: Clock) -> Envelope:
+    """Sign what `read_request` checked. Raises NotProven for a key that is not enrolled."""
+    party = summary["keys"].get(signer.public.ident)
+    if party is None:
+        raise NotProven(
+            f"the key {signer.public.ident} is no party's key in this environment",
+            fix="use the key that was enrolled when the environment was founded",
+        )
+    approval = Approval(
+        summary["name"], Digest.parse(summary["digest"]), summary["action"], party, comment
+    )
+    return release.sign_approval(release.approval_statement(approval, clock), signer)
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise Misconfigured(f"{what} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Misconfigured(f"{what} is not a JSON object")
+    return value

@@ -1,0 +1,226 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The control process: the ledger's keeper. Run as ``python -m bastide.app.control``.
+
+It makes receipts durable in groups, seals them into the ledger once a second, pushes a snapshot
+of keys and deployments to everyone who is connected, and states what runners have loaded. The
+command line appends to the same ledger file from its own process; control sees that within
+POLL_S and pushes it on.
+"""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from bastide.app import wiring
+from bastide.app.config import Home, Settings, read_settings
+from bastide.app.process import enter_service, log, on_stop
+from bastide.app.snapshots import build_snapshot
+from bastide.core.errors import BastideError, Misconfigured, NotProven
+from bastide.core.evidence import Statement
+from bastide.core.key import Purpose
+from bastide.core.receipt import Receipt
+from bastide.core.snapshot import Snapshot
+from bastide.core.subject import Digest
+from bastide.dialects import frames
+from bastide.ledger import Ledger
+from bastide.ledger.receipts import ReceiptBook
+from bastide.ports import Clock, Keyring
+
+__all__ = ["Control", "main"]
+
+POLL_S = 0.1  # how soon a revocation reaches the gateways
+HEARTBEAT_S = 1.0  # a snapshot is confirmed at least this often; gateways refuse at 5 s
+SEAL_S = 1.0  # receipts are sealed into the ledger this often
+_QUEUE_MAX = 8_192
+
+
+class Control:
+    """Serves frames on the control socket; see dialects/frames.py."""
+
+    def __init__(
+        self, ledger: Ledger, book: ReceiptBook, keyring: Keyring, settings: Settings, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._keyring = keyring
+        self._settings = settings
+        self._clock = clock
+        self._run: Path | None = None
+        self._peers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._queue: asyncio.Queue[tuple[Receipt, asyncio.Future[None]]] = asyncio.Queue(_QUEUE_MAX)
+        self._snapshot: Snapshot | None = None
+        self._seen = -1
+
+    async def run(self, home: Home, stop: asyncio.Event) -> None:
+        """Serve until `stop`. What is queued is made durable before it returns."""
+        self._run = home.run
+        home.control_socket.unlink(missing_ok=True)
+        await self._refresh()
+        server = await asyncio.start_unix_server(self._connect, home.control_socket)
+        home.control_socket.chmod(0o600)
+        jobs = [asyncio.create_task(job()) for job in (self._write, self._seal, self._watch)]
+        stopping = asyncio.create_task(stop.wait())
+        log("control", "ready", self._clock.now_ms, entries=self._ledger.size)
+        done, _ = await asyncio.wait([stopping, *jobs], return_when=asyncio.FIRST_COMPLETED)
+        server.close()
+        for writer in list(self._peers):
+            writer.close()
+        for job in [*jobs, *self._tasks]:
+            job.cancel()
+        await asyncio.gather(*jobs, *self._tasks, return_exceptions=True)
+        await self._flush()
+        home.control_socket.unlink(missing_ok=True)
+        for job in done - {stopping}:
+            job.result()  # a job that ended by itself failed: say so and let the supervisor restart
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        incoming = frames.FrameReader()
+        self._peers.add(writer)
+        try:
+            if self._snapshot is not None:
+                writer.write(frames.encode(0, "snapshot", self._snapshot))
+            while data := await reader.read(65_536):
+                for frame in incoming.feed(data):
+                    task = asyncio.create_task(self._reply(frame, writer))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+                await writer.drain()
+        except (ConnectionError, Misconfigured) as error:
+            log("control", "peer-lost", self._clock.now_ms, reason=type(error).__name__)
+        finally:
+            self._peers.discard(writer)
+            writer.close()
+
+    async def _reply(self, frame: frames.Frame, writer: asyncio.StreamWriter) -> None:
+        try:
+            kind, body = await self._answer(frame)
+            out = frames.encode(frame.stream, kind, body)
+        except BastideError as error:
+            out = frames.encode(frame.stream, "error", (error.code, error.message))
+        if not writer.is_closing():
+            writer.write(out)
+
+    async def _answer(self, frame: frames.Frame) -> tuple[str, Any]:
+        if frame.kind == "receipt":
+            durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            await self._queue.put((frames.decode(frame, Receipt), durable))
+            await durable
+            return "ok", None
+        if frame.kind == "loaded":
+            await asyncio.to_thread(self._state_load, frames.decode(frame, dict[str, str]))
+            return "ok", None
+        if frame.kind == "status":
+            return "status", self._status()
+        raise Misconfigured(f"control knows no {frame.kind!r}")
+
+    async def _write(self) -> None:
+        """Take all receipts that wait, make them durable in one transaction, answer each."""
+        while True:
+            group = [await self._queue.get()]
+            while not self._queue.empty() and len(group) < 4_096:
+                group.append(self._queue.get_nowait())
+            await self._store(group)
+
+    async def _store(self, group: list[tuple[Receipt, asyncio.Future[None]]]) -> None:
+        try:
+            await asyncio.to_thread(self._book.put, [receipt for receipt, _ in group])
+        except BastideError as error:
+            log("control", "receipts-refused", self._clock.now_ms, code=error.code, n=len(group))
+            for _, durable in group:
+                if not durable.done():
+                    durable.set_exception(error)
+            return
+        for _, durable in group:
+            if not durable.done():
+                durable.set_result(None)
+
+    async def _seal(self) -> None:
+        while True:
+            await asyncio.sleep(SEAL_S)
+            try:
+                await asyncio.to_thread(self._book.seal_batch)
+            except NotProven:
+                raise
+            except BastideError as error:
+                log("control", "seal-postponed", self._clock.now_ms, code=error.code)
+
+    async def _watch(self) -> None:
+        """Push a snapshot when the ledger has grown, and as a heartbeat."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self._refresh()
+            except NotProven:
+                raise
+            except BastideError as error:
+                log("control", "snapshot-postponed", self._clock.now_ms, code=error.code)
+
+    async def _refresh(self) -> None:
+        size = await asyncio.to_thread(lambda: self._ledger.size)
+        now = self._clock.now_ms()
+        old = self._snapshot
+        if old is not None and size == self._seen and now - old.issued_ms < HEARTBEAT_S * 1000:
+            return
+        assert self._run is not None
+        fresh = await asyncio.to_thread(
+            build_snapshot, self._ledger, self._settings, self._run, size, now
+        )
+        self._seen, self._snapshot = size, fresh
+        data = frames.encode(0, "snapshot", fresh)
+        for writer in self._peers:
+            if not writer.is_closing():
+                writer.write(data)
+
+    def _state_load(self, body: dict[str, str]) -> None:
+        deployment = Digest.parse(body["deployment"])
+        (row,) = self._ledger.find("deployment/v1", subject=deployment)[-1:]
+        stated = {**body, "node": self._settings.node, "time_ms": self._clock.now_ms()}
+        statement = Statement("load/v1", (row.subject,), stated)
+        self._ledger.append_statement(statement, [self._keyring.signer(Purpose.EVIDENCE)])
+
+    def _status(self) -> dict[str, Any]:
+        snapshot = self._snapshot
+        assert snapshot is not None
+        return {
+            "environment": snapshot.environment,
+            "entries": self._seen,
+            "models": sorted(snapshot.served),
+            "tenants": [row.subject.name for row in self._ledger.find("tenant/v1")],
+            "receipts_pending": self._book.pending,
+        }
+
+    async def _flush(self) -> None:
+        group = []
+        while not self._queue.empty():
+            group.append(self._queue.get_nowait())
+        if group:
+            await self._store(group)
+        with contextlib.suppress(BastideError):
+            await asyncio.to_thread(self._book.seal_batch)
+
+
+async def _serve(orders: dict[str, Any]) -> None:
+    home = Home(Path(orders["home"]))
+    settings, clock = read_settings(home), wiring.clock()
+    keyring = wiring.keyring_from_portion(orders["keys"])
+    records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE))
+    try:
+        ledger = Ledger(records, keyring.signer(Purpose.LEDGER), clock)
+        book = ReceiptBook(records, ledger, keyring.signer(Purpose.EVIDENCE), clock)
+        stop = asyncio.Event()
+        on_stop(stop)
+        await Control(ledger, book, keyring, settings, clock).run(home, stop)
+    finally:
+        records.dispose()
+
+
+def main() -> None:
+    """Enter the control process."""
+    asyncio.run(_serve(enter_service("control")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases about deployments: give a release a share of this machine, and take it back."""
+
+from typing import Any
+
+from bastide.app.approvals import approve_here
+from bastide.app.duties import require
+from bastide.app.environment import Environment
+from bastide.app.releases import find_candidate
+from bastide.core.errors import NotFound, Waiting
+from bastide.core.evidence import Evidence
+from bastide.core.key import Purpose
+from bastide.core.party import Duty, Party
+from bastide.core.share import Share
+from bastide.crypto.dsse import Signer
+from bastide.stages import deploy, release
+from bastide.stages.release import Approval
+
+__all__ = ["deploy_release", "end_deployment", "list_deployments", "plan_deployment"]
+
+_ENGINE = "llamacpp"
+
+
+def plan_deployment(env: Environment, name: str) -> deploy.Plan:
+    """The deployment of a published release with the shares of the settings.
+
+    The same settings give the same plan, so that an operator can approve its digest elsewhere.
+    Raises Waiting if the release is not published.
+    """
+    candidate = find_candidate(env, name)
+    published = env.ledger.find("release/v1", subject=candidate.subject.digest)
+    if not published:
+        raise Waiting(f"{name} is not published", fix=f"bastide release show {name}")
+    share = Share(env.settings.slots, env.settings.context_tokens)
+    return deploy.plan(published[-1], candidate.subject.name, share, _ENGINE, "1")
+
+
+def deploy_release(
+    env: Environment, name: str, operator: Signer | None, comment: str = ""
+) -> Evidence:
+    """Judge the row `deploy` and put a release into service.
+
+    The operator's approval is made here if the key is given or, under `solo`, held. An older
+    deployment of the same name is ended. Raises Waiting while an approval is missing.
+    """
+    require(env.principal, Duty.DEPLOY)
+    plan = plan_deployment(env, name)
+    signers = {Party.OPERATOR: operator} if operator else env.party_signers()
+    if Party.OPERATOR in signers:
+        asked = Approval(plan.name, plan.digest, "deploy", Party.OPERATOR.value, comment)
+        approve_here(env, asked, {Party.OPERATOR: signers[Party.OPERATOR]})
+    release.refuse(deploy.judge(env.ledger, plan), plan.name, "deploy")
+    signer = env.signer(Purpose.EVIDENCE)
+    older = [
+        row
+        for row in deploy.active(env.ledger)
+        if row.subject.name == plan.name and row.subject.digest != plan.digest
+    ]
+    made = deploy.deploy(env.ledger, plan, signer, env.clock)
+    for row in older:
+        deploy.end(env.ledger, row, "replaced", signer, env.clock)
+    return made
+
+
+def end_deployment(env: Environment, name: str, reason: str) -> Evidence:
+    """Take a deployment out of service. Raises NotFound."""
+    require(env.principal, Duty.DEPLOY)
+    for row in deploy.active(env.ledger):
+        if name in (row.subject.name, str(row.subject.digest)):
+            return deploy.end(env.ledger, row, reason, env.signer(Purpose.EVIDENCE), env.clock)
+    raise NotFound(f"there is no active deployment {name!r}", fix="`bastide status` shows them")
+
+
+def list_deployments(env: Environment) -> list[dict[str, Any]]:
+    """One row per active deployment."""
+    require(env.principal, Duty.READ)
+    return [
+        {
+            "deployment": row.subject.name,
+            "digest": str(row.subject.digest),
+            "release": row.body["deployment"]["release"],
+            "share": row.body["deployment"]["share"],
+            "engine": row.body["deployment"]["engine"],
+            "entry": row.entry,
+            "loads": len(env.ledger.find("load/v1", subject=row.subject.digest)),
+        }
+        for row in deploy.active(env.ledger)
+    ]

@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Loading: nothing unverified reaches an engine (DESIGN.md invariant 4).
+
+Every load, also after a restart, does all of this again:
+
+1. The admission, and for a deployment also the release, the candidate and the deployment, are
+   read from the ledger, their signatures checked against the charter's keys, and their inclusion
+   proved under a freshly signed checkpoint.
+2. The gates of the row `release` (and `deploy`) are judged again; a policy or an approval that
+   no longer holds stops the load.
+3. The release's model-signing bundle is checked: its digest and signature, and that it names
+   exactly the admitted parts.
+4. The sealed object's header and body have the digests that the admission states.
+5. The plaintext is decrypted into a sealed memfd and its digest compared; the format inspector
+   runs once more over what the engine will read.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bastide.app import wiring
+from bastide.core.artifact import Artifact
+from bastide.core.errors import Misconfigured, NotProven, Refused, Unavailable
+from bastide.core.evidence import Evidence
+from bastide.core.key import Purpose
+from bastide.core.subject import Digest
+from bastide.crypto import dsse, merkle, note
+from bastide.crypto.model_signing import verify_model_signing
+from bastide.formats import gguf
+from bastide.ledger import Ledger
+from bastide.ports import SealingStore
+from bastide.stages import deploy, release
+
+__all__ = ["Loaded", "bundle_name", "load_admitted", "load_deployment", "verify_entries"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Weights that were proven: a sealed memfd, the model's digest and its admission."""
+
+    descriptor: int
+    model: Digest
+    admission: Evidence
+
+
+def bundle_name(digest: Digest) -> str:
+    """Where the store keeps the model-signing bundle of a release."""
+    return f"releases/{digest.hex}/model.sig"
+
+
+def load_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> Loaded:
+    """Prove and decrypt what a deployment serves. Raises NotProven or Refused, saying where."""
+    running = [row for row in deploy.active(ledger) if row.subject.digest == deployment]
+    if not running:
+        raise Refused(f"no active deployment has the digest {deployment}")
+    plan = running[0].body["deployment"]
+    releases = ledger.find("release/v1", subject=Digest.parse(plan["release"]))
+    if not releases:
+        raise NotProven(f"the deployment {plan['name']} names a release that the ledger lacks")
+    released = releases[-1]
+    candidate = ledger.by_digest(Digest.parse(released.body["candidate"]))
+    admission = ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
+    verify_entries(ledger, (running[0], released, candidate, admission))
+    if released.body["release"] != candidate.body["release"]:
+        raise NotProven(f"the release {released.subject.name} differs from its candidate")
+    release.refuse(release.judge(ledger, candidate), candidate.subject.name, "release")
+    wanted = deploy.plan_of(running[0])
+    release.refuse(deploy.judge(ledger, wanted), wanted.name, "deploy")
+    _verify_bundle(ledger, store, released, admission)
+    return load_admitted(ledger, store, admission)
+
+
+def load_admitted(ledger: Ledger, store: SealingStore, admission: Evidence) -> Loaded:
+    """Decrypt an admitted GGUF model into a sealed memfd. The caller closes the descriptor."""
+    verify_entries(ledger, (admission,))
+    body = admission.body
+    if body["format"] != "gguf" or len(body["objects"]) != 1:
+        raise Misconfigured(
+            f"{body['model']} is {body['format']}: the engine llama.cpp reads one GGUF file",
+            fix="convert it to GGUF and admit that file",
+        )
+    artifact = Artifact.from_manifest(body["artifact"])
+    if artifact.digest != admission.subject.digest:
+        raise NotProven(f"the admission of {body['model']} names another artifact")
+    row, part = body["objects"][0], artifact.parts[0]
+    stored = store.digests(row["object"])
+    for what, have, want in zip(("header", "body"), stored, (row["header"], row["body"]), strict=True):
+        if str(have) != want:
+            raise NotProven(f"the sealed {what} of {row['object']} is not the one admitted")
+    descriptor = wiring.decrypt_to_memfd(store, row["object"], part.digest, part.size)
+    try:
+        reader = wiring.reader_of_descriptor(descriptor)
+        gguf.inspect(reader)
+        reader.close()
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Loaded(descriptor, artifact.digest, admission)
+
+
+def verify_entries(ledger: Ledger, rows: Sequence[Evidence]) -> None:
+    """Check signatures and inclusion of entries under a checkpoint. Raises NotProven."""
+    keys = ledger.keys()
+    origin = ledger.charter().body["origin"]
+    (head,) = (key for key in keys.values() if key.purpose is Purpose.LEDGER)
+    checkpoint = note.open_checkpoint(ledger.checkpoint(), origin, head)
+    for row in rows:
+        if row.entry is None:
+            raise NotProven(f"{row.kind} of {row.subject.name} is not in the ledger")
+        envelope = ledger.envelope(row.entry)
+        if envelope.digest != row.digest:
+            raise NotProven(f"entry {row.entry} is not the {row.kind} that the index names")
+        dsse.verify_envelope(envelope, keys)
+        leaf = merkle.leaf_hash(envelope.encode())
+        proof = ledger.prove_inclusion(row.entry, checkpoint.size)
+        merkle.verify_inclusion(leaf, row.entry, checkpoint.size, proof, checkpoint.root)
+
+
+def _verify_bundle(
+    ledger: Ledger, store: SealingStore, released: Evidence, admission: Evidence
+) -> None:
+    name = bundle_name(released.subject.digest)
+    with store.open(name) as reader:
+        data = reader.read_at(0, reader.size)
+    if str(Digest.of(data)) != released.body["model_signing"]:
+        raise NotProven(f"{name}: not the model-signing bundle that the release names")
+    (key,) = (key for key in ledger.keys().values() if key.purpose is Purpose.MODEL_SIGNING)
+    artifact = Artifact.from_manifest(admission.body["artifact"])
+    verify_model_signing(data, artifact, admission.subject.name, key)
+
+
+def engine_folder(run: Path, name: str) -> Path:
+    """A private folder for one engine's socket."""
+    folder = run / f"engine-{name}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"{folder} cannot be made: {error.strerror}") from error
+    return folder

@@ -1,0 +1,213 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases about models: bring one in, list, show, measure, take one out."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bastide.app import wiring
+from bastide.app.duties import require
+from bastide.app.environment import Environment
+from bastide.app.loading import engine_folder, load_admitted
+from bastide.core.artifact import Artifact
+from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
+from bastide.core.evidence import Evidence
+from bastide.core.key import Purpose
+from bastide.core.party import Duty
+from bastide.gates.dossier import Dossier
+from bastide.gates.panel import judge_stage
+from bastide.stages import evaluate as evaluating
+from bastide.stages.admit import Claim, SourceFile, admit
+from bastide.suites import SUITES
+
+__all__ = [
+    "Progress",
+    "add_model",
+    "evaluate_model",
+    "export_model",
+    "find_model",
+    "list_models",
+    "show_model",
+]
+
+Progress = Callable[[str, int, int], None]
+
+
+def add_model(env: Environment, path: Path, claim: Claim, progress: Progress | None) -> Evidence:
+    """Admit a model file, or a folder of safetensors. Raises Refused with every reason."""
+    require(env.principal, Duty.ADMIT)
+    with ExitStack() as stack:
+        sources = [
+            SourceFile(name, stack.enter_context(wiring.open_source(file)))
+            for name, file in _files(path)
+        ]
+        signer = env.signer(Purpose.EVIDENCE)
+        return admit(env.ledger, env.store, sources, claim, signer, env.clock, progress)
+
+
+def find_model(env: Environment, name: str) -> Evidence:
+    """The newest admission of a model, by name or digest. Raises NotFound."""
+    rows = env.ledger.find("admission/v1")
+    for row in reversed(rows):
+        if name in (row.subject.name, str(row.subject.digest), row.subject.digest.hex):
+            return row
+    known = ", ".join(sorted({row.subject.name for row in rows})) or "none"
+    raise NotFound(f"there is no model {name!r}", fix=f"known models: {known}")
+
+
+def list_models(env: Environment) -> list[dict[str, Any]]:
+    """One row per admitted model."""
+    require(env.principal, Duty.READ)
+    return [_row(env, admission) for admission in env.ledger.find("admission/v1")]
+
+
+def show_model(env: Environment, name: str) -> dict[str, Any]:
+    """All that the ledger states about a model."""
+    require(env.principal, Duty.READ)
+    admission = find_model(env, name)
+    evaluations = env.ledger.find("evaluation/v1", subject=admission.subject.digest)
+    return {
+        **_row(env, admission),
+        "artifact": admission.body["artifact"],
+        "origin": admission.body["origin"],
+        "licence": admission.body["licence"],
+        "template": admission.body["template"],
+        "scan": admission.body["scan"],
+        "evaluations": [
+            {"entry": row.entry, "suite": row.body["suite"], "scores": row.body["scores"]}
+            for row in evaluations
+        ],
+    }
+
+
+def evaluate_model(
+    env: Environment, name: str, suite_name: str, progress: Progress | None
+) -> Evidence:
+    """Run a suite against a model in the sandbox and record the scores.
+
+    Finished items survive a kill; running again goes on where it stopped.
+    """
+    require(env.principal, Duty.EVALUATE)
+    admission = find_model(env, name)
+    if suite_name not in SUITES:
+        raise NotFound(f"there is no suite {suite_name!r}", fix=f"one of: {', '.join(SUITES)}")
+    refusing = judge_stage(env.ledger.policy(), "evaluate", _dossier(env, admission))
+    reasons = [reason for verdict in refusing for reason in verdict.reasons]
+    if reasons:
+        raise Refused(f"{name} may not be evaluated", reasons=reasons)
+    return asyncio.run(_evaluate(env, admission, suite_name, progress))
+
+
+def export_model(
+    env: Environment, name: str, folder: Path, progress: Progress | None = None
+) -> list[Path]:
+    """Write a model's sealed objects as age files, which the exit identity opens with `age`."""
+    require(env.principal, Duty.READ)
+    admission = find_model(env, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for row in admission.body["objects"]:
+        target = folder / (row["path"].replace("/", "_") + ".age")
+        partial = target.with_name(target.name + ".partial")
+        done = 0
+        try:
+            with partial.open("wb") as file:
+                for chunk in env.store.export(row["object"]):
+                    file.write(chunk)
+                    done += len(chunk)
+                    if progress is not None:
+                        progress(f"exporting {row['path']}", done, done)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise Unavailable(f"{target} cannot be written: {error.strerror}") from error
+        written.append(target)
+    return written
+
+
+async def _evaluate(
+    env: Environment, admission: Evidence, suite_name: str, progress: Progress | None
+) -> Evidence:
+    suite = SUITES[suite_name]
+    settings = env.settings
+    jail = wiring.sandbox(settings.sandbox)
+    loaded = load_admitted(env.ledger, env.store, admission)
+    folder = engine_folder(env.home.run, f"eval-{os.getpid()}")
+    cores = os.cpu_count() or 1
+    try:
+        engine = await wiring.start_engine(
+            loaded.descriptor,
+            jail,
+            folder,
+            admission.subject.name,
+            settings.slots,
+            settings.context_tokens,
+            settings.threads or cores,
+        )
+    finally:
+        os.close(loaded.descriptor)
+    try:
+        journal = evaluating.Journal(env.store, loaded.model, suite)
+        started = env.clock.monotonic()
+        results = await evaluating.run_suite(
+            engine, suite, admission.subject.name, settings.slots, progress, journal
+        )
+        seconds = env.clock.monotonic() - started
+    finally:
+        await engine.close()
+        folder.rmdir()
+    return evaluating.record_evaluation(
+        env.ledger,
+        env.store,
+        admission,
+        results,
+        {"name": "llama.cpp", "version": engine.version},
+        jail.name,
+        seconds,
+        env.signer(Purpose.EVIDENCE),
+        env.clock,
+    )
+
+
+def _dossier(env: Environment, admission: Evidence) -> Dossier:
+    return Dossier(
+        subject=admission.subject.digest,
+        action="evaluate",
+        admission=admission,
+        evaluation=None,
+        candidate=None,
+        approvals=(),
+        keys=env.ledger.keys(),
+        policy=env.ledger.policy(),
+    )
+
+
+def _row(env: Environment, admission: Evidence) -> dict[str, Any]:
+    body: Mapping[str, Any] = admission.body
+    artifact = Artifact.from_manifest(body["artifact"])
+    return {
+        "model": admission.subject.name,
+        "digest": str(admission.subject.digest),
+        "format": body["format"],
+        "architecture": body["architecture"],
+        "parameters": body["parameters"],
+        "bytes": artifact.size,
+        "entry": admission.entry,
+        "evaluated": bool(env.ledger.find("evaluation/v1", subject=admission.subject.digest)),
+    }
+
+
+def _files(path: Path) -> list[tuple[str, Path]]:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if not file.is_dir())
+        if not files:
+            raise Misconfigured(f"{path} is an empty folder")
+        return [(str(file.relative_to(path)), file) for file in files]
+    return [(path.name, path)]

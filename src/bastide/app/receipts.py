@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases about receipts: export one with its proofs, and verify one with public keys only."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bastide.app.config import Home
+from bastide.app.duties import require
+from bastide.app.environment import Environment
+from bastide.core.errors import Misconfigured, NotFound, NotProven, Unavailable
+from bastide.core.party import Duty
+from bastide.core.receipt import Receipt
+from bastide.ledger.bundle import export_bundle
+from bastide.ledger.verify import Chain, verify_bundle, verify_content
+
+__all__ = [
+    "export_receipt",
+    "open_receipt",
+    "read_anchors",
+    "read_bundle",
+    "verify_receipt",
+]
+
+_SEALED_WITHIN_S = 5.0
+
+
+def export_receipt(env: Environment, ident: str, sleep: Callable[[float], None]) -> dict[str, Any]:
+    """The self-contained file of a receipt: `newest` names the last one.
+
+    A receipt is sealed into the ledger within a second of its answer; until then this waits.
+    Raises NotFound.
+    """
+    require(env.principal, Duty.READ)
+    if ident == "newest":
+        newest = env.book.newest()
+        if newest is None:
+            raise NotFound("there is no receipt yet", fix='ask something: bastide chat "Hello"')
+        ident = newest
+    deadline = env.clock.monotonic() + _SEALED_WITHIN_S
+    while True:
+        try:
+            return export_bundle(env.ledger, env.book, ident)
+        except Unavailable:
+            if env.clock.monotonic() > deadline:
+                raise
+            sleep(0.1)
+
+
+def read_anchors(path: Path) -> dict[str, Any]:
+    """Read a keys.json: the public keys that an auditor trusts. Raises NotFound, Misconfigured."""
+    return _object(path, "the trust anchors")
+
+
+def read_bundle(path: Path) -> dict[str, Any]:
+    """Read a receipt file. Raises NotProven if it is no JSON object: a damaged proof is none."""
+    try:
+        return _object(path, "the receipt")
+    except Misconfigured as error:
+        raise NotProven(error.message) from error
+
+
+def verify_receipt(bundle: dict[str, Any], anchors: dict[str, Any]) -> Chain:
+    """Verify a receipt file back to its model. Raises NotProven, saying where it fails."""
+    return verify_bundle(bundle, anchors)
+
+
+def open_receipt(bundle: dict[str, Any], api_key: str, prompt: bytes, answer: str) -> None:
+    """Check that a receipt is about this prompt and answer. Raises NotProven."""
+    receipt = Receipt.from_json(bundle["receipt"])
+    verify_content(receipt, api_key, prompt, answer)
+
+
+def anchors_of(home: Home) -> Path:
+    """Where an environment publishes its anchors."""
+    return home.anchors
+
+
+def _object(path: Path, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise NotFound(f"{what}: no file {path}") from error
+    except OSError as error:
+        raise Unavailable(f"{what}: {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise Misconfigured(f"{what}: {path} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Misconfigured(f"{what}: {path} is not a JSON object")
+    return value

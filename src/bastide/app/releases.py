@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases about releases: propose, look at, publish; and their model-signing bundle."""
+
+from typing import Any
+
+from bastide.app.duties import require
+from bastide.app.environment import Environment
+from bastide.app.loading import bundle_name
+from bastide.app.models import find_model
+from bastide.core.artifact import Artifact
+from bastide.core.errors import NotFound
+from bastide.core.evidence import Evidence
+from bastide.core.key import Purpose
+from bastide.core.party import Duty
+from bastide.core.subject import Digest
+from bastide.crypto.dsse import Signer
+from bastide.crypto.model_signing import model_signing_bundle
+from bastide.stages import release
+
+__all__ = [
+    "export_bundle",
+    "find_candidate",
+    "list_releases",
+    "propose_release",
+    "publish_release",
+    "show_release",
+]
+
+
+def propose_release(
+    env: Environment, model: str, name: str | None, author: Signer | None
+) -> Evidence:
+    """State a candidate for an evaluated model; the same again returns the first."""
+    require(env.principal, Duty.PROPOSE)
+    admission = find_model(env, model)
+    held = env.party_signers()
+    signers = [env.signer(Purpose.EVIDENCE)]
+    if author is not None:
+        signers.append(author)
+    elif held:
+        # Under `solo` the firm's key is here: the candidate says openly who proposed it.
+        signers.append(next(iter(held.values())))
+    return release.propose(env.ledger, admission, name or admission.subject.name, signers, env.clock)
+
+
+def find_candidate(env: Environment, name: str) -> Evidence:
+    """The newest candidate of a name or digest. Raises NotFound."""
+    rows = env.ledger.find("candidate/v1")
+    for row in reversed(rows):
+        if name in (row.subject.name, str(row.subject.digest), row.subject.digest.hex):
+            return row
+    known = ", ".join(sorted({row.subject.name for row in rows})) or "none"
+    raise NotFound(f"there is no release {name!r}", fix=f"known releases: {known}")
+
+
+def list_releases(env: Environment) -> list[dict[str, Any]]:
+    """One row per candidate, with what it waits for."""
+    require(env.principal, Duty.READ)
+    return [_row(env, candidate) for candidate in env.ledger.find("candidate/v1")]
+
+
+def show_release(env: Environment, name: str) -> dict[str, Any]:
+    """A candidate with its evidence and every gate's verdict, judged now."""
+    require(env.principal, Duty.READ)
+    candidate = find_candidate(env, name)
+    wanted = candidate.body["release"]
+    admission = env.ledger.by_digest(Digest.parse(wanted["admission"]))
+    evaluation = env.ledger.by_digest(Digest.parse(wanted["evaluation"]))
+    return {
+        **_row(env, candidate),
+        "origin": admission.body["origin"],
+        "licence": admission.body["licence"],
+        "template": admission.body["template"],
+        "scores": evaluation.body["scores"],
+        "author": candidate.body["author"],
+        "approvals": [
+            {
+                "party": row.body["party"],
+                "key": row.signers[0],
+                "comment": row.body["comment"],
+                "entry": row.entry,
+            }
+            for row in _approvals(env, candidate)
+        ],
+        "verdicts": [verdict.to_json() for verdict in release.judge(env.ledger, candidate)],
+    }
+
+
+def publish_release(env: Environment, name: str) -> Evidence:
+    """Judge every gate and sign the release. Raises Waiting or Refused with every reason."""
+    require(env.principal, Duty.PROPOSE)
+    candidate = find_candidate(env, name)
+    known = env.ledger.find("release/v1", subject=candidate.subject.digest)
+    if known:
+        return known[-1]
+    release.refuse(release.judge(env.ledger, candidate), candidate.subject.name, "release")
+    admission = env.ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
+    artifact = Artifact.from_manifest(admission.body["artifact"])
+    signer = env.signer(Purpose.MODEL_SIGNING)
+    bundle = model_signing_bundle(artifact, admission.subject.name, signer)
+    # The bundle is durable before the release names it; a kill in between leaves an object that
+    # the next try overwrites.
+    env.store.put(bundle_name(candidate.subject.digest), [bundle])
+    release_signer = env.signer(Purpose.RELEASE)
+    return release.publish(env.ledger, candidate, Digest.of(bundle), release_signer, env.clock)
+
+
+def export_bundle(env: Environment, name: str) -> bytes:
+    """The OpenSSF model-signing bundle of a published release. Raises NotFound."""
+    require(env.principal, Duty.READ)
+    candidate = find_candidate(env, name)
+    if not env.ledger.find("release/v1", subject=candidate.subject.digest):
+        raise NotFound(f"{name} is not published", fix=f"bastide release publish {name}")
+    with env.store.open(bundle_name(candidate.subject.digest)) as reader:
+        return reader.read_at(0, reader.size)
+
+
+def _approvals(env: Environment, candidate: Evidence) -> list[Evidence]:
+    return env.ledger.find("approval/v1", subject=candidate.subject.digest)
+
+
+def _row(env: Environment, candidate: Evidence) -> dict[str, Any]:
+    digest = candidate.subject.digest
+    published = env.ledger.find("release/v1", subject=digest)
+    verdicts = release.judge(env.ledger, candidate)
+    return {
+        "release": candidate.subject.name,
+        "digest": str(digest),
+        "model": candidate.body["release"]["model"],
+        "state": "published" if published else "proposed",
+        "approved_by": [row.body["party"] for row in _approvals(env, candidate)],
+        "waits_for": [reason for verdict in verdicts for reason in verdict.reasons],
+        "entry": published[-1].entry if published else candidate.entry,
+    }

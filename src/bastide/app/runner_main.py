@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The runner process of one deployment. Run as ``python -m bastide.app.runner_main``.
+
+It holds two secrets, the database's key (read only) and the store's identity, and neither
+reaches the engine: the jail inherits nothing but a sealed memfd with the weights.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from bastide.app import wiring
+from bastide.app.config import Home, read_settings
+from bastide.app.loading import engine_folder, load_deployment
+from bastide.app.process import enter_service, log, on_stop
+from bastide.app.runner import Runner
+from bastide.app.snapshots import runner_socket
+from bastide.core.errors import BastideError, Unavailable
+from bastide.core.key import Purpose
+from bastide.core.subject import Digest
+from bastide.ledger import Ledger
+
+__all__ = ["main"]
+
+
+async def _serve(orders: dict[str, Any]) -> None:
+    home = Home(Path(orders["home"]))
+    deployment = Digest.parse(orders["deployment"])
+    settings, clock = read_settings(home), wiring.clock()
+    keyring = wiring.keyring_from_portion(orders["keys"])
+    jail = wiring.sandbox(settings.sandbox)
+    control = wiring.control_link(str(home.control_socket), clock)
+    await control.start()
+    folder = engine_folder(home.run, deployment.hex[:16])
+    loaded_model = ""
+
+    async def make_engine() -> wiring.LiveEngine:
+        nonlocal loaded_model
+        records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE))
+        try:
+            ledger = Ledger(records, None, clock)
+            exits = ledger.charter().body["exit_recipients"]
+            store = wiring.open_store(home.store, keyring.identities(), exits, wiring.entropy())
+            loaded = await asyncio.to_thread(load_deployment, ledger, store, deployment)
+        finally:
+            records.dispose()
+        loaded_model = str(loaded.model)
+        try:
+            return await wiring.start_engine(
+                loaded.descriptor,
+                jail,
+                folder,
+                loaded.admission.subject.name,
+                settings.slots,
+                settings.context_tokens,
+                settings.engine_threads,
+            )
+        finally:
+            os.close(loaded.descriptor)
+
+    async def state_load() -> None:
+        body = {"deployment": str(deployment), "sandbox": jail.name, "model": loaded_model}
+        try:
+            await control.ask("loaded", body)
+        except Unavailable as error:
+            log("runner", "load-not-stated", clock.now_ms, reason=error.message)
+        log("runner", "loaded", clock.now_ms, **body)
+
+    stop = asyncio.Event()
+    on_stop(stop)
+    runner = Runner(make_engine, runner_socket(home.run, deployment), clock, state_load)
+    try:
+        await runner.run(stop)
+    finally:
+        await control.close()
+
+
+def main() -> None:
+    """Enter the runner process. Exits 3 when the deployment may not be loaded."""
+    clock = wiring.clock()
+    try:
+        asyncio.run(_serve(enter_service("runner")))
+    except BastideError as error:
+        log("runner", "stopped", clock.now_ms, code=error.code, reasons=list(error.reasons))
+        raise SystemExit(error.exit_status) from error
+
+
+if __name__ == "__main__":
+    main()

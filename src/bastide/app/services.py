@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases about the running services: start them in the background, look, stop them."""
+
+import asyncio
+import fcntl
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from bastide.app import wiring
+from bastide.app.config import Home, child_environment, read_settings, split_address
+from bastide.core.errors import BastideError, Unavailable
+from bastide.ports import Clock
+
+__all__ = ["gateway_url", "prepare_run", "running_pid", "start_services", "status", "stop_services"]
+
+_READY_S = 60.0
+_STOP_S = 30.0
+
+
+def gateway_url(listen: str) -> str:
+    """The base URL of the gateway."""
+    host, port = split_address(listen)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def prepare_run(home: Home) -> None:
+    """Make the folder of the sockets, and make sure that it is ours alone."""
+    home.run.mkdir(mode=0o700, exist_ok=True)
+    home.log.mkdir(mode=0o700, exist_ok=True)
+    state = home.run.stat(follow_symlinks=False)
+    if state.st_uid != os.getuid() or state.st_mode & 0o077:
+        raise Unavailable(
+            f"{home.run} is not a private folder of this user", fix=f"remove {home.run}"
+        )
+
+
+def running_pid(home: Home) -> int | None:
+    """The supervisor's process id, or None. The lock, not the number, says that it lives."""
+    try:
+        descriptor = os.open(home.run / "supervisor.lock", os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(descriptor, 32).strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def start_services(home: Home, passphrase: str, clock: Clock, sleep: Callable[[float], None]) -> bool:
+    """Start the supervisor and wait until a model answers. False if it ran already.
+
+    Raises Unavailable with the last lines of the log if it does not come up.
+    """
+    settings = read_settings(home)
+    prepare_run(home)
+    fresh = running_pid(home) is None
+    process = _spawn(home, passphrase) if fresh else None
+    deadline = clock.monotonic() + _READY_S
+    while not _ready(home, settings.listen):
+        if process is not None and process.poll() is not None:
+            raise Unavailable(
+                "the services did not start", reasons=_tail(home), fix=f"read {home.log}"
+            )
+        if clock.monotonic() > deadline:
+            raise Unavailable("the services are not ready", reasons=_tail(home), fix="bastide doctor")
+        sleep(0.05)
+    return fresh
+
+
+def stop_services(home: Home, clock: Clock, sleep: Callable[[float], None]) -> bool:
+    """Stop them and wait until they are gone. False if none ran."""
+    pid = running_pid(home)
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    deadline = clock.monotonic() + _STOP_S
+    while running_pid(home) is not None:
+        if clock.monotonic() > deadline:
+            raise Unavailable(f"the supervisor (process {pid}) does not stop", fix=f"kill -9 {pid}")
+        sleep(0.05)
+    return True
+
+
+def status(home: Home) -> dict[str, Any]:
+    """What runs, and where. Needs no key."""
+    settings = read_settings(home)
+    pid = running_pid(home)
+    row: dict[str, Any] = {
+        "running": pid is not None,
+        "environment": settings.environment,
+        "home": str(home.root),
+        "parties": settings.parties,
+        "gateway_url": gateway_url(settings.listen),
+        "model": None,
+        "models": [],
+        "tenant": None,
+        "tenants": [],
+        "ready": False,
+        "entries": None,
+    }
+    if pid is None:
+        return row
+    try:
+        told = asyncio.run(_ask(home, "status"))
+    except BastideError:
+        return row
+    row.update(told)
+    row["model"] = next(iter(row["models"]), None)
+    row["tenant"] = next(iter(row["tenants"]), None)
+    row["ready"] = _ready(home, settings.listen)
+    return row
+
+
+def _spawn(home: Home, passphrase: str) -> subprocess.Popen[bytes]:
+    with (home.log / "supervisor.log").open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bastide.app.supervisor"],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            env=child_environment(),
+            cwd=home.run,
+        )
+    orders = {"home": str(home.root), "passphrase": passphrase, "die_with_parent": False}
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(orders).encode() + b"\n")
+    process.stdin.close()
+    return process
+
+
+def _ready(home: Home, listen: str) -> bool:
+    """True if the gateway is fresh and every deployment's runner answers."""
+    host, port = split_address(listen)
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        if connection.getresponse().status != 200:
+            return False
+        asyncio.run(_all_healthy(home))
+    except (OSError, http.client.HTTPException, BastideError):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+async def _all_healthy(home: Home) -> None:
+    link = wiring.control_link(str(home.control_socket), wiring.clock())
+    await link.start()
+    try:
+        for _ in range(100):
+            if link.snapshot is not None:
+                break
+            await asyncio.sleep(0.02)
+        if link.snapshot is None:
+            raise Unavailable("control does not answer")
+        for served in link.snapshot.served.values():
+            engine = wiring.remote_engine(served.socket)
+            try:
+                await engine.health()
+            finally:
+                await engine.close()
+    finally:
+        await link.close()
+
+
+async def _ask(home: Home, kind: str) -> Any:
+    link = wiring.control_link(str(home.control_socket), wiring.clock())
+    await link.start()
+    try:
+        return await link.ask(kind, None)
+    finally:
+        await link.close()
+
+
+def _tail(home: Home) -> list[str]:
+    lines = []
+    for path in sorted(home.log.glob("*.log")):
+        text = path.read_text(errors="replace").splitlines()[-3:]
+        lines += [f"{path.name}: {line}" for line in text]
+    return lines

@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots: what gateways and the supervisor need to know, made from the ledger alone."""
+
+from pathlib import Path
+
+from bastide.app.config import Settings
+from bastide.core.snapshot import KeyGrant, Served, Snapshot
+from bastide.core.subject import Digest
+from bastide.ledger import Ledger
+
+__all__ = ["build_snapshot", "runner_socket"]
+
+
+def runner_socket(run: Path, deployment: Digest) -> Path:
+    """Where the runner of a deployment listens."""
+    return run / f"runner-{deployment.hex[:16]}.sock"
+
+
+def build_snapshot(
+    ledger: Ledger, settings: Settings, run: Path, version: int, now_ms: int
+) -> Snapshot:
+    """All active keys and deployments. `version` is the size of the ledger it was made from."""
+    keys = {
+        row.body["mac"]: KeyGrant(row.body["key"], row.body["tenant"], tuple(row.body["scopes"]))
+        for row in ledger.api_keys(active=True)
+    }
+    served = {}
+    for row in ledger.deployments(active=True):
+        plan = row.body["deployment"]
+        loads = ledger.find("load/v1", subject=row.subject.digest)
+        served[row.subject.name] = Served(
+            name=row.subject.name,
+            release=plan["release"],
+            deployment=str(row.subject.digest),
+            socket=str(runner_socket(run, row.subject.digest)),
+            node=settings.node,
+            # Until a runner has stated its load, nobody may claim an isolation.
+            sandbox=loads[-1].body["sandbox"] if loads else "not loaded",
+            slots=plan["share"]["slots"],
+            context_tokens=plan["share"]["context_tokens"],
+            created_s=row.body["time_ms"] // 1000,
+        )
+    policy = str(ledger.policy().digest)
+    return Snapshot(version, now_ms, settings.environment, policy, keys, served)

@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The supervisor: starts control, gateway and one runner per deployment, and keeps them up.
+
+Run as ``python -m bastide.app.supervisor`` by `bastide up`. It holds the unlocked keyring and
+gives each child only its portion, on standard input:
+
+* control: database key, evidence key, ledger key;
+* gateway: the pepper of the API keys;
+* runner:  database key, store identity.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bastide.app import wiring
+from bastide.app.config import Home, child_environment, read_settings
+from bastide.app.process import enter_service, log, on_stop
+from bastide.core.errors import NotAllowed, Unavailable
+from bastide.core.key import Purpose
+from bastide.core.snapshot import Served
+from bastide.ports import Clock, Keyring
+
+__all__ = ["Supervisor", "main"]
+
+_BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+_STEADY_S = 10.0  # a child that lived this long starts again without delay
+_STOP_S = 10.0
+_POLL_S = 0.05
+
+
+@dataclass
+class Child:
+    """One service process and how to start it again."""
+
+    name: str
+    module: str
+    orders: dict[str, Any]
+    process: asyncio.subprocess.Process | None = None
+    keeper: asyncio.Task[None] | None = None
+    failures: int = 0
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Supervisor:
+    """Keeps children alive until it is told to stop."""
+
+    def __init__(self, home: Home, keyring: Keyring, clock: Clock) -> None:
+        self._home = home
+        self._keyring = keyring
+        self._clock = clock
+        self._children: dict[str, Child] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Start everything, follow the snapshots, stop everything in order."""
+        settings = read_settings(self._home)
+        control = wiring.control_link(str(self._home.control_socket), self._clock)
+        try:
+            purposes = (Purpose.DATABASE, Purpose.EVIDENCE, Purpose.LEDGER)
+            self._start("control", "bastide.app.control", {"keys": self._keys(purposes)})
+            await control.start()
+            pepper = self._keyring.secret(Purpose.PEPPER).hex()
+            socket = str(self._home.control_socket)
+            orders = {"listen": settings.listen, "control_socket": socket, "pepper": pepper}
+            self._start("gateway", "bastide.gateway", orders)
+            stopping = asyncio.create_task(stop.wait())
+            while not stopping.done():
+                if control.snapshot is not None:
+                    await self._reconcile(control.snapshot.served)
+                await asyncio.wait([stopping], timeout=_POLL_S)
+        finally:
+            # The gateway first: answers that run get their receipts while control still lives.
+            await self._stop(["gateway"])
+            await self._stop([name for name in self._children if name.startswith("runner")])
+            await control.close()
+            await self._stop(["control"])
+
+    async def _reconcile(self, served: dict[str, Served]) -> None:
+        """Start runners that are missing, stop those whose deployment has ended."""
+        wanted = {f"runner-{row.deployment[7:23]}": row.deployment for row in served.values()}
+        for name, deployment in wanted.items():
+            if name not in self._children:
+                keys = self._keys((Purpose.DATABASE, Purpose.STORE))
+                orders = {"keys": keys, "deployment": deployment}
+                self._start(name, "bastide.app.runner_main", orders)
+        gone = [name for name in self._children if name.startswith("runner") and name not in wanted]
+        await self._stop(gone)
+
+    def _keys(self, purposes: Sequence[Purpose]) -> str:
+        return self._keyring.portion(purposes)
+
+    def _start(self, name: str, module: str, orders: dict[str, Any]) -> None:
+        child = Child(name, module, {"home": str(self._home.root), "parent": os.getpid(), **orders})
+        self._children[name] = child
+        child.keeper = asyncio.create_task(self._keep(child))
+
+    async def _keep(self, child: Child) -> None:
+        """Start a child again whenever it ends, slower after every quick failure."""
+        while not child.stopping.is_set():
+            started = self._clock.monotonic()
+            await self._spawn(child)
+            assert child.process is not None
+            status = await child.process.wait()
+            if child.stopping.is_set():
+                return
+            steady = self._clock.monotonic() - started > _STEADY_S
+            child.failures = 0 if steady else child.failures + 1
+            delay = _BACKOFF_S[min(child.failures, len(_BACKOFF_S) - 1)]
+            log("supervisor", "restart", self._clock.now_ms, child=child.name, status=status)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(child.stopping.wait(), delay)
+
+    async def _spawn(self, child: Child) -> None:
+        path = self._home.log / f"{child.name}.log"
+        with path.open("ab") as file:
+            child.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                child.module,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=file,
+                stderr=file,
+                env=child_environment(),
+                cwd=self._home.run,
+            )
+        assert child.process.stdin is not None
+        child.process.stdin.write(json.dumps(child.orders).encode() + b"\n")
+        with contextlib.suppress(ConnectionError):
+            await child.process.stdin.drain()
+        child.process.stdin.close()
+
+    async def _stop(self, names: Sequence[str]) -> None:
+        children = [self._children.pop(name) for name in names if name in self._children]
+        for child in children:
+            child.stopping.set()
+            if child.process is not None and child.process.returncode is None:
+                child.process.terminate()
+        for child in children:
+            assert child.keeper is not None
+            done, _ = await asyncio.wait([child.keeper], timeout=_STOP_S)
+            if not done and child.process is not None:
+                log("supervisor", "killed", self._clock.now_ms, child=child.name)
+                child.process.kill()
+                await child.keeper
+
+
+def take_lock(home: Home) -> int:
+    """Hold the one lock of a home directory. Raises Unavailable if services run already."""
+    descriptor = os.open(home.run / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise Unavailable("the services of this environment run already") from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+async def _serve(orders: dict[str, Any], now: Callable[[], int]) -> None:
+    home = Home(Path(orders["home"]))
+    lock = take_lock(home)
+    try:
+        keyring = wiring.open_keyring(home.keyring, orders["passphrase"])
+        stop = asyncio.Event()
+        on_stop(stop)
+        log("supervisor", "started", now)
+        await Supervisor(home, keyring, wiring.clock()).run(stop)
+        log("supervisor", "stopped", now)
+    finally:
+        os.close(lock)
+
+
+def main() -> None:
+    """Enter the supervisor."""
+    orders = enter_service("supervisor")
+    clock = wiring.clock()
+    try:
+        asyncio.run(_serve(orders, clock.now_ms))
+    except (NotAllowed, Unavailable) as error:
+        log("supervisor", "refused", clock.now_ms, code=error.code)
+        raise SystemExit(error.exit_status) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Wiring: names to adapters. The only door to `bastide.adapters`.
+
+Adapters are imported inside the functions that need them, so that a command pays only for
+what it uses.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bastide.core.artifact import Artifact
+from bastide.core.key import Purpose
+from bastide.core.party import Party
+from bastide.core.receipt import Receipt
+from bastide.core.snapshot import Snapshot
+from bastide.core.subject import Digest
+from bastide.crypto.dsse import Signer
+from bastide.ports import Clock, Engine, Entropy, Keyring, Reader, Sandbox, SealingStore
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine as Records
+
+__all__ = [
+    "ControlClient",
+    "LiveEngine",
+    "clock",
+    "control_link",
+    "create_exit",
+    "create_keyring",
+    "create_party_key",
+    "decrypt_to_memfd",
+    "entropy",
+    "keyring_from_portion",
+    "open_keyring",
+    "open_records",
+    "open_source",
+    "open_store",
+    "read_party_key",
+    "reader_of_descriptor",
+    "remote_engine",
+    "sandbox",
+    "start_engine",
+]
+
+
+class LiveEngine(Engine, Protocol):
+    """An engine whose process we own."""
+
+    @property
+    def version(self) -> str:
+        """What answers, for instance ``llama.cpp b1234``."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait until its process has ended; the exit status."""
+        ...
+
+
+class ControlClient(Protocol):
+    """A connection to the control process that heals itself."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest snapshot, or None before the first."""
+        ...
+
+    async def start(self) -> None:
+        """Connect, and keep connecting."""
+        ...
+
+    async def put(self, receipt: Receipt) -> None:
+        """Return when the receipt is durable. Raises Unavailable otherwise."""
+        ...
+
+    async def ask(self, kind: str, body: Any) -> Any:
+        """Send one request and return the body of its answer. Raises the error it answers."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+def clock() -> Clock:
+    """The machine's clock."""
+    from bastide.adapters.clock.system import SystemClock
+
+    return SystemClock()
+
+
+def entropy() -> Entropy:
+    """The operating system's generator."""
+    from bastide.adapters.entropy.system import SystemEntropy
+
+    return SystemEntropy()
+
+
+def create_keyring(
+    path: Path, passphrase: str, parties: tuple[Party, ...], source: Entropy, generated: bool
+) -> Keyring:
+    """Make a keyring file with a key for every purpose, and for the given parties."""
+    from bastide.adapters.keys import file
+
+    return file.create_keyring(path, passphrase, parties, source, generated)
+
+
+def open_keyring(path: Path, passphrase: str) -> Keyring:
+    """Unlock a keyring file. Raises NotAllowed for a wrong passphrase."""
+    from bastide.adapters.keys import file
+
+    return file.open_keyring(path, passphrase)
+
+
+def keyring_from_portion(text: str) -> Keyring:
+    """A keyring in memory from what `Keyring.portion` gave."""
+    from bastide.adapters.keys.memory import MemoryKeyring
+
+    return MemoryKeyring.from_portion(text)
+
+
+def create_party_key(path: Path, party: Party, source: Entropy) -> Signer:
+    """Make an OpenSSH key file for one party."""
+    from bastide.adapters.keys import file
+
+    return file.create_party_key(path, party, source)
+
+
+def read_party_key(path: Path, party: str | None, ask: Callable[[str], str]) -> Signer:
+    """Read a party's OpenSSH private key; `ask` is called if it has a passphrase."""
+    from bastide.adapters.keys.openssh import read_party_key as read
+
+    return read(path, party, ask)
+
+
+def create_exit(path: Path, passphrase: str, source: Entropy, generated: bool) -> str:
+    """Make the owner's exit identity, and return its recipient."""
+    from bastide.adapters.keys import file
+
+    return file.create_exit(path, passphrase, source, generated)
+
+
+def open_records(path: Path, key: bytes, readonly: bool = False) -> "Records":
+    """Open the sealed database."""
+    from bastide.adapters.records.sql import open_records as open_sql
+
+    return open_sql(path, key, readonly)
+
+
+def open_store(
+    root: Path, identities: Sequence[str], exits: Sequence[str], source: Entropy
+) -> SealingStore:
+    """Open the sealed store in a folder."""
+    from bastide.adapters.store.local import LocalStore
+    from bastide.adapters.store.sealed import SealedStore
+
+    return SealedStore(LocalStore(root), identities, exits, source)
+
+
+def open_source(path: Path) -> AbstractContextManager[Reader]:
+    """Open a plain file that somebody brings. Raises NotFound or Misconfigured."""
+    from contextlib import closing
+
+    from bastide.adapters.store.files import FileReader
+
+    return closing(FileReader(path))
+
+
+def reader_of_descriptor(descriptor: int) -> Reader:
+    """Read a file that is only an open descriptor, such as a sealed memfd."""
+    from bastide.adapters.store.files import FileReader
+
+    return FileReader(Path(f"/proc/self/fd/{descriptor}"))
+
+
+def decrypt_to_memfd(store: SealingStore, name: str, expect: Digest, size: int) -> int:
+    """Decrypt one object into a sealed memfd. Raises NotProven if its digest is another."""
+    from bastide.adapters.store.memfd import decrypt_to_memfd as decrypt
+
+    return decrypt(store, name, expect, size)
+
+
+def sandbox(name: str) -> Sandbox:
+    """The sandbox of a setting. Raises Unavailable, naming what is missing; never none."""
+    from bastide.adapters.sandbox.choose import choose_sandbox
+
+    return choose_sandbox(name)
+
+
+async def start_engine(
+    weights: int, jail: Sandbox, folder: Path, name: str, slots: int, context: int, threads: int
+) -> LiveEngine:
+    """Start llama.cpp over a weights descriptor inside a sandbox."""
+    from bastide.adapters.engine.llamacpp import start_llamacpp
+
+    return await start_llamacpp(
+        weights,
+        jail,
+        folder,
+        name=name,
+        slots=slots,
+        context_tokens=context,
+        threads=threads,
+    )
+
+
+def remote_engine(socket: str) -> Engine:
+    """The engine behind a runner's socket."""
+    from bastide.adapters.engine.remote import RemoteEngine
+
+    return RemoteEngine(socket)
+
+
+def control_link(socket: str, source: Clock) -> ControlClient:
+    """The control process behind its socket."""
+    from bastide.adapters.control.link import ControlLink
+
+    return ControlLink(socket, source)
