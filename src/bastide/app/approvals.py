@@ -30,6 +30,7 @@ __all__ = [
     "approve_here",
     "import_approval",
     "read_request",
+    "request_deployment",
     "request_release",
     "sign_request",
 ]
@@ -81,13 +82,15 @@ def request_release(env: Environment, name: str) -> dict[str, Any]:
         "action": "release",
         "name": candidate.subject.name,
         "digest": str(candidate.subject.digest),
-        "entries": {what: env.ledger.envelope(row.entry or 0).to_json() for what, row in rows.items()},
+        "entries": {
+            what: env.ledger.envelope(row.entry or 0).to_json() for what, row in rows.items()
+        },
     }
 
 
-def request_deployment(plan: deploy.Plan) -> Approval:
+def request_deployment(plan: deploy.Plan, comment: str) -> Approval:
     """What the operator is asked to approve."""
-    return Approval(plan.name, plan.digest, "deploy", Party.OPERATOR.value, "")
+    return Approval(plan.name, plan.digest, "deploy", Party.OPERATOR.value, comment)
 
 
 def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -142,7 +145,9 @@ def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]
         raise Misconfigured(f"the request lacks a part: {error!r}") from error
 
 
-def sign_request(summary: Mapping[str, Any], signer: Signer, comment: str, clock: Clock) -> Envelope:
+def sign_request(
+    summary: Mapping[str, Any], signer: Signer, comment: str, clock: Clock
+) -> Envelope:
     """Sign what `read_request` checked. Raises NotProven for a key that is not enrolled."""
     party = summary["keys"].get(signer.public.ident)
     if party is None:

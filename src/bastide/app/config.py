@@ -91,6 +91,11 @@ class Home:
         return self.root / "public" / "keys.json"
 
     @property
+    def model_signing(self) -> Path:
+        """Public key of the model-signing bundles, in PEM."""
+        return self.root / "public" / "model-signing.pem"
+
+    @property
     def database(self) -> Path:
         """The sealed database with ledger, projections and receipts."""
         return self.root / "ledger.db"

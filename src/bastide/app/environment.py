@@ -45,6 +45,17 @@ class Environment:
                 held[party] = self.keyring.signer(Purpose.PARTY, party)
         return held
 
+    def party_of(self, signer: Signer) -> dict[Party, Signer]:
+        """The party for which a key is enrolled. Raises NotAllowed if it is none's."""
+        key = self.ledger.keys().get(signer.public.ident)
+        if key is None or key.party is None:
+            raise NotAllowed(
+                f"the key {signer.public.ident} is no party's key in this environment",
+                fix="use the key that was enrolled when the environment was founded",
+            )
+        enrolled = Signer(key, signer.sign)
+        return {Party(key.party): enrolled}
+
 
 @contextlib.contextmanager
 def open_environment(

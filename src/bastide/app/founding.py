@@ -9,6 +9,7 @@ kill at any moment leaves either no environment or a whole one.
 import json
 import os
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,16 @@ from bastide.core.policy import Policy
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Signer
+from bastide.crypto.p256 import public_pem
 from bastide.ledger import Ledger
 from bastide.ports import Clock, Keyring
+from bastide.suites import DEMO_FLOORS
 
-__all__ = ["Founded", "Wishes", "default_policy", "found"]
+__all__ = ["Founded", "Wishes", "default_policy", "found", "free_address"]
 
 KEYS_TYPE = "https://bastide.eu/keys/v1"
+_SERVICE_KEYS = (Purpose.LEDGER, Purpose.EVIDENCE, Purpose.RELEASE, Purpose.MODEL_SIGNING)
+_PORT = 8471
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def default_policy(parties: str) -> Policy:
         "format-safe": {},
         "scan-clean": {},
         "origin-stated": {},
-        "eval-floor": {"floors": dict(wiring.DEMO_FLOORS)},
+        "eval-floor": {"floors": dict(DEMO_FLOORS)},
         "approvals": {},
     }
     early = {name: gates[name] for name in ("format-safe", "scan-clean", "origin-stated")}
@@ -80,6 +85,19 @@ def default_policy(parties: str) -> Policy:
             },
         }
     )
+
+
+def free_address() -> str:
+    """A loopback address for the gateway: the usual port, or any free one if it is taken."""
+    for port in (_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return f"127.0.0.1:{probe.getsockname()[1]}"
+    raise Unavailable("no port is free on 127.0.0.1", fix="give --listen HOST:PORT")
 
 
 def found(home: Home, wishes: Wishes) -> Founded:
@@ -155,6 +173,8 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
         ledger = Ledger(records, keyring.signer(Purpose.LEDGER), clock)
         ledger.append([charter])
         anchors = _anchors(environment, ledger, charter.digest)
+        pem = public_pem(keyring.signer(Purpose.MODEL_SIGNING).public).decode()
+        _write_private(draft.model_signing, pem, mode=0o644)
         _write_private(draft.anchors, json.dumps(anchors, indent=2) + "\n", mode=0o644)
     finally:
         records.dispose()
@@ -169,9 +189,7 @@ def _charter(
     exit_recipient: str,
     clock: Clock,
 ) -> dsse.Envelope:
-    services = [
-        keyring.signer(purpose) for purpose in (Purpose.LEDGER, Purpose.EVIDENCE, Purpose.RELEASE)
-    ]
+    services = [keyring.signer(purpose) for purpose in _SERVICE_KEYS]
     publics: list[PublicKey] = [signer.public for signer in (*services, *party_signers)]
     body = {
         "environment": environment,
@@ -222,5 +240,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-

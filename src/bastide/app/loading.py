@@ -87,7 +87,9 @@ def load_admitted(ledger: Ledger, store: SealingStore, admission: Evidence) -> L
         raise NotProven(f"the admission of {body['model']} names another artifact")
     row, part = body["objects"][0], artifact.parts[0]
     stored = store.digests(row["object"])
-    for what, have, want in zip(("header", "body"), stored, (row["header"], row["body"]), strict=True):
+    for what, have, want in zip(
+        ("header", "body"), stored, (row["header"], row["body"]), strict=True
+    ):
         if str(have) != want:
             raise NotProven(f"the sealed {what} of {row['object']} is not the one admitted")
     descriptor = wiring.decrypt_to_memfd(store, row["object"], part.digest, part.size)

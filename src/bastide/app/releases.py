@@ -16,9 +16,11 @@ from bastide.core.party import Duty
 from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 from bastide.crypto.model_signing import model_signing_bundle
+from bastide.crypto.p256 import public_pem
 from bastide.stages import release
 
 __all__ = [
+    "bundle_key_pem",
     "export_bundle",
     "find_candidate",
     "list_releases",
@@ -41,7 +43,9 @@ def propose_release(
     elif held:
         # Under `solo` the firm's key is here: the candidate says openly who proposed it.
         signers.append(next(iter(held.values())))
-    return release.propose(env.ledger, admission, name or admission.subject.name, signers, env.clock)
+    return release.propose(
+        env.ledger, admission, name or admission.subject.name, signers, env.clock
+    )
 
 
 def find_candidate(env: Environment, name: str) -> Evidence:
@@ -114,6 +118,11 @@ def export_bundle(env: Environment, name: str) -> bytes:
         raise NotFound(f"{name} is not published", fix=f"bastide release publish {name}")
     with env.store.open(bundle_name(candidate.subject.digest)) as reader:
         return reader.read_at(0, reader.size)
+
+
+def bundle_key_pem(env: Environment) -> str:
+    """The public key of the bundle, as the stock verifier reads it."""
+    return public_pem(env.signer(Purpose.MODEL_SIGNING).public).decode()
 
 
 def _approvals(env: Environment, candidate: Evidence) -> list[Evidence]:

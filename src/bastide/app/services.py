@@ -57,7 +57,9 @@ def running_pid(home: Home) -> int | None:
     return None
 
 
-def start_services(home: Home, passphrase: str, clock: Clock, sleep: Callable[[float], None]) -> bool:
+def start_services(
+    home: Home, passphrase: str, clock: Clock, sleep: Callable[[float], None]
+) -> bool:
     """Start the supervisor and wait until a model answers. False if it ran already.
 
     Raises Unavailable with the last lines of the log if it does not come up.
@@ -73,7 +75,9 @@ def start_services(home: Home, passphrase: str, clock: Clock, sleep: Callable[[f
                 "the services did not start", reasons=_tail(home), fix=f"read {home.log}"
             )
         if clock.monotonic() > deadline:
-            raise Unavailable("the services are not ready", reasons=_tail(home), fix="bastide doctor")
+            raise Unavailable(
+                "the services are not ready", reasons=_tail(home), fix="bastide doctor"
+            )
         sleep(0.05)
     return fresh
 

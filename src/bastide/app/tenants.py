@@ -16,7 +16,15 @@ from bastide.core.key import Purpose
 from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 
-__all__ = ["CLI_KEY_OBJECT", "add_tenant", "list_keys", "list_tenants", "new_key", "own_key", "revoke_key"]
+__all__ = [
+    "CLI_KEY_OBJECT",
+    "add_tenant",
+    "list_keys",
+    "list_tenants",
+    "new_key",
+    "own_key",
+    "revoke_key",
+]
 
 # The key that `bastide chat` uses, sealed in the store, so that the first question needs no key.
 CLI_KEY_OBJECT = "keys/cli"

@@ -1,3 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: parse, call one use case, print."""
+"""The command line: parse, call one use case, print. One file per noun."""
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run `bastide`. Exit codes are those of core/errors.py."""
+    from bastide.cli.root import bastide
+
+    bastide()

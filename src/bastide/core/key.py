@@ -17,10 +17,13 @@ class Scheme(StrEnum):
 
     `ED25519` signs the DSSE pre-authentication bytes directly; `SSHSIG` signs them in an
     OpenSSH signature (PROTOCOL.sshsig) under the namespace ``approval@bastide.eu``.
+    `ECDSA_P256` signs model-signing bundles only, because their public verifier reads no other
+    kind of key; it never signs a statement.
     """
 
     ED25519 = "ed25519"
     SSHSIG = "sshsig"
+    ECDSA_P256 = "ecdsa-p256"
 
 
 class Purpose(StrEnum):
@@ -28,7 +31,8 @@ class Purpose(StrEnum):
 
     LEDGER = "ledger"  # signs checkpoints
     EVIDENCE = "evidence"  # signs what the services state
-    RELEASE = "release"  # signs releases and model-signing bundles
+    RELEASE = "release"  # signs releases
+    MODEL_SIGNING = "model-signing"  # signs OpenSSF model-signing bundles; NIST P-256
     PARTY = "party"  # approvals; held by people, never by the server
     STORE = "store"  # age identity that opens sealed objects
     DATABASE = "database"  # seals every page of the database
@@ -37,7 +41,10 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """An Ed25519 public key (32 bytes) with its purpose, and its party if it has one."""
+    """A public key with its purpose, and its party if it has one.
+
+    `raw` is the Ed25519 key (32 bytes) or the uncompressed P-256 point (65 bytes).
+    """
 
     raw: bytes
     purpose: Purpose
@@ -47,8 +54,10 @@ class PublicKey:
     @property
     def ident(self) -> str:
         """``SHA256:<unpadded base64>`` of the OpenSSH wire form, as ``ssh-keygen -l`` prints."""
-        kind = b"ssh-ed25519"
-        wire = len(kind).to_bytes(4) + kind + len(self.raw).to_bytes(4) + self.raw
+        kind: tuple[bytes, ...] = (b"ssh-ed25519",)
+        if self.scheme is Scheme.ECDSA_P256:
+            kind = (b"ecdsa-sha2-nistp256", b"nistp256")
+        wire = b"".join(len(field).to_bytes(4) + field for field in (*kind, self.raw))
         digest = base64.b64encode(hashlib.sha256(wire).digest()).decode()
         return "SHA256:" + digest.rstrip("=")
 
@@ -70,7 +79,8 @@ class PublicKey:
         try:
             raw = base64.b64decode(row["public"], validate=True)
             key = cls(raw, Purpose(row["purpose"]), Scheme(row["scheme"]), row.get("party"))
-            matches = key.ident == row["id"] and len(raw) == 32
+            length = 65 if key.scheme is Scheme.ECDSA_P256 else 32
+            matches = key.ident == row["id"] and len(raw) == length
         except (KeyError, ValueError, TypeError) as error:
             raise Misconfigured(f"not a public key: {error!r}") from error
         if not matches:

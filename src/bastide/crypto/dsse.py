@@ -118,7 +118,9 @@ def verify_envelope(envelope: Envelope, keys: Mapping[str, PublicKey]) -> None:
         if key.scheme is Scheme.SSHSIG:
             sshsig.verify_signature(key.raw, message, APPROVAL_NAMESPACE, signature)
             continue
+        if key.scheme is not Scheme.ED25519:
+            raise NotProven(f"the key {ident} signs no statements")
         try:
             Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, message)
-        except InvalidSignature as error:
+        except (InvalidSignature, ValueError) as error:
             raise NotProven(f"the signature of {ident} does not hold") from error

@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide approve`, `deploy` and `undeploy`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bastide.cli.command import Call, parameters, read_text
+from bastide.core.errors import Misconfigured
+
+__all__ = ["COMMANDS"]
+
+
+@parameters(
+    "approve",
+    "bastide approve smollm2-135m-instruct --key guardian.key\n"
+    "bastide approve --request request.json --key guardian.key --out approval.json\n"
+    "bastide approve --import approval.json",
+    click.argument("release", required=False),
+    click.option("--key", metavar="FILE", help="OpenSSH private key of the approving party."),
+    click.option("--comment", default="", help="Why; kept with the approval."),
+    click.option("--deployment", is_flag=True, help="Approve the deployment, not the release."),
+    click.option("--request", "request_file", metavar="FILE", help="Decide offline on a request."),
+    click.option("--keys", metavar="FILE", help="With --request: your copy of keys.json."),
+    click.option("--out", metavar="FILE", help="With --request: where the approval goes."),
+    click.option("--import", "approval_file", metavar="FILE", help="Record a carried approval."),
+)
+def approve(
+    call: Call,
+    release: str | None,
+    key: str | None,
+    comment: str,
+    deployment: bool,
+    request_file: str | None,
+    keys: str | None,
+    out: str | None,
+    approval_file: str | None,
+) -> None:
+    """Approve a release or a deployment with the key of a party.
+
+    Here (RELEASE --key FILE), or on a machine of your own: --request checks the request offline,
+    shows what it says and writes a signed file; --import records it in the environment.
+    """
+    if sum(value is not None for value in (release, request_file, approval_file)) != 1:
+        raise Misconfigured(
+            "give one of RELEASE, --request or --import", fix="bastide approve --help"
+        )
+    if approval_file is not None:
+        _import(call, approval_file)
+    elif request_file is not None:
+        _offline(call, request_file, key, keys, out, comment)
+    else:
+        assert release is not None
+        _here(call, release, key, comment, deployment)
+
+
+@parameters(
+    "deploy",
+    "bastide deploy smollm2-135m-instruct --key operator.key",
+    click.argument("release"),
+    click.option("--key", metavar="FILE", help="OpenSSH private key of the operator."),
+    click.option("--comment", default="", help="Why; kept with the approval."),
+)
+def deploy(call: Call, release: str, key: str | None, comment: str) -> None:
+    """Put a published release into service. Running services take it up by themselves."""
+    from bastide.app.deployments import deploy_release
+
+    operator = call.party_key(key)
+    with call.environment(operator) as env:
+        row = deploy_release(env, release, operator, comment)
+    result = {"deployment": row.subject.name, "digest": str(row.subject.digest), "entry": row.entry}
+    call.show(result, f"deployed {row.subject.name}  {row.subject.digest}  (entry {row.entry})")
+
+
+@parameters(
+    "undeploy",
+    "bastide undeploy smollm2-135m-instruct --reason 'replaced'",
+    click.argument("name"),
+    click.option("--reason", default="", help="Why; kept in the ledger."),
+)
+def undeploy(call: Call, name: str, reason: str) -> None:
+    """Take a deployment out of service; its runner stops within a second."""
+    from bastide.app.deployments import end_deployment
+
+    with call.environment() as env:
+        row = end_deployment(env, name, reason)
+    call.show({"deployment": row.subject.name, "ended": True, "entry": row.entry}, "ended")
+
+
+COMMANDS = {"approve": approve, "deploy": deploy, "undeploy": undeploy}
+
+
+def _here(call: Call, name: str, key: str | None, comment: str, deployment: bool) -> None:
+    from bastide.app.approvals import approve_here, request_deployment
+    from bastide.app.deployments import plan_deployment
+    from bastide.app.releases import find_candidate
+    from bastide.core.party import Party
+    from bastide.stages.release import Approval
+
+    given = call.party_key(key)
+    with call.environment(given) as env:
+        if deployment:
+            asked = request_deployment(plan_deployment(env, name), comment)
+        else:
+            candidate = find_candidate(env, name)
+            asked = Approval(name, candidate.subject.digest, "release", "", comment)
+        signers = {Party(given.public.party): given} if given and given.public.party else {}
+        if given is not None and not signers:
+            signers = env.party_of(given)
+        rows = approve_here(env, asked, signers or env.party_signers())
+    if not rows:
+        raise Misconfigured("no key of a party that this asks for", fix="give --key FILE")
+    result = [
+        {"party": row.body["party"], "key": row.signers[0], "entry": row.entry} for row in rows
+    ]
+    call.show(
+        result, "\n".join(f"approved as {row['party']}  (entry {row['entry']})" for row in result)
+    )
+
+
+def _offline(
+    call: Call, file: str, key: str | None, keys: str | None, out: str | None, comment: str
+) -> None:
+    from bastide.app import wiring
+    from bastide.app.approvals import read_request, sign_request
+    from bastide.app.receipts import read_anchors
+
+    anchors = read_anchors(Path(keys)) if keys is not None else None
+    summary = read_request(read_text(file), anchors)
+    if not call.as_json or key is None:
+        _show_request(call, summary)
+    if key is None:
+        return
+    signer = call.party_key(key)
+    assert signer is not None
+    envelope = sign_request(summary, signer, comment, wiring.clock())
+    text = json.dumps(envelope.to_json(), indent=2)
+    if out is None:
+        click.echo(text)
+        return
+    Path(out).write_text(text + "\n")
+    call.show({"approval": out}, f"signed: {out}  (carry it over: bastide approve --import {out})")
+
+
+def _show_request(call: Call, summary: dict[str, Any]) -> None:
+    template = summary["template"]
+    lines = [
+        f"You are asked to approve the {summary['action']} {summary['name']}",
+        f"  digest    {summary['digest']}",
+        f"  model     {summary['model']}",
+        f"  origin    {summary['origin']}",
+        f"  licence   {summary['licence']}",
+        f"  template  {template['digest'] if template else 'none'}",
+        "  scores    "
+        + ", ".join(f"{name} {score:.3f}" for name, score in summary["scores"].items()),
+        f"  policy    {summary['policy']}",
+    ]
+    if template:
+        lines += [f"    finding {finding}" for finding in template["findings"]]
+    if not summary["anchored"]:
+        lines.append("  NOT compared with trust anchors: give --keys keys.json")
+    if call.as_json:
+        call.show(summary)
+    else:
+        call.tell("\n".join(lines))
+
+
+def _import(call: Call, file: str) -> None:
+    from bastide.app.approvals import import_approval
+
+    with call.environment() as env:
+        row = import_approval(env, read_text(file))
+    result = {"party": row.body["party"], "key": row.signers[0], "entry": row.entry}
+    call.show(result, f"recorded the {row.body['party']}'s approval  (entry {row.entry})")

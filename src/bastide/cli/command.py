@@ -1,0 +1,232 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What all commands share: their options, how they open an environment, how they fail.
+
+Every command takes ``--home``, ``--json``, ``--passphrase-file`` and ``--debug``. Data goes to
+standard output, everything else to standard error. With ``--json`` a command prints exactly one
+JSON object (or array) on standard output, also when it fails.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bastide.core.errors import BastideError, Misconfigured, NotFound
+
+if TYPE_CHECKING:
+    from bastide.app.config import Home
+    from bastide.app.environment import Environment
+    from bastide.crypto.dsse import Signer
+
+__all__ = ["Call", "Command", "Lazy", "parameters", "read_text"]
+
+
+@dataclass
+class Call:
+    """The shared options of one call, and what commands do with them."""
+
+    home_option: str | None
+    as_json: bool
+    passphrase_file: str | None
+    debug: bool
+
+    @property
+    def home(self) -> "Home":
+        """The home directory that the call means."""
+        from bastide.app.config import find_home
+
+        return find_home(self.home_option)
+
+    def passphrase(self) -> str:
+        """The keyring's passphrase. Raises NotAllowed if nothing gives it."""
+        from bastide.app.environment import read_passphrase
+
+        if self.passphrase_file is None:
+            return read_passphrase(self.home)
+        return read_text(self.passphrase_file).strip()
+
+    @contextlib.contextmanager
+    def environment(self, key: "Signer | None" = None) -> "Iterator[Environment]":
+        """Unlock the home directory. Raises NotFound, NotAllowed."""
+        from bastide.app.config import read_settings
+        from bastide.app.environment import open_environment
+
+        read_settings(self.home)  # says that there is no environment before it asks for a key
+        with open_environment(self.home, self.passphrase(), key) as env:
+            yield env
+
+    def party_key(self, path: str | None) -> "Signer | None":
+        """Read a party's OpenSSH key file; its passphrase is asked for on the terminal."""
+        if path is None:
+            return None
+        from bastide.app import wiring
+
+        return wiring.read_party_key(Path(path), None, _ask_passphrase)
+
+    def show(self, value: Any, text: str | None = None) -> None:
+        """Print the result: JSON if asked for, else the text."""
+        if self.as_json:
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        elif text is not None:
+            click.echo(text)
+
+    def rows(self, rows: list[dict[str, Any]], columns: tuple[str, ...], empty: str) -> None:
+        """Print rows: JSON if asked for, else a table of some columns."""
+        if self.as_json or not rows:
+            self.show(rows, empty)
+            return
+        cells = [[_cell(row[name]) for name in columns] for row in rows]
+        widths = [
+            max(len(name), *(len(row[index]) for row in cells))
+            for index, name in enumerate(columns)
+        ]
+        for line in ([name.upper().replace("_", " ") for name in columns], *cells):
+            text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            click.echo(text.rstrip())
+
+    def tell(self, text: str) -> None:
+        """Say something to the person: standard error."""
+        click.echo(text, err=True)
+
+    def progress(self) -> Callable[[str, int, int], None]:
+        """A progress display: one line redrawn on a terminal, else a line every tenth."""
+        from bastide.cli.progress import Progress
+
+        return Progress(sys.stderr, sys.stderr.isatty() and not self.as_json).step
+
+
+class Command(click.Command):
+    """A command with the shared options; prints errors of the tree, and an example in its help."""
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.example = example
+        self.params += [
+            click.Option(["--home"], metavar="DIR", help="State directory.  [default: .bastide]"),
+            click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
+            click.Option(
+                ["--passphrase-file"], metavar="FILE", help="Keyring passphrase; - reads stdin."
+            ),
+            click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."),
+        ]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the example."""
+        if self.example:
+            with formatter.section("Example"):
+                for line in self.example.splitlines():
+                    formatter.write(f"{' ' * formatter.current_indent}{line}\n")
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run, and turn an error of the tree into its text and exit code."""
+        shared = ("home", "as_json", "passphrase_file", "debug")
+        call = Call(*(ctx.params.pop(name) for name in shared))
+        try:
+            return ctx.invoke(self.callback, call, **ctx.params) if self.callback else None
+        except BastideError as error:
+            if call.debug:
+                raise
+            _fail(call, error)
+            ctx.exit(error.exit_status)
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called: `--help` stays fast.
+
+    `table` maps a name to a function that imports and returns the command, and to its one line.
+    """
+
+    def __init__(
+        self, *args: Any, table: dict[str, tuple[Callable[[], click.Command], str]], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the table's order."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        row = self.table.get(cmd_name)
+        return row[0]() if row else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; a misspelt one gets the nearest name."""
+        from difflib import get_close_matches
+
+        if args and args[0] not in self.table and not args[0].startswith("-"):
+            close = get_close_matches(args[0], self.table, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
+
+
+def parameters(name: str, example: str, *options: Any) -> Callable[[Callable[..., None]], Command]:
+    """Make a command of a function whose first argument is its Call."""
+
+    def make(function: Callable[..., None]) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        command = click.command(name, cls=Command, example=example)(function)
+        assert isinstance(command, Command)
+        return command
+
+    return make
+
+
+def read_text(path: str) -> str:
+    """Read a file, or standard input for ``-``. Raises NotFound or Misconfigured."""
+    if path == "-":
+        return sys.stdin.read()
+    try:
+        return Path(path).read_text()
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} cannot be read: {error}") from error
+
+
+def _fail(call: Call, error: BastideError) -> None:
+    if call.as_json:
+        row = {
+            "error": error.code,
+            "message": error.message,
+            "reasons": list(error.reasons),
+            "fix": error.fix,
+        }
+        click.echo(json.dumps(row, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{error.title}: {error.message}", err=True)
+    for reason in error.reasons:
+        click.echo(f"  - {reason}", err=True)
+    if error.fix:
+        click.echo(f"  fix: {error.fix}", err=True)
+
+
+def _ask_passphrase(what: str) -> str:
+    if not sys.stdin.isatty():
+        raise Misconfigured(f"{what} has a passphrase and there is no terminal to ask for it")
+    return click.prompt(f"Passphrase of {what}", hide_input=True, err=True)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    text = "-" if value is None else str(value)
+    return text[:19] if text.startswith("sha256:") else text

@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide init`."""
+
+import click
+
+from bastide.cli.command import Call, parameters, read_text
+
+__all__ = ["found_here", "init"]
+
+
+@parameters(
+    "init",
+    "bastide init --parties separate --passphrase-file FILE",
+    click.option(
+        "--parties",
+        type=click.Choice(["solo", "separate"]),
+        default="solo",
+        show_default=True,
+        help="One person for all three parties, or three people.",
+    ),
+    click.option("--listen", metavar="HOST:PORT", help="Gateway address."),
+    click.option(
+        "--exit-recipient", metavar="AGE1...", help="age recipient that opens exports for you."
+    ),
+    click.option(
+        "--sandbox",
+        type=click.Choice(["auto", "bubblewrap", "landlock"]),
+        default="auto",
+        show_default=True,
+        help="What isolates engines; never none.",
+    ),
+)
+def init(
+    call: Call, parties: str, listen: str | None, exit_recipient: str | None, sandbox: str
+) -> None:
+    """Make an environment: keys of the three parties, ledger, sealed store. All or nothing.
+
+    Without --passphrase-file a passphrase is generated and kept in the file `unlock`, so that
+    services can start unattended; keep it elsewhere in production.
+    """
+    row = found_here(call, parties, listen, exit_recipient, sandbox)
+    call.show(row)
+
+
+def found_here(
+    call: Call, parties: str, listen: str | None, exit_recipient: str | None, sandbox: str
+) -> dict[str, object]:
+    """Found the environment of a call and tell what was made."""
+    from bastide.app.founding import Wishes, found, free_address
+
+    passphrase = None
+    if call.passphrase_file is not None:
+        passphrase = read_text(call.passphrase_file).strip()
+    wishes = Wishes(parties, listen or free_address(), passphrase, exit_recipient, sandbox)
+    founded = found(call.home, wishes)
+    call.tell(f"Founded {founded.environment} in {founded.home.root}, policy {parties}.")
+    if parties == "solo":
+        call.tell(
+            "  solo: ONE PERSON holds the keys of firm, operator and guardian. For a demo only."
+        )
+    for path in founded.key_files:
+        call.tell(
+            f"  key of the {path.stem}: {path}  (give it to that person, then delete it here)"
+        )
+    if founded.unlock is not None:
+        call.tell(
+            f"  passphrase of the keyring: {founded.unlock}  (whoever reads it holds all keys)"
+        )
+    if founded.exit_identity is not None:
+        call.tell(
+            f"  exit identity: {founded.exit_identity}  (opens every export with the age tool)"
+        )
+    return {
+        "environment": founded.environment,
+        "home": str(founded.home.root),
+        "parties": parties,
+        "key_files": [str(path) for path in founded.key_files],
+        "exit_identity": str(founded.exit_identity) if founded.exit_identity else None,
+        "unlock": str(founded.unlock) if founded.unlock else None,
+        "anchors": str(founded.home.anchors),
+    }

@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide ledger ...`."""
+
+from pathlib import Path
+
+import click
+
+from bastide.cli.command import Call, parameters
+
+__all__ = ["ledger"]
+
+
+@click.group()
+def ledger() -> None:
+    """List, show, prove, audit, rebuild and export the ledger."""
+
+
+@parameters(
+    "ls",
+    "bastide ledger ls --kind release/v1",
+    click.option("--kind", help="Only this kind of statement."),
+    click.option("--after", type=int, default=-1, help="Only entries behind this one."),
+    click.option("--limit", type=click.IntRange(1), default=1000, show_default=True),
+)
+def ls(call: Call, kind: str | None, after: int, limit: int) -> None:
+    """List entries."""
+    from bastide.app.records import list_entries
+
+    with call.environment() as env:
+        rows = list_entries(env, kind, after, limit)
+    call.rows(rows, ("entry", "time", "kind", "subject", "signers"), "no such entry")
+
+
+@parameters("show", "bastide ledger show 0", click.argument("entry", type=click.IntRange(0)))
+def show(call: Call, entry: int) -> None:
+    """Show one entry's statement and who signed it."""
+    import json
+
+    from bastide.app.records import show_entry
+
+    with call.environment() as env:
+        row = show_entry(env, entry)
+    call.show(row, json.dumps(row, indent=2, ensure_ascii=False))
+
+
+@parameters(
+    "prove",
+    "bastide ledger prove 3\nbastide ledger prove 3 --since 10",
+    click.argument("entry", type=click.IntRange(0)),
+    click.option("--since", type=click.IntRange(1), help="Also prove that size N was a prefix."),
+)
+def prove(call: Call, entry: int, since: int | None) -> None:
+    """Prove that an entry is in the ledger: hash, inclusion proof, signed checkpoint."""
+    import json
+
+    from bastide.app.records import prove_entry
+
+    with call.environment() as env:
+        row = prove_entry(env, entry, since)
+    call.show(row, json.dumps(row, indent=2, ensure_ascii=False))
+
+
+@parameters("checkpoint", "bastide ledger checkpoint > checkpoint.txt")
+def checkpoint(call: Call) -> None:
+    """Print the signed checkpoint: keep copies, and nobody can rewrite history unseen."""
+    with call.environment() as env:
+        text = env.ledger.checkpoint()
+    call.show({"checkpoint": text}, text.rstrip("\n"))
+
+
+@parameters("audit", "bastide ledger audit")
+def audit(call: Call) -> None:
+    """Recompute every hash, signature and projection. Exit 6 names the first that fails."""
+    with call.environment() as env:
+        env.ledger.audit()
+        size = env.ledger.size
+    call.show({"entries": size, "holds": True}, f"{size} entries: everything holds")
+
+
+@parameters("rebuild", "bastide ledger rebuild")
+def rebuild(call: Call) -> None:
+    """Drop every projection and replay the ledger; the rows are the same as before."""
+    with call.environment() as env:
+        env.ledger.rebuild()
+        size = env.ledger.size
+    call.show({"entries": size, "rebuilt": True}, f"replayed {size} entries")
+
+
+@parameters(
+    "export",
+    "bastide ledger export --to ./ledger",
+    click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="Folder."),
+)
+def export(call: Call, folder: Path) -> None:
+    """Write the ledger in the C2SP tlog-tiles layout, which public tools read."""
+    from bastide.ledger.export import export as write
+
+    with call.environment() as env:
+        write(env.ledger, folder)
+        size = env.ledger.size
+    call.show({"folder": str(folder), "entries": size}, f"wrote {size} entries to {folder}")
+
+
+for _command in (ls, show, prove, checkpoint, audit, rebuild, export):
+    ledger.add_command(_command)

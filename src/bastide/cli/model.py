@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide model ...` and `bastide evaluate`."""
+
+from pathlib import Path
+
+import click
+
+from bastide.cli.command import Call, parameters
+
+__all__ = ["evaluate", "model"]
+
+
+@click.group()
+def model() -> None:
+    """Admit, list, show and export models."""
+
+
+@parameters(
+    "add",
+    "bastide model add model.gguf --origin https://example.org/model --licence Apache-2.0",
+    click.argument("file", type=click.Path(exists=True, path_type=Path)),
+    click.option("--name", help="Name in this environment.  [default: the file's name]"),
+    click.option("--origin", default="", help="Where it comes from."),
+    click.option("--licence", default="", help="SPDX expression, or LicenseRef-NAME."),
+)
+def add(call: Call, file: Path, name: str | None, origin: str, licence: str) -> None:
+    """Admit a GGUF file, a safetensors file, or a folder of safetensors.
+
+    The file is checked, sealed and recorded. What a gate refuses leaves nothing behind but a
+    refusal in the ledger; every reason is listed, and the exit code is 3.
+    """
+    from bastide.app.models import add_model
+    from bastide.stages.admit import Claim
+
+    claim = Claim(name or file.name.removesuffix(".gguf").lower(), origin, licence)
+    with call.environment() as env:
+        row = add_model(env, file, claim, call.progress())
+    body = row.body
+    template = body["template"]
+    result = {
+        "model": row.subject.name,
+        "digest": str(row.subject.digest),
+        "format": body["format"],
+        "architecture": body["architecture"],
+        "parameters": body["parameters"],
+        "template": template,
+        "entry": row.entry,
+    }
+    text = f"admitted {row.subject.name}  {row.subject.digest}  (entry {row.entry})"
+    if template:
+        text += f"\n  chat template {template['digest']}: {len(template['findings'])} findings"
+    call.show(result, text)
+
+
+@parameters("ls", "bastide model ls")
+def ls(call: Call) -> None:
+    """List admitted models."""
+    from bastide.app.models import list_models
+
+    with call.environment() as env:
+        rows = list_models(env)
+    columns = ("model", "format", "architecture", "parameters", "evaluated", "digest", "entry")
+    call.rows(rows, columns, "no model is admitted yet: bastide model add FILE")
+
+
+@parameters("show", "bastide model show smollm2-135m-instruct", click.argument("name"))
+def show(call: Call, name: str) -> None:
+    """Show all that the ledger states about a model."""
+    from bastide.app.models import show_model
+
+    with call.environment() as env:
+        row = show_model(env, name)
+    lines = [f"{row['model']}  {row['digest']}  (entry {row['entry']})"]
+    for field in ("format", "architecture", "parameters", "bytes", "origin", "licence"):
+        lines.append(f"  {field:<13}{row[field]}")
+    if row["template"]:
+        lines.append(f"  template     {row['template']['digest']}")
+        lines += [f"    finding    {finding}" for finding in row["template"]["findings"]]
+    for evaluation in row["evaluations"]:
+        scores = ", ".join(f"{name} {score:.3f}" for name, score in evaluation["scores"].items())
+        lines.append(f"  evaluation   {scores}  (entry {evaluation['entry']})")
+    call.show(row, "\n".join(lines))
+
+
+@parameters(
+    "export",
+    "bastide model export smollm2-135m-instruct --to ./out\n"
+    "age -d -i .bastide/keys/exit.age ./out/*.age > model.gguf",
+    click.argument("name"),
+    click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="Folder."),
+)
+def export(call: Call, name: str, folder: Path) -> None:
+    """Write a model as age files, which your exit identity opens with the stock age tool."""
+    from bastide.app.models import export_model
+
+    with call.environment() as env:
+        files = [str(path) for path in export_model(env, name, folder)]
+    call.show({"files": files}, "\n".join(files))
+
+
+@parameters(
+    "evaluate",
+    "bastide evaluate smollm2-135m-instruct",
+    click.argument("name"),
+    click.option("--suite", default="foundation", show_default=True, help="Which suite."),
+)
+def evaluate(call: Call, name: str, suite: str) -> None:
+    """Run the evaluation suite against a model, in the sandbox, and record the scores.
+
+    A killed run goes on where it stopped.
+    """
+    from bastide.app.models import evaluate_model
+
+    with call.environment() as env:
+        row = evaluate_model(env, name, suite, call.progress())
+    result = {
+        "model": row.subject.name,
+        "suite": row.body["suite"],
+        "scores": row.body["scores"],
+        "counts": row.body["counts"],
+        "seconds": row.body["seconds"],
+        "sandbox": row.body["sandbox"],
+        "entry": row.entry,
+    }
+    scores = row.body["scores"].items()
+    lines = [f"{row.subject.name} on {suite}  (entry {row.entry})"]
+    lines += [f"  {name:<12}{score:.3f}  of {row.body['counts'][name]}" for name, score in scores]
+    call.show(result, "\n".join(lines))
+
+
+for _command in (add, ls, show, export):
+    model.add_command(_command)

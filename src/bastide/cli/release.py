@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide release ...`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from bastide.cli.command import Call, parameters
+
+__all__ = ["release"]
+
+
+@click.group()
+def release() -> None:
+    """Propose, show and publish releases."""
+
+
+@parameters(
+    "propose",
+    "bastide release propose smollm2-135m-instruct --key firm.key",
+    click.argument("model"),
+    click.option("--name", help="Name of the release.  [default: the model's]"),
+    click.option("--key", metavar="FILE", help="OpenSSH key of the proposing party."),
+)
+def propose(call: Call, model: str, name: str | None, key: str | None) -> None:
+    """State a candidate for an evaluated model. It then waits for its approvals."""
+    from bastide.app.releases import propose_release
+
+    author = call.party_key(key)
+    with call.environment(author) as env:
+        row = propose_release(env, model, name, author)
+    result = {"release": row.subject.name, "digest": str(row.subject.digest), "entry": row.entry}
+    call.show(result, f"proposed {row.subject.name}  {row.subject.digest}  (entry {row.entry})")
+
+
+@parameters("ls", "bastide release ls")
+def ls(call: Call) -> None:
+    """List releases and what they wait for."""
+    from bastide.app.releases import list_releases
+
+    with call.environment() as env:
+        rows = list_releases(env)
+    columns = ("release", "state", "approved_by", "waits_for", "digest", "entry")
+    call.rows(rows, columns, "nothing is proposed yet: bastide release propose MODEL")
+
+
+@parameters("show", "bastide release show smollm2-135m-instruct", click.argument("name"))
+def show(call: Call, name: str) -> None:
+    """Show a release: its evidence, its approvals, and every gate's verdict."""
+    from bastide.app.releases import show_release
+
+    with call.environment() as env:
+        row = show_release(env, name)
+    lines = [f"{row['release']}  {row['state']}  {row['digest']}  (entry {row['entry']})"]
+    lines += [f"  {field:<9}{row[field]}" for field in ("model", "origin", "licence")]
+    if row["template"]:
+        lines.append(f"  template {row['template']['digest']}")
+    lines.append("  scores   " + ", ".join(f"{k} {v:.3f}" for k, v in row["scores"].items()))
+    for approval in row["approvals"]:
+        comment = f": {approval['comment']}" if approval["comment"] else ""
+        lines.append(f"  approved {approval['party']} by {approval['key']}{comment}")
+    for verdict in row["verdicts"]:
+        lines.append(f"  {'pass' if verdict['passed'] else 'FAIL'}     {verdict['gate']}")
+        lines += [f"           - {reason}" for reason in verdict["reasons"]]
+    call.show(row, "\n".join(lines))
+
+
+@parameters("publish", "bastide release publish smollm2-135m-instruct", click.argument("name"))
+def publish(call: Call, name: str) -> None:
+    """Judge every gate and sign the release. Exit 5 while approvals are missing, 3 if refused."""
+    from bastide.app.releases import publish_release
+
+    with call.environment() as env:
+        row = publish_release(env, name)
+    result = {"release": row.subject.name, "digest": str(row.subject.digest), "entry": row.entry}
+    call.show(result, f"published {row.subject.name}  {row.subject.digest}  (entry {row.entry})")
+
+
+@parameters(
+    "request",
+    "bastide release request smollm2-135m-instruct > request.json",
+    click.argument("name"),
+)
+def request(call: Call, name: str) -> None:
+    """Print what a party needs to decide and sign on a machine of its own."""
+    from bastide.app.approvals import request_release
+
+    with call.environment() as env:
+        row = request_release(env, name)
+    call.show(row, json.dumps(row, indent=2))
+
+
+@parameters(
+    "bundle",
+    "bastide release bundle smollm2-135m-instruct --to model.sig --public-key model.pem",
+    click.argument("name"),
+    click.option("--to", type=click.Path(path_type=Path), required=True, help="Signature file."),
+    click.option("--public-key", type=click.Path(path_type=Path), help="Also write the PEM key."),
+)
+def bundle(call: Call, name: str, to: Path, public_key: Path | None) -> None:
+    """Write the OpenSSF model-signing bundle, which the stock `model_signing verify` accepts."""
+    from bastide.app.releases import bundle_key_pem, export_bundle
+
+    with call.environment() as env:
+        data = export_bundle(env, name)
+        pem = bundle_key_pem(env)
+    to.write_bytes(data)
+    if public_key is not None:
+        public_key.write_text(pem)
+    row = {"signature": str(to), "public_key": str(public_key) if public_key else None}
+    call.show(row, f"wrote {to}" + (f" and {public_key}" if public_key else ""))
+
+
+for _command in (propose, ls, show, publish, request, bundle):
+    release.add_command(_command)

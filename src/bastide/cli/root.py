@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The root command and the table of all commands. Each is imported only when it is called."""
+
+import click
+
+from bastide.cli.command import Lazy
+
+__all__ = ["bastide"]
+
+
+def _services(name: str) -> click.Command:
+    from bastide.cli import services
+
+    return services.COMMANDS[name]
+
+
+def _receipt(name: str) -> click.Command:
+    from bastide.cli import receipt
+
+    return receipt.COMMANDS[name]
+
+
+def _approval(name: str) -> click.Command:
+    from bastide.cli import approval
+
+    return approval.COMMANDS[name]
+
+
+def _init() -> click.Command:
+    from bastide.cli import init
+
+    return init.init
+
+
+def _chat() -> click.Command:
+    from bastide.cli import chat
+
+    return chat.chat
+
+
+def _doctor() -> click.Command:
+    from bastide.cli import doctor
+
+    return doctor.doctor
+
+
+def _model() -> click.Command:
+    from bastide.cli import model
+
+    return model.model
+
+
+def _evaluate() -> click.Command:
+    from bastide.cli import model
+
+    return model.evaluate
+
+
+def _release() -> click.Command:
+    from bastide.cli import release
+
+    return release.release
+
+
+def _tenant() -> click.Command:
+    from bastide.cli import tenant
+
+    return tenant.tenant
+
+
+def _key() -> click.Command:
+    from bastide.cli import tenant
+
+    return tenant.key
+
+
+def _ledger() -> click.Command:
+    from bastide.cli import ledger
+
+    return ledger.ledger
+
+
+def _exit_codes() -> click.Command:
+    from bastide.cli import exit_codes
+
+    return exit_codes.exit_codes
+
+
+_TABLE = {
+    "up": (lambda: _services("up"), "Start everything; the first time, make it."),
+    "down": (lambda: _services("down"), "Stop the services; the data stays."),
+    "status": (lambda: _services("status"), "Show what runs, and where."),
+    "doctor": (_doctor, "Check this machine and this environment."),
+    "chat": (_chat, "Ask the model; prints the answer and its receipt."),
+    "verify": (lambda: _receipt("verify"), "Verify an answer offline, with public keys only."),
+    "trace": (lambda: _receipt("trace"), "Show the chain behind an answer as a tree."),
+    "receipt": (lambda: _receipt("receipt"), "Export and open receipts."),
+    "init": (_init, "Make an environment: keys, ledger, sealed store."),
+    "model": (_model, "Admit, list, show and export models."),
+    "evaluate": (_evaluate, "Run the evaluation suite against a model."),
+    "release": (_release, "Propose, show and publish releases."),
+    "approve": (
+        lambda: _approval("approve"),
+        "Approve a release or a deployment with a party's key.",
+    ),
+    "deploy": (lambda: _approval("deploy"), "Put a release into service."),
+    "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
+    "tenant": (_tenant, "Enrol and list tenants."),
+    "key": (_key, "Make, list and revoke API keys."),
+    "ledger": (_ledger, "List, show, prove, audit, rebuild and export the ledger."),
+    "exit-codes": (_exit_codes, "Explain the exit codes."),
+}
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"bastide {version('bastide')}")
+        ctx.exit()
+
+
+@click.group(cls=Lazy, table=_TABLE, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version."
+)
+def bastide() -> None:
+    """Run open language models under keys you hold; prove every answer.
+
+    Begin with `bastide up`, then `bastide chat "Hello"`, then `bastide verify newest`.
+    """

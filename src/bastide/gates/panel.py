@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The panel: which gates sit over a stage, in the order of the lifecycle table.
+
+Rules:
+* The row of the table is the least that is judged. A gate of the row that the policy does not
+  name refuses; a policy may name more gates than the row.
+* No rule, an unknown gate, an unknown parameter, unreadable evidence: each refuses.
+* Approvals that a rule asks for are never ignored: without the gate that counts them it refuses.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from bastide.core import lifecycle
+from bastide.core.evidence import Verdict
+from bastide.core.policy import Policy, Rule
+from bastide.gates import approvals, eval_floor, format_safe, origin_stated, scan_clean
+from bastide.gates.dossier import Dossier
+from bastide.gates.gate import Gate
+
+__all__ = ["GATES", "judge_stage"]
+
+# Every gate there is. A new gate is one file, one line here, one file of vectors.
+GATES: Final[Mapping[str, Gate]] = MappingProxyType(
+    {
+        "format-safe": format_safe.GATE,
+        "scan-clean": scan_clean.GATE,
+        "origin-stated": origin_stated.GATE,
+        "eval-floor": eval_floor.GATE,
+        "approvals": approvals.GATE,
+    }
+)
+
+
+def judge_stage(policy: Policy, stage_name: str, dossier: Dossier) -> list[Verdict]:
+    """Judge every gate of a stage. It opens only if every verdict passed.
+
+    Raises NotFound if the lifecycle has no such stage.
+    """
+    row = lifecycle.stage(stage_name)
+    rule = policy.rule(stage_name)
+    if rule is None:
+        reason = f"the policy {policy.name!r} has no rule for the stage {stage_name}"
+        return [Verdict("policy", (reason,))]
+    verdicts = []
+    against = _mismatches(policy, row, rule, dossier)
+    if against:
+        verdicts.append(Verdict("policy", tuple(against)))
+    further = [ident for ident in sorted(rule.gates) if ident not in row.gates]
+    gates = (*row.gates, *further)
+    return verdicts + [_judge(ident, rule.gates.get(ident), dossier) for ident in gates]
+
+
+def _mismatches(policy: Policy, row: lifecycle.Stage, rule: Rule, dossier: Dossier) -> list[str]:
+    """What is wrong with the question itself, before any gate looks at the evidence."""
+    reasons = []
+    if dossier.action != row.name:
+        reasons.append(f"the dossier is for {dossier.action}, not for {row.name}")
+    if dossier.policy.digest != policy.digest:
+        reasons.append("the dossier was made under another policy")
+    if rule.approvals and "approvals" not in (*row.gates, *rule.gates):
+        reasons.append(f"the rule for {row.name} asks for approvals that no gate counts")
+    return reasons
+
+
+def _judge(ident: str, parameters: Mapping[str, Any] | None, dossier: Dossier) -> Verdict:
+    gate = GATES.get(ident)
+    if gate is None:
+        return Verdict(ident, ("there is no such gate",))
+    if parameters is None:
+        return Verdict(ident, ("the policy does not name this gate",))
+    if not isinstance(parameters, Mapping):
+        return Verdict(ident, ("the policy's parameters are not an object",))
+    unknown = sorted(set(parameters) - gate.parameters, key=str)
+    if unknown:
+        return Verdict(ident, tuple(f"unknown parameter {key!r}" for key in unknown))
+    try:
+        return gate.judge(dossier, parameters)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        # Signed evidence of a wrong shape is no evidence: refuse, and say what was met.
+        return Verdict(ident, (f"the evidence cannot be read: {error!r}",))

@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: CC0-1.0
+"""Reading: the ending stands in the text before it."""
+
+from bastide.suites.foundation.square import Square, squares
+
+__all__ = ["READING"]
+
+_SQUARES: tuple[Square, ...] = (
+    (
+        "towns",
+        "Anna lives in Rome, Ben in Oslo, Carl in Lima and Dora in Bonn. The one in {} is",
+        (
+            ("Rome", "Anna"),
+            ("Oslo", "Ben"),
+            ("Lima", "Carl"),
+            ("Bonn", "Dora"),
+        ),
+    ),
+    (
+        "table",
+        "The cup is red, the plate blue, the bowl green, the spoon white. The {} thing is the",
+        (
+            ("red", "cup"),
+            ("blue", "plate"),
+            ("green", "bowl"),
+            ("white", "spoon"),
+        ),
+    ),
+    (
+        "garden",
+        "A rose is red, a leaf is green, a crow is black, an egg is white. The color of the {} is",
+        (
+            ("rose", "red"),
+            ("leaf", "green"),
+            ("crow", "black"),
+            ("egg", "white"),
+        ),
+    ),
+    (
+        "meals",
+        "Mia ate soup, Tom ate rice, Ida ate fish and Leo ate cake. {} ate",
+        (
+            ("Mia", "soup"),
+            ("Tom", "rice"),
+            ("Ida", "fish"),
+            ("Leo", "cake"),
+        ),
+    ),
+    (
+        "keys",
+        "Key 7 is for the gate, 4 for the cellar, 2 for the house, 9 for the tower. Key {} is for the",
+        (
+            ("7", "gate"),
+            ("4", "cellar"),
+            ("2", "house"),
+            ("9", "tower"),
+        ),
+    ),
+)
+
+READING = squares("reading", _SQUARES)
