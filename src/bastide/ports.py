@@ -107,6 +107,10 @@ class Keyring(Protocol):
         """The 32 secret bytes of `Purpose.DATABASE` or `Purpose.PEPPER`. Raises NotFound."""
         ...
 
+    def portion(self, purposes: Sequence[Purpose]) -> str:
+        """The keys of some purposes as text, for the standard input of a child process."""
+        ...
+
     def identities(self) -> tuple[str, ...]:
         """age identities (``AGE-SECRET-KEY-...``) that open sealed objects, newest first."""
         ...

@@ -106,12 +106,12 @@ def _fsync(bench: Bench) -> list[Finding]:
 
 
 def _keys(bench: Bench) -> list[Finding]:
-    findings = []
-    for path in (bench.home.keyring, bench.home.unlock, *sorted(bench.home.keys.glob("*.key"))):
-        if path.exists() and path.stat().st_mode & 0o077:
-            findings.append(
-                Finding("keys", "bad", f"{path.name} can be read by others", f"chmod 600 {path}")
-            )
+    secret = (bench.home.keyring, bench.home.unlock, *sorted(bench.home.keys.glob("*.key")))
+    findings = [
+        Finding("keys", "bad", f"{path.name} can be read by others", f"chmod 600 {path}")
+        for path in secret
+        if path.exists() and path.stat().st_mode & 0o077
+    ]
     if bench.passphrase is None:
         return [*findings, Finding("keys", "warn", "locked; not read", "give --passphrase-file")]
     wiring.open_keyring(bench.home.keyring, bench.passphrase)
@@ -238,7 +238,7 @@ def _socket_inodes(pids: set[int]) -> tuple[set[str], int]:
     hidden = 0
     for pid in pids:
         try:
-            links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+            links = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
         except PermissionError:
             hidden += 1
             continue

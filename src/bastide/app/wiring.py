@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bastide.core.artifact import Artifact
-from bastide.core.key import Purpose
 from bastide.core.party import Party
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot

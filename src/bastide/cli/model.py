@@ -72,8 +72,8 @@ def show(call: Call, name: str) -> None:
     with call.environment() as env:
         row = show_model(env, name)
     lines = [f"{row['model']}  {row['digest']}  (entry {row['entry']})"]
-    for field in ("format", "architecture", "parameters", "bytes", "origin", "licence"):
-        lines.append(f"  {field:<13}{row[field]}")
+    shown = ("format", "architecture", "parameters", "bytes", "origin", "licence")
+    lines += [f"  {field:<13}{row[field]}" for field in shown]
     if row["template"]:
         lines.append(f"  template     {row['template']['digest']}")
         lines += [f"    finding    {finding}" for finding in row["template"]["findings"]]

@@ -9,8 +9,8 @@ Rules:
   NaN and infinities. Finite floats are written as ECMAScript's Number::toString writes them.
 """
 
-import json
 import math
+from json.encoder import encode_basestring as _quoted  # json.dumps without its set-up
 from typing import Any
 
 from bastide.core.errors import Misconfigured
@@ -35,7 +35,7 @@ def _write(value: Any, out: list[str]) -> None:
     if value is None or value is True or value is False:
         out.append({None: "null", True: "true", False: "false"}[value])
     elif isinstance(value, str):
-        out.append(json.dumps(value, ensure_ascii=False))
+        out.append(_quoted(value))
     elif isinstance(value, int):
         if abs(value) > _SAFE_INTEGER:
             raise Misconfigured(f"the integer {value} does not survive JSON", fix="use a string")
@@ -63,7 +63,7 @@ def _write_object(value: dict[Any, Any], out: list[str]) -> None:
     for index, key in enumerate(ordered):
         if index:
             out.append(",")
-        out.append(json.dumps(key, ensure_ascii=False))
+        out.append(_quoted(key))
         out.append(":")
         _write(value[key], out)
     out.append("}")

@@ -12,7 +12,7 @@
   x Unavailable      exit 7, HTTP 503   something outside is down, full or too slow
 
 Each carries a stable `code`, an exit status and an HTTP status, so no face needs a mapping of
-its own. `fix` says what the person should do next.
+its own. `fix` says what the person should do next, `place` names the field that is wrong.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,14 @@ class BastideError(Exception):
     http_status: ClassVar[int] = 500
     title: ClassVar[str] = "Error"
 
-    def __init__(self, message: str, *, reasons: Sequence[str] = (), fix: str = "") -> None:
+    def __init__(
+        self, message: str, *, reasons: Sequence[str] = (), fix: str = "", place: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.reasons = tuple(reasons)
         self.fix = fix
+        self.place = place
 
 
 class Refused(BastideError):

@@ -11,10 +11,11 @@ followed by a zero byte.
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured
 
 RECEIPT_TYPE = "https://bastide.eu/receipt/v1"
 
@@ -49,6 +50,24 @@ class Receipt:
     def leaf(self) -> bytes:
         """The canonical bytes that are a leaf of the batch's Merkle tree."""
         return canonical(self.to_json())
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Receipt":
+        """Read what `to_json` wrote. Raises Misconfigured, naming the field that is wrong."""
+        if not isinstance(value, dict) or value.get("type") != RECEIPT_TYPE:
+            raise Misconfigured(f"receipt: not an object of the type {RECEIPT_TYPE}")
+        names = {field.name for field in fields(cls)}
+        wrong = sorted(map(str, (names | {"type"}) ^ value.keys()))
+        if wrong:
+            raise Misconfigured(f"receipt: unknown or missing fields: {', '.join(wrong)}")
+        for name in sorted(names - {"guard"}):
+            kind = int if name.endswith(("_ms", "_tokens")) else str
+            if type(value[name]) is not kind or (kind is int and value[name] < 0):
+                raise Misconfigured(f"receipt.{name}: not of the type {kind.__name__}, or negative")
+        guard = value["guard"]
+        if not isinstance(guard, list) or not all(isinstance(row, str) for row in guard):
+            raise Misconfigured("receipt.guard: not a list of strings")
+        return cls(**{name: value[name] for name in names - {"guard"}}, guard=tuple(guard))
 
 
 def salt_for(api_key: str, receipt_ident: str) -> bytes:

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 HASH_BYTES = 32
+_SHA256 = hashlib.sha256  # the loop over a whole tree calls it directly
 EMPTY_ROOT = hashlib.sha256().digest()
 
 Range = tuple[int, int]  # leaves from the first number up to, not including, the second
@@ -57,7 +58,8 @@ def root(leaf_hashes: Sequence[bytes]) -> bytes:
     level = list(leaf_hashes)
     while len(level) > 1:
         odd = level[len(level) & ~1 :]
-        level = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)] + odd
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [_SHA256(b"\x01" + left + right).digest() for left, right in pairs] + odd
     return level[0]
 
 
@@ -97,14 +99,14 @@ class Frontier:
         stack.append(node)
         self._size += 1 << height
 
-    def root(self) -> bytes:
-        """The root of the whole tree."""
-        if not self._stack:
-            return EMPTY_ROOT
-        node = self._stack[-1]
-        for left in reversed(self._stack[:-1]):
-            node = node_hash(left, node)
-        return node
+    def root(self, tail: bytes | None = None) -> bytes:
+        """The root of the whole tree; `tail` is the root of leaves that follow its last one."""
+        lefts = self._stack.copy()
+        if tail is None:
+            tail = lefts.pop() if lefts else EMPTY_ROOT
+        while lefts:
+            tail = node_hash(lefts.pop(), tail)
+        return tail
 
     def copy(self) -> "Frontier":
         """An independent frontier of the same tree."""
@@ -272,12 +274,26 @@ def verify_subtree_consistency(
     first, last, tree = start, end - 1, size - 1
     while first != last and (last == tree or last & 1):
         first, last, tree = first >> 1, last >> 1, tree >> 1
-    rest = list(proof)
-    if first != last and not rest:
+    if first == last:
+        common, rest = node, proof
+    elif proof:
+        common, rest = proof[0], proof[1:]
+    else:
         raise NotProven("consistency: the proof is too short")
-    seen = whole = node if first == last else rest.pop(0)
-    # 3. Climb, rebuilding the subtree's root and the tree's root side by side.
-    for value in rest:
+    # 3. Climb from there, rebuilding the subtree's root and the tree's root side by side.
+    seen, whole = _climb(first, last, tree, common, rest)
+    # 4. Both are the expected ones.
+    if seen != node:
+        raise NotProven("consistency: the proof leads to another old root")
+    if whole != root:
+        raise NotProven("consistency: the proof leads to another new root")
+
+
+def _climb(
+    first: int, last: int, tree: int, common: bytes, proof: Sequence[bytes]
+) -> tuple[bytes, bytes]:
+    seen = whole = common
+    for value in proof:
         if tree == 0:
             raise NotProven("consistency: the proof is too long")
         if last & 1 or last == tree:
@@ -289,13 +305,9 @@ def verify_subtree_consistency(
         else:
             whole = node_hash(whole, value)
         first, last, tree = first >> 1, last >> 1, tree >> 1
-    # 4. Both climbs ended where they should.
     if tree != 0:
         raise NotProven("consistency: the proof is too short")
-    if seen != node:
-        raise NotProven("consistency: the proof leads to another old root")
-    if whole != root:
-        raise NotProven("consistency: the proof leads to another new root")
+    return seen, whole
 
 
 def _split(size: int) -> int:

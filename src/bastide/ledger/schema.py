@@ -27,7 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bastide.core.errors import NotProven, Unavailable
@@ -126,6 +126,8 @@ def writing(records: Engine) -> Iterator[Connection]:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except (IntegrityError, ProgrammingError):
+        raise  # a mistake of ours, not of the world
     except DBAPIError as error:
         text = str(error.orig)
         if "not a database" in text or "malformed" in text:

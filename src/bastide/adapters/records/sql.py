@@ -34,14 +34,13 @@ def open_records(path: Path, key: bytes, readonly: bool = False) -> "Engine":
     """
     from sqlalchemy import create_engine, event
     from sqlalchemy.pool import QueuePool
-    from sqlcipher3 import dbapi2
 
     if len(key) != KEY_BYTES:
         raise Misconfigured(f"the database key has {len(key)} bytes, not {KEY_BYTES}")
     _prepare(path, readonly)
     engine = create_engine(
         "sqlite://",
-        module=dbapi2,
+        module=_driver(),
         creator=lambda: _connect(path, key, readonly),
         poolclass=QueuePool,
         pool_size=CONNECTIONS,
@@ -70,8 +69,7 @@ def _prepare(path: Path, readonly: bool) -> None:
 
 
 def _connect(path: Path, key: bytes, readonly: bool) -> Any:
-    from sqlcipher3 import dbapi2
-
+    dbapi2 = _driver()
     mode = "ro" if readonly else "rw"
     try:
         connection = dbapi2.connect(
@@ -106,6 +104,12 @@ def _configure(connection: Any, key: bytes, readonly: bool) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")  # no plaintext in a temporary file
     connection.execute("PRAGMA trusted_schema = OFF")
+
+
+def _driver() -> Any:
+    from sqlcipher3 import dbapi2
+
+    return dbapi2
 
 
 def _translated(error: Exception, path: Path) -> Exception:

@@ -29,8 +29,10 @@ def armor(data: bytes) -> str:
 def dearmor(text: bytes) -> bytes:
     """Take an armored age file apart. Raises Misconfigured for any other form."""
     lines = [line.removesuffix(b"\r") for line in text.strip(_SPACE).split(b"\n")]
-    if len(lines) < 3 or lines[0] != _BEGIN or lines[-1] != _END:
+    if len(lines) < 2 or lines[0] != _BEGIN or lines[-1] != _END:
         raise _malformed("it does not start and end as it should")
+    if len(lines) == 2:
+        return b""
     *full, last = lines[1:-1]
     if not all(_FULL.fullmatch(line) for line in full):
         raise _malformed("a line is not 64 characters of base64")

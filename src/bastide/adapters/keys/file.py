@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Key files: the keyring and the exit identity (age, under a passphrase), and parties' keys.
+
+`age -d -i keyring.age FILE` opens a sealed object with nothing of ours installed.
+"""
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from bastide.adapters.keys.durable import read_small, write_new
+from bastide.adapters.keys.memory import MemoryKeyring
+from bastide.core.errors import Misconfigured, NotAllowed, NotProven
+from bastide.core.key import PublicKey, Purpose, Scheme
+from bastide.core.party import Party
+from bastide.crypto import age
+from bastide.crypto.dsse import Signer
+from bastide.ports import Entropy, Keyring
+
+__all__ = ["create_exit", "create_keyring", "create_party_key", "open_keyring"]
+
+
+def create_keyring(
+    path: Path,
+    passphrase: str,
+    parties: tuple[Party, ...],
+    entropy: Entropy,
+    generated: bool,
+) -> Keyring:
+    """Make a keyring file with a key for every purpose, and for the given parties.
+
+    `generated` says that the passphrase is 256 random bits, which need no slow stretching.
+    Raises Misconfigured if the file exists, Unavailable if the disk is full.
+    """
+    keyring = MemoryKeyring.generate(parties, entropy)
+    text = "# A Bastide keyring. It opens sealed objects: age -d -i THIS_FILE OBJECT\n"
+    _write_sealed(path, text + keyring.portion(Purpose), passphrase, entropy, generated)
+    return keyring
+
+
+def open_keyring(path: Path, passphrase: str) -> Keyring:
+    """Unlock a keyring file.
+
+    Raises NotFound, NotAllowed for a wrong passphrase, NotProven or Misconfigured for damage.
+    """
+    data = read_small(path)
+    try:
+        opened = b"".join(age.open_stream([data], [age.Passphrase(passphrase)]))
+        return MemoryKeyring.from_portion(opened.decode())
+    except NotAllowed as error:
+        raise NotAllowed(
+            f"the passphrase does not open {path}",
+            fix="check the passphrase; if it is right, the file is damaged: restore a backup",
+        ) from error
+    except NotProven as error:
+        raise NotProven(
+            f"the keyring {path} is damaged: {error.message}", fix="restore it from a backup"
+        ) from error
+    except (Misconfigured, UnicodeDecodeError) as error:
+        reason = error.message if isinstance(error, Misconfigured) else "it is not text"
+        raise Misconfigured(
+            f"{path} is not a keyring: {reason}", fix="restore it from a backup"
+        ) from error
+
+
+def create_exit(path: Path, passphrase: str, entropy: Entropy, generated: bool) -> str:
+    """Make the owner's exit identity under a passphrase, and return its recipient.
+
+    Whatever the store seals opens with this file and stock `age`. Raises as `create_keyring`.
+    """
+    identity = age.X25519Identity(entropy.token(32))
+    recipient = str(identity.recipient())
+    text = (
+        "# The exit identity. It opens every sealed object: age -d -i THIS_FILE OBJECT\n"
+        f"# public key: {recipient}\n{identity.secret()}\n"
+    )
+    _write_sealed(path, text, passphrase, entropy, generated)
+    return recipient
+
+
+def create_party_key(path: Path, party: Party, entropy: Entropy) -> Signer:
+    """Make an OpenSSH private key for one party, and ``<path>.pub`` beside it.
+
+    It has no passphrase: its owner sets one with ``ssh-keygen -p -f <path>``.
+    """
+    key = Ed25519PrivateKey.from_private_bytes(entropy.token(32))
+    public = key.public_key()
+    line = public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    write_new(path.with_name(path.name + ".pub"), line + f" {party.value}\n".encode(), mode=0o644)
+    named = PublicKey(public.public_bytes_raw(), Purpose.PARTY, Scheme.SSHSIG, party.value)
+    return Signer(named, key.sign)
+
+
+def _write_sealed(
+    path: Path, text: str, passphrase: str, entropy: Entropy, generated: bool
+) -> None:
+    log_n = age.LOG_N_GENERATED if generated else age.LOG_N_HUMAN
+    recipient = age.Passphrase(passphrase, log_n)
+    write_new(path, b"".join(age.seal([text.encode()], [recipient], entropy.token)))

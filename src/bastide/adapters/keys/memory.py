@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""A keyring in memory: what every other keyring becomes once it is unlocked.
+
+Its text form is an age identity file, whose comment lines carry the keys that are not age's:
+
+    # bastide-key evidence <base64 of 32 bytes>
+    # bastide-key party/firm <base64 of 32 bytes>
+    # bastide-identity AGE-SECRET-KEY-PQ-1...
+    AGE-SECRET-KEY-1...
+
+The post-quantum identity is a comment because age before 1.3 refuses a file that has one.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bastide.core.errors import Misconfigured, NotFound
+from bastide.core.key import PublicKey, Purpose, Scheme
+from bastide.core.party import Party
+from bastide.crypto import age, p256
+from bastide.crypto.dsse import Signer
+from bastide.ports import Entropy
+
+__all__ = ["MemoryKeyring"]
+
+_SECRETS: Final = (Purpose.DATABASE, Purpose.PEPPER)
+_SIGNING: Final = tuple(
+    purpose for purpose in Purpose if purpose not in (Purpose.PARTY, Purpose.STORE, *_SECRETS)
+)
+_KEY: Final = "# bastide-key "
+_IDENTITY: Final = "# bastide-identity "
+
+# A purpose, and a party if the key is a party's.
+Slot = tuple[Purpose, Party | None]
+
+
+class MemoryKeyring:
+    """Keys by purpose, each of 32 bytes: an Ed25519 seed, a P-256 scalar or a plain secret."""
+
+    def __init__(self, keys: Mapping[Slot, bytes], identities: Sequence[str]) -> None:
+        if any(len(raw) != 32 for raw in keys.values()):
+            raise Misconfigured("every key of a keyring has 32 bytes")
+        for text in identities:
+            age.parse_identity(text)
+        self._keys = dict(keys)
+        self._identities = tuple(identities)
+
+    @classmethod
+    def generate(cls, parties: Iterable[Party], entropy: Entropy) -> "MemoryKeyring":
+        """Make a key for every purpose, and one for each given party."""
+        slots: list[Slot] = [(purpose, None) for purpose in (*_SIGNING, *_SECRETS)]
+        slots += [(Purpose.PARTY, party) for party in parties]
+        keys = {slot: entropy.token(32) for slot in slots}
+        keys[Purpose.MODEL_SIGNING, None] = p256.secret_from(entropy.token(48))
+        identities = (
+            age.X25519Identity(entropy.token(32)).secret(),
+            age.HybridIdentity(entropy.token(32)).secret(),
+        )
+        return cls(keys, identities)
+
+    @classmethod
+    def from_portion(cls, text: str) -> "MemoryKeyring":
+        """Read what `portion` wrote. Raises Misconfigured; its message names no secret."""
+        keys: dict[Slot, bytes] = {}
+        classic, others = [], []
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.startswith(_KEY):
+                slot, raw = _parse_key(line.removeprefix(_KEY), number)
+                keys[slot] = raw
+            elif line.startswith(_IDENTITY):
+                others.append(line.removeprefix(_IDENTITY).strip())
+            elif line.strip() and not line.startswith("#"):
+                classic.append(line.strip())
+        return cls(keys, (*classic, *others))
+
+    def portion(self, purposes: Iterable[Purpose]) -> str:
+        """The keys of some purposes as text, for a process that needs only these. It is secret."""
+        wanted = set(purposes)
+        lines = [
+            f"{_KEY}{purpose.value}{'/' + party.value if party else ''} "
+            + base64.b64encode(raw).decode()
+            for (purpose, party), raw in self._keys.items()
+            if purpose in wanted
+        ]
+        if Purpose.STORE in wanted:
+            for text in self._identities:
+                identity = age.parse_identity(text)
+                if isinstance(identity, age.X25519Identity):
+                    lines += [f"# public key: {identity.recipient()}", text]
+                else:
+                    lines.append(_IDENTITY + text)
+        return "\n".join([*lines, ""])
+
+    def signer(self, purpose: Purpose, party: Party | None = None) -> Signer:
+        """The signing key of a purpose (and party). Raises NotFound if it is not held here."""
+        raw = self._keys.get((purpose, party))
+        if raw is None or purpose in _SECRETS:
+            whose = f"{purpose.value} key" + (f" of the {party.value}" if party else "")
+            raise NotFound(f"this keyring holds no {whose}", fix="unlock the keyring that does")
+        if purpose is Purpose.MODEL_SIGNING:
+            return p256.signer_of(raw)
+        key = Ed25519PrivateKey.from_private_bytes(raw)
+        scheme = Scheme.SSHSIG if purpose is Purpose.PARTY else Scheme.ED25519
+        public = PublicKey(
+            key.public_key().public_bytes_raw(), purpose, scheme, party.value if party else None
+        )
+        return Signer(public, key.sign)
+
+    def secret(self, purpose: Purpose) -> bytes:
+        """The 32 secret bytes of `Purpose.DATABASE` or `Purpose.PEPPER`. Raises NotFound."""
+        if purpose not in _SECRETS or (purpose, None) not in self._keys:
+            raise NotFound(f"this keyring holds no {purpose.value} secret")
+        return self._keys[purpose, None]
+
+    def identities(self) -> tuple[str, ...]:
+        """age identities that open sealed objects, newest first."""
+        return self._identities
+
+    def __repr__(self) -> str:
+        return f"MemoryKeyring({len(self._keys)} keys, {len(self._identities)} identities)"
+
+
+def _parse_key(text: str, number: int) -> tuple[Slot, bytes]:
+    try:
+        slot, encoded = text.split(" ")
+        purpose, _, party = slot.partition("/")
+        raw = base64.b64decode(encoded, validate=True)
+        return (Purpose(purpose), Party(party) if party else None), raw
+    except (ValueError, binascii.Error):
+        # The cause is left out on purpose: it may quote the line.
+        raise Misconfigured(f"line {number} of the keyring is damaged") from None

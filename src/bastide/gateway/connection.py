@@ -1,0 +1,288 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""One client connection: requests in, answers out, one at a time and in order.
+
+Rules:
+* While an answer runs, what else arrives is held, up to PIPELINE_BYTES_MAX. Reading is never
+  paused: only by reading do we learn that the client has gone.
+* A client that has gone cancels its answer at once, which frees the engine's slot.
+* Every wait for the client has an alarm: for its request, for the next one, for it to read.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bastide.core.limits import (
+    KEEP_ALIVE_TIMEOUT_S,
+    LINGER_S,
+    PIPELINE_BYTES_MAX,
+    REQUEST_READ_TIMEOUT_S,
+    WRITE_STALL_TIMEOUT_S,
+)
+from bastide.dialects.openai_errors import STOPPING, Problem, encode_event
+from bastide.gateway.inbound import Arrival, Inbound, Request
+from bastide.gateway.reply import Reply, refusal
+from bastide.gateway.routes import Job
+
+if TYPE_CHECKING:
+    from bastide.gateway.server import Server
+
+__all__ = ["Connection", "Patience"]
+
+_WRITE_BUFFER_BYTES = 65_536
+_BROKEN = Problem(500, "The gateway failed.", "internal_error", kind="server_error")
+_SLOW = Problem(408, "The request took too long to arrive.", "request_timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may keep us waiting, in seconds."""
+
+    request_s: float = REQUEST_READ_TIMEOUT_S
+    idle_s: float = KEEP_ALIVE_TIMEOUT_S
+    write_s: float = WRITE_STALL_TIMEOUT_S
+    linger_s: float = LINGER_S
+
+
+class Connection(asyncio.Protocol):
+    """An `Outgoing` for the jobs of its requests."""
+
+    def __init__(self, server: "Server", patience: Patience) -> None:
+        self._server = server
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._inbound = Inbound(server.routes.screen)
+        self._arrivals: deque[Arrival] = deque()
+        self._held = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._request: Request | None = None
+        self._ident = ""
+        self._begun = False  # the head of the current answer was sent
+        self._chunked = False
+        self._last = False  # no further request is read on this connection
+        self._gone = False
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        if not self._server.enter(self):
+            transport.abort()
+            return
+        self._set_alarm(self._patience.request_s, self.close)
+
+    def data_received(self, data: bytes) -> None:
+        if self._last:
+            return  # lingering: read and forget, so that the client gets to read our refusal
+        if self._request is not None or self._arrivals:
+            self._held += data
+            if len(self._held) > PIPELINE_BYTES_MAX:
+                self._abort()
+            return
+        self._feed(data)
+
+    def eof_received(self) -> None:
+        """Take a half-closed connection as a client that has gone."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone = True
+        self._server.leave(self)
+        self._set_alarm(0, None)
+        self._set_stalled(False)
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._writable = self._loop.create_future()
+        self._set_stalled(True)
+
+    def resume_writing(self) -> None:
+        self._set_stalled(False)
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # What jobs call.
+
+    def reply(self, reply: Reply) -> None:
+        """Send a whole response."""
+        request, keep = self._request, self._keeps(reply)
+        bodiless = request is not None and request.method == "HEAD"
+        self._begun = True
+        self._write(self._server.pen.whole(reply, self._ident, keep, bodiless=bodiless))
+
+    async def stream(self, data: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
+        if self._chunked or not self._begun:
+            head = b"" if self._begun else self._open(headers)
+            if self._chunked:
+                data = b"%b%x\r\n%b\r\n" % (head, len(data), data)
+            else:
+                data = head + data
+        self._write(data)
+        if self._writable is not None:
+            await self._writable
+
+    def finish(self) -> None:
+        """End the stream."""
+        if self._chunked:
+            self._write(b"0\r\n\r\n")
+
+    def fail(self, reply: Reply, event: bytes) -> None:
+        """Send `reply` if nothing was sent yet; else `event`, and break the stream off."""
+        if not self._begun:
+            self.reply(reply)
+            return
+        self._last = True
+        # No last chunk and no [DONE]: a client that ignores the event still sees a broken answer.
+        self._write(b"%x\r\n%b\r\n" % (len(event), event) if self._chunked else event)
+
+    # What the server calls.
+
+    def close(self) -> None:
+        """Take no further request; close when the current answer has ended."""
+        self._last = True
+        if self._request is None:
+            self._hang_up()
+
+    def interrupt(self) -> asyncio.Task[None] | None:
+        """Stop the current answer, and tell the client."""
+        if self._task is not None:
+            self._task.cancel()
+        return self._task
+
+    # The life of a request.
+
+    def _feed(self, data: bytes) -> None:
+        was_reading = self._inbound.reading
+        arrivals = self._inbound.feed(data)
+        if self._inbound.reading and (arrivals or not was_reading):
+            self._set_alarm(self._patience.request_s, self._too_slow)
+        self._arrivals.extend(arrivals)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Answer what has arrived, until a job runs or nothing is left."""
+        while self._request is None and not self._gone:
+            if self._arrivals:
+                self._begin(self._arrivals.popleft())
+            elif self._held and not self._last:
+                held, self._held = bytes(self._held), bytearray()
+                self._feed(held)
+                return
+            else:
+                return
+
+    def _begin(self, arrival: Arrival) -> None:
+        if isinstance(arrival, bytes):
+            self._write(arrival)
+            return
+        self._ident, self._begun, self._chunked = self._server.routes.new_ident(), False, False
+        if isinstance(arrival, Reply):
+            self._last = True
+            self.reply(arrival)
+            self._linger()
+            return
+        self._request = arrival
+        self._set_alarm(0, None)
+        if not arrival.keep_alive:
+            self._last = True
+        try:
+            outcome = self._server.routes.respond(arrival, self._ident)
+        except Exception as error:  # our bug: the client gets an answer, the log gets the place
+            self._server.report(error)
+            outcome = refusal(_BROKEN)
+        if isinstance(outcome, Reply):
+            self.reply(outcome)
+            self._end()
+        else:
+            self._task = self._loop.create_task(self._run(outcome))
+            self._server.track(self._task)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            await job(self)
+        except asyncio.CancelledError:
+            # Either the client has gone, or the server stops and tells the client so.
+            self.fail(refusal(STOPPING), encode_event(STOPPING))
+        except Exception as error:  # our bug
+            self._server.report(error)
+            self.fail(refusal(_BROKEN), encode_event(_BROKEN))
+        finally:
+            self._task = None
+            self._end()
+            self._advance()
+
+    def _end(self) -> None:
+        self._request = None
+        if self._gone:
+            return
+        if self._last:
+            self._hang_up()
+        elif not self._arrivals and not self._held:
+            reading = self._inbound.reading
+            patience = self._patience.request_s if reading else self._patience.idle_s
+            self._set_alarm(patience, self._too_slow if reading else self.close)
+
+    # Bytes and alarms.
+
+    def _open(self, headers: tuple[tuple[str, str], ...]) -> bytes:
+        request = self._request
+        assert request is not None
+        self._begun = True
+        self._chunked = request.version == "1.1"
+        if not self._chunked:
+            self._last = True
+        return self._server.pen.stream(headers, self._ident, not self._last, chunked=self._chunked)
+
+    def _keeps(self, reply: Reply) -> bool:
+        if reply.close:
+            self._last = True
+        return not self._last
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._gone:
+            self._transport.write(data)
+
+    def _too_slow(self) -> None:
+        self._begin(refusal(_SLOW, close=True))
+
+    def _linger(self) -> None:
+        """Close in two steps: what the client still sends must not reset what we said."""
+        if self._transport is not None and not self._gone:
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._set_alarm(self._patience.linger_s, self._abort)
+
+    def _hang_up(self) -> None:
+        if self._transport is not None and not self._gone:
+            self._transport.close()
+            self._set_alarm(self._patience.write_s, self._abort)
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _set_alarm(self, seconds: float, ring: object) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if callable(ring) and not self._gone:
+            self._alarm = self._loop.call_later(seconds, ring)
+
+    def _set_stalled(self, stalled: bool) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        if stalled:
+            self._stalled = self._loop.call_later(self._patience.write_s, self._abort)

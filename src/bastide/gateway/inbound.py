@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes to requests: HTTP/1.1 as a strict server reads it. No sockets here.
+
+llhttp (in httptools) refuses what smuggles requests past a proxy: two lengths, a length beside a
+transfer coding, folded headers, bare line feeds, spaces before colons. To that we add: one Host,
+one Authorization, one Content-Type; no transfer coding but ``chunked``; no trailers; no upgrade;
+bounds on head and body. tests/paths/test_gateway_hostile.py has a case for each.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import httptools
+
+from bastide.core.limits import REQUEST_BODY_BYTES_MAX, REQUEST_HEADER_BYTES_MAX
+from bastide.dialects.openai_errors import Problem
+from bastide.gateway.reply import Reply, refusal
+
+__all__ = ["CONTINUE", "Arrival", "Inbound", "Request"]
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_ONCE: Final = frozenset(
+    (b"host", b"authorization", b"content-type", b"content-length", b"transfer-encoding", b"expect")
+)
+_DISCARD_BYTES_MAX: Final = 65_536  # a refused body up to this is read, so the connection can live
+_HEADERS_MAX: Final = 128
+_MESSAGE_BYTES_MAX: Final = REQUEST_HEADER_BYTES_MAX + 2 * REQUEST_BODY_BYTES_MAX
+
+
+@dataclass(slots=True, repr=False)
+class Request:
+    """One request. `body` is complete when the request is given out."""
+
+    method: str
+    path: str
+    version: str
+    keep_alive: bool
+    headers: dict[bytes, bytes]
+    body: bytes = b""
+    refused: Reply | None = None
+
+
+# What comes out: a request, interim bytes to send, or a last refusal after which nothing is read.
+Arrival = Request | bytes | Reply
+
+
+@dataclass(slots=True)
+class _Partial:
+    """What has come of a request so far."""
+
+    target: bytes = b""
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    count: int = 0
+    head_bytes: int = 0
+    later_bytes: int = 0
+    body: list[bytes] = field(default_factory=list)
+    body_bytes: int = 0
+    request: Request | None = None
+
+
+class Inbound:
+    """Feed it bytes; it gives arrivals in order. `screen` sees a head before its body is read."""
+
+    def __init__(self, screen: Callable[[Request], Reply | None]) -> None:
+        self._screen = screen
+        self._parser = httptools.HttpRequestParser(self)
+        self._arrivals: list[Arrival] = []
+        self._partial: _Partial | None = None
+        self.dead = False  # a last refusal was given out: nothing more is read
+
+    @property
+    def reading(self) -> bool:
+        """True while a request has begun and is not complete."""
+        return self._partial is not None and not self.dead
+
+    def feed(self, data: bytes) -> list[Arrival]:
+        """Read bytes as they come from the connection."""
+        if self.dead:
+            return []
+        if self._partial is not None:
+            self._partial.later_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._end(400, "This server does not change protocols.", "upgrade_not_supported")
+        except httptools.HttpParserError:
+            self._end(400, "The request is not valid HTTP/1.1.", "invalid_http")
+        partial = self._partial
+        if partial is not None and not self.dead:
+            if partial.request is None and partial.later_bytes > REQUEST_HEADER_BYTES_MAX:
+                self._end_head_too_large()
+            elif partial.later_bytes > _MESSAGE_BYTES_MAX:
+                self._end_body_too_large()
+        arrivals, self._arrivals = self._arrivals, []
+        return arrivals
+
+    # What llhttp calls. A failure is remembered, not raised; what follows it is ignored.
+
+    def on_message_begin(self) -> None:
+        self._partial = _Partial()
+
+    def on_url(self, url: bytes) -> None:
+        partial = self._partial
+        if partial is None or self.dead:
+            return
+        partial.target += url
+        partial.head_bytes += len(url)
+        if partial.head_bytes > REQUEST_HEADER_BYTES_MAX:
+            self._end_head_too_large()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        partial = self._partial
+        if partial is None or self.dead:
+            return
+        if partial.request is not None:
+            self._end(400, "Trailers are not supported.", "invalid_http")
+            return
+        partial.count += 1
+        partial.head_bytes += len(name) + len(value) + 4
+        if partial.head_bytes > REQUEST_HEADER_BYTES_MAX or partial.count > _HEADERS_MAX:
+            self._end_head_too_large()
+            return
+        name = name.lower()
+        if name in partial.headers and name in _ONCE:
+            self._end(400, f"The header {name.decode()} is there twice.", "invalid_http")
+            return
+        partial.headers[name] = value.strip(b" \t")
+
+    def on_headers_complete(self) -> None:
+        partial = self._partial
+        if partial is None or self.dead:
+            return
+        headers = partial.headers
+        version = self._parser.get_http_version()
+        request = partial.request = Request(
+            method=self._parser.get_method().decode(),
+            path=_path(partial.target),
+            version=version,
+            keep_alive=version == "1.1" and self._parser.should_keep_alive(),
+            headers=headers,
+        )
+        if version not in ("1.1", "1.0"):
+            self._end(505, "Only HTTP/1.1 is supported.", "invalid_http")
+        elif version == "1.1" and b"host" not in headers:
+            self._end(400, "The Host header is missing.", "invalid_http")
+        elif headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            self._end(501, "No transfer coding but chunked is supported.", "invalid_http")
+        elif version == "1.0" and b"transfer-encoding" in headers:
+            self._end(400, "HTTP/1.0 has no transfer codings.", "invalid_http")
+        elif int(headers.get(b"content-length", b"0")) > REQUEST_BODY_BYTES_MAX:
+            self._end_body_too_large()
+        else:
+            self._admit(request)
+
+    def on_body(self, body: bytes) -> None:
+        partial = self._partial
+        if partial is None or self.dead:
+            return
+        partial.body_bytes += len(body)
+        if partial.body_bytes > REQUEST_BODY_BYTES_MAX:
+            self._end_body_too_large()
+        elif partial.request is not None and partial.request.refused is None:
+            partial.body.append(body)
+
+    def on_message_complete(self) -> None:
+        partial, self._partial = self._partial, None
+        if partial is None or self.dead or partial.request is None:
+            return
+        partial.request.body = b"".join(partial.body)
+        self._arrivals.append(partial.request)
+
+    def _admit(self, request: Request) -> None:
+        """Decide before the body is read: refuse now, refuse later, or ask for the body."""
+        request.refused = self._screen(request)
+        expect = request.headers.get(b"expect")
+        if request.refused is not None:
+            length = int(request.headers.get(b"content-length", b"0"))
+            chunked = b"transfer-encoding" in request.headers
+            if expect is not None or chunked or length > _DISCARD_BYTES_MAX:
+                self.dead = True
+                self._arrivals.append(request.refused)
+        elif expect is not None:
+            if expect.lower() != b"100-continue":
+                self._end(417, "Only 100-continue can be expected.", "invalid_http")
+            else:
+                self._arrivals.append(CONTINUE)
+
+    def _end(self, status: int, message: str, code: str) -> None:
+        if not self.dead:
+            self.dead = True
+            self._arrivals.append(refusal(Problem(status, message, code), close=True))
+
+    def _end_head_too_large(self) -> None:
+        self._end(
+            431, f"The head is larger than {REQUEST_HEADER_BYTES_MAX} bytes.", "head_too_large"
+        )
+
+    def _end_body_too_large(self) -> None:
+        message = f"The body is larger than {REQUEST_BODY_BYTES_MAX} bytes."
+        self._end(413, message, "request_too_large")
+
+
+def _path(target: bytes) -> str:
+    """The path of an origin-form or absolute-form target, without its query."""
+    if not target.startswith(b"/"):
+        try:
+            target = httptools.parse_url(target).path or b"/"
+        except httptools.HttpParserError:
+            target = b"*"
+    return target.partition(b"?")[0].decode("latin-1")

@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/1.1 responses as bytes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from bastide.dialects.openai_errors import Problem, encode_problem
+
+__all__ = ["EVENT_STREAM", "Pen", "Reply", "refusal"]
+
+EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
+_SECURITY: Final = (
+    b"x-content-type-options: nosniff\r\n"
+    b"cache-control: no-store\r\n"
+    b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
+)
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response whose body is known. `close` ends the connection after it."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    close: bool = False
+    content_type: str = field(default="application/json")
+
+
+def refusal(problem: Problem, *, close: bool = False, **headers: str) -> Reply:
+    """An OpenAI error response. Underscores in header names become hyphens."""
+    extra = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    if problem.status in (429, 503):
+        extra += (("retry-after", "1"),)
+    if problem.status == 401:
+        extra += (("www-authenticate", "Bearer"),)
+    return Reply(problem.status, encode_problem(problem), extra, close)
+
+
+class Pen:
+    """Writes response heads; it remembers the date for a second."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._second = -1
+        self._date = b""
+
+    def whole(self, reply: Reply, ident: str, keep: bool, *, bodiless: bool = False) -> bytes:
+        """A complete response; `bodiless` for HEAD."""
+        head = self._head(reply.status, reply.content_type, reply.headers, ident, keep)
+        length = b"content-length: %d\r\n\r\n" % len(reply.body)
+        return head + length + (b"" if bodiless else reply.body)
+
+    def stream(
+        self, headers: tuple[tuple[str, str], ...], ident: str, keep: bool, *, chunked: bool
+    ) -> bytes:
+        """The head of a response whose length is not known yet."""
+        head = self._head(200, EVENT_STREAM, headers, ident, keep)
+        return head + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n")
+
+    def _head(
+        self,
+        status: int,
+        content_type: str,
+        headers: tuple[tuple[str, str], ...],
+        ident: str,
+        keep: bool,
+    ) -> bytes:
+        second = self._now_ms() // 1000
+        if second != self._second:
+            self._second = second
+            self._date = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        return b"".join(
+            (
+                _STATUS_LINES[status],
+                self._date,
+                f"content-type: {content_type}\r\nx-request-id: req_{ident}\r\n{lines}".encode(),
+                b"" if keep else b"connection: close\r\n",
+                _SECURITY,
+            )
+        )

@@ -1,0 +1,282 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the gateway answers to each request: the table of routes and the calls behind it.
+
+Nothing here waits for a disk or a database: keys and deployments come from the snapshot in
+memory, and only the last event of an answer waits, for its receipt.
+"""
+
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import unquote
+
+from bastide.core.chat import Delta
+from bastide.core.errors import BastideError, Unavailable
+from bastide.core.limits import RECEIPT_TIMEOUT_S, SNAPSHOT_AGE_MAX_S
+from bastide.core.receipt import Receipt
+from bastide.core.snapshot import KeyGrant, Snapshot
+from bastide.dialects import openai_chat, openai_completions, openai_models
+from bastide.dialects.openai_errors import (
+    BUSY,
+    UNAUTHENTICATED,
+    Problem,
+    encode_event,
+    problem_of,
+)
+from bastide.dialects.openai_fields import Asked
+from bastide.gateway.auth import bearer, grant_of
+from bastide.gateway.inbound import Request
+from bastide.gateway.reply import Reply, refusal
+from bastide.gateway.window import EnginePool, WindowedEngine
+from bastide.ports import Clock, Entropy
+from bastide.stages.serve import Call, answer, choose, new_ident
+
+__all__ = ["RECEIPT_HEADER", "Control", "Job", "Outgoing", "Routes"]
+
+RECEIPT_HEADER: Final = "x-bastide-receipt"
+_MODEL_PREFIX: Final = "/v1/models/"
+
+
+class Control(Protocol):
+    """What the gateway needs from the control process."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest snapshot."""
+        ...
+
+    @property
+    def received_at(self) -> float:
+        """When control confirmed it, on the monotonic clock."""
+        ...
+
+    async def put(self, receipt: Receipt) -> None:
+        """Return when a receipt is durable. Raises Unavailable otherwise."""
+        ...
+
+
+class Outgoing(Protocol):
+    """The answering side of a connection."""
+
+    def reply(self, reply: Reply) -> None:
+        """Send a whole response."""
+        ...
+
+    async def stream(self, data: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
+        ...
+
+    def finish(self) -> None:
+        """End the stream."""
+        ...
+
+    def fail(self, reply: Reply, event: bytes) -> None:
+        """Send `reply` if nothing was sent yet; else `event`, and break the stream off."""
+        ...
+
+
+class Writer(Protocol):
+    """How one dialect writes an answer."""
+
+    def first(self) -> bytes:
+        """What opens a stream."""
+        ...
+
+    def piece(self, text: str) -> bytes:
+        """One piece of text."""
+        ...
+
+    def last(self, delta: Delta) -> bytes:
+        """All that ends a stream."""
+        ...
+
+    def whole(self, text: str, delta: Delta) -> bytes:
+        """The answer as one object."""
+        ...
+
+
+Job = Callable[[Outgoing], Coroutine[Any, Any, None]]
+Log = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one endpoint reads requests and writes answers."""
+
+    decode: Callable[[bytes, str], Asked]
+    writer: Callable[[str, int, str, str, bool], Writer]
+
+
+# One line per endpoint that asks a model.
+DIALECTS: Final[dict[str, Dialect]] = {
+    "/v1/chat/completions": Dialect(openai_chat.decode, openai_chat.ChatWriter),
+    "/v1/completions": Dialect(openai_completions.decode, openai_completions.CompletionWriter),
+}
+
+
+class Routes:
+    """The whole data plane, for any number of connections."""
+
+    def __init__(
+        self,
+        control: Control,
+        pool: EnginePool,
+        clock: Clock,
+        entropy: Entropy,
+        pepper: bytes,
+        log: Log,
+        receipt_timeout_s: float = RECEIPT_TIMEOUT_S,
+    ) -> None:
+        self._control = control
+        self._pool = pool
+        self._clock = clock
+        self._entropy = entropy
+        self._pepper = pepper
+        self._log = log
+        self._receipt_timeout_s = receipt_timeout_s
+
+    def new_ident(self) -> str:
+        """The id of a request and of its receipt."""
+        return new_ident(self._clock, self._entropy)
+
+    def screen(self, request: Request) -> Reply | None:
+        """Refuse by the head alone, before the body is read: route, method, freshness, key."""
+        allowed = _methods(request.path)
+        if not allowed:
+            return refusal(Problem(404, f"Unknown path: {_shown(request.path)}", "unknown_url"))
+        if request.method not in allowed:
+            message = f"Not allowed to {request.method} on {_shown(request.path)}."
+            problem = Problem(405, message, "method_not_allowed")
+            return refusal(problem, allow=", ".join(allowed))
+        if request.path == "/healthz":
+            return None
+        # 1. Fresh evidence: a stale snapshot may hide a revocation.
+        snapshot = self._fresh()
+        if snapshot is None:
+            problem = problem_of(Unavailable("The gateway has no fresh word from control."))
+            return refusal(problem)
+        # 2. A key that is active now.
+        key = bearer(request.headers)
+        if key is None or grant_of(snapshot, self._pepper, key) is None:
+            return refusal(UNAUTHENTICATED)
+        # 3. A body that we can read.
+        if request.method == "POST":
+            return _screen_body(request)
+        return None
+
+    def respond(self, request: Request, ident: str) -> Reply | Job:
+        """Answer a complete request: at once, or by a job that talks to an engine."""
+        if request.refused is not None:
+            return request.refused
+        if request.path == "/healthz":
+            fresh = self._fresh() is not None
+            body = b'{"status":"ok"}' if fresh else b'{"status":"stale"}'
+            return Reply(200 if fresh else 503, body)
+        # The body may have taken seconds to come: ask again, so that a revocation counts at once.
+        refused = self.screen(request)
+        if refused is not None:
+            return refused
+        snapshot, key = self._control.snapshot, bearer(request.headers)
+        assert snapshot is not None and key is not None
+        grant = grant_of(snapshot, self._pepper, key)
+        assert grant is not None
+        try:
+            dialect = DIALECTS.get(request.path)
+            if dialect is None:
+                return _models(request.path, snapshot, grant)
+            asked = dialect.decode(request.body, ident)
+            served = choose(snapshot, grant, asked.request.model)
+        except BastideError as error:
+            return refusal(problem_of(error))
+        engine = self._pool.engine(served, snapshot)
+        if engine.full:
+            return refusal(BUSY)
+        call = Call(ident, asked.request, grant, served, snapshot.policy, key, request.body)
+        writer = dialect.writer(
+            ident, self._clock.now_ms() // 1000, served.name, served.release, asked.usage
+        )
+        return lambda out: self._generate(call, engine, writer, asked.stream, out)
+
+    async def _generate(
+        self, call: Call, engine: WindowedEngine, writer: Writer, streaming: bool, out: Outgoing
+    ) -> None:
+        headers = ((RECEIPT_HEADER, call.receipt),)
+        try:
+            deltas = answer(call, engine, self._control, self._clock, self._receipt_timeout_s)
+            async with aclosing(deltas):
+                if streaming:
+                    await _stream(deltas, writer, out, headers)
+                else:
+                    await _whole(deltas, writer, out, headers)
+        except BastideError as error:
+            self._log("answer-failed", receipt=call.receipt, code=error.code, reason=error.message)
+            problem = problem_of(error)
+            reply = refusal(problem)
+            with_receipt = Reply(reply.status, reply.body, reply.headers + headers)
+            out.fail(with_receipt, encode_event(problem))
+
+    def _fresh(self) -> Snapshot | None:
+        """The snapshot, if control confirmed it within SNAPSHOT_AGE_MAX_S."""
+        age_s = self._clock.monotonic() - self._control.received_at
+        return self._control.snapshot if age_s <= SNAPSHOT_AGE_MAX_S else None
+
+
+async def _stream(
+    deltas: Any, writer: Writer, out: Outgoing, headers: tuple[tuple[str, str], ...]
+) -> None:
+    opening = writer.first()
+    async for delta in deltas:
+        if delta.finish is not None:
+            await out.stream(opening + writer.last(delta), headers)
+            out.finish()
+        elif delta.text:
+            await out.stream(opening + writer.piece(delta.text), headers)
+            opening = b""
+
+
+async def _whole(
+    deltas: Any, writer: Writer, out: Outgoing, headers: tuple[tuple[str, str], ...]
+) -> None:
+    texts: list[str] = []
+    async for delta in deltas:
+        texts.append(delta.text)
+        if delta.finish is not None:
+            out.reply(Reply(200, writer.whole("".join(texts), delta), headers))
+
+
+def _methods(path: str) -> tuple[str, ...]:
+    if path in DIALECTS:
+        return ("POST",)
+    if path in ("/healthz", "/v1/models") or path.startswith(_MODEL_PREFIX):
+        return ("GET", "HEAD")
+    return ()
+
+
+def _screen_body(request: Request) -> Reply | None:
+    media = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media != b"application/json":
+        message = "The Content-Type must be application/json."
+        return refusal(Problem(415, message, "unsupported_content_type"))
+    if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        return refusal(Problem(415, "A coded body is not supported.", "unsupported_content_type"))
+    return None
+
+
+def _models(path: str, snapshot: Snapshot, grant: KeyGrant) -> Reply:
+    if path.startswith(_MODEL_PREFIX):
+        name = unquote(path.removeprefix(_MODEL_PREFIX))
+        served = choose(snapshot, grant, name)
+        return Reply(200, openai_models.encode_model(served, snapshot.environment))
+    open_to_all = "*" in grant.scopes
+    rows = [
+        snapshot.served[name]
+        for name in sorted(snapshot.served)
+        if open_to_all or name in grant.scopes
+    ]
+    return Reply(200, openai_models.encode_models(rows, snapshot.environment))
+
+
+def _shown(path: str) -> str:
+    return path[:100]

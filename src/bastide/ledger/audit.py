@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Audit: recompute everything that the ledger claims, from the entries alone."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Engine, func, select
+
+from bastide.core.errors import BastideError, NotProven
+from bastide.core.key import PublicKey, Purpose
+from bastide.crypto import merkle, note
+from bastide.ledger import queries, schema, statements
+from bastide.ledger.projections import PROJECTIONS, rows_of, stored_rows
+from bastide.ledger.tree import Tree, head
+
+__all__ = ["audit"]
+
+
+def audit(records: Engine) -> None:
+    """Check a whole ledger in one consistent view, in memory that does not grow with it.
+
+    Raises NotProven, naming the first entry, tile or checkpoint that does not hold.
+    """
+    with schema.reading(records) as connection:
+        size, _ = head(connection)
+        _check_counts(connection, size)
+        if size == 0:
+            return
+        # 1. The charter holds by its own keys.
+        envelope, _ = queries.entry(connection, 0)
+        charter = statements.verify_charter(envelope)
+        keys = statements.keys_of(charter.body)
+        (log_key,) = (key for key in keys.values() if key.purpose is Purpose.LEDGER)
+        tree = Tree()
+        for chunk in queries.chunks(connection, 0, size):
+            # 2. Every entry is admissible, in its one form, and only the first is a charter.
+            leaves = [_check_entry(row, keys) for row in chunk]
+            # 3. Its leaf hash, the tiles and the checkpoints are those of these entries.
+            first = tree.size
+            _check_leaves(connection, first, leaves)
+            tree = _check_growth(connection, tree, leaves, charter.body["origin"], log_key)
+            # 4. The projections say what these entries say.
+            _check_projections(connection, first, [row[2] for row in chunk])
+
+
+def _check_entry(row: queries.Row, keys: dict[str, PublicKey]) -> bytes:
+    data, envelope, evidence = row
+    try:
+        verified = statements.verify(envelope, keys)
+    except BastideError as error:
+        raise NotProven(f"entry {evidence.entry}: {error.message}") from error
+    if verified.data != data:
+        raise NotProven(f"entry {evidence.entry}: not in canonical form")
+    if (evidence.kind == "charter/v1") != (evidence.entry == 0):
+        raise NotProven(f"entry {evidence.entry}: a charter is the first entry, and only the first")
+    return merkle.leaf_hash(data)
+
+
+def _check_leaves(connection: Connection, first: int, leaves: Sequence[bytes]) -> None:
+    table = schema.entry
+    wanted = select(table.c.leaf).where(table.c.index >= first, table.c.index < first + len(leaves))
+    stored = connection.execute(wanted.order_by(table.c.index)).scalars().all()
+    for index, (have, want) in enumerate(zip(stored, leaves, strict=True), first):
+        if have != want:
+            raise NotProven(f"entry {index}: the stored leaf hash is of other bytes")
+
+
+def _check_growth(
+    connection: Connection, tree: Tree, leaves: Sequence[bytes], origin: str, key: PublicKey
+) -> Tree:
+    """Grow the tree checkpoint by checkpoint, comparing roots and completed tiles."""
+    table = schema.checkpoint
+    first, end = tree.size, tree.size + len(leaves)
+    wanted = select(table).where(table.c.size > first, table.c.size <= end)
+    for row in connection.execute(wanted.order_by(table.c.size)).all():
+        tree = _grow(connection, tree, leaves[tree.size - first : row.size - first])
+        where = f"the checkpoint of size {row.size}"
+        try:
+            signed = note.open_checkpoint(row.note, origin, key)
+        except NotProven as error:
+            raise NotProven(f"{where}: {error.message}") from error
+        if not (signed.size, signed.root) == (row.size, row.root) == (tree.size, tree.root()):
+            raise NotProven(f"{where}: it is not over these entries")
+    return _grow(connection, tree, leaves[tree.size - first :])
+
+
+def _grow(connection: Connection, tree: Tree, leaves: Sequence[bytes]) -> Tree:
+    grown = tree.grown(leaves)
+    table = schema.tile
+    for level, index, root, hashes in grown.completed:
+        wanted = select(table.c.root, table.c.hashes)
+        row = connection.execute(
+            wanted.where(table.c.level == level, table.c.index == index)
+        ).first()
+        if row is None or (row.root, row.hashes) != (root, hashes):
+            raise NotProven(f"tile {index} of level {level}: not the hashes of the entries")
+    return grown
+
+
+def _check_projections(connection: Connection, first: int, entries: Sequence) -> None:
+    expected = rows_of(entries)
+    stored = stored_rows(connection, first, first + len(entries))
+    for table in PROJECTIONS:
+        if stored[table] != expected[table]:
+            raise NotProven(
+                f"the projection {table.name} differs between the entries {first} and "
+                f"{first + len(entries) - 1}",
+                fix="`bastide ledger rebuild` makes it again",
+            )
+
+
+def _check_counts(connection: Connection, size: int) -> None:
+    """Nothing stands behind the head: no entry, tile or row that no checkpoint covers."""
+    columns = [(schema.entry.c.index, size), (schema.tile.c.index, size >> 8)]
+    columns += [(table.c.entry, size) for table in PROJECTIONS]
+    for column, bound in columns:
+        newest = connection.execute(select(func.max(column))).scalar()
+        if newest is not None and newest >= bound:
+            raise NotProven(f"{column.table.name} {newest}: no checkpoint covers it")

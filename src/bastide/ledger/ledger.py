@@ -1,0 +1,268 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ledger: the one door through which the state of an environment changes.
+
+An append verifies every statement (`statements.verify`), then entries, tree, checkpoint and
+projections become durable in one transaction (`commit`). Nothing is ever changed or removed.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect
+
+from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
+from bastide.core.evidence import Evidence, Statement
+from bastide.core.key import PublicKey, Purpose
+from bastide.core.policy import Policy
+from bastide.core.subject import Digest
+from bastide.crypto import dsse, note
+from bastide.crypto.dsse import Envelope, Signer
+from bastide.crypto.note import Checkpoint
+from bastide.ledger import audit, export, proofs, queries, schema, statements
+from bastide.ledger.commit import Batch, Committer
+from bastide.ledger.projections import drop_rows, project
+from bastide.ledger.tree import head
+from bastide.ports import Clock
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """The ledger in a database.
+
+    signer: the charter's LEDGER key, which signs checkpoints; without it the ledger is read-only.
+    Threads may share a ledger, and processes a database.
+    """
+
+    def __init__(self, records: Engine, signer: Signer | None, clock: Clock) -> None:
+        self._records = records
+        self._signer = signer
+        self._clock = clock
+        self._charter: Evidence | None = None
+        self._keys: dict[str, PublicKey] = {}
+        self._committer = Committer(records, self._seal, self._admit, _project)
+        self._prepare()
+
+    # Append
+
+    def append(
+        self,
+        envelopes: Sequence[Envelope],
+        also: Callable[[Connection, range], None] | None = None,
+    ) -> range:
+        """Append signed statements, all or none; durable on return. Gives their indexes.
+
+        `also` is called with the connection in the same transaction, to write what must become
+        durable with the entries. Raises NotProven for a signature or signer that is not right,
+        Misconfigured for a statement of another shape, Refused for one that is in the ledger
+        already, NotAllowed if the ledger is read-only, Unavailable if the database cannot commit.
+        """
+        if self._signer is None:
+            raise NotAllowed("the ledger was opened read-only")
+        keys = self._enrolled()
+        if keys or not envelopes:
+            return self._append(envelopes, keys, also)
+        charter = statements.verify_charter(envelopes[0])
+        try:
+            return self._append(envelopes, statements.keys_of(charter.body), also)
+        except BaseException:
+            self._forget()  # what was not written enrols nobody
+            raise
+
+    def append_statement(self, statement: Statement, signers: Sequence[Signer]) -> Evidence:
+        """Sign a statement with every signer and append it. Raises what `append` raises."""
+        envelope = dsse.sign(statement.payload(), signers)
+        (index,) = self.append([envelope])
+        idents = tuple(signer.public.ident for signer in signers)
+        return Evidence(statement, idents, envelope.digest, index)
+
+    # Read
+
+    @property
+    def size(self) -> int:
+        """How many entries there are now."""
+        with schema.reading(self._records) as connection:
+            return head(connection)[0]
+
+    def envelope(self, index: int) -> Envelope:
+        """The signed statement at an index. Raises NotFound."""
+        with schema.reading(self._records) as connection:
+            return queries.entry(connection, index)[0]
+
+    def entries(self, start: int = 0, end: int | None = None) -> Iterator[Evidence]:
+        """The entries from `start` up to `end` (or to the newest when asked), oldest first."""
+        stop = self.size if end is None else min(end, self.size)
+        for _, _, evidence in queries.scan(self._records, start, stop):
+            yield evidence
+
+    def index_of(self, digest: Digest) -> int:
+        """The index of the envelope with a digest. Raises NotFound."""
+        with schema.reading(self._records) as connection:
+            return queries.index_of(connection, digest)
+
+    def by_digest(self, digest: Digest) -> Evidence:
+        """The evidence whose envelope has a digest. Raises NotFound."""
+        with schema.reading(self._records) as connection:
+            return queries.entry(connection, queries.index_of(connection, digest))[1]
+
+    def find(
+        self, kind: str, subject: Digest | None = None, name: str | None = None
+    ) -> list[Evidence]:
+        """Evidence of a kind, oldest first; only about `subject` or `name` if given."""
+        with schema.reading(self._records) as connection:
+            return queries.find(connection, kind, subject, name)
+
+    def charter(self) -> Evidence:
+        """Entry 0. Raises NotFound before there is one."""
+        if self._charter is None:
+            with schema.reading(self._records) as connection:
+                envelope, _ = queries.entry(connection, 0)
+            self._learn(statements.verify_charter(envelope))
+        assert self._charter is not None
+        return self._charter
+
+    def policy(self) -> Policy:
+        """The policy of the charter."""
+        return Policy.from_json(self.charter().body["policy"])
+
+    def keys(self) -> dict[str, PublicKey]:
+        """The keys that the charter enrols, by id."""
+        self.charter()
+        return dict(self._keys)
+
+    def api_keys(self, active: bool = True) -> list[Evidence]:
+        """The API keys, oldest first; revoked ones too unless `active`."""
+        with schema.reading(self._records) as connection:
+            return queries.standing(connection, "api-key/v1", "api-key-revocation/v1", active)
+
+    def deployments(self, active: bool = True) -> list[Evidence]:
+        """The deployments, oldest first; ended ones too unless `active`."""
+        with schema.reading(self._records) as connection:
+            return queries.standing(connection, "deployment/v1", "deployment-end/v1", active)
+
+    # Prove
+
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint. Raises NotFound while the ledger is empty."""
+        with schema.reading(self._records) as connection:
+            return queries.newest_note(connection)
+
+    def prove_inclusion(self, index: int, size: int) -> list[bytes]:
+        """Prove that an entry is in the tree of `size`. Raises Misconfigured."""
+        with schema.reading(self._records) as connection:
+            self._check_size(connection, size)
+            return proofs.prove_inclusion(connection, index, size)
+
+    def prove_consistency(self, old: int, new: int) -> list[bytes]:
+        """Prove that the tree of `old` is a prefix of that of `new`. Raises Misconfigured."""
+        with schema.reading(self._records) as connection:
+            self._check_size(connection, new)
+            return proofs.prove_consistency(connection, old, new)
+
+    # Maintain
+
+    def rebuild(self) -> None:
+        """Drop all projections and replay them from the entries, in one transaction."""
+        with schema.writing(self._records) as connection:
+            drop_rows(connection)
+            for chunk in queries.chunks(connection, 0, head(connection)[0]):
+                project(connection, [evidence for _, _, evidence in chunk])
+
+    def audit(self) -> None:
+        """Recompute every hash, signature, checkpoint and projected row.
+
+        Raises NotProven, naming the first entry (or checkpoint) that does not hold.
+        """
+        audit.audit(self._records)
+
+    def export(self, folder: Path) -> None:
+        """Write the log as C2SP tlog-tiles into a new folder. Raises Misconfigured."""
+        export.export(self._records, folder)
+
+    # Private
+
+    def _append(
+        self,
+        envelopes: Sequence[Envelope],
+        keys: Mapping[str, PublicKey],
+        also: Callable[[Connection, range], None] | None,
+    ) -> range:
+        items = [statements.verify(envelope, keys) for envelope in envelopes]
+        return self._committer.append(Batch([item.data for item in items], items, also))
+
+    def _prepare(self) -> None:
+        with schema.reading(self._records) as connection:
+            ready = inspect(connection).has_table(schema.subject.name)
+        if ready:
+            return
+        if self._signer is None:
+            raise NotFound("the database holds no ledger", fix="run `bastide init`")
+        with schema.writing(self._records) as connection:
+            schema.create_tables(connection)
+
+    def _enrolled(self) -> dict[str, PublicKey]:
+        """The enrolled keys, or none while there is no charter."""
+        if self._charter is None and self.size:
+            self.charter()
+        return self._keys
+
+    def _learn(self, charter: Evidence) -> None:
+        self._keys = statements.keys_of(charter.body)
+        self._charter = Evidence(charter.statement, charter.signers, charter.digest, 0)
+
+    def _forget(self) -> None:
+        self._charter, self._keys = None, {}
+
+    def _seal(self, size: int, root: bytes) -> str:
+        """Sign a checkpoint; called under the write lock, when the charter is known."""
+        signer, charter = self._signer, self._charter
+        assert signer is not None
+        assert charter is not None
+        key = self._keys.get(signer.public.ident)
+        if key is None or key.purpose is not Purpose.LEDGER:
+            raise NotProven(f"the charter does not enrol {signer.public.ident} as its ledger key")
+        return note.sign_checkpoint(Checkpoint(charter.body["origin"], size, root), signer)
+
+    def _admit(self, connection: Connection, size: int, batches: Sequence[Batch]) -> None:
+        """Refuse what is in the ledger already, and a charter anywhere but at its beginning."""
+        fresh = size == 0
+        known = queries.known_digests(
+            connection, [item.evidence.digest.raw for batch in batches for item in batch.items]
+        )
+        for batch in batches:
+            digests = [item.evidence.digest.raw for item in batch.items]
+            charters = [
+                position
+                for position, item in enumerate(batch.items)
+                if item.evidence.kind == "charter/v1"
+            ]
+            if not known.isdisjoint(digests) or len(set(digests)) != len(digests):
+                batch.error = Refused(
+                    "the statement is in the ledger already",
+                    reasons=[f"sha256:{digest.hex()}" for digest in digests if digest in known],
+                )
+            elif charters != ([0] if fresh else []) and batch.items:
+                batch.error = Refused("a charter is the first entry, and only the first")
+            else:
+                known.update(digests)
+                if fresh and batch.items:
+                    self._learn(batch.items[0].evidence)
+                    fresh = False
+
+    def _check_size(self, connection: Connection, size: int) -> None:
+        newest = head(connection)[0]
+        if size > newest:
+            raise Misconfigured(f"there is no tree of {size}: the ledger has {newest} entries")
+
+
+def _project(connection: Connection, batches: Sequence[Batch]) -> None:
+    project(
+        connection,
+        [
+            dataclasses.replace(item.evidence, entry=index)
+            for batch in batches
+            for index, item in zip(batch.indexes, batch.items, strict=True)
+        ],
+    )

@@ -1,0 +1,169 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""SHAPES: the fields that the body of each kind has: all of these and no other."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["SHAPES"]
+
+Check = Callable[[Any], bool]
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 4_096
+
+
+def _digest(value: Any) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def _hash(value: Any) -> bool:
+    return isinstance(value, str) and _HEX.fullmatch(value) is not None
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _number(value: Any) -> bool:
+    return type(value) in {int, float} and value >= 0
+
+
+def _share(value: Any) -> bool:
+    return _number(value) and value <= 1
+
+
+def _one_of(*allowed: str) -> Check:
+    return lambda value: isinstance(value, str) and value in allowed
+
+
+def _or_null(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _list_of(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _map_of(check: Check) -> Check:
+    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def _fields(fields: Mapping[str, Check]) -> Check:
+    return lambda value: (
+        isinstance(value, dict)
+        and value.keys() == fields.keys()
+        and all(check(value[name]) for name, check in fields.items())
+    )
+
+
+_RELEASE: dict[str, Check] = {
+    "name": _text,
+    "model": _digest,
+    "admission": _digest,
+    "evaluation": _digest,
+    "policy": _digest,
+    "template": _or_null(_digest),
+}
+_SCAN: dict[str, Check] = {
+    "format_safe": _list_of(_text),
+    "findings": _list_of(_text),
+    "template": _list_of(_text),
+}
+_OBJECT: dict[str, Check] = {"path": _text, "object": _text, "header": _digest, "body": _digest}
+_DEPLOYMENT: dict[str, Check] = {
+    "name": _text,
+    "release": _digest,
+    "share": _fields({"slots": _count, "context_tokens": _count}),
+    "engine": _text,
+    "version": _text,
+}
+
+SHAPES: dict[str, dict[str, Check]] = {
+    "charter/v1": {
+        "environment": _text,
+        "origin": _text,
+        "time_ms": _count,
+        "policy": lambda value: isinstance(value, dict),
+        "keys": _list_of(lambda row: isinstance(row, dict)),
+        "exit_recipients": _list_of(_text),
+    },
+    "tenant/v1": {"tenant": _text, "time_ms": _count},
+    "api-key/v1": {
+        "key": _text,
+        "tenant": _text,
+        "mac": _hash,
+        "last4": _text,
+        "scopes": _list_of(_text),
+        "time_ms": _count,
+    },
+    "api-key-revocation/v1": {"key": _text, "reason": _text, "time_ms": _count},
+    "admission/v1": {
+        "model": _text,
+        "artifact": _fields({"parts": lambda value: isinstance(value, list)}),
+        "format": _one_of("gguf", "safetensors"),
+        "architecture": _or_null(_text),
+        "parameters": _or_null(_count),
+        "context_tokens": _or_null(_count),
+        "vocabulary": _or_null(_count),
+        "origin": _text,
+        "licence": _text,
+        "template": _or_null(_fields({"digest": _digest, "findings": _list_of(_text)})),
+        "scan": _fields(_SCAN),
+        "objects": _list_of(_fields(_OBJECT)),
+        "time_ms": _count,
+    },
+    "evaluation/v1": {
+        "admission": _digest,
+        "suite": _fields({"name": _text, "version": _text, "digest": _digest}),
+        "scores": _map_of(_share),
+        "counts": _map_of(_count),
+        "items_object": _text,
+        "items_digest": _digest,
+        "engine": _fields({"name": _text, "version": _text}),
+        "sandbox": _text,
+        "seconds": _number,
+        "time_ms": _count,
+    },
+    "candidate/v1": {"release": _fields(_RELEASE), "author": _text, "time_ms": _count},
+    "approval/v1": {
+        "party": _text,
+        "action": _one_of("release", "deploy"),
+        "decision": _one_of("approve"),
+        "comment": _text,
+        "time_ms": _count,
+    },
+    "release/v1": {
+        "release": _fields(_RELEASE),
+        "candidate": _digest,
+        "approvals": _list_of(_digest),
+        "verdicts": _list_of(lambda row: isinstance(row, dict)),
+        "model_signing": _digest,
+        "time_ms": _count,
+    },
+    "deployment/v1": {
+        "deployment": _fields(_DEPLOYMENT),
+        "approvals": _list_of(_digest),
+        "time_ms": _count,
+    },
+    "deployment-end/v1": {"deployment": _digest, "reason": _text, "time_ms": _count},
+    "load/v1": {
+        "deployment": _digest,
+        "node": _text,
+        "sandbox": _text,
+        "model": _digest,
+        "time_ms": _count,
+    },
+    "receipts/v1": {
+        "count": lambda value: _count(value) and value > 0,
+        "root": _hash,
+        "first_ms": _count,
+        "last_ms": _count,
+    },
+    "refusal/v1": {"stage": _text, "reasons": _list_of(_text), "time_ms": _count},
+}

@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What makes a signed statement admissible: who may sign each kind, and what it must say.
+
+`verify` is the whole rule book of the ledger's door. It is a pure function of the envelope and the
+charter's keys, so an auditor runs the same rules offline.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bastide.core.artifact import Artifact
+from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured, NotProven, Refused
+from bastide.core.evidence import Evidence, Statement
+from bastide.core.key import PublicKey, Purpose, Scheme
+from bastide.core.limits import ENTRY_BYTES_MAX
+from bastide.core.party import Party
+from bastide.core.policy import Policy
+from bastide.core.subject import Digest
+from bastide.crypto import dsse
+from bastide.crypto.dsse import Envelope
+from bastide.ledger.shapes import SHAPES
+
+__all__ = ["Verified", "decode", "keys_of", "verify", "verify_charter"]
+
+_ENROLLED = {
+    Purpose.LEDGER,
+    Purpose.EVIDENCE,
+    Purpose.RELEASE,
+    Purpose.MODEL_SIGNING,
+    Purpose.PARTY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Evidence, and the bytes of its envelope: what the ledger appends."""
+
+    evidence: Evidence
+    data: bytes
+
+
+def verify(envelope: Envelope, keys: Mapping[str, PublicKey]) -> Verified:
+    """Check a signed statement against the charter's keys.
+
+    Raises NotProven if a signature does not hold or is by the wrong key, Misconfigured if the
+    statement is too large or does not say what its kind must say.
+    """
+    # 1. The envelope fits into an entry, and its payload is the canonical form of a statement.
+    data = envelope.encode()
+    if len(data) > ENTRY_BYTES_MAX:
+        raise Misconfigured(f"the statement has {len(data)} bytes, over {ENTRY_BYTES_MAX}")
+    statement = _read(envelope)
+    if statement.payload() != envelope.payload:
+        raise Misconfigured(f"the {statement.kind} is not canonical JSON (RFC 8785)")
+    # 2. Every signature holds, by a key of the charter.
+    if statement.kind == "charter/v1":
+        return Verified(verify_charter(envelope), data)
+    dsse.verify_envelope(envelope, keys)
+    # 3. The right keys signed.
+    signers = tuple(ident for ident, _ in envelope.signatures)
+    _check_signers(statement, [keys[ident] for ident in signers])
+    # 4. The body has the shape of its kind, and the subjects are what it speaks of.
+    _check_shape(statement)
+    return Verified(Evidence(statement, signers, Digest.of(data)), data)
+
+
+def verify_charter(envelope: Envelope) -> Evidence:
+    """Check a charter against the keys that it lists itself.
+
+    Raises NotProven unless every party's key and the evidence key signed it, Misconfigured if a
+    key is missing or doubled or the policy cannot be read, Refused if it is no charter.
+    """
+    statement = _read(envelope)
+    if statement.kind != "charter/v1":
+        raise Refused(f"there is no charter yet: {statement.kind} cannot be the first entry")
+    _check_shape(statement)
+    body = statement.body
+    keys = keys_of(body)
+    signers = tuple(ident for ident, _ in envelope.signatures)
+    dsse.verify_envelope(envelope, keys)
+    for key in keys.values():
+        if key.purpose in {Purpose.PARTY, Purpose.EVIDENCE} and key.ident not in signers:
+            whose = key.party or key.purpose.value
+            raise NotProven(f"the charter lacks the signature of the {whose} key {key.ident}")
+    if any(keys[ident].purpose not in {Purpose.PARTY, Purpose.EVIDENCE} for ident in signers):
+        raise NotProven("the charter is signed by parties and the evidence key only")
+    return Evidence(statement, signers, envelope.digest)
+
+
+def keys_of(charter: Mapping[str, Any]) -> dict[str, PublicKey]:
+    """The enrolled keys by id, from a charter's body.
+
+    Raises Misconfigured if an id is doubled, if a party or a service has no key, or if a service
+    that signs has more than one.
+    """
+    rows = [PublicKey.from_json(row) for row in charter["keys"]]
+    keys = {key.ident: key for key in rows}
+    if len(keys) != len(rows):
+        raise Misconfigured("the charter enrols one key twice")
+    for purpose in (Purpose.LEDGER, Purpose.EVIDENCE, Purpose.RELEASE):
+        if sum(key.purpose is purpose for key in rows) != 1:
+            raise Misconfigured(f"the charter enrols not exactly one {purpose} key")
+    for key in rows:
+        if key.purpose not in _ENROLLED:
+            raise Misconfigured(f"the charter enrols a {key.purpose} key, which signs nothing")
+        by_person = key.purpose is Purpose.PARTY
+        if by_person != (key.party is not None) or by_person != (key.scheme is Scheme.SSHSIG):
+            raise Misconfigured(f"the key {key.ident} is neither of a party nor of a service")
+    if {key.party for key in rows} - {None} != {party.value for party in Party}:
+        raise Misconfigured("the charter enrols no key of some party, or of an unknown one")
+    return keys
+
+
+def decode(data: bytes, index: int | None = None) -> tuple[Envelope, Evidence]:
+    """Read an entry that was verified when it was appended. Raises NotProven if it is none."""
+    try:
+        envelope = Envelope.from_json(json.loads(data))
+        statement = _read(envelope)
+    except (ValueError, RecursionError, Misconfigured) as error:
+        raise NotProven(f"entry {index} is not a signed statement: {error}") from error
+    signers = tuple(ident for ident, _ in envelope.signatures)
+    return envelope, Evidence(statement, signers, Digest.of(data), index)
+
+
+def _read(envelope: Envelope) -> Statement:
+    try:
+        return Statement.from_json(json.loads(envelope.payload))
+    except (ValueError, RecursionError) as error:
+        raise Misconfigured(f"the envelope's payload is not JSON: {error}") from error
+
+
+def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
+    purposes = [key.purpose for key in signers]
+    kind = statement.kind
+    if kind == "approval/v1":
+        right = purposes == [Purpose.PARTY] and signers[0].party == statement.body.get("party")
+        wanted = "exactly one key of the party that it names"
+    elif kind == "release/v1":
+        right = purposes == [Purpose.RELEASE]
+        wanted = "the release key alone"
+    elif kind == "candidate/v1":
+        right = sorted(purposes) in ([Purpose.EVIDENCE], [Purpose.EVIDENCE, Purpose.PARTY])
+        wanted = "the evidence key and at most one party's key"
+    else:
+        right = purposes == [Purpose.EVIDENCE]
+        wanted = "the evidence key alone"
+    if not right:
+        had = ", ".join(f"{key.party or key.purpose}" for key in signers)
+        raise NotProven(f"a {kind} is signed by {wanted}, not by {had}")
+
+
+def _check_shape(statement: Statement) -> None:
+    kind, body = statement.kind, statement.body
+    shape = SHAPES[kind]
+    if body.keys() != shape.keys():
+        wrong = ", ".join(sorted(body.keys() ^ shape.keys()))
+        raise Misconfigured(f"{kind}: unknown or missing fields: {wrong}")
+    for field, holds in shape.items():
+        if not holds(body[field]):
+            raise Misconfigured(f"{kind}.{field}: not a value of the right kind")
+    subjects = [(subject.name, subject.digest.hex) for subject in statement.subjects]
+    expected = _SUBJECTS.get(kind)
+    if len(subjects) != (2 if kind == "release/v1" else 1):
+        raise Misconfigured(f"{kind}: it has {len(subjects)} subjects")
+    if expected is not None:
+        for (name, digest), (want_name, want_digest) in zip(subjects, expected(body), strict=True):
+            if want_name not in (None, name) or want_digest != digest:
+                raise Misconfigured(f"{kind}: the subject {name} is not what the body speaks of")
+
+
+# What the subjects of a kind must be: (name or None for any, hex digest), from the body.
+
+
+def _charter(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    Policy.from_json(body["policy"])
+    return [(body["environment"], _hex(dict(body)))]
+
+
+def _admission(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    try:
+        artifact = Artifact.from_manifest(body["artifact"])
+    except (KeyError, TypeError) as error:
+        raise Misconfigured(f"admission/v1.artifact: not a manifest: {error!r}") from error
+    return [(body["model"], artifact.digest.hex)]
+
+
+def _release(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    release = body["release"]
+    return [(release["name"], _hex(release)), (None, Digest.parse(release["model"]).hex)]
+
+
+def _hex(value: Any) -> str:
+    return Digest.of(canonical(value)).hex
+
+
+_SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]] = {
+    "charter/v1": _charter,
+    "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],
+    "api-key/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
+    "api-key-revocation/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
+    "admission/v1": _admission,
+    "candidate/v1": lambda body: [(body["release"]["name"], _hex(body["release"]))],
+    "release/v1": _release,
+    "deployment/v1": lambda body: [(body["deployment"]["name"], _hex(body["deployment"]))],
+    "deployment-end/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
+    "load/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
+    "receipts/v1": lambda body: [("receipts", body["root"])],
+}

@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""One running demo environment per test process: the real thing, started by `bastide up`."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from paths.demo import Demo
+
+
+@dataclasses.dataclass(frozen=True)
+class Running(Demo):
+    """A demo whose services run; `up` is what the first `bastide up --json` printed."""
+
+    up: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return str(self.up["gateway_url"])
+
+    @property
+    def key(self) -> str:
+        return str(self.up["key"])
+
+    @property
+    def model(self) -> str:
+        return str(self.up["model"])
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home = tmp_path_factory.mktemp("demo") / "home"
+    demo = Demo(home)
+    try:
+        yield Running(home, demo.json("up"))
+    finally:
+        demo.run("down", status=None)

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the real command line in real processes, for the tests of whole paths."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+_RUN = "import sys; from bastide.cli import main; sys.argv[0] = 'bastide'; main()"
+ARGV = (sys.executable, "-c", _RUN)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What a shell would have, with our sources first."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(ROOT / "src"), "LC_ALL": "C.UTF-8", **more}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One home directory and the command line over it."""
+
+    home: Path
+
+    def run(
+        self, *args: str, status: int | None = 0, stdin: str = "", prefix: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `bastide ARGS --home HOME`; the exit status must be `status` (None: any)."""
+        done = subprocess.run(
+            [*prefix, *ARGV, *args, "--home", str(self.home)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=150,
+            check=False,
+        )
+        if status is not None:
+            assert done.returncode == status, (args, done.returncode, done.stdout, done.stderr)
+        return done
+
+    def json(self, *args: str, status: int | None = 0, stdin: str = "") -> Any:
+        """Run with ``--json`` and read standard output, which must be one JSON value."""
+        return json.loads(self.run(*args, "--json", status=status, stdin=stdin).stdout)
+
+    def popen(self, *args: str) -> subprocess.Popen[str]:
+        """Start `bastide ARGS` in a process group of its own."""
+        return subprocess.Popen(
+            [*ARGV, *args, "--home", str(self.home)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            start_new_session=True,
+        )

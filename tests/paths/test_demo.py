@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""From `bastide up` to a verified answer: the whole path, in real processes on a real model."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import openai
+import psutil
+import pytest
+from paths.conftest import Running
+
+QUESTION = "What is the capital of Sweden?"
+
+
+def supervisor(running: Running) -> psutil.Process:
+    pid = int((running.home / "run" / "supervisor.lock").read_text())
+    return psutil.Process(pid)
+
+
+def child(running: Running, module: str) -> psutil.Process:
+    for process in supervisor(running).children(recursive=True):
+        if any(module in part for part in process.cmdline()):
+            return process
+    raise AssertionError(f"no process runs {module}")
+
+
+def wait_for(check: object, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if check():  # type: ignore[operator]
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not so within {seconds} s")
+
+
+def test_up_says_what_is_where(running: Running) -> None:
+    assert running.up["ready"] is True
+    assert running.url.startswith("http://127.0.0.1:")
+    assert running.key.startswith("bst_")
+    status = running.json("status")
+    assert status["gateway_url"] == running.url
+    assert status["model"] == running.model == "smollm2-135m-instruct"
+    assert status["tenant"] == "demo"
+    again = running.json("up")
+    assert again["started"] is False
+    assert again["key"] is None, "a key is shown once"
+
+
+def test_solo_says_openly_that_one_person_holds_all_keys(running: Running) -> None:
+    assert "ONE PERSON" in running.run("up").stdout
+    running.run("chat", "Hi", "--max-tokens", "4")
+    verified = running.run("verify", "newest")
+    assert "one person holds" in verified.stdout + verified.stderr
+
+
+def test_chat_verify_trace(running: Running) -> None:
+    asked = running.run("chat", QUESTION)
+    assert "Stockholm" in asked.stdout
+    receipt = asked.stderr.split()[-1]
+    assert receipt.startswith("r_")
+    line = running.run("verify", receipt).stdout
+    assert line.startswith("VERIFIED")
+    assert "approvals (firm, guardian)" in line
+    chain = running.json("trace", receipt)
+    assert running.json("model", "show", running.model)["digest"] in json.dumps(chain)
+
+
+def test_the_openai_sdk_streams_with_usage_and_a_receipt(running: Running) -> None:
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=running.key, max_retries=0)
+    with client.chat.completions.with_streaming_response.create(
+        model=running.model,
+        messages=[{"role": "user", "content": QUESTION}],
+        temperature=0,
+        max_tokens=32,
+        stream=True,
+        stream_options={"include_usage": True},
+    ) as response:
+        receipt = response.headers["x-bastide-receipt"]
+        chunks = list(response.parse())
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert "Stockholm" in text
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens > 0
+    assert running.json("verify", receipt)["verified"] is True
+    plain = client.completions.create(model=running.model, prompt="1, 2, 3,", max_tokens=4)
+    assert plain.choices[0].text.strip()
+    assert [model.id for model in client.models.list()] == [running.model]
+
+
+def test_curl_streams_the_same_answer(running: Running) -> None:
+    body = {
+        "model": running.model,
+        "messages": [{"role": "user", "content": QUESTION}],
+        "temperature": 0,
+        "stream": True,
+    }
+    done = subprocess.run(
+        ["curl", "-sS", "-N", f"{running.url}/v1/chat/completions", "-d", json.dumps(body)]
+        + ["-H", f"Authorization: Bearer {running.key}", "-H", "Content-Type: application/json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.rstrip().endswith("data: [DONE]")
+    assert "Stockholm" in done.stdout
+
+
+def test_a_revoked_key_is_refused_at_once(running: Running) -> None:
+    row = running.json("key", "new", "--tenant", "demo")
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=row["key"], max_retries=0)
+
+    def accepted() -> bool:
+        try:
+            client.models.list()
+        except openai.AuthenticationError:
+            return False
+        return True
+
+    wait_for(accepted, 5)
+    running.json("key", "revoke", row["id"])
+    wait_for(lambda: not accepted(), 5)
+    listed = {key["id"]: key for key in running.json("key", "ls")}
+    assert listed[row["id"]]["active"] is False
+    assert row["key"] not in json.dumps(listed), "a list never shows a key"
+
+
+def test_a_key_s_scope_is_kept(running: Running) -> None:
+    row = running.json("key", "new", "--tenant", "demo", "--model", "another")
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=row["key"], max_retries=0)
+    time.sleep(1)
+    with pytest.raises((openai.PermissionDeniedError, openai.NotFoundError)):
+        client.completions.create(model=running.model, prompt="Hi", max_tokens=1)
+
+
+def test_killing_the_engine_mid_stream_is_a_clean_error_and_it_recovers(running: Running) -> None:
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=running.key, max_retries=0)
+    stream = client.chat.completions.create(
+        model=running.model,
+        messages=[{"role": "user", "content": "Write a very long story about a lighthouse."}],
+        max_tokens=1500,
+        stream=True,
+    )
+    next(iter(stream))
+    child(running, "llamacpp_child").send_signal(signal.SIGKILL)
+    with pytest.raises(openai.APIError):
+        for _ in stream:
+            pass
+
+    def answers() -> bool:
+        try:
+            client.completions.create(model=running.model, prompt="Hi", max_tokens=1)
+        except openai.APIError:
+            return False
+        return True
+
+    wait_for(answers, 30)
+
+
+def test_killing_the_runner_and_control_and_gateway_recovers(running: Running) -> None:
+    for module in ("runner_main", "app.control", "bastide.gateway"):
+        child(running, module).send_signal(signal.SIGKILL)
+        wait_for(lambda: running.json("status")["ready"], 30)
+        assert running.json("chat", "Hi", "--max-tokens", "2")["receipt"].startswith("r_")
+    assert running.json("ledger", "audit")["holds"] is True
+
+
+def test_no_secret_stands_in_arguments_or_environments(running: Running) -> None:
+    secrets = [(running.home / "unlock").read_text().strip(), running.key, "AGE-SECRET-KEY"]
+    processes = [supervisor(running), *supervisor(running).children(recursive=True)]
+    assert len(processes) >= 4
+    for process in processes:
+        folder = Path("/proc") / str(process.pid)
+        seen = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        for secret in secrets:
+            assert secret.encode() not in seen, process.name()
+
+
+def test_nothing_listens_or_talks_beyond_loopback(running: Running) -> None:
+    findings = {row["ident"]: row for row in running.json("doctor", status=None)["findings"]}
+    assert findings["sockets"]["state"] == "ok", findings["sockets"]
+    assert findings["ledger"]["state"] == "ok"
+    assert findings["sandbox"]["seen"] in ("bubblewrap", "landlock")
+    processes = [supervisor(running), *supervisor(running).children(recursive=True)]
+    for process in processes:
+        for connection in process.net_connections("inet"):
+            assert connection.laddr.ip == "127.0.0.1"
+            assert not connection.raddr or connection.raddr.ip == "127.0.0.1"
+
+
+def test_the_gateway_refuses_without_a_key(running: Running) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{running.url}/v1/models")
+    assert caught.value.code == 401
+
+
+def test_rebuild_replays_to_identical_rows_while_it_runs(running: Running) -> None:
+    before = running.json("model", "ls"), running.json("release", "ls"), running.json("key", "ls")
+    running.json("ledger", "rebuild")
+    after = running.json("model", "ls"), running.json("release", "ls"), running.json("key", "ls")
+    assert before == after
+    assert running.json("chat", "Hi", "--max-tokens", "2")["finish"]
+    assert os.path.exists(running.home / "ledger.db")

@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Three people, three keys: a release waits for them, also when they sign on another machine."""
+
+import json
+from pathlib import Path
+
+import pytest
+from paths.demo import Demo
+from paths.test_crash import model_arguments
+
+MODEL = "smollm2-135m-instruct"
+
+
+@pytest.fixture(scope="module")
+def separate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
+    """A home of the policy `separate` with an evaluated model, and the three people's keys."""
+    folder = tmp_path_factory.mktemp("separate")
+    demo = Demo(folder / "home")
+    made = demo.json("init", "--parties", "separate")
+    people = folder / "people"
+    people.mkdir()
+    for file in map(Path, made["key_files"]):
+        file.rename(people / file.name)
+    demo.json("model", "add", *model_arguments())
+    demo.json("evaluate", MODEL)
+    demo.json("release", "propose", MODEL, "--key", str(people / "firm.key"))
+    return demo, people
+
+
+def test_init_makes_three_keys_and_keeps_none(separate: tuple[Demo, Path]) -> None:
+    demo, people = separate
+    assert sorted(path.name for path in people.glob("*.key")) == [
+        "firm.key",
+        "guardian.key",
+        "operator.key",
+    ]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in people.glob("*.key"))
+    anchors = json.loads((demo.home / "public" / "keys.json").read_text())
+    parties = [key["party"] for key in anchors["keys"] if "party" in key]
+    assert sorted(parties) == ["firm", "guardian", "operator"]
+
+
+def test_the_whole_road(separate: tuple[Demo, Path], tmp_path: Path) -> None:
+    demo, people = separate
+
+    # 1. Nothing is approved: the release waits and lists both missing parties.
+    row = demo.json("release", "publish", MODEL, status=5)
+    assert row["error"] == "waiting"
+    assert any("firm" in reason for reason in row["reasons"])
+    assert any("guardian" in reason for reason in row["reasons"])
+
+    # 2. The author alone, for both parties' sake, does not open it; nor does he count twice.
+    demo.json("approve", MODEL, "--key", str(people / "firm.key"))
+    before = demo.json("ledger", "audit")["entries"]
+    demo.json("approve", MODEL, "--key", str(people / "firm.key"))
+    assert demo.json("ledger", "audit")["entries"] == before, "approving twice is one approval"
+    row = demo.json("release", "publish", MODEL, status=5)
+    assert not any("firm has" in reason for reason in row["reasons"])
+
+    # 3. The guardian decides on a machine without the environment.
+    request, approval = tmp_path / "request.json", tmp_path / "approval.json"
+    request.write_text(demo.run("release", "request", MODEL).stdout)
+    elsewhere = Demo(tmp_path / "elsewhere")
+    anchors = ("--keys", str(demo.home / "public" / "keys.json"))
+    shown = elsewhere.run("approve", "--request", str(request), *anchors)
+    assert MODEL in shown.stderr
+    assert "Apache-2.0" in shown.stderr
+    assert "template" in shown.stderr
+    key = ("--key", str(people / "guardian.key"))
+    elsewhere.run("approve", "--request", str(request), *anchors, *key, "--out", str(approval))
+    assert not elsewhere.home.exists()
+
+    # 4. A damaged approval is refused; the true one is recorded.
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text(approval.read_text().replace('"sig": "', '"sig": "AAAA', 1))
+    assert demo.json("approve", "--import", str(damaged), status=None)["error"] in (
+        "not-proven",
+        "misconfigured",
+    )
+    assert demo.json("approve", "--import", str(approval))["party"] == "guardian"
+    demo.json("release", "publish", MODEL)
+
+    # 5. The operator's duty: deploying waits for the operator's key, and for no other's.
+    assert demo.json("deploy", MODEL, status=5)["error"] == "waiting"
+    assert demo.json("deploy", MODEL, *key, status=5)["error"] == "waiting"
+    demo.json("deploy", MODEL, "--key", str(people / "operator.key"))
+    rows = demo.json("ledger", "ls", "--kind", "approval/v1")
+    assert [row["signers"] for row in rows] == [["firm"], ["guardian"], ["operator"]]
+
+
+def test_a_tampered_request_is_not_signed(separate: tuple[Demo, Path], tmp_path: Path) -> None:
+    demo, people = separate
+    request = json.loads(demo.run("release", "request", MODEL).stdout)
+    request["digest"] = "sha256:" + "0" * 64
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(request))
+    key = ("--key", str(people / "guardian.key"))
+    row = demo.json("approve", "--request", str(file), *key, status=6)
+    assert row["error"] == "not-proven"
+
+
+def test_a_stranger_s_key_is_refused(separate: tuple[Demo, Path], tmp_path: Path) -> None:
+    demo, _ = separate
+    other = Demo(tmp_path / "other")
+    keys = other.json("init", "--parties", "separate")["key_files"]
+    stranger = next(path for path in keys if path.endswith("guardian.key"))
+    row = demo.json("approve", MODEL, "--key", stranger, status=4)
+    assert "no party's key" in row["message"]
+
+
+def test_without_the_passphrase_nothing_opens(tmp_path: Path) -> None:
+    secret = tmp_path / "passphrase"
+    secret.write_text("correct horse battery staple\n")
+    demo = Demo(tmp_path / "home")
+    demo.json("init", "--passphrase-file", str(secret))
+    assert not (demo.home / "unlock").exists()
+    row = demo.json("model", "ls", status=4)
+    assert "--passphrase-file" in row["fix"]
+    wrong = tmp_path / "wrong"
+    wrong.write_text("incorrect horse\n")
+    assert demo.json("model", "ls", "--passphrase-file", str(wrong), status=4)
+    assert demo.json("model", "ls", "--passphrase-file", str(secret)) == []
+    assert demo.json("model", "ls", "--passphrase-file", "-", stdin=secret.read_text()) == []

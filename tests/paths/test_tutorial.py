@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""docs/tutorial.md works word for word, in a copy of this tree, from `make up` on.
+
+A console block is commands (lines that start with `$ `) and what they print; `...` in the
+page stands for anything. All blocks run in one shell, in order.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from paths.demo import ROOT
+
+PAGE = ROOT / "docs" / "tutorial.md"
+MARK = "\x01"
+
+
+@dataclass
+class Step:
+    command: str
+    expected: str = ""
+
+
+def steps() -> list[Step]:
+    """Commands in order; a Python block becomes a command that runs it."""
+    found: list[Step] = []
+    for kind, text in re.findall(r"```(console|python)\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        if kind == "python":
+            run = f"URL=$URL KEY=$KEY {sys.executable} - <<'EOF'\n{text}EOF"
+            found.append(Step(run, "...Stockholm..."))
+            continue
+        for line in text.splitlines():
+            if line.startswith("$ "):
+                found.append(Step(line[2:]))
+            else:
+                found[-1].expected += line + "\n"
+    return found
+
+
+def matches(expected: str, printed: str) -> bool:
+    """`...` stands for anything, also over several lines."""
+    pattern = ".*".join(re.escape(part) for part in expected.strip().split("..."))
+    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
+
+
+def copy_of_the_tree(target: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        source = ROOT / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_tutorial_word_for_word(tmp_path: Path) -> None:
+    todo = steps()
+    assert len(todo) > 20
+    copy_of_the_tree(tmp_path)
+    script = "".join(f"{step.command}\nprintf '{MARK}%s{MARK}\\n' $?\n" for step in todo)
+    kept = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PIP_INDEX_URL", "UV_INDEX_URL", "UV_CACHE_DIR")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    try:
+        done = subprocess.run(
+            ["bash", "-s"],
+            input=script,
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=540,
+            check=False,
+        )
+    finally:
+        subprocess.run(["make", "down"], cwd=tmp_path, capture_output=True, check=False)
+    parts = re.split(f"{MARK}(\\d+){MARK}\\n", done.stdout)
+    printed, states = parts[0::2], parts[1::2]
+    assert len(states) == len(todo), done.stdout
+    for step, text, state in zip(todo, printed, states, strict=False):
+        assert state == "0", f"$ {step.command}\n{text}\nexit {state}"
+        if step.expected:
+            assert matches(step.expected, text), f"$ {step.command}\n{text}\n--- expected\n{step.expected}"
