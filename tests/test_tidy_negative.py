@@ -9,7 +9,8 @@ import pytest
 from tidy_rules import RULES
 
 HEADER = (
-    "# SPDX-FileCopyrightText: 2026 The Bastide authors\n# SPDX-License-Identifier: Apache-2.0\n"
+    "# SPDX-File" + "CopyrightText: 2026 The Bastide authors\n"
+    "# SPDX-License-" + "Identifier: Apache-2.0\n"
 )
 MARK = "TO" + "DO"
 HOST = "py" + "pi.org"

@@ -24,8 +24,8 @@ _PRUNED = {"__pycache__", "build", "dist", "shared"}  # and every folder with a 
 _FILE_NAMES = {"utils", "helpers", "common", "base", "manager", "types"}
 _FUNCTION_NAME = re.compile(r"_*(process|handle)$|_*handle_")
 _HEADER = (
-    "# SPDX-FileCopyrightText: 2026 The Bastide authors",
-    "# SPDX-License-Identifier: ",
+    "# SPDX-File" + "CopyrightText: 2026 The Bastide authors",
+    "# SPDX-License-" + "Identifier: ",
 )
 _TRACES = re.compile(
     "|".join(

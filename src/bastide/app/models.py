@@ -4,6 +4,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,14 +16,12 @@ from bastide.app.environment import Environment
 from bastide.app.loading import engine_folder, load_admitted
 from bastide.core.artifact import Artifact
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
-from bastide.core.evidence import Evidence
+from bastide.core.evidence import Evidence, refusals
 from bastide.core.key import Purpose
 from bastide.core.party import Duty
-from bastide.gates.dossier import Dossier
-from bastide.gates.panel import judge_stage
 from bastide.stages import evaluate as evaluating
 from bastide.stages.admit import Claim, SourceFile, admit
-from bastide.suites import SUITES
+from bastide.suites import SUITES, Suite
 
 __all__ = [
     "Progress",
@@ -95,11 +94,10 @@ def evaluate_model(
     admission = find_model(env, name)
     if suite_name not in SUITES:
         raise NotFound(f"there is no suite {suite_name!r}", fix=f"one of: {', '.join(SUITES)}")
-    refusing = judge_stage(env.ledger.policy(), "evaluate", _dossier(env, admission))
-    reasons = [reason for verdict in refusing for reason in verdict.reasons]
+    reasons = refusals(evaluating.judge(env.ledger, admission))
     if reasons:
         raise Refused(f"{name} may not be evaluated", reasons=reasons)
-    return asyncio.run(_evaluate(env, admission, suite_name, progress))
+    return asyncio.run(_evaluate(env, admission, SUITES[suite_name], progress))
 
 
 def export_model(
@@ -132,14 +130,12 @@ def export_model(
 
 
 async def _evaluate(
-    env: Environment, admission: Evidence, suite_name: str, progress: Progress | None
+    env: Environment, admission: Evidence, suite: Suite, progress: Progress | None
 ) -> Evidence:
-    suite = SUITES[suite_name]
-    settings = env.settings
+    settings, signer = env.settings, env.signer(Purpose.EVIDENCE)
     jail = wiring.sandbox(settings.sandbox)
     loaded = load_admitted(env.ledger, env.store, admission)
     folder = engine_folder(env.home.run, f"eval-{os.getpid()}")
-    cores = os.cpu_count() or 1
     try:
         engine = await wiring.start_engine(
             loaded.descriptor,
@@ -148,43 +144,33 @@ async def _evaluate(
             admission.subject.name,
             settings.slots,
             settings.context_tokens,
-            settings.threads or cores,
+            settings.threads or os.cpu_count() or 1,
         )
     finally:
         os.close(loaded.descriptor)
+    info = evaluating.EngineInfo("llama.cpp", engine.version)
     try:
-        journal = evaluating.Journal(env.store, loaded.model, suite)
-        started = env.clock.monotonic()
-        results = await evaluating.run_suite(
-            engine, suite, admission.subject.name, settings.slots, progress, journal
-        )
-        seconds = env.clock.monotonic() - started
+        with evaluating.open_journal(env.store, loaded.model, suite, info, signer) as journal:
+
+            def finished(ident: str, answer: str, done: int, total: int) -> None:
+                journal.add(ident, answer)
+                if progress is not None:
+                    progress(f"evaluating on {suite.name}", done, total)
+
+            results = await evaluating.run_suite(
+                engine,
+                suite,
+                admission.subject.name,
+                settings.slots,
+                finished,
+                journal.done,
+                clock=env.clock,
+            )
     finally:
         await engine.close()
-        folder.rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
     return evaluating.record_evaluation(
-        env.ledger,
-        env.store,
-        admission,
-        results,
-        {"name": "llama.cpp", "version": engine.version},
-        jail.name,
-        seconds,
-        env.signer(Purpose.EVIDENCE),
-        env.clock,
-    )
-
-
-def _dossier(env: Environment, admission: Evidence) -> Dossier:
-    return Dossier(
-        subject=admission.subject.digest,
-        action="evaluate",
-        admission=admission,
-        evaluation=None,
-        candidate=None,
-        approvals=(),
-        keys=env.ledger.keys(),
-        policy=env.ledger.policy(),
+        env.ledger, env.store, admission, results, info, jail.name, signer, env.clock
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bastide.app.config import Home
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.errors import Misconfigured, NotFound, NotProven, Unavailable
@@ -21,6 +20,7 @@ __all__ = [
     "open_receipt",
     "read_anchors",
     "read_bundle",
+    "read_content",
     "verify_receipt",
 ]
 
@@ -73,9 +73,14 @@ def open_receipt(bundle: dict[str, Any], api_key: str, prompt: bytes, answer: st
     verify_content(receipt, api_key, prompt, answer)
 
 
-def anchors_of(home: Home) -> Path:
-    """Where an environment publishes its anchors."""
-    return home.anchors
+def read_content(path: Path) -> bytes:
+    """Read a prompt or an answer. Raises NotFound or Unavailable."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}") from error
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}") from error
 
 
 def _object(path: Path, what: str) -> dict[str, Any]:

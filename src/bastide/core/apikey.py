@@ -28,7 +28,7 @@ def make(token: Callable[[int], bytes]) -> str:
     """Make a key from a source of random bytes, such as `Entropy.token`."""
     letters: list[str] = []
     while len(letters) < _RANDOM:
-        # 248 is the largest multiple of 62 in a byte: above it, letters would not be equally likely.
+        # 248 is the largest multiple of 62 in a byte; with more, some letters were likelier.
         letters += [_ALPHABET[byte % 62] for byte in token(_RANDOM + _CHECK) if byte < 248]
     body = "".join(letters[:_RANDOM])
     return _PREFIX + body + _checksum(body)

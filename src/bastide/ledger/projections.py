@@ -9,29 +9,23 @@ Each projection is a pure function from one entry's evidence to rows, so a commi
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Table, select
 
 from bastide.core.evidence import Evidence
 from bastide.ledger import schema
 
 __all__ = ["PROJECTIONS", "drop_rows", "project", "rows_of", "stored_rows"]
 
-Row = dict[str, Any]
+Row = tuple[Any, ...]  # in the order of the table's columns; the first is the entry
 
 
 def _evidence(evidence: Evidence) -> Iterator[Row]:
-    yield {"entry": evidence.entry, "kind": evidence.kind, "digest": evidence.digest.raw}
+    yield evidence.entry, evidence.kind, evidence.digest.raw
 
 
 def _subject(evidence: Evidence) -> Iterator[Row]:
     for position, subject in enumerate(evidence.statement.subjects):
-        yield {
-            "entry": evidence.entry,
-            "position": position,
-            "kind": evidence.kind,
-            "name": subject.name,
-            "digest": subject.digest.raw,
-        }
+        yield evidence.entry, position, evidence.kind, subject.name, subject.digest.raw
 
 
 PROJECTIONS: Mapping[Table, Callable[[Evidence], Iterator[Row]]] = {
@@ -43,8 +37,7 @@ PROJECTIONS: Mapping[Table, Callable[[Evidence], Iterator[Row]]] = {
 def project(connection: Connection, entries: Sequence[Evidence]) -> None:
     """Write the rows of appended entries."""
     for table, rows in rows_of(entries).items():
-        if rows:
-            connection.execute(insert(table), rows)
+        schema.insert_rows(connection, table, rows)
 
 
 def rows_of(entries: Iterable[Evidence]) -> dict[Table, list[Row]]:
@@ -62,7 +55,7 @@ def stored_rows(connection: Connection, first: int, end: int) -> dict[Table, lis
     for table in PROJECTIONS:
         wanted = select(table).where(table.c.entry >= first, table.c.entry < end)
         result = connection.execute(wanted.order_by(*table.primary_key.columns))
-        found[table] = [row._asdict() for row in result]
+        found[table] = [tuple(row) for row in result]
     return found
 
 

@@ -9,6 +9,7 @@ unanswered when a connection broke raises Unavailable, because nobody knows if i
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from bastide.core.errors import (
@@ -130,11 +131,10 @@ class ControlLink:
         if frame.kind != "snapshot":
             return
         fresh, old = frames.decode(frame, Snapshot), self._snapshot
-        if old is not None:
-            # An older version could bring a revoked key back; a repeated one proves nothing about
-            # now. Both leave what we have, which then grows stale.
-            if fresh.version < old.version or fresh.issued_ms == old.issued_ms:
-                return
+        # An older version could bring a revoked key back; a repeated one proves nothing about now.
+        # Both leave what we have, which then grows stale.
+        if old and (fresh.version < old.version or fresh.issued_ms == old.issued_ms):
+            return
         age_s = max(0, self._clock.now_ms() - fresh.issued_ms) / 1000
         self._snapshot, self._received_at = fresh, self._clock.monotonic() - age_s
 
@@ -142,7 +142,7 @@ class ControlLink:
 class _Wire(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, take: Any) -> None:
+    def __init__(self, take: Callable[[frames.Frame], None]) -> None:
         self.lost = asyncio.Event()
         self._take = take
         self._reader = frames.FrameReader()
@@ -151,10 +151,12 @@ class _Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """Give each frame to whoever waits for it."""
         try:
             for frame in self._reader.feed(data):
                 if frame.stream == 0:
@@ -167,6 +169,7 @@ class _Wire(asyncio.Protocol):
             self.abandon()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell all who wait."""
         self.lost.set()
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():

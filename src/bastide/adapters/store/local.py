@@ -56,21 +56,10 @@ class LocalStore:
     def put(self, name: str, chunks: Iterable[bytes | memoryview]) -> int:
         """Write one object and return its size."""
         check_name(name)
-        size = 0
         try:
             with self._draft() as folder:
                 draft = folder / "object"
-                # Not `obstore.put`: it runs the caller's iterator on a thread of its own, where
-                # any use of a store from inside the iterator would panic.
-                writer = obstore.open_writer(
-                    self._objects,
-                    str(draft.relative_to(self._root)),
-                    buffer_size=_PART_BYTES,
-                    max_concurrency=_PARTS_AT_ONCE,
-                )
-                for chunk in chunks:
-                    size += writer.write(chunk)
-                writer.close()  # a writer that is not closed leaves only its draft
+                size = self._write(str(draft.relative_to(self._root)), chunks)
                 self._publish(draft, name)
         except (OSError, ObstoreError) as error:
             raise self._trouble(error, f"write {name}") from error
@@ -109,6 +98,23 @@ class LocalStore:
             raise self._trouble(error, "list the store") from error
         found = (row["path"] for batch in batches for row in batch)
         return sorted(name for name in found if not below(name, _DRAFTS) and below(name, folder))
+
+    def _write(self, path: str, chunks: Iterable[bytes | memoryview]) -> int:
+        # Not `obstore.put`: it runs the caller's iterator on a thread of its own, where any use of
+        # a store from inside the iterator would panic.
+        size = 0
+        writer = obstore.open_writer(
+            self._objects, path, buffer_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
+        )
+        try:
+            for chunk in chunks:
+                # obstore keeps what it is given until it is written, and a view may be reused by
+                # its owner: `bytes` copies a view, and passes bytes on as they are.
+                size += writer.write(bytes(chunk))
+            writer.close()  # a writer that is not closed leaves only its draft
+        finally:
+            del writer  # a traceback must not keep its file, and so the space of it, in use
+        return size
 
     def _publish(self, draft: Path, name: str) -> None:
         target = self._root / name

@@ -67,16 +67,6 @@ _SQUARES: tuple[Square, ...] = (
             ("two", "one"),
         ),
     ),
-    (
-        "apples",
-        "Tom has {} Now he has",
-        (
-            ("three apples and gets two more.", "five"),
-            ("two apples and eats one.", "one"),
-            ("five apples and gets two more.", "seven"),
-            ("two apples and gets six more.", "eight"),
-        ),
-    ),
 )
 
 ARITHMETIC = squares("arithmetic", _SQUARES)

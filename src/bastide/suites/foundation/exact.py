@@ -10,13 +10,9 @@ _FRAME = "Q: Color of grass?\nA: green\nQ: {}\nA:"
 _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Color of snow?", ("white",)),
     ("Capital of Japan?", ("Tokyo",)),
-    ("Capital of Greece?", ("Athens",)),
     ("Opposite of up?", ("down",)),
     ("Opposite of wet?", ("dry",)),
     ("Day after Monday?", ("Tuesday",)),
-    ("First month?", ("January",)),
-    ("Frozen water?", ("ice",)),
-    ("Plural of mouse?", ("mice",)),
     ("Past tense of go?", ("went",)),
     ("Young of a cat?", ("kitten", "a kitten", "kittens")),
     ("Author of Hamlet?", ("Shakespeare", "William Shakespeare")),
@@ -33,7 +29,7 @@ EXACT = tuple(
         method=Method.EXACT,
         prompt=_FRAME.format(question),
         targets=targets,
-        tokens_max=6,
+        tokens_max=5,
     )
     for number, (question, targets) in enumerate(_ROWS, start=1)
 )

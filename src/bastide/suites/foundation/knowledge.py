@@ -157,16 +157,6 @@ _SQUARES: tuple[Square, ...] = (
             ("Napoleon", "general"),
         ),
     ),
-    (
-        "months",
-        "The {} month of the year is",
-        (
-            ("first", "January"),
-            ("second", "February"),
-            ("tenth", "October"),
-            ("last", "December"),
-        ),
-    ),
 )
 
 KNOWLEDGE = squares("knowledge", _SQUARES)

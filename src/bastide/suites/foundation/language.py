@@ -22,16 +22,6 @@ _SQUARES: tuple[Square, ...] = (
         ),
     ),
     (
-        "da-places",
-        "{} ligger i",
-        (
-            ("Paris", "Frankrig"),
-            ("Berlin", "Tyskland"),
-            ("Madrid", "Spanien"),
-            ("Rom", "Italien"),
-        ),
-    ),
-    (
         "fi-places",
         "{} sijaitsee",
         (
@@ -72,36 +62,6 @@ _SQUARES: tuple[Square, ...] = (
         ),
     ),
     (
-        "fr-places",
-        "{} se trouve en",
-        (
-            ("Paris", "France"),
-            ("Berlin", "Allemagne"),
-            ("Madrid", "Espagne"),
-            ("Rome", "Italie"),
-        ),
-    ),
-    (
-        "es-places",
-        "{} está en",
-        (
-            ("París", "Francia"),
-            ("Berlín", "Alemania"),
-            ("Madrid", "España"),
-            ("Roma", "Italia"),
-        ),
-    ),
-    (
-        "it-places",
-        "{} si trova in",
-        (
-            ("Parigi", "Francia"),
-            ("Berlino", "Germania"),
-            ("Madrid", "Spagna"),
-            ("Roma", "Italia"),
-        ),
-    ),
-    (
         "pt-places",
         "{} fica na",
         (
@@ -132,26 +92,6 @@ _SQUARES: tuple[Square, ...] = (
         ),
     ),
     (
-        "sv-opposites",
-        "Motsatsen till {} är",
-        (
-            ("varm", "kall"),
-            ("stor", "liten"),
-            ("vit", "svart"),
-            ("ny", "gammal"),
-        ),
-    ),
-    (
-        "de-opposites",
-        "Das Gegenteil von {} ist",
-        (
-            ("heiß", "kalt"),
-            ("alt", "jung"),
-            ("schwarz", "weiß"),
-            ("hoch", "tief"),
-        ),
-    ),
-    (
         "fr-opposites",
         "Le contraire de {} est",
         (
@@ -159,6 +99,26 @@ _SQUARES: tuple[Square, ...] = (
             ("grand", "petit"),
             ("blanc", "noir"),
             ("jeune", "vieux"),
+        ),
+    ),
+    (
+        "da-opposites",
+        "Det modsatte af {} er",
+        (
+            ("varm", "kold"),
+            ("stor", "lille"),
+            ("sort", "hvid"),
+            ("ny", "gammel"),
+        ),
+    ),
+    (
+        "it-opposites",
+        "Il contrario di {} è",
+        (
+            ("caldo", "freddo"),
+            ("grande", "piccolo"),
+            ("bianco", "nero"),
+            ("giovane", "vecchio"),
         ),
     ),
     (

@@ -47,16 +47,6 @@ _SQUARES: tuple[Square, ...] = (
             ("Leo", "cake"),
         ),
     ),
-    (
-        "keys",
-        "Key 7 is for the gate, 4 for the cellar, 2 for the house, 9 for the tower. Key {} is for the",
-        (
-            ("7", "gate"),
-            ("4", "cellar"),
-            ("2", "house"),
-            ("9", "tower"),
-        ),
-    ),
 )
 
 READING = squares("reading", _SQUARES)

@@ -58,16 +58,6 @@ _SQUARES: tuple[Square, ...] = (
         ),
     ),
     (
-        "contraries",
-        "Hot is to cold as {} is to",
-        (
-            ("day", "night"),
-            ("up", "down"),
-            ("fast", "slow"),
-            ("left", "right"),
-        ),
-    ),
-    (
         "series",
         "{},",
         (

@@ -1,0 +1,228 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""llama.cpp in a sandbox, spoken to by HTTP over a Unix socket.
+
+The engine is not trusted: it parses a model from outside. It gets no network, sees no file but
+its own program and the weights' descriptor, and what it answers is bounded and typed here.
+
+One request may occupy a slot; more than `slots` wait here, in order of arrival, and not in the
+engine, so a request that is given up while it waits costs nothing.
+"""
+
+import asyncio
+import contextlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sys
+import sysconfig
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bastide.adapters.engine import llamacpp_wire as wire
+from bastide.adapters.engine.http1 import Answer, UnixHttp
+from bastide.core.chat import Delta, GenerateRequest, TokenChoice
+from bastide.core.errors import Unavailable
+from bastide.core.limits import ENGINE_READY_TIMEOUT_S, ENGINE_START_TIMEOUT_S
+from bastide.ports import Jail, Process, Sandbox
+
+__all__ = ["LlamaCpp", "start_llamacpp"]
+
+_SOCKET = "engine.sock"
+_SPARE_CONNECTIONS = 8  # beside one per slot: health, and connections that idle or are closing
+_CLOSE_TIMEOUT_S = 1.0
+# OpenMP threads that spin while they wait made two cores 10 to 50 times slower (measured).
+_ENVIRONMENT = (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0"), ("LC_ALL", "C.UTF-8"))
+
+
+class LlamaCpp:
+    """A running llama.cpp. Made by `start_llamacpp`."""
+
+    def __init__(
+        self, process: Process, http: UnixHttp, lifeline: int, name: str, slots: int, reuse: bool
+    ) -> None:
+        self.version = f"llama.cpp (xllamacpp {importlib.metadata.version('xllamacpp')})"
+        self._process = process
+        self._http = http
+        self._lifeline: int | None = lifeline
+        self._name = name
+        self._reuse = reuse
+        self._slots = asyncio.Semaphore(slots)
+        self._ended = asyncio.ensure_future(process.wait())
+        self._ended.add_done_callback(lambda _: http.close())
+
+    @property
+    def pid(self) -> int:
+        """Process id of the sandbox's outermost process."""
+        return self._process.pid
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        """Answer a request piece by piece. Raises Misconfigured for what the model cannot take."""
+        target, body = wire.encode_request(request, self._reuse)
+        async with self._slots, self._asking(target, body) as answer:
+            reading = wire.AnswerReader()
+            async for line in answer.lines():
+                if text := reading.feed(line):
+                    yield Delta(text)
+            last = reading.last()
+        yield last
+
+    async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
+        """The `count` likeliest next tokens after `prompt`, likeliest first."""
+        target, body = wire.encode_next_tokens(prompt, count, self._reuse)
+        async with self._slots, self._asking(target, body) as answer:
+            return wire.decode_next_tokens(await answer.read(), count)
+
+    async def health(self) -> None:
+        """Return if the engine can answer."""
+        async with asyncio.timeout(ENGINE_READY_TIMEOUT_S), self._asking("/health") as answer:
+            await answer.read()
+
+    async def wait(self) -> int:
+        """Wait until the process has ended; its status, negative for a signal."""
+        return await asyncio.shield(self._ended)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    async def close(self) -> None:
+        """Stop: ask it to end, then make it."""
+        self._http.close()
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+        try:
+            await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            self._process.kill()
+            await self.wait()
+
+    @asynccontextmanager
+    async def _asking(self, target: str, body: bytes = b"") -> AsyncIterator[Answer]:
+        try:
+            if self._ended.done():
+                raise ConnectionError("it has ended")
+            async with self._http.ask("POST" if body else "GET", target, body) as answer:
+                if answer.status != 200:
+                    raise wire.failure(answer.status, await answer.read())
+                yield answer
+        except TimeoutError as error:
+            raise Unavailable(f"the engine of {self._name} does not answer") from error
+        except OSError as error:
+            raise await self._gone(error) from error
+
+    async def _gone(self, error: OSError) -> Unavailable:
+        # A broken connection is noticed a moment before the end of the process is.
+        with contextlib.suppress(TimeoutError):
+            status = await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_TIMEOUT_S)
+            return Unavailable(f"the engine of {self._name} ended with status {status}")
+        return Unavailable(f"the engine of {self._name} failed: {error}")
+
+
+async def start_llamacpp(
+    weights_fd: int,
+    sandbox: Sandbox,
+    folder: Path,
+    *,
+    name: str,
+    slots: int,
+    context_tokens: int,
+    threads: int,
+    reuse: bool = False,
+) -> LlamaCpp:
+    """Load a GGUF model from a descriptor and return when it answers. Raises Unavailable.
+
+    The descriptor stays the caller's. `context_tokens` are for each slot. With `reuse`, a prompt
+    is looked up among earlier ones: faster, but its answer then depends a little on what came
+    before, and one tenant can tell by the time what another has asked. So it is off by default.
+    """
+    socket = folder / _SOCKET
+    socket.unlink(missing_ok=True)
+    status_end, status = os.pipe()
+    lifeline, lifeline_end = os.pipe()
+    orders = {
+        "weights": weights_fd,
+        "status": status,
+        "lifeline": lifeline,
+        "socket": str(socket),
+        "packages": str(_package().parent),
+        "name": name,
+        "slots": slots,
+        "context_tokens": context_tokens,
+        "connections": slots + _SPARE_CONNECTIONS,
+        "threads": threads,
+        "reuse": reuse,
+    }
+    child = str(Path(__file__).with_name("llamacpp_child.py"))
+    interpreter = os.path.realpath(sys.executable)
+    jail = Jail(
+        argv=(interpreter, "-I", "-S", "-B", child, json.dumps(orders)),
+        readable=(child, *_interpreter_files(interpreter), *_package_folders()),
+        writable=str(folder),
+        inherit=(weights_fd, status, lifeline),
+        environment=_ENVIRONMENT,
+    )
+    try:
+        process = await sandbox.start(jail)
+    except BaseException:
+        os.close(lifeline_end)
+        os.close(status_end)
+        raise
+    finally:
+        os.close(status)
+        os.close(lifeline)
+    engine = LlamaCpp(process, UnixHttp(str(socket), slots), lifeline_end, name, slots, reuse)
+    try:
+        await _until_ready(engine, status_end, name)
+        await engine.health()
+    except BaseException:
+        engine.kill()
+        await engine.close()
+        raise
+    return engine
+
+
+async def _until_ready(engine: LlamaCpp, status_end: int, name: str) -> None:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(status_end, "rb")
+    )
+    try:
+        said = await asyncio.wait_for(reader.read(1_000), ENGINE_START_TIMEOUT_S)
+    except TimeoutError as error:
+        raise Unavailable(
+            f"the engine of {name} did not load within {ENGINE_START_TIMEOUT_S:.0f} s"
+        ) from error
+    finally:
+        transport.close()
+    if said == b"ready":
+        return
+    engine.kill()
+    status = await engine.wait()
+    why = wire.printable(said.decode("utf-8", "replace")) or "it said nothing"
+    raise Unavailable(f"the engine of {name} did not start (status {status}): {why}")
+
+
+def _interpreter_files(interpreter: str) -> tuple[str, ...]:
+    library = Path(sysconfig.get_config_var("LIBDIR") or "/") / (
+        sysconfig.get_config_var("INSTSONAME") or "none"
+    )
+    standard = os.path.realpath(sysconfig.get_path("stdlib"))
+    return (interpreter, standard, *((str(library),) if library.is_file() else ()))
+
+
+def _package() -> Path:
+    # Found, never imported: the library runs only inside the sandbox.
+    found = importlib.util.find_spec("xllamacpp")
+    if found is None or not found.submodule_search_locations:
+        raise Unavailable("xllamacpp is not installed", fix="install it: it is the engine")
+    return Path(found.submodule_search_locations[0])
+
+
+def _package_folders() -> tuple[str, ...]:
+    package = _package()
+    # Some wheels carry the libraries that they link to in a folder beside the package.
+    return tuple(str(p) for p in (package, package.with_name("xllamacpp.libs")) if p.is_dir())

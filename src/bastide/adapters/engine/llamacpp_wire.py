@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is said to llama.cpp's server, and how its answers are read. Bytes in, values out."""
+
+from typing import Any
+
+import msgspec
+
+from bastide.core.chat import Delta, FinishReason, GenerateRequest, Sampling, TokenChoice, Usage
+from bastide.core.errors import BastideError, Misconfigured, Unavailable
+from bastide.core.limits import ENGINE_REPLY_BYTES_MAX
+
+__all__ = [
+    "AnswerReader",
+    "decode_next_tokens",
+    "encode_next_tokens",
+    "encode_request",
+    "failure",
+    "printable",
+]
+
+_SEED_RANDOM = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED
+
+
+class _Text(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Text | None = None  # of a chat
+    text: str | None = None  # of a completion
+    finish_reason: str | None = None
+
+
+class _Cached(msgspec.Struct):
+    cached_tokens: int = 0
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int
+    completion_tokens: int
+    prompt_tokens_details: _Cached | None = None
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+    type: str = ""
+    code: int = 500
+    n_prompt_tokens: int | None = None
+    n_ctx: int | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: _Error | None = None
+
+
+class _Failed(msgspec.Struct):
+    error: _Error
+
+
+class _Ranked(msgspec.Struct):
+    token: str
+    logprob: float
+
+
+class _Position(msgspec.Struct):
+    top_logprobs: list[_Ranked]
+
+
+class _Completion(msgspec.Struct):
+    completion_probabilities: list[_Position]
+
+
+_chunks = msgspec.json.Decoder(_Chunk)
+_failed = msgspec.json.Decoder(_Failed)
+_completion = msgspec.json.Decoder(_Completion)
+
+
+def encode_request(request: GenerateRequest, reuse: bool) -> tuple[str, bytes]:
+    """The path and the body of a request. Raises Misconfigured if it asks for nothing."""
+    body: dict[str, Any] = {
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "cache_prompt": reuse,
+        **_sampling(request.sampling),
+    }
+    if request.prompt is not None and not request.messages:
+        return "/v1/completions", msgspec.json.encode(body | {"prompt": request.prompt})
+    if request.prompt is None and request.messages:
+        # The text of the model, as it is: nothing is parsed out of it.
+        body |= {"messages": request.messages, "reasoning_format": "none"}
+        return "/v1/chat/completions", msgspec.json.encode(body)
+    raise Misconfigured("a request needs either messages or a prompt")
+
+
+def encode_next_tokens(prompt: str, count: int, reuse: bool) -> tuple[str, bytes]:
+    """The path and the body that ask for the likeliest next tokens."""
+    if count < 1 or not prompt:
+        raise Misconfigured("the next tokens need a prompt, and a count of at least 1")
+    body = {"prompt": prompt, "n_predict": 1, "n_probs": count, "cache_prompt": reuse}
+    return "/completion", msgspec.json.encode(body | {"temperature": 0, "stream": False})
+
+
+def decode_next_tokens(data: bytes, count: int) -> list[TokenChoice]:
+    """Read the answer to `encode_next_tokens`, likeliest first."""
+    try:
+        ranked = _completion.decode(data).completion_probabilities[0].top_logprobs
+    except (msgspec.DecodeError, IndexError) as error:
+        raise Unavailable("the engine's answer has no token probabilities") from error
+    choices = [TokenChoice(row.token, row.logprob) for row in ranked]
+    return sorted(choices, key=lambda choice: -choice.logprob)[:count]
+
+
+class AnswerReader:
+    """Reads a stream of server-sent events, line by line."""
+
+    def __init__(self) -> None:
+        self._finish: str | None = None
+        self._usage: _Usage | None = None
+        self._length = 0
+
+    def feed(self, line: bytes) -> str:
+        """The text in one line. Raises what the engine reports, or Unavailable if it is odd."""
+        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
+            return ""
+        try:
+            chunk = _chunks.decode(line[5:])
+        except msgspec.DecodeError as error:
+            raise Unavailable("the engine's answer is malformed") from error
+        if chunk.error is not None:
+            raise _translate(chunk.error)
+        self._usage = chunk.usage or self._usage
+        text = ""
+        for choice in chunk.choices[:1]:
+            self._finish = choice.finish_reason or self._finish
+            text = (choice.delta.content if choice.delta else choice.text) or ""
+        self._length += len(text)
+        if self._length > ENGINE_REPLY_BYTES_MAX:
+            raise Unavailable("the engine's answer is too long")
+        return text
+
+    def last(self) -> Delta:
+        """The delta that ends the answer. Raises Unavailable if the stream was cut short."""
+        if self._finish is None or self._usage is None:
+            raise Unavailable("the engine's answer ended early")
+        finish = FinishReason.LENGTH if self._finish == "length" else FinishReason.STOP
+        details = self._usage.prompt_tokens_details
+        usage = Usage(
+            self._usage.prompt_tokens,
+            self._usage.completion_tokens,
+            details.cached_tokens if details else 0,
+        )
+        return Delta("", finish, usage)
+
+
+def failure(status: int, body: bytes) -> BastideError:
+    """The error that an answer with another status than 200 stands for."""
+    try:
+        return _translate(_failed.decode(body).error)
+    except msgspec.DecodeError:
+        return Unavailable(f"the engine answers with HTTP status {status}")
+
+
+def printable(text: str) -> str:
+    """A short text from an engine, safe to show."""
+    return "".join(c if c.isprintable() else " " for c in text)[:300].strip()
+
+
+def _translate(error: _Error) -> BastideError:
+    if error.type == "exceed_context_size_error":
+        return Misconfigured(
+            f"the prompt has {error.n_prompt_tokens} tokens, but the context of the deployment "
+            f"holds {error.n_ctx}",
+            fix="shorten the prompt, or deploy with more context tokens",
+        )
+    if 400 <= error.code < 500:
+        return Misconfigured(f"the engine refuses the request: {printable(error.message)}")
+    return Unavailable(f"the engine failed: {printable(error.message)}")
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "frequency_penalty": sampling.frequency_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "stop": list(sampling.stop) or None,
+    }
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed % _SEED_RANDOM
+    if sampling.temperature == 0:
+        body["top_k"] = 1
+    if sampling.frequency_penalty or sampling.presence_penalty:
+        body["repeat_last_n"] = -1  # the whole context, and not the last 64 tokens only
+    return {name: value for name, value in body.items() if value is not None}

@@ -1,0 +1,156 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide verify`, `trace` and `receipt ...`: what an answer can prove."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bastide.cli.command import Call, parameters, read_text
+
+if TYPE_CHECKING:
+    from bastide.ledger.verify import Chain
+
+__all__ = ["COMMANDS"]
+
+_WHAT = click.argument("file_or_id", metavar="FILE_OR_ID")
+_KEYS = click.option(
+    "--keys", metavar="FILE", help="Trust anchors.  [default: this environment's keys.json]"
+)
+
+
+@parameters("verify", "bastide verify receipt.json --keys keys.json", _WHAT, _KEYS)
+def verify(call: Call, file_or_id: str, keys: str | None) -> None:
+    """Verify an answer offline, back to its model, with public keys only.
+
+    FILE_OR_ID is an exported receipt, the id of one in this environment, or `newest`. Exit 6 says
+    what does not hold, and where.
+    """
+    chain = _chain(call, file_or_id, keys)
+    receipt = chain.receipt
+    lines = [
+        f"VERIFIED  answer -> release -> approvals ({', '.join(sorted(chain.approvals))})"
+        f" -> evaluation -> scan -> model {chain.model_digest}"
+        f"  (entry {chain.batch} of {chain.ledger_size})",
+        f"  receipt {receipt.ident}: {receipt.completion_tokens} tokens by {chain.model},"
+        f" {receipt.sandbox} on {chain.node}",
+    ]
+    if chain.parties == "solo":
+        lines.append("  policy solo: one person holds all three parties' keys")
+    call.show({"verified": True, **chain.to_json()}, "\n".join(lines))
+
+
+@parameters("trace", "bastide trace newest --json", _WHAT, _KEYS)
+def trace(call: Call, file_or_id: str, keys: str | None) -> None:
+    """Show the verified chain behind an answer as a tree."""
+    chain = _chain(call, file_or_id, keys)
+    call.show(chain.to_json(), "\n".join(_tree(chain)))
+
+
+@click.group()
+def receipt() -> None:
+    """Export and open receipts."""
+
+
+@parameters("export", "bastide receipt export newest > receipt.json", click.argument("ident"))
+def export(call: Call, ident: str) -> None:
+    """Print a receipt with every proof as one self-contained file."""
+    from bastide.app.receipts import export_receipt
+
+    with call.environment() as env:
+        bundle = export_receipt(env, ident, time.sleep)
+    call.show(bundle, json.dumps(bundle, indent=2, ensure_ascii=False))
+
+
+@parameters(
+    "open",
+    "bastide receipt open newest --api-key-file key.txt --prompt prompt.json --answer answer.txt",
+    _WHAT,
+    click.option("--api-key-file", metavar="FILE", required=True, help="The tenant's API key."),
+    click.option(
+        "--prompt", type=click.Path(path_type=Path), required=True, help="The request's body."
+    ),
+    click.option(
+        "--answer", type=click.Path(path_type=Path), required=True, help="The answer's text."
+    ),
+    _KEYS,
+)
+def open_(
+    call: Call, file_or_id: str, api_key_file: str, prompt: Path, answer: Path, keys: str | None
+) -> None:
+    """Check that a receipt is about exactly this prompt and this answer.
+
+    Only the holder of the API key can: it salts the receipt's commitments.
+    """
+    from bastide.app.receipts import open_receipt, read_content
+
+    bundle = _bundle(call, file_or_id)
+    chain = _verified(call, bundle, keys)
+    key = read_text(api_key_file).strip()
+    open_receipt(bundle, key, read_content(prompt), read_content(answer).decode())
+    text = f"OPENED  the receipt {chain.receipt.ident} is about exactly this prompt and this answer"
+    call.show({"opened": True, "receipt": chain.receipt.ident}, text)
+
+
+receipt.add_command(export)
+receipt.add_command(open_)
+
+COMMANDS = {"verify": verify, "trace": trace, "receipt": receipt}
+
+
+def _chain(call: Call, file_or_id: str, keys: str | None) -> "Chain":
+    return _verified(call, _bundle(call, file_or_id), keys)
+
+
+def _bundle(call: Call, file_or_id: str) -> dict[str, Any]:
+    """A receipt file, or a receipt of this environment by its id."""
+    from bastide.app.receipts import export_receipt, read_bundle
+
+    if Path(file_or_id).is_file() or not _is_ident(file_or_id):
+        return read_bundle(Path(file_or_id))
+    with call.environment() as env:
+        return export_receipt(env, file_or_id, time.sleep)
+
+
+def _verified(call: Call, bundle: dict[str, Any], keys: str | None) -> "Chain":
+    from bastide.app.receipts import read_anchors, verify_receipt
+
+    anchors = read_anchors(Path(keys) if keys is not None else call.home.anchors)
+    return verify_receipt(bundle, anchors)
+
+
+def _is_ident(text: str) -> bool:
+    return text == "newest" or (text.startswith("r_") and len(text) == 28)
+
+
+def _tree(chain: "Chain") -> list[str]:
+    """The answer at the root; below it what it stands on, each with its entry and signers."""
+    receipt = chain.receipt
+    by_kind: dict[str, list[str]] = {}
+    for link in chain.links:
+        row = f"{link.name}  {link.digest[:19]}  entry {link.index}, by {', '.join(link.signers)}"
+        by_kind.setdefault(link.kind.partition("/")[0], []).append(row)
+    scores = ", ".join(f"{name} {score:.3f}" for name, score in sorted(chain.scores.items()))
+    (release_approvals, deploy_approvals) = (
+        ", ".join(sorted(rows)) for rows in (chain.approvals, chain.deployment_approvals)
+    )
+    return [
+        f"answer {receipt.ident}  {receipt.completion_tokens} tokens, finish {receipt.finish},"
+        f" tenant {receipt.tenant}",
+        f"├─ batch       {by_kind['receipts'][0]}",
+        f"├─ deployment  {by_kind['deployment'][0]}",
+        f"│  └─ approved by {deploy_approvals}; {chain.sandbox} on {chain.node}",
+        f"├─ release     {by_kind['release'][0]}",
+        f"│  ├─ candidate   {by_kind['candidate'][0]}",
+        f"│  ├─ approved by {release_approvals}",
+        f"│  ├─ evaluation  {by_kind['evaluation'][0]}",
+        f"│  │  └─ {chain.suite}: {scores}",
+        f"│  └─ admission   {by_kind['admission'][0]}",
+        f"│     ├─ model     {chain.model_digest}  {chain.format}",
+        f"│     ├─ origin    {chain.origin}",
+        f"│     └─ licence   {chain.licence}",
+        f"└─ charter     {by_kind['charter'][0]}, policy {chain.parties} {chain.policy[:19]}",
+    ]
