@@ -39,17 +39,9 @@ SINGLE = {
     "batch": "receipts/v1",
 }
 LISTS = ("approvals", "deployment_approvals")
-RECEIPT = {"type", "ident", "time_ms", "tenant", "key", "requested_model", "release", "deployment"}
-RECEIPT |= {
-    "policy",
-    "node",
-    "sandbox",
-    "prompt_commitment",
-    "answer_commitment",
-    "finish",
-    "guard",
-}
-RECEIPT |= {"prompt_tokens", "completion_tokens"}
+RECEIPT = ("type", "ident", "time_ms", "tenant", "key", "requested_model", "release")
+RECEIPT += ("deployment", "policy", "node", "sandbox", "prompt_commitment", "answer_commitment")
+RECEIPT += ("prompt_tokens", "completion_tokens", "finish", "guard")
 ASKED = {"release": {"firm", "guardian"}, "deploy": {"operator"}}
 
 
@@ -221,9 +213,8 @@ def charter_keys(statement, place):
 def check_inclusion(leaf, index, size, proof, root, place):
     """RFC 9162, section 2.1.3.2."""
     need(isinstance(proof, list), place, "not a list")
-    need(
-        all(isinstance(p, str) and re.fullmatch("[0-9a-f]{64}", p) for p in proof), place, "hashes"
-    )
+    hashes = all(isinstance(row, str) and re.fullmatch("[0-9a-f]{64}", row) for row in proof)
+    need(hashes, place, "not a list of hashes in hex")
     need(count(index, place) < count(size, place), place, f"there is no leaf {index} of {size}")
     node, last = hashlib.sha256(b"\0" + leaf).digest(), size - 1
     for sibling in map(bytes.fromhex, proof):

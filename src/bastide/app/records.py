@@ -3,6 +3,7 @@
 """Use cases about the ledger itself: list, show and prove entries."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from bastide.app.duties import require
@@ -12,7 +13,15 @@ from bastide.core.evidence import Evidence
 from bastide.core.party import Duty
 from bastide.crypto import merkle
 
-__all__ = ["list_entries", "prove_entry", "show_entry"]
+__all__ = [
+    "audit_ledger",
+    "export_ledger",
+    "head",
+    "list_entries",
+    "prove_entry",
+    "rebuild_ledger",
+    "show_entry",
+]
 
 
 def list_entries(
@@ -53,14 +62,15 @@ def prove_entry(env: Environment, entry: int, since: int | None) -> dict[str, An
     """Everything an outsider needs to check that an entry is in the ledger."""
     require(env.principal, Duty.READ)
     _entry(env, entry)
-    size = env.ledger.size
+    checkpoint = env.ledger.checkpoint()
+    size = int(checkpoint.splitlines()[1])  # C2SP tlog-checkpoint: the second line
     envelope = env.ledger.envelope(entry)
     proof = {
         "entry": entry,
         "size": size,
         "leaf": merkle.leaf_hash(envelope.encode()).hex(),
         "inclusion": [part.hex() for part in env.ledger.prove_inclusion(entry, size)],
-        "checkpoint": env.ledger.checkpoint(),
+        "checkpoint": checkpoint,
         "envelope": envelope.to_json(),
     }
     if since is not None:
@@ -69,6 +79,35 @@ def prove_entry(env: Environment, entry: int, since: int | None) -> dict[str, An
         proof["since"] = since
         proof["consistency"] = [part.hex() for part in env.ledger.prove_consistency(since, size)]
     return proof
+
+
+def head(env: Environment) -> str:
+    """The newest signed checkpoint."""
+    require(env.principal, Duty.READ)
+    return env.ledger.checkpoint()
+
+
+def audit_ledger(env: Environment) -> int:
+    """Recompute everything; the number of entries. Raises NotProven, naming the first fault."""
+    require(env.principal, Duty.READ)
+    env.ledger.audit()
+    env.book.audit()
+    return env.ledger.size
+
+
+def rebuild_ledger(env: Environment) -> int:
+    """Drop every projection and replay; the number of entries."""
+    require(env.principal, Duty.DEPLOY)
+    env.ledger.rebuild()
+    return env.ledger.size
+
+
+def export_ledger(env: Environment, folder: Path) -> int:
+    """Write the log as C2SP tlog-tiles; the number of entries."""
+    require(env.principal, Duty.READ)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    env.ledger.export(folder)
+    return env.ledger.size
 
 
 def _entry(env: Environment, entry: int) -> Evidence:

@@ -65,6 +65,11 @@ class ControlClient(Protocol):
         """The newest snapshot, or None before the first."""
         ...
 
+    @property
+    def received_at(self) -> float:
+        """When control confirmed the snapshot, on our own monotonic clock."""
+        ...
+
     async def start(self) -> None:
         """Connect, and keep connecting."""
         ...

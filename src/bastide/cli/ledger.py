@@ -64,26 +64,30 @@ def prove(call: Call, entry: int, since: int | None) -> None:
 @parameters("checkpoint", "bastide ledger checkpoint > checkpoint.txt")
 def checkpoint(call: Call) -> None:
     """Print the signed checkpoint: keep copies, and nobody can rewrite history unseen."""
+    from bastide.app.records import head
+
     with call.environment() as env:
-        text = env.ledger.checkpoint()
+        text = head(env)
     call.show({"checkpoint": text}, text.rstrip("\n"))
 
 
 @parameters("audit", "bastide ledger audit")
 def audit(call: Call) -> None:
     """Recompute every hash, signature and projection. Exit 6 names the first that fails."""
+    from bastide.app.records import audit_ledger
+
     with call.environment() as env:
-        env.ledger.audit()
-        size = env.ledger.size
+        size = audit_ledger(env)
     call.show({"entries": size, "holds": True}, f"{size} entries: everything holds")
 
 
 @parameters("rebuild", "bastide ledger rebuild")
 def rebuild(call: Call) -> None:
     """Drop every projection and replay the ledger; the rows are the same as before."""
+    from bastide.app.records import rebuild_ledger
+
     with call.environment() as env:
-        env.ledger.rebuild()
-        size = env.ledger.size
+        size = rebuild_ledger(env)
     call.show({"entries": size, "rebuilt": True}, f"replayed {size} entries")
 
 
@@ -94,11 +98,10 @@ def rebuild(call: Call) -> None:
 )
 def export(call: Call, folder: Path) -> None:
     """Write the ledger in the C2SP tlog-tiles layout, which public tools read."""
-    from bastide.ledger.export import export as write
+    from bastide.app.records import export_ledger
 
     with call.environment() as env:
-        write(env.ledger, folder)
-        size = env.ledger.size
+        size = export_ledger(env, folder)
     call.show({"folder": str(folder), "entries": size}, f"wrote {size} entries to {folder}")
 
 

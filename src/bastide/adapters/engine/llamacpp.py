@@ -41,17 +41,26 @@ class LlamaCpp:
     """A running llama.cpp. Made by `start_llamacpp`."""
 
     def __init__(
-        self, process: Process, http: UnixHttp, lifeline: int, name: str, slots: int, reuse: bool
+        self,
+        process: Process,
+        socket: Path,
+        lifeline: int,
+        *,
+        name: str,
+        slots: int,
+        context_tokens: int,
+        reuse: bool,
     ) -> None:
         self.version = f"llama.cpp (xllamacpp {importlib.metadata.version('xllamacpp')})"
         self._process = process
-        self._http = http
+        self._http = UnixHttp(str(socket), idle_max=slots)
         self._lifeline: int | None = lifeline
         self._name = name
+        self._context_tokens = context_tokens
         self._reuse = reuse
         self._slots = asyncio.Semaphore(slots)
         self._ended = asyncio.ensure_future(process.wait())
-        self._ended.add_done_callback(lambda _: http.close())
+        self._ended.add_done_callback(lambda _: self._http.close())
 
     @property
     def pid(self) -> int:
@@ -60,7 +69,7 @@ class LlamaCpp:
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
         """Answer a request piece by piece. Raises Misconfigured for what the model cannot take."""
-        target, body = wire.encode_request(request, self._reuse)
+        target, body = wire.encode_request(request, self._context_tokens, self._reuse)
         async with self._slots, self._asking(target, body) as answer:
             reading = wire.AnswerReader()
             async for line in answer.lines():
@@ -174,7 +183,15 @@ async def start_llamacpp(
     finally:
         os.close(status)
         os.close(lifeline)
-    engine = LlamaCpp(process, UnixHttp(str(socket), slots), lifeline_end, name, slots, reuse)
+    engine = LlamaCpp(
+        process,
+        socket,
+        lifeline_end,
+        name=name,
+        slots=slots,
+        context_tokens=context_tokens,
+        reuse=reuse,
+    )
     try:
         await _until_ready(engine, status_end, name)
         await engine.health()

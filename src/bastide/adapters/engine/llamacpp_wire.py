@@ -78,13 +78,15 @@ _failed = msgspec.json.Decoder(_Failed)
 _completion = msgspec.json.Decoder(_Completion)
 
 
-def encode_request(request: GenerateRequest, reuse: bool) -> tuple[str, bytes]:
+def encode_request(
+    request: GenerateRequest, context_tokens: int, reuse: bool
+) -> tuple[str, bytes]:
     """The path and the body of a request. Raises Misconfigured if it asks for nothing."""
     body: dict[str, Any] = {
         "stream": True,
         "stream_options": {"include_usage": True},
         "cache_prompt": reuse,
-        **_sampling(request.sampling),
+        **_sampling(request.sampling, context_tokens),
     }
     if request.prompt is not None and not request.messages:
         return "/v1/completions", msgspec.json.encode(body | {"prompt": request.prompt})
@@ -180,7 +182,7 @@ def _translate(error: _Error) -> BastideError:
     return Unavailable(f"the engine failed: {printable(error.message)}")
 
 
-def _sampling(sampling: Sampling) -> dict[str, Any]:
+def _sampling(sampling: Sampling, context_tokens: int) -> dict[str, Any]:
     body: dict[str, Any] = {
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
@@ -194,5 +196,5 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
     if sampling.temperature == 0:
         body["top_k"] = 1
     if sampling.frequency_penalty or sampling.presence_penalty:
-        body["repeat_last_n"] = -1  # the whole context, and not the last 64 tokens only
+        body["repeat_last_n"] = context_tokens  # all of them; by default the last 64 only
     return {name: value for name, value in body.items() if value is not None}
