@@ -219,7 +219,9 @@ class _Maker:
             "model_signing": str(Digest.of(b"bundle")),
         }
         signer = self.world.signers[Purpose.RELEASE]
-        return self.append("release/v1", [candidate.subject, admission.subject], body, signer)
+        model = Digest.parse(body["release"]["model"])
+        subjects = [candidate.subject, Subject(admission.subject.name, model)]
+        return self.append("release/v1", subjects, body, signer)
 
     def plan(self, release: Evidence) -> Subject:
         return Subject("demo", Digest.of(canonical(self._plan(release))))

@@ -48,7 +48,7 @@ def test_pymerkle_has_the_same_roots_and_proofs():
     tree = InmemoryTree(algorithm="sha256")
     for index in range(70):
         tree.append_entry(b"leaf %d" % index)
-        assert tree.get_state() == merkle.root(LEAVES[: index + 1])
+        assert tree.get_root() == merkle.root(LEAVES[: index + 1])
     for index in range(70):
         ours = merkle.inclusion_proof(LEAVES[:70], index)
         theirs = tree.prove_inclusion(index + 1, 70)

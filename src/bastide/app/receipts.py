@@ -9,7 +9,7 @@ from typing import Any
 
 from bastide.app.duties import require
 from bastide.app.environment import Environment
-from bastide.core.errors import Misconfigured, NotFound, NotProven, Unavailable
+from bastide.core.errors import NotFound, NotProven, Unavailable
 from bastide.core.party import Duty
 from bastide.core.receipt import Receipt
 from bastide.ledger.bundle import export_bundle
@@ -50,16 +50,13 @@ def export_receipt(env: Environment, ident: str, sleep: Callable[[float], None])
 
 
 def read_anchors(path: Path) -> dict[str, Any]:
-    """Read a keys.json: the public keys that an auditor trusts. Raises NotFound, Misconfigured."""
+    """Read a keys.json: the public keys that an auditor trusts. Raises NotFound or NotProven."""
     return _object(path, "the trust anchors")
 
 
 def read_bundle(path: Path) -> dict[str, Any]:
-    """Read a receipt file. Raises NotProven if it is no JSON object: a damaged proof is none."""
-    try:
-        return _object(path, "the receipt")
-    except Misconfigured as error:
-        raise NotProven(error.message) from error
+    """Read a receipt file. Raises NotFound, or NotProven if it is damaged."""
+    return _object(path, "the receipt")
 
 
 def verify_receipt(bundle: dict[str, Any], anchors: dict[str, Any]) -> Chain:
@@ -91,7 +88,8 @@ def _object(path: Path, what: str) -> dict[str, Any]:
     except OSError as error:
         raise Unavailable(f"{what}: {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise Misconfigured(f"{what}: {path} is not JSON: {error}") from error
+        # A damaged proof is none: the same answer as for a flipped bit anywhere else in it.
+        raise NotProven(f"{what}: {path} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise Misconfigured(f"{what}: {path} is not a JSON object")
+        raise NotProven(f"{what}: {path} is not a JSON object")
     return value

@@ -66,6 +66,8 @@ _ROLES: Final = {
     "user": "user",
     "assistant": "assistant",
 }
+_TURN_EXTRAS = ("tool_calls", "function_call", "audio")
+_TURN_ABSENT = (ABSENT,) * len(_TURN_EXTRAS)
 _NAMES = tuple(_UNSUPPORTED)
 _unsupported_of = attrgetter(*_NAMES)
 _ALL_ABSENT = (ABSENT,) * len(_NAMES)
@@ -141,7 +143,7 @@ def decode(body: bytes, ident: str) -> Asked:
     if given.max_tokens is not None:
         if tokens is not None:
             raise Misconfigured(
-                "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+                "Setting 'max_tokens' and 'max_completion_tokens' together is not supported.",
                 place="max_tokens",
             )
         name, tokens = "max_tokens", given.max_tokens
@@ -216,7 +218,7 @@ class ChatWriter:
         )
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
-        row = {
+        row: dict[str, Any] = {
             "id": self._top["id"],
             "object": "chat.completion.chunk",
             "created": self._top["created"],
@@ -254,18 +256,10 @@ def _message(turn: _Turn, place: str) -> Message:
             f"Invalid '{place}.role': {kind}; use one of {', '.join(_ROLES)}.",
             place=f"{place}.role",
         )
-    content = turn.content
-    if (
-        turn.tool_calls is not ABSENT
-        or turn.function_call is not ABSENT
-        or turn.audio is not ABSENT
-    ):
-        given = {
-            f"{place}.tool_calls": turn.tool_calls,
-            f"{place}.function_call": turn.function_call,
-            f"{place}.audio": turn.audio,
-        }
-        refuse_unsupported(given, {"tool_calls": ([],)})
+    content, extras = turn.content, (turn.tool_calls, turn.function_call, turn.audio)
+    if extras != _TURN_ABSENT:
+        names = (f"{place}.{name}" for name in _TURN_EXTRAS)
+        refuse_unsupported(dict(zip(names, extras, strict=True)), {"tool_calls": ([],)})
     if isinstance(content, str):
         return Message(role, content)
     if not content:
@@ -273,9 +267,8 @@ def _message(turn: _Turn, place: str) -> Message:
             f"Invalid type for '{place}.content': expected a string or text parts.",
             place=f"{place}.content",
         )
-    return Message(
-        role, "\n".join(_text(part, f"{place}.content[{i}]") for i, part in enumerate(content))
-    )
+    texts = [_text(part, f"{place}.content[{index}]") for index, part in enumerate(content)]
+    return Message(role, "\n".join(texts))
 
 
 def _text(part: _Part, place: str) -> str:

@@ -147,7 +147,11 @@ class CompletionWriter:
         )
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
-        row = {**self._top, "choices": choices, "system_fingerprint": self._fingerprint}
+        row: dict[str, Any] = {
+            **self._top,
+            "choices": choices,
+            "system_fingerprint": self._fingerprint,
+        }
         if self._usage:
             row["usage"] = usage
         return b"data: " + _encode(row) + b"\n\n"

@@ -39,7 +39,7 @@ class Problem:
 
 UNAUTHENTICATED: Final = Problem(
     401,
-    "Incorrect API key provided. Send a key of this environment as 'Authorization: Bearer bst_...'.",
+    "Incorrect API key provided. Send a key of this environment: 'Authorization: Bearer bst_...'.",
     "invalid_api_key",
 )
 BUSY: Final = Problem(
@@ -60,9 +60,9 @@ def problem_of(error: BastideError) -> Problem:
             code = "unsupported_parameter" if error.reasons else "invalid_value"
             return Problem(400, error.message, code, error.place or None)
         case NotFound():
-            return Problem(404, error.message, "model_not_found")
+            return Problem(404, error.message, "model_not_found", error.place or None)
         case NotAllowed():
-            return Problem(403, error.message, "model_not_allowed")
+            return Problem(403, error.message, "model_not_allowed", error.place or None)
         case Unavailable():
             return Problem(503, error.message, "service_unavailable", kind="server_error")
     kind = "server_error" if error.http_status >= 500 else "invalid_request_error"

@@ -27,6 +27,7 @@ __all__ = [
     "StreamOptions",
     "decode_body",
     "fingerprint",
+    "model_name",
     "refuse_unsupported",
     "sampling",
     "tokens_max",
@@ -186,7 +187,7 @@ def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
     if len(stops) > REQUEST_STOPS_MAX:
         raise Misconfigured(
-            f"Invalid 'stop': at most {REQUEST_STOPS_MAX} sequences, got {len(stops)}.",
+            f"Invalid 'stop': at most {REQUEST_STOPS_MAX}, got {len(stops)}.",
             place="stop",
         )
     if not all(0 < len(text) <= _STOP_LENGTH_MAX for text in stops):

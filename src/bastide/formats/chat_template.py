@@ -71,6 +71,9 @@ def _parsed(text: str, raw: bytes, faults: Faults) -> nodes.Template | None:
     if len(raw) > limits.TEMPLATE_BYTES_MAX:
         faults.add(f"the template is over {limits.TEMPLATE_BYTES_MAX} bytes")
         return None
+    if re.search("[\ud800-\udfff]", text):
+        faults.add("the template has half a surrogate pair")
+        return None
     grammar = Environment(extensions=["jinja2.ext.loopcontrols", _Generation])  # noqa: S701
     try:
         for count, _ in enumerate(grammar.lexer.tokeniter(text, None)):
@@ -196,7 +199,7 @@ class _Reading:
         if _WIDE.search(text):
             self._fault(node, "a printf field wider than 999")
         for address in _ADDRESS.findall(text):
-            self._note(node, f"the web address {address}")
+            self._note(node, f"the web address {address!r}")
 
     def _judge_name(self, node: nodes.Name) -> None:
         if node.name.startswith("__") or node.name in rules.FOREIGN:

@@ -16,6 +16,7 @@ from bastide.formats.gguf_header import (
     Array,
     Header,
 )
+from bastide.formats.summary import TEMPLATE_NAME
 
 __all__ = ["check_tokenizer", "templates"]
 
@@ -63,8 +64,12 @@ def templates(header: Header, faults: Faults) -> tuple[str | None, tuple[tuple[s
             faults.add(f"{key} is not a text of at most {limits.TEMPLATE_BYTES_MAX} bytes")
         elif key == _TEMPLATE:
             main = entry.value
+        elif not TEMPLATE_NAME.fullmatch(key.removeprefix(_TEMPLATE + ".")):
+            faults.add(f"{key} is not a name for a chat template")
         else:
             further.append((key.removeprefix(_TEMPLATE + "."), entry.value))
+    if len(further) >= limits.TEMPLATES_MAX:
+        faults.add(f"there are more than {limits.TEMPLATES_MAX} chat templates")
     return main, tuple(further)
 
 

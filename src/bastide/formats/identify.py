@@ -9,7 +9,7 @@ from typing import Final
 from bastide.core import limits
 from bastide.formats.summary import Source
 
-__all__ = ["Kind", "forbidden_name", "identify"]
+__all__ = ["Kind", "forbidden_name", "identify", "suspicions"]
 
 _HEAD_BYTES: Final = 64 * limits.KIB
 
@@ -89,6 +89,15 @@ def forbidden_name(path: str) -> str:
             if lower.endswith(suffix):
                 return f"a {suffix} file is not admitted: {against}"
     return ""
+
+
+def suspicions(path: str, source: Source) -> list[str]:
+    """Everything against a file that its name or its first bytes show."""
+    kind = identify(source)
+    found = [forbidden_name(path)]
+    if kind.against:
+        found.append(f"it is {kind.title}: {kind.against}")
+    return [f"{path[:200]}: {reason}" for reason in found if reason]
 
 
 def _probe_zip(head: bytes, size: int) -> Kind | None:

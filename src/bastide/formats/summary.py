@@ -7,10 +7,14 @@ only, a bounded number of bytes; it runs nothing that the file contains; and wha
 are, it returns or raises Refused with every reason, within a bound of memory and steps.
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-__all__ = ["Source", "Summary"]
+__all__ = ["TEMPLATE_NAME", "Source", "Summary"]
+
+# What a further chat template may be called, for instance tool_use.
+TEMPLATE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class Source(Protocol):

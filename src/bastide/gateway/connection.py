@@ -12,7 +12,7 @@ Rules:
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from bastide.core.limits import (
     KEEP_ALIVE_TIMEOUT_S,
@@ -23,11 +23,8 @@ from bastide.core.limits import (
 )
 from bastide.dialects.openai_errors import STOPPING, Problem, encode_event
 from bastide.gateway.inbound import Arrival, Inbound, Request
-from bastide.gateway.reply import Reply, refusal
-from bastide.gateway.routes import Job
-
-if TYPE_CHECKING:
-    from bastide.gateway.server import Server
+from bastide.gateway.reply import Headers, Pen, Reply, refusal
+from bastide.gateway.routes import Job, Routes
 
 __all__ = ["Connection", "Patience"]
 
@@ -46,14 +43,37 @@ class Patience:
     linger_s: float = LINGER_S
 
 
+class Host(Protocol):
+    """What a connection needs from its server."""
+
+    routes: Routes
+    pen: Pen
+
+    def enter(self, connection: "Connection") -> bool:
+        """Count a connection in. False if there are too many."""
+        ...
+
+    def leave(self, connection: "Connection") -> None:
+        """Count a connection out."""
+        ...
+
+    def track(self, task: asyncio.Task[Any]) -> None:
+        """Remember a running answer, so that a stop can wait for it."""
+        ...
+
+    def report(self, error: BaseException) -> None:
+        """Log where our own code failed."""
+        ...
+
+
 class Connection(asyncio.Protocol):
     """An `Outgoing` for the jobs of its requests."""
 
-    def __init__(self, server: "Server", patience: Patience) -> None:
+    def __init__(self, server: Host, patience: Patience) -> None:
         self._server = server
         self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._inbound = Inbound(server.routes.screen)
+        self._inbound = Inbound(self._screen)
         self._arrivals: deque[Arrival] = deque()
         self._held = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -65,12 +85,15 @@ class Connection(asyncio.Protocol):
         self._ident = ""
         self._begun = False  # the head of the current answer was sent
         self._chunked = False
+        self._complete = False  # the current answer was sent to its end
         self._last = False  # no further request is read on this connection
-        self._gone = False
+        self._closed = False  # we have closed it
+        self._gone = False  # it is closed
 
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, if there is room."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
@@ -80,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._set_alarm(self._patience.request_s, self.close)
 
     def data_received(self, data: bytes) -> None:
+        """Read, or hold while an answer runs."""
         if self._last:
             return  # lingering: read and forget, so that the client gets to read our refusal
         if self._request is not None or self._arrivals:
@@ -91,8 +115,11 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Take a half-closed connection as a client that has gone."""
+        if self._task is not None:
+            self._abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the answer: nobody waits for it."""
         self._gone = True
         self._server.leave(self)
         self._set_alarm(0, None)
@@ -103,10 +130,12 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def pause_writing(self) -> None:
+        """The client reads slower than we write."""
         self._writable = self._loop.create_future()
         self._set_stalled(True)
 
     def resume_writing(self) -> None:
+        """The client has caught up."""
         self._set_stalled(False)
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
@@ -118,34 +147,30 @@ class Connection(asyncio.Protocol):
         """Send a whole response."""
         request, keep = self._request, self._keeps(reply)
         bodiless = request is not None and request.method == "HEAD"
-        self._begun = True
+        self._begun = self._complete = True
         self._write(self._server.pen.whole(reply, self._ident, keep, bodiless=bodiless))
 
-    async def stream(self, data: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+    async def stream(self, data: bytes, headers: Headers) -> None:
         """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
-        if self._chunked or not self._begun:
-            head = b"" if self._begun else self._open(headers)
-            if self._chunked:
-                data = b"%b%x\r\n%b\r\n" % (head, len(data), data)
-            else:
-                data = head + data
-        self._write(data)
+        head = b"" if self._begun else self._open(headers)
+        self._write(head + self._part(data))
         if self._writable is not None:
             await self._writable
 
-    def finish(self) -> None:
-        """End the stream."""
-        if self._chunked:
-            self._write(b"0\r\n\r\n")
+    def finish(self, data: bytes, headers: Headers) -> None:
+        """Send the last part of a stream."""
+        head = b"" if self._begun else self._open(headers)
+        self._complete = True
+        self._write(head + self._part(data) + (b"0\r\n\r\n" if self._chunked else b""))
 
     def fail(self, reply: Reply, event: bytes) -> None:
         """Send `reply` if nothing was sent yet; else `event`, and break the stream off."""
         if not self._begun:
             self.reply(reply)
-            return
-        self._last = True
-        # No last chunk and no [DONE]: a client that ignores the event still sees a broken answer.
-        self._write(b"%x\r\n%b\r\n" % (len(event), event) if self._chunked else event)
+        elif not self._complete:
+            # No last chunk and no [DONE]: who ignores the event still sees a broken answer.
+            self._last = True
+            self._write(self._part(event))
 
     # What the server calls.
 
@@ -173,7 +198,7 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Answer what has arrived, until a job runs or nothing is left."""
-        while self._request is None and not self._gone:
+        while self._request is None and not self._closed and not self._gone:
             if self._arrivals:
                 self._begin(self._arrivals.popleft())
             elif self._held and not self._last:
@@ -187,7 +212,8 @@ class Connection(asyncio.Protocol):
         if isinstance(arrival, bytes):
             self._write(arrival)
             return
-        self._ident, self._begun, self._chunked = self._server.routes.new_ident(), False, False
+        self._ident = self._server.routes.new_ident()
+        self._begun = self._complete = self._chunked = False
         if isinstance(arrival, Reply):
             self._last = True
             self.reply(arrival)
@@ -234,9 +260,16 @@ class Connection(asyncio.Protocol):
             patience = self._patience.request_s if reading else self._patience.idle_s
             self._set_alarm(patience, self._too_slow if reading else self.close)
 
+    def _screen(self, request: Request) -> Reply | None:
+        try:
+            return self._server.routes.screen(request)
+        except Exception as error:  # our bug; llhttp would call it a bad request
+            self._server.report(error)
+            return refusal(_BROKEN)
+
     # Bytes and alarms.
 
-    def _open(self, headers: tuple[tuple[str, str], ...]) -> bytes:
+    def _open(self, headers: Headers) -> bytes:
         request = self._request
         assert request is not None
         self._begun = True
@@ -244,6 +277,9 @@ class Connection(asyncio.Protocol):
         if not self._chunked:
             self._last = True
         return self._server.pen.stream(headers, self._ident, not self._last, chunked=self._chunked)
+
+    def _part(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
 
     def _keeps(self, reply: Reply) -> bool:
         if reply.close:
@@ -260,12 +296,14 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Close in two steps: what the client still sends must not reset what we said."""
         if self._transport is not None and not self._gone:
+            self._closed = True
             if self._transport.can_write_eof():
                 self._transport.write_eof()
             self._set_alarm(self._patience.linger_s, self._abort)
 
     def _hang_up(self) -> None:
         if self._transport is not None and not self._gone:
+            self._closed = True
             self._transport.close()
             self._set_alarm(self._patience.write_s, self._abort)
 

@@ -99,9 +99,11 @@ class Inbound:
     # What llhttp calls. A failure is remembered, not raised; what follows it is ignored.
 
     def on_message_begin(self) -> None:
+        """A request begins."""
         self._partial = _Partial()
 
     def on_url(self, url: bytes) -> None:
+        """A part of the target."""
         partial = self._partial
         if partial is None or self.dead:
             return
@@ -111,6 +113,7 @@ class Inbound:
             self._end_head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer."""
         partial = self._partial
         if partial is None or self.dead:
             return
@@ -129,6 +132,7 @@ class Inbound:
         partial.headers[name] = value.strip(b" \t")
 
     def on_headers_complete(self) -> None:
+        """The head is complete: judge it before the body comes."""
         partial = self._partial
         if partial is None or self.dead:
             return
@@ -155,6 +159,7 @@ class Inbound:
             self._admit(request)
 
     def on_body(self, body: bytes) -> None:
+        """A part of the body."""
         partial = self._partial
         if partial is None or self.dead:
             return
@@ -165,6 +170,7 @@ class Inbound:
             partial.body.append(body)
 
     def on_message_complete(self) -> None:
+        """The request is complete."""
         partial, self._partial = self._partial, None
         if partial is None or self.dead or partial.request is None:
             return

@@ -10,7 +10,7 @@ from typing import Final
 
 from bastide.dialects.openai_errors import Problem, encode_problem
 
-__all__ = ["EVENT_STREAM", "Pen", "Reply", "refusal"]
+__all__ = ["EVENT_STREAM", "Headers", "Pen", "Reply", "refusal"]
 
 EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
 _SECURITY: Final = (
@@ -23,13 +23,16 @@ _STATUS_LINES: Final = {
 }
 
 
+Headers = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A response whose body is known. `close` ends the connection after it."""
 
     status: int
     body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     close: bool = False
     content_type: str = field(default="application/json")
 
@@ -58,9 +61,7 @@ class Pen:
         length = b"content-length: %d\r\n\r\n" % len(reply.body)
         return head + length + (b"" if bodiless else reply.body)
 
-    def stream(
-        self, headers: tuple[tuple[str, str], ...], ident: str, keep: bool, *, chunked: bool
-    ) -> bytes:
+    def stream(self, headers: Headers, ident: str, keep: bool, *, chunked: bool) -> bytes:
         """The head of a response whose length is not known yet."""
         head = self._head(200, EVENT_STREAM, headers, ident, keep)
         return head + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n")
@@ -69,7 +70,7 @@ class Pen:
         self,
         status: int,
         content_type: str,
-        headers: tuple[tuple[str, str], ...],
+        headers: Headers,
         ident: str,
         keep: bool,
     ) -> bytes:

@@ -6,7 +6,7 @@ Nothing here waits for a disk or a database: keys and deployments come from the 
 memory, and only the last event of an answer waits, for its receipt.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -28,7 +28,7 @@ from bastide.dialects.openai_errors import (
 from bastide.dialects.openai_fields import Asked
 from bastide.gateway.auth import bearer, grant_of
 from bastide.gateway.inbound import Request
-from bastide.gateway.reply import Reply, refusal
+from bastide.gateway.reply import Headers, Reply, refusal
 from bastide.gateway.window import EnginePool, WindowedEngine
 from bastide.ports import Clock, Entropy
 from bastide.stages.serve import Call, answer, choose, new_ident
@@ -64,12 +64,12 @@ class Outgoing(Protocol):
         """Send a whole response."""
         ...
 
-    async def stream(self, data: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+    async def stream(self, data: bytes, headers: Headers) -> None:
         """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
         ...
 
-    def finish(self) -> None:
-        """End the stream."""
+    def finish(self, data: bytes, headers: Headers) -> None:
+        """Send the last part of a stream."""
         ...
 
     def fail(self, reply: Reply, event: bytes) -> None:
@@ -116,6 +116,15 @@ DIALECTS: Final[dict[str, Dialect]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Caller:
+    """Who calls, by which key, and what was known then."""
+
+    key: str
+    grant: KeyGrant
+    snapshot: Snapshot
+
+
 class Routes:
     """The whole data plane, for any number of connections."""
 
@@ -144,56 +153,43 @@ class Routes:
     def screen(self, request: Request) -> Reply | None:
         """Refuse by the head alone, before the body is read: route, method, freshness, key."""
         allowed = _methods(request.path)
-        if not allowed:
-            return refusal(Problem(404, f"Unknown path: {_shown(request.path)}", "unknown_url"))
         if request.method not in allowed:
-            message = f"Not allowed to {request.method} on {_shown(request.path)}."
-            problem = Problem(405, message, "method_not_allowed")
-            return refusal(problem, allow=", ".join(allowed))
+            return _no_route(request, allowed)
         if request.path == "/healthz":
             return None
-        # 1. Fresh evidence: a stale snapshot may hide a revocation.
-        snapshot = self._fresh()
-        if snapshot is None:
-            problem = problem_of(Unavailable("The gateway has no fresh word from control."))
-            return refusal(problem)
-        # 2. A key that is active now.
-        key = bearer(request.headers)
-        if key is None or grant_of(snapshot, self._pepper, key) is None:
-            return refusal(UNAUTHENTICATED)
-        # 3. A body that we can read.
-        if request.method == "POST":
-            return _screen_body(request)
-        return None
+        caller = self._caller(request)
+        if isinstance(caller, Reply):
+            return caller
+        return _screen_body(request) if request.method == "POST" else None
 
     def respond(self, request: Request, ident: str) -> Reply | Job:
         """Answer a complete request: at once, or by a job that talks to an engine."""
         if request.refused is not None:
             return request.refused
         if request.path == "/healthz":
-            fresh = self._fresh() is not None
-            body = b'{"status":"ok"}' if fresh else b'{"status":"stale"}'
-            return Reply(200 if fresh else 503, body)
+            return self._health()
         # The body may have taken seconds to come: ask again, so that a revocation counts at once.
-        refused = self.screen(request)
-        if refused is not None:
-            return refused
-        snapshot, key = self._control.snapshot, bearer(request.headers)
-        assert snapshot is not None and key is not None
-        grant = grant_of(snapshot, self._pepper, key)
-        assert grant is not None
+        caller = self._caller(request)
+        if isinstance(caller, Reply):
+            return caller
+        dialect = DIALECTS.get(request.path)
         try:
-            dialect = DIALECTS.get(request.path)
             if dialect is None:
-                return _models(request.path, snapshot, grant)
-            asked = dialect.decode(request.body, ident)
-            served = choose(snapshot, grant, asked.request.model)
+                return _models(request.path, caller)
+            return self._admit(request, ident, caller, dialect)
         except BastideError as error:
             return refusal(problem_of(error))
+
+    def _admit(self, request: Request, ident: str, caller: Caller, dialect: Dialect) -> Reply | Job:
+        asked = dialect.decode(request.body, ident)
+        snapshot = caller.snapshot
+        served = choose(snapshot, caller.grant, asked.request.model)
         engine = self._pool.engine(served, snapshot)
         if engine.full:
             return refusal(BUSY)
-        call = Call(ident, asked.request, grant, served, snapshot.policy, key, request.body)
+        call = Call(
+            ident, asked.request, caller.grant, served, snapshot.policy, caller.key, request.body
+        )
         writer = dialect.writer(
             ident, self._clock.now_ms() // 1000, served.name, served.release, asked.usage
         )
@@ -211,11 +207,28 @@ class Routes:
                 else:
                     await _whole(deltas, writer, out, headers)
         except BastideError as error:
-            self._log("answer-failed", receipt=call.receipt, code=error.code, reason=error.message)
+            self._log("answer-failed", receipt=call.receipt, code=error.code)
             problem = problem_of(error)
             reply = refusal(problem)
             with_receipt = Reply(reply.status, reply.body, reply.headers + headers)
             out.fail(with_receipt, encode_event(problem))
+
+    def _caller(self, request: Request) -> Caller | Reply:
+        # 1. Fresh evidence: a stale snapshot may hide a revocation.
+        snapshot = self._fresh()
+        if snapshot is None:
+            return refusal(problem_of(Unavailable("The gateway has no fresh word from control.")))
+        # 2. A key that is active now.
+        key = bearer(request.headers)
+        grant = None if key is None else grant_of(snapshot, self._pepper, key)
+        if key is None or grant is None:
+            return refusal(UNAUTHENTICATED)
+        return Caller(key, grant, snapshot)
+
+    def _health(self) -> Reply:
+        if self._fresh() is None:
+            return Reply(503, b'{"status":"stale"}')
+        return Reply(200, b'{"status":"ok"}')
 
     def _fresh(self) -> Snapshot | None:
         """The snapshot, if control confirmed it within SNAPSHOT_AGE_MAX_S."""
@@ -224,20 +237,19 @@ class Routes:
 
 
 async def _stream(
-    deltas: Any, writer: Writer, out: Outgoing, headers: tuple[tuple[str, str], ...]
+    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers
 ) -> None:
     opening = writer.first()
     async for delta in deltas:
         if delta.finish is not None:
-            await out.stream(opening + writer.last(delta), headers)
-            out.finish()
+            out.finish(opening + writer.last(delta), headers)
         elif delta.text:
             await out.stream(opening + writer.piece(delta.text), headers)
             opening = b""
 
 
 async def _whole(
-    deltas: Any, writer: Writer, out: Outgoing, headers: tuple[tuple[str, str], ...]
+    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers
 ) -> None:
     texts: list[str] = []
     async for delta in deltas:
@@ -254,6 +266,14 @@ def _methods(path: str) -> tuple[str, ...]:
     return ()
 
 
+def _no_route(request: Request, allowed: tuple[str, ...]) -> Reply:
+    shown = request.path[:100]
+    if not allowed:
+        return refusal(Problem(404, f"Unknown path: {shown}", "unknown_url"))
+    problem = Problem(405, f"Not allowed to {request.method} on {shown}.", "method_not_allowed")
+    return refusal(problem, allow=", ".join(allowed))
+
+
 def _screen_body(request: Request) -> Reply | None:
     media = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media != b"application/json":
@@ -264,10 +284,10 @@ def _screen_body(request: Request) -> Reply | None:
     return None
 
 
-def _models(path: str, snapshot: Snapshot, grant: KeyGrant) -> Reply:
+def _models(path: str, caller: Caller) -> Reply:
+    snapshot, grant = caller.snapshot, caller.grant
     if path.startswith(_MODEL_PREFIX):
-        name = unquote(path.removeprefix(_MODEL_PREFIX))
-        served = choose(snapshot, grant, name)
+        served = choose(snapshot, grant, unquote(path.removeprefix(_MODEL_PREFIX)))
         return Reply(200, openai_models.encode_model(served, snapshot.environment))
     open_to_all = "*" in grant.scopes
     rows = [
@@ -276,7 +296,3 @@ def _models(path: str, snapshot: Snapshot, grant: KeyGrant) -> Reply:
         if open_to_all or name in grant.scopes
     ]
     return Reply(200, openai_models.encode_models(rows, snapshot.environment))
-
-
-def _shown(path: str) -> str:
-    return path[:100]

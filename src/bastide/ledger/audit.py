@@ -22,6 +22,7 @@ def audit(records: Engine) -> None:
     Raises NotProven, naming the first entry, tile or checkpoint that does not hold.
     """
     with schema.reading(records) as connection:
+        _check_pages(connection)
         size, _ = head(connection)
         _check_counts(connection, size)
         if size == 0:
@@ -107,6 +108,14 @@ def _check_projections(connection: Connection, first: int, entries: Sequence) ->
                 f"{first + len(entries) - 1}",
                 fix="`bastide ledger rebuild` makes it again",
             )
+
+
+def _check_pages(connection: Connection) -> None:
+    """Every page of a sealed file is authentic, also those that no table uses."""
+    if connection.dialect.name == "sqlite":
+        faults = connection.exec_driver_sql("PRAGMA cipher_integrity_check").scalars().all()
+        if faults:
+            raise NotProven(f"the ledger's database: {faults[0]}", fix="restore a backup")
 
 
 def _check_counts(connection: Connection, size: int) -> None:

@@ -13,7 +13,6 @@ needed, so a journal can never disagree with the suite.
 
 import asyncio
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
@@ -50,7 +49,7 @@ __all__ = [
     "run_suite",
 ]
 
-CHOICES = 200  # tokens read of a distribution: an option further down has less than 1 in 1000
+CHOICES = 200  # tokens read of each distribution; an option further down has a share below 1/200
 JOURNAL_EVERY = 50  # answers between two writes: about a second of a small model on two cores
 JOURNAL_BYTES_MAX = 64 * MIB
 JOURNAL_TYPE = "https://bastide.eu/evaluation-journal/v1"
@@ -96,14 +95,6 @@ class Results:
                 sums[item.benchmark] += score(item, self.answers[item.ident])
         return {benchmark: round(sums[benchmark] / counts[benchmark], 6) for benchmark in counts}
 
-    def errors(self) -> dict[str, float]:
-        """The standard error of each score as a share of n independent items."""
-        counts = self.counts()
-        return {
-            benchmark: round(math.sqrt(share * (1 - share) / counts[benchmark]), 6)
-            for benchmark, share in self.scores().items()
-        }
-
     def lines(self) -> bytes:
         """One canonical JSON line for each item, in the order of the suite."""
         rows = (
@@ -122,7 +113,7 @@ class Results:
 # Asking
 
 
-async def run_suite(  # noqa: PLR0917
+async def run_suite(
     engine: Engine,
     suite: Suite,
     model_name: str,
@@ -204,7 +195,7 @@ def judge(ledger: Ledger, admission: Evidence) -> list[Verdict]:
     return judge_stage(policy, "evaluate", dossier)
 
 
-def record_evaluation(  # noqa: PLR0917
+def record_evaluation(
     ledger: Ledger,
     store: Store,
     admission: Evidence,
@@ -233,7 +224,6 @@ def record_evaluation(  # noqa: PLR0917
         "suite": {"name": suite.name, "version": suite.version, "digest": str(suite.digest)},
         "scores": results.scores(),
         "counts": results.counts(),
-        "errors": results.errors(),
         "items_object": name,
         "items_digest": str(digest),
         "engine": {"name": engine_info.name, "version": engine_info.version},

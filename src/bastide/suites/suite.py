@@ -73,7 +73,7 @@ class Suite:
     """
 
     name: str
-    version: int
+    version: str
     items: tuple[Item, ...]
     digest: Digest = field(init=False)
 

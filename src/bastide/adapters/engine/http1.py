@@ -14,12 +14,12 @@ import httptools
 
 from bastide.core.limits import ENGINE_REPLY_BYTES_MAX, REQUEST_HEADER_BYTES_MAX
 
-__all__ = ["Answer", "BrokenAnswer", "UnixHttp"]
+__all__ = ["Answer", "BrokenAnswerError", "UnixHttp"]
 
 _READ_BYTES = 65_536
 
 
-class BrokenAnswer(OSError):
+class BrokenAnswerError(OSError):
     """The connection ended, or what came is no HTTP."""
 
 
@@ -38,19 +38,19 @@ class _Connection:
         await self._writer.drain()
 
     async def receive(self) -> None:
-        """Read once and parse. Raises BrokenAnswer at the end of the stream."""
+        """Read once and parse. Raises BrokenAnswerError at the end of the stream."""
         try:
             data = await self._reader.read(_READ_BYTES)
             if not data:
-                raise BrokenAnswer("the engine closed the connection")
+                raise BrokenAnswerError("the engine closed the connection")
             self.silent = False
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            raise BrokenAnswer(f"the engine's answer is no HTTP: {error}") from error
+            raise BrokenAnswerError(f"the engine's answer is no HTTP: {error}") from error
         if not self.headed:
             self._header_bytes += len(data)
             if self._header_bytes > REQUEST_HEADER_BYTES_MAX:
-                raise BrokenAnswer("the header of the engine's answer is too long")
+                raise BrokenAnswerError("the header of the engine's answer is too long")
 
     @property
     def status(self) -> int:
@@ -97,7 +97,7 @@ class Answer:
         self.status = connection.status
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises BrokenAnswer if it is cut."""
+        """The body as it arrives. Raises BrokenAnswerError if it is cut."""
         while True:
             if data := self._connection.take():
                 yield data
@@ -111,7 +111,7 @@ class Answer:
         async for data in self.chunks():
             *whole, rest = (rest + data).split(b"\n")
             if len(rest) > ENGINE_REPLY_BYTES_MAX:
-                raise BrokenAnswer("a line of the engine's answer is too long")
+                raise BrokenAnswerError("a line of the engine's answer is too long")
             for line in whole:
                 yield line.rstrip(b"\r")
 
@@ -121,7 +121,7 @@ class Answer:
         async for data in self.chunks():
             body += data
             if len(body) > ENGINE_REPLY_BYTES_MAX:
-                raise BrokenAnswer("the engine's answer is too long")
+                raise BrokenAnswerError("the engine's answer is too long")
         return bytes(body)
 
 
@@ -136,7 +136,7 @@ class UnixHttp:
 
     @asynccontextmanager
     async def ask(self, method: str, target: str, body: bytes = b"") -> AsyncIterator[Answer]:
-        """Send a request; leaving the block early aborts it. Raises OSError, also BrokenAnswer."""
+        """Send a request; leaving the block early aborts it. Raises OSError, also BrokenAnswerError."""
         head = f"{method} {target} HTTP/1.1\r\nhost: engine\r\n"
         if body:
             head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
@@ -152,7 +152,7 @@ class UnixHttp:
                 connection.abort()
 
     def close(self) -> None:
-        """Abort every connection; answers that are read end with BrokenAnswer."""
+        """Abort every connection; answers that are read end with BrokenAnswerError."""
         for connection in (*self._idle, *self._open):
             connection.abort()
         self._idle.clear()

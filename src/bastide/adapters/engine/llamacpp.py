@@ -33,6 +33,9 @@ __all__ = ["LlamaCpp", "start_llamacpp"]
 _SOCKET = "engine.sock"
 _SPARE_CONNECTIONS = 8  # beside one per slot: health, and connections that idle or are closing
 _CLOSE_TIMEOUT_S = 1.0
+# Prompt tokens computed in one go. Between two goes the engine notices who has left, and others'
+# answers go on; fewer would cost speed.
+_BATCH_TOKENS = 64
 # OpenMP threads that spin while they wait made two cores 10 to 50 times slower (measured).
 _ENVIRONMENT = (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0"), ("LC_ALL", "C.UTF-8"))
 
@@ -157,19 +160,20 @@ async def start_llamacpp(
         "status": status,
         "lifeline": lifeline,
         "socket": str(socket),
-        "packages": str(_package().parent),
+        "package": str(_package()),
         "name": name,
         "slots": slots,
         "context_tokens": context_tokens,
         "connections": slots + _SPARE_CONNECTIONS,
         "threads": threads,
+        "batch_tokens": _BATCH_TOKENS,
         "reuse": reuse,
     }
     child = str(Path(__file__).with_name("llamacpp_child.py"))
-    interpreter = os.path.realpath(sys.executable)
+    interpreter, *files = _interpreter_files()
     jail = Jail(
         argv=(interpreter, "-I", "-S", "-B", child, json.dumps(orders)),
-        readable=(child, *_interpreter_files(interpreter), *_package_folders()),
+        readable=(child, interpreter, *files, *_package_folders()),
         writable=str(folder),
         inherit=(weights_fd, status, lifeline),
         environment=_ENVIRONMENT,
@@ -223,7 +227,8 @@ async def _until_ready(engine: LlamaCpp, status_end: int, name: str) -> None:
     raise Unavailable(f"the engine of {name} did not start (status {status}): {why}")
 
 
-def _interpreter_files(interpreter: str) -> tuple[str, ...]:
+def _interpreter_files() -> tuple[str, ...]:
+    interpreter = os.path.realpath(sys.executable)
     library = Path(sysconfig.get_config_var("LIBDIR") or "/") / (
         sysconfig.get_config_var("INSTSONAME") or "none"
     )

@@ -36,12 +36,15 @@ def main() -> None:
         # 1.
         _limit()
         # 2.
-        sys.path.append(orders["packages"])
+        # The package's own folder, whose extension module has the package's name: the folder
+        # above, with every other package, is not to be seen from here.
+        sys.path.append(orders["package"])
         import xllamacpp
 
         _seal()
         # 3.
-        server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), orders))
+        library: Any = xllamacpp
+        server = library.Server(_parameters(library.CommonParams(), orders))
         if not server.listening_address.startswith("unix://"):
             raise RuntimeError("it does not listen on its Unix socket")
     except Exception as error:
@@ -89,6 +92,7 @@ def _parameters(chosen: Any, orders: dict[str, Any]) -> Any:
     chosen.n_parallel = orders["slots"]
     chosen.n_ctx = orders["context_tokens"] * orders["slots"]
     chosen.n_threads_http = orders["connections"]
+    chosen.n_batch = max(orders["batch_tokens"], orders["slots"])
     chosen.cpuparams.n_threads = orders["threads"]
     chosen.cpuparams_batch.n_threads = orders["threads"]
     chosen.use_jinja = True  # the model's own chat template; here it can do no harm

@@ -78,9 +78,7 @@ _failed = msgspec.json.Decoder(_Failed)
 _completion = msgspec.json.Decoder(_Completion)
 
 
-def encode_request(
-    request: GenerateRequest, context_tokens: int, reuse: bool
-) -> tuple[str, bytes]:
+def encode_request(request: GenerateRequest, context_tokens: int, reuse: bool) -> tuple[str, bytes]:
     """The path and the body of a request. Raises Misconfigured if it asks for nothing."""
     body: dict[str, Any] = {
         "stream": True,

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
@@ -39,14 +39,14 @@ def read_party_key(path: Path, party: str | None, passphrase_ask: Callable[[str]
         raise NotAllowed(f"{path} has a passphrase", fix="give it")
     try:
         key = load_ssh_private_key(data, password)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        if locked:
-            # The format has no checksum of its own: damage looks like a wrong passphrase.
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidTag) as error:
+        if locked and not isinstance(error, UnsupportedAlgorithm):
+            # The usual ciphers have no checksum: damage looks like a wrong passphrase.
             raise NotAllowed(
                 f"the passphrase does not open {path}", fix="check the passphrase and the file"
             ) from error
         raise Misconfigured(
-            f"{path} is a damaged OpenSSH key: {error}", fix="restore it from a backup"
+            f"{path} is damaged or of an unknown kind: {error}", fix="restore it from a backup"
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise Misconfigured(f"{path} is not an Ed25519 key", fix=_MAKE_ONE)

@@ -46,9 +46,7 @@ class BubblewrapSandbox:
     def __init__(self, program: str | None = None) -> None:
         found = [path for path in ((program,) if program else _PROGRAMS) if Path(path).exists()]
         if not found:
-            raise Unavailable(
-                "bubblewrap is not installed", fix="install the package `bubblewrap`"
-            )
+            raise Unavailable("bubblewrap is not installed", fix="install the package `bubblewrap`")
         self._program = found[0]
         self._filter = build_filter(platform.machine())
 
@@ -66,7 +64,11 @@ class BubblewrapSandbox:
         finally:
             os.close(filter_end)
             os.close(status_given)
-        await _wait_for_setup(child, status_end)
+        try:
+            await _wait_for_setup(child, status_end)
+        except BaseException:
+            child.kill()
+            raise
         return child
 
     def probe(self, jail: Jail) -> None:
@@ -90,7 +92,7 @@ class BubblewrapSandbox:
             text = done.stderr.decode("ascii", "replace").strip()[-300:]
             raise Unavailable(
                 f"bubblewrap cannot isolate (status {done.returncode}): {text}",
-                fix="allow unprivileged user namespaces for bwrap (on Ubuntu, its AppArmor profile)",
+                fix="allow user namespaces for bwrap (on Ubuntu by an AppArmor profile)",
             )
 
     def _command(self, jail: Jail, filter_end: int, status_given: int | None) -> list[str]:

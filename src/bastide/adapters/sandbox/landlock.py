@@ -62,7 +62,11 @@ class LandlockSandbox:
             raise
         finally:
             os.close(status_given)
-        await _wait_for_setup(child, status_end)
+        try:
+            await _wait_for_setup(child, status_end)
+        except BaseException:
+            child.kill()
+            raise
         return child
 
     def probe(self, jail: Jail) -> None:

@@ -61,10 +61,8 @@ def main(status: int) -> NoReturn:
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.chdir("/")
         # 2.
-        for limit, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 1_024)):
-            hard = resource.getrlimit(limit)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(limit, (value, value))
+        _lower(resource.RLIMIT_CORE, 0)
+        _lower(resource.RLIMIT_NOFILE, 1_024)
         # 3.
         if _in_a_fork(_enter_namespaces):
             _enter_namespaces()
@@ -89,6 +87,12 @@ def main(status: int) -> NoReturn:
 def landlock_version() -> int:
     """The version of Landlock that the kernel has; 0 or less if none."""
     return _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+
+
+def _lower(limit: int, value: int) -> None:
+    hard = resource.getrlimit(limit)[1]
+    given = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (given, given))
 
 
 def _enter_namespaces() -> None:

@@ -28,16 +28,6 @@ _SQUARES: tuple[Square, ...] = (
         ),
     ),
     (
-        "garden",
-        "A rose is red, a leaf is green, a crow is black, an egg is white. The color of the {} is",
-        (
-            ("rose", "red"),
-            ("leaf", "green"),
-            ("crow", "black"),
-            ("egg", "white"),
-        ),
-    ),
-    (
         "meals",
         "Mia ate soup, Tom ate rice, Ida ate fish and Leo ate cake. {} ate",
         (

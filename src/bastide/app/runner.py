@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Runner: keeps one engine alive and serves it over a Unix socket (dialects/frames.py).
+
+* A dead engine is started again after a pause of ENGINE_BACKOFF_S. Its streams end with an error;
+  while it is down, requests are refused at once.
+* Nobody's slowness costs memory: what a client does not read waits in the engine. When a client
+  goes away, its answers stop.
+* An engine that may not be loaded (Refused, NotProven, Misconfigured) ends the runner: to try
+  again would not help, and to serve it would be wrong.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket as sockets
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Protocol
+
+from bastide.app.process import log
+from bastide.core.chat import Delta, GenerateRequest
+from bastide.core.errors import BastideError, Misconfigured, Unavailable
+from bastide.core.limits import ENGINE_BACKOFF_S, RUNNER_DRAIN_S, RUNNER_STREAMS_MAX
+from bastide.dialects.frames import Frame, FrameReader, decode, encode
+from bastide.ports import Clock, Engine
+
+__all__ = ["Runner"]
+
+_READ_BYTES = 65_536
+_STEADY_S = 30.0  # an engine that lived this long did not fail at its start
+
+
+class _Mortal(Engine, Protocol):
+    async def wait(self) -> int: ...
+
+
+class Runner:
+    """Serves one deployment.
+
+    `make_engine` verifies, loads and starts; `on_loaded` records the load, and nothing is served
+    before it returns. Both are called again for every start.
+    """
+
+    def __init__(
+        self,
+        make_engine: Callable[[], Awaitable[_Mortal]],
+        socket: Path,
+        clock: Clock,
+        on_loaded: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._make_engine = make_engine
+        self._socket = socket
+        self._clock = clock
+        self._on_loaded = on_loaded
+        self._engine: _Mortal | None = None
+        self._why = "the engine is starting"
+        self._connections: set[_Connection] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then let answers end. Raises what forbids the engine."""
+        server = await asyncio.start_unix_server(self._serve, sock=_listen(self._socket))
+        keeping = asyncio.ensure_future(self._keep_alive())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((keeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+            server.close()
+            self._why = "the runner is stopping"
+            engine, self._engine = self._engine, None
+            if engine is not None and stop.is_set():
+                await self._drain()
+        finally:
+            server.close()
+            stopping.cancel()
+            keeping.cancel()
+            await asyncio.wait((keeping,))
+            for connection in tuple(self._connections):
+                connection.abort()
+            self._socket.unlink(missing_ok=True)
+        if not keeping.cancelled():
+            keeping.result()
+
+    async def _keep_alive(self) -> None:
+        failures = 0
+        while True:
+            started = self._clock.monotonic()
+            try:
+                await self._one_life()
+            except Unavailable as error:
+                self._why = error.message
+            if self._clock.monotonic() - started > _STEADY_S:
+                failures = 0
+            pause = ENGINE_BACKOFF_S[min(failures, len(ENGINE_BACKOFF_S) - 1)]
+            failures += 1
+            self._log("engine_down", why=self._why, pause_s=pause)
+            await asyncio.sleep(pause)
+
+    async def _one_life(self) -> None:
+        engine = await self._make_engine()
+        try:
+            if self._on_loaded is not None:
+                await self._on_loaded()
+            self._engine = engine
+            self._log("engine_up")
+            status = await engine.wait()
+            self._why = f"the engine ended with status {status} and is started again"
+        finally:
+            self._engine = None
+            # Also ends its streams, should they not have noticed.
+            await engine.close()
+
+    async def _drain(self) -> None:
+        tasks = [task for connection in self._connections for task in connection.tasks.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=RUNNER_DRAIN_S)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = _Connection(writer, self._answer)
+        self._connections.add(connection)
+        frames = FrameReader()
+        try:
+            while data := await reader.read(_READ_BYTES):
+                for frame in frames.feed(data):
+                    connection.take(frame)
+        except Misconfigured as error:
+            self._log("bad_client", why=error.message)
+        except OSError:
+            pass  # the client is gone
+        finally:
+            self._connections.discard(connection)
+            await connection.close()
+
+    async def _answer(self, connection: "_Connection", frame: Frame) -> None:
+        try:
+            await self._dispatch(connection, frame)
+        except BastideError as error:
+            await connection.send(frame.stream, "error", [error.code, error.message])
+        except OSError:
+            pass  # the client is gone
+        except Exception as error:
+            self._log("stream_failed", error=type(error).__name__)
+            await connection.send(frame.stream, "error", [Unavailable.code, "the engine failed"])
+
+    async def _dispatch(self, connection: "_Connection", frame: Frame) -> None:
+        engine = self._engine
+        if engine is None:
+            raise Unavailable(self._why)
+        match frame.kind:
+            case "generate":
+                answer = engine.generate(decode(frame, GenerateRequest))
+                async with aclosing(answer) as deltas:  # type: ignore[type-var]
+                    async for delta in deltas:
+                        await connection.send(frame.stream, "delta", delta)
+            case "next_tokens":
+                prompt, count = decode(frame, tuple[str, int])
+                choices = await engine.next_tokens(prompt, count)
+                await connection.send(frame.stream, "tokens", list(choices))
+            case "health":
+                await engine.health()
+                await connection.send(frame.stream, "ok", None)
+            case _:
+                raise Misconfigured(f"a runner knows no frame {frame.kind!r}")
+
+    def _log(self, event: str, **fields: Any) -> None:
+        log("runner", event, self._clock.now_ms, **fields)
+
+
+class _Connection:
+    """One client and the tasks of its open streams."""
+
+    def __init__(
+        self,
+        writer: asyncio.StreamWriter,
+        answer: Callable[["_Connection", Frame], Awaitable[None]],
+    ) -> None:
+        self.tasks: dict[int, asyncio.Future[None]] = {}
+        self._writer = writer
+        self._answer = answer
+
+    def take(self, frame: Frame) -> None:
+        """Begin or cancel a stream. Raises Misconfigured for a client that breaks the rules."""
+        if frame.kind == "cancel":
+            if (task := self.tasks.get(frame.stream)) is not None:
+                task.cancel()
+            return
+        if frame.stream < 1 or frame.stream in self.tasks:
+            raise Misconfigured(f"stream {frame.stream} cannot be opened")
+        if len(self.tasks) >= RUNNER_STREAMS_MAX:
+            raise Misconfigured(f"more than {RUNNER_STREAMS_MAX} requests on one connection")
+        task = asyncio.ensure_future(self._answer(self, frame))
+        self.tasks[frame.stream] = task
+        task.add_done_callback(lambda done: self._forget(frame.stream, done))
+
+    async def send(self, stream: int, kind: str, body: Delta | Any) -> None:
+        """Write a frame and wait while the client is slow. Raises OSError if it is gone."""
+        self._writer.write(encode(stream, kind, body))
+        await self._writer.drain()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._writer.transport.abort()
+
+    async def close(self) -> None:
+        """Cancel every stream and cut the connection."""
+        tasks = list(self.tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self.abort()
+
+    def _forget(self, stream: int, task: asyncio.Future[None]) -> None:
+        self.tasks.pop(stream, None)
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            task.result()
+
+
+def _listen(path: Path) -> sockets.socket:
+    """A socket that only its owner may open. Replaces what an earlier run left."""
+    path.unlink(missing_ok=True)
+    listening = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+    before = os.umask(0o177)  # from the first moment on: bind creates the file
+    try:
+        listening.bind(str(path))
+    except OSError as error:
+        listening.close()
+        raise Unavailable(f"{path} cannot be listened on: {error.strerror}") from error
+    finally:
+        os.umask(before)
+    return listening

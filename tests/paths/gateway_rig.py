@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""A real gateway on a loopback port, in a thread, before an engine that follows a script."""
+
+import asyncio
+import dataclasses
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import uvloop
+
+from bastide.adapters.clock.fixed import FixedClock
+from bastide.adapters.control.memory import MemoryControl
+from bastide.adapters.entropy.seeded import SeededEntropy
+from bastide.core import apikey
+from bastide.core.chat import Delta, FinishReason, GenerateRequest, TokenChoice, Usage
+from bastide.core.errors import Unavailable
+from bastide.core.snapshot import KeyGrant, Served, Snapshot
+from bastide.gateway.connection import Patience
+from bastide.gateway.routes import Routes
+from bastide.gateway.server import Server
+from bastide.gateway.window import EnginePool
+
+T = TypeVar("T")
+PEPPER = b"p" * 32
+MODEL = "smollm2"
+RELEASE = "sha256:" + "ab" * 32
+_MADE = SeededEntropy(b"rig")
+KEY = apikey.make(_MADE.token)
+NARROW_KEY = apikey.make(_MADE.token)  # may use another model only
+STRANGE_KEY = apikey.make(_MADE.token)  # well formed, enrolled nowhere
+
+
+class ScriptedEngine:
+    """Answers with its words, one by one; can pause before a word, and fail after one."""
+
+    def __init__(self) -> None:
+        self.words: Sequence[str] = ("Hel", "lo ", "wörld", "!")
+        self.pace_s = 0.0
+        self.fails_after: int | None = None
+        self.hangs_after: int | None = None
+        self.requests: list[GenerateRequest] = []
+        self.running = 0
+        self.running_most = 0
+        self.closed = False
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        self.requests.append(request)
+        self.running += 1
+        self.running_most = max(self.running, self.running_most)
+        try:
+            for index, word in enumerate(self.words):
+                if self.fails_after == index:
+                    raise Unavailable("the engine died")
+                if self.hangs_after == index:
+                    await asyncio.sleep(3_600)
+                await asyncio.sleep(self.pace_s)
+                yield Delta(word)
+            yield Delta("", FinishReason.STOP, Usage(9, len(self.words), 4))
+        finally:
+            self.running -= 1
+
+    async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
+        raise Unavailable("not in the script")
+
+    async def health(self) -> None:
+        return
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def make_snapshot(version: int = 1) -> Snapshot:
+    def served(name: str) -> Served:
+        return Served(
+            name=name,
+            release=RELEASE,
+            deployment=f"sha256:{name}",
+            socket=f"{name}.sock",
+            node="node-1",
+            sandbox="bubblewrap",
+            slots=2,
+            context_tokens=2048,
+            created_s=1_700_000_000,
+        )
+
+    return Snapshot(
+        version=version,
+        issued_ms=1_700_000_000_000,
+        environment="test",
+        policy="sha256:" + "cd" * 32,
+        keys={
+            apikey.mac(PEPPER, KEY): KeyGrant("k_wide", "acme", ("*",)),
+            apikey.mac(PEPPER, NARROW_KEY): KeyGrant("k_narrow", "acme", ("other",)),
+        },
+        served={MODEL: served(MODEL), "other": served("other")},
+    )
+
+
+class Rig:
+    """The gateway and what surrounds it. `call` and `do` run code in its event loop."""
+
+    def __init__(self, patience: Patience, connections_max: int) -> None:
+        self.clock = FixedClock()
+        self.control = MemoryControl(self.clock, make_snapshot())
+        self.engine = ScriptedEngine()
+        self.sockets: list[str] = []
+        self.logged: list[dict[str, Any]] = []
+        self.loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = listening.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread.start()
+        self.pool = EnginePool(self._open)
+        routes = Routes(
+            self.control,
+            self.pool,
+            self.clock,
+            SeededEntropy(b"ids"),
+            PEPPER,
+            self._log,
+            receipt_timeout_s=0.3,
+        )
+        self.server = Server(routes, self.clock.now_ms, self._log, patience, connections_max)
+        self.call(self.server.start(listening))
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    def do(self, deed: Callable[[], T]) -> T:
+        async def run() -> T:
+            return deed()
+
+        return self.call(run())
+
+    def until(self, true: Callable[[], Any], seconds: float = 10) -> None:
+        async def wait() -> None:
+            async with asyncio.timeout(seconds):
+                while not true():
+                    await asyncio.sleep(0.002)
+
+        self.call(wait())
+
+    def publish(self, **changes: Any) -> None:
+        snapshot = dataclasses.replace(make_snapshot(version=2), **changes)
+        self.do(lambda: self.control.publish(snapshot))
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def close(self) -> None:
+        self.call(self.server.stop(0.1))
+        self.call(self.pool.close())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+
+    def _open(self, path: str) -> ScriptedEngine:
+        self.sockets.append(path)
+        return self.engine
+
+    def _log(self, event: str, **fields: Any) -> None:
+        self.logged.append({"event": event, **fields})
+
+
+@contextmanager
+def gateway(patience: Patience | None = None, connections_max: int = 100) -> Iterator[Rig]:
+    rig = Rig(patience or Patience(), connections_max)
+    try:
+        yield rig
+    finally:
+        rig.close()
+
+
+def bugs(rig: Rig) -> list[dict[str, Any]]:
+    return [row for row in rig.logged if row["event"] == "bug"]
+
+
+def request_bytes(
+    body: bytes,
+    *,
+    path: str = "/v1/chat/completions",
+    headers: str = "",
+    key: str = KEY,
+    method: str = "POST",
+) -> bytes:
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+    )
+    return head.encode() + body
+
+
+@dataclasses.dataclass
+class Response:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    whole: bool  # False if the connection ended before the body did
+
+
+def read_response(client: socket.socket) -> Response:
+    """Read exactly one response."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = client.recv(65_536)
+        if not more:
+            return Response(0, {}, data, False)
+        data += more
+    head, _, data = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    status = int(first.split(" ")[1])
+    if status < 200:
+        assert not data
+        return Response(status, headers, b"", True)
+    if "content-length" in headers:
+        while len(data) < int(headers["content-length"]) and (more := client.recv(65_536)):
+            data += more
+        return Response(status, headers, data, len(data) == int(headers["content-length"]))
+    if headers.get("transfer-encoding") == "chunked":
+        while not data.endswith(b"\r\n0\r\n\r\n") and (more := client.recv(65_536)):
+            data += more
+        return Response(status, headers, _unchunk(data), data.endswith(b"\r\n0\r\n\r\n"))
+    while more := client.recv(65_536):
+        data += more
+    return Response(status, headers, data, True)
+
+
+def _unchunk(data: bytes) -> bytes:
+    out = b""
+    while data:
+        size, _, rest = data.partition(b"\r\n")
+        length = int(size, 16)
+        out += rest[:length]
+        data = rest[length + 2 :]
+    return out
