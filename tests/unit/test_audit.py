@@ -3,9 +3,9 @@
 """Invariant 1, one door: what the projections say is what the entries say, and an audit sees
 every change that did not come through the door.
 
-To see these tests fail I once broke the code: with `project` called after the transaction (in
-`Ledger.append`), `test_a_failed_commit_...` found entries without projected rows; with `_subject`
-keeping only the first subject in commits but not in a replay, `test_rebuild_...` failed.
+To see these tests fail I once broke the code: with the projection written in a transaction of its
+own after the commit, `test_a_failed_commit_leaves_no_row` failed; with a small commit projecting
+only the first subject, which a replay does not, `test_rebuild_gives_the_same_rows` failed.
 """
 
 import dataclasses

@@ -111,7 +111,7 @@ def test_a_stale_page_is_found_and_written_anew(tmp_path: Path) -> None:
 # What documents name
 
 
-def tests_in(path: Path) -> set[str]:
+def names_in(path: Path) -> set[str]:
     """The tests of a file: `name`, and `Class::name`."""
     found = set()
     for node in ast.parse(path.read_text()).body:
@@ -134,7 +134,7 @@ _CLAIM = re.compile(r"^\| (C\d+) \| .+ \| (.+) \|$", re.MULTILINE)
 def test_named_tests_exist(page: Path) -> None:
     for name, test in _TEST.findall(page.read_text()):
         assert (ROOT / name).exists(), f"{page.name} names {name}"
-        assert test in tests_in(ROOT / name), f"{page.name} names {name}::{test}"
+        assert test in names_in(ROOT / name), f"{page.name} names {name}::{test}"
 
 
 def test_every_claim_of_the_threat_model_has_a_test() -> None:

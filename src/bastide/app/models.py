@@ -14,6 +14,7 @@ from bastide.app import wiring
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.loading import engine_folder, load_admitted
+from bastide.app.services import prepare_run
 from bastide.core.artifact import Artifact
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
 from bastide.core.evidence import Evidence, refusals
@@ -135,6 +136,7 @@ async def _evaluate(
     settings, signer = env.settings, env.signer(Purpose.EVIDENCE)
     jail = wiring.sandbox(settings.sandbox)
     loaded = load_admitted(env.ledger, env.store, admission)
+    prepare_run(env.home)
     folder = engine_folder(env.home.run, f"eval-{os.getpid()}")
     try:
         engine = await wiring.start_engine(

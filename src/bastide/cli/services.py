@@ -25,8 +25,9 @@ def up(call: Call, listen: str | None) -> None:
     """
     from bastide.app import wiring
     from bastide.app.config import read_settings
-    from bastide.app.first_run import FirstRun, first_run
-    from bastide.app.services import running_pid, start_services, status
+    from bastide.app.environment import open_environment
+    from bastide.app.first_run import FirstRun, first_key, first_run
+    from bastide.app.services import prepare_run, running_pid, start_services, status
 
     home = call.home
     run = FirstRun()
@@ -35,10 +36,16 @@ def up(call: Call, listen: str | None) -> None:
 
         found_here(call, "solo", listen, None, "auto")
     settings = read_settings(home)
-    if running_pid(home) is None:
-        with call.environment() as env:
+    prepare_run(home)
+    passphrase = call.passphrase()
+    first = running_pid(home) is None
+    if first:
+        with open_environment(home, passphrase) as env:
             run = first_run(env, call.progress(), lambda text: call.tell(f"  {text}"))
-    fresh = start_services(home, call.passphrase(), wiring.clock(), time.sleep)
+    fresh = start_services(home, passphrase, wiring.clock(), time.sleep)
+    if first:
+        with open_environment(home, passphrase) as env:
+            first_key(env, run)
     row = status(home)
     result = {**row, "key": run.key, "started": fresh, "steps": run.steps}
     call.show(result, _welcome(result, settings.parties))

@@ -12,7 +12,7 @@ Rules:
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from bastide.core.limits import (
     KEEP_ALIVE_TIMEOUT_S,
@@ -94,11 +94,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, if there is room."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        # uvloop's transports have the methods of asyncio.Transport but not its class.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         if not self._server.enter(self):
-            transport.abort()
+            self._transport.abort()
             return
         self._set_alarm(self._patience.request_s, self.close)
 

@@ -136,7 +136,7 @@ class UnixHttp:
 
     @asynccontextmanager
     async def ask(self, method: str, target: str, body: bytes = b"") -> AsyncIterator[Answer]:
-        """Send a request; leaving the block early aborts it. Raises OSError, also BrokenAnswerError."""
+        """Send a request; leaving the block early aborts it. Raises OSError."""
         head = f"{method} {target} HTTP/1.1\r\nhost: engine\r\n"
         if body:
             head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decrypt an object into memory that nobody can change any more.
 
-The content goes into an anonymous file (memfd_create(2)) and never touches a disk. It is hashed
-on a second thread while it is decrypted: hashing takes longer than decrypting, and neither holds
-the interpreter's lock. The file is sealed, then handed out only if its digest is the expected one.
+The content goes into an anonymous file (memfd_create(2)) and never touches a disk. It is decrypted,
+hashed and written on three threads at once: each of these takes about as long as the others, and
+none holds the interpreter's lock for long. The file is handed out only if its digest is the
+expected one, sealed so that not even this process can change it.
 """
 
 import fcntl
@@ -22,9 +23,13 @@ from bastide.ports import Reader, SealingStore
 
 __all__ = ["decrypt_to_memfd"]
 
-_STEP_BYTES: Final = MIB
-_BUFFERS: Final = 4  # one being filled, one being hashed, two to smooth the difference
+_STEP_BYTES: Final = MIB // 2
+_BUFFERS: Final = 6  # one for each stage, and as many to smooth their differences
 _SEALS: Final = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+
+
+# A buffer, and how much of it is filled.
+_Piece = tuple[bytearray, int]
 
 
 @runtime_checkable
@@ -69,20 +74,32 @@ def decrypt_to_memfd(
 
 
 def _fill(descriptor: int, reader: Reader, progress: Callable[[int, int], None] | None) -> Digest:
-    hashing = _Hashing()
+    # Three stages, each on its own thread: decrypt (here), hash, write. Buffers go round.
+    state = hashlib.sha256()
+    free: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
+    for _ in range(_BUFFERS):
+        free.put((bytearray(_STEP_BYTES), 0))
+    writing = _Stage("write", lambda view: _write(descriptor, view), free)
+    hashing = _Stage("hash", state.update, writing.inbox)
     total = reader.size
     try:
         for offset in range(0, total, _STEP_BYTES):
-            buffer = hashing.take_free()
-            view = memoryview(buffer)[: min(_STEP_BYTES, total - offset)]
-            _read(reader, offset, view)
-            hashing.give(buffer, len(view))
-            _write(descriptor, view)
+            piece = free.get()
+            assert piece is not None
+            buffer, length = piece[0], min(_STEP_BYTES, total - offset)
+            _read(reader, offset, memoryview(buffer)[:length])
+            hashing.inbox.put((buffer, length))
             if progress is not None:
-                progress(offset + len(view), total)
+                progress(offset + length, total)
+            if writing.error is not None:
+                break
     finally:
-        digest = hashing.finish()
-    return digest
+        hashing.inbox.put(None)
+        hashing.join()
+        writing.join()
+    if writing.error is not None:
+        raise writing.error
+    return Digest(state.hexdigest())
 
 
 def _read(reader: Reader, offset: int, view: memoryview) -> None:
@@ -101,35 +118,35 @@ def _write(descriptor: int, view: memoryview) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-class _Hashing:
-    """A thread that hashes buffers in order and hands them back.
+class _Stage:
+    """A thread that does one thing to every piece, in order, and passes it on.
 
-    A buffer comes back only when it is hashed; its writer has let go of it by then, because it
-    takes the next one after its own write.
+    After an error it only passes on, so that nobody waits for ever; None ends it.
     """
 
-    def __init__(self) -> None:
-        self._state = hashlib.sha256()
-        self._full: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
-        self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
-        for _ in range(_BUFFERS):
-            self._free.put(bytearray(_STEP_BYTES))
-        self._thread = threading.Thread(target=self._run, name="hashing", daemon=True)
+    def __init__(
+        self,
+        name: str,
+        deed: Callable[[memoryview], None],
+        then: "queue.SimpleQueue[_Piece | None]",
+    ) -> None:
+        self.inbox: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
+        self.error: Exception | None = None
+        self._deed = deed
+        self._then = then
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def take_free(self) -> bytearray:
-        return self._free.get()
-
-    def give(self, buffer: bytearray, length: int) -> None:
-        self._full.put((buffer, length))
-
-    def finish(self) -> Digest:
-        self._full.put(None)
+    def join(self) -> None:
         self._thread.join()
-        return Digest(self._state.hexdigest())
 
     def _run(self) -> None:
-        while (given := self._full.get()) is not None:
-            buffer, length = given
-            self._state.update(memoryview(buffer)[:length])
-            self._free.put(buffer)
+        while (piece := self.inbox.get()) is not None:
+            buffer, length = piece
+            if self.error is None:
+                try:
+                    self._deed(memoryview(buffer)[:length])
+                except Exception as error:  # the starter raises it
+                    self.error = error
+            self._then.put(piece)
+        self._then.put(None)

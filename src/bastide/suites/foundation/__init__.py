@@ -18,10 +18,10 @@ from bastide.suites.suite import Suite
 
 __all__ = ["DEMO_FLOORS", "FOUNDATION"]
 
-# What the demo's policy asks of SmolLM2-135M: above chance (0.25) and two to three standard
+# What the demo's policy asks of SmolLM2-135M: above chance (0.25), and more than two standard
 # errors below what was measured, so that another machine's rounding does not refuse the model.
 # Benchmarks at which a model of that size is no better than chance have no floor.
-DEMO_FLOORS: dict[str, float] = {"knowledge": 0.75, "reasoning": 0.5, "acceptance": 0.75}
+DEMO_FLOORS: dict[str, float] = {"knowledge": 0.75, "reasoning": 0.5}
 
 FOUNDATION = Suite(
     name="foundation",
