@@ -50,6 +50,14 @@ def read(path):
     return attempt(lambda: os.close(os.open(path, os.O_RDONLY)))
 
 
+def content(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(65_536).decode("ascii", "replace")
+    except OSError:
+        return ""
+
+
 def descriptors():
     found = []
     for number in range(3, 512):
@@ -65,12 +73,41 @@ def unix(kind=socket.SOCK_STREAM):
     return socket.socket(socket.AF_UNIX, kind)
 
 
+def kernel(victim):
+    numbers, folder = targets["numbers"], targets["folder"]
+    return {
+        "ptrace": call("ptrace", 16, victim, 0, 0),
+        "process_vm_readv": call("process_vm_readv", victim, 0, 0, 0, 0, 0),
+        "mount": call("mount", b"none", folder.encode(), b"tmpfs", 0, None),
+        "unshare-user": call("unshare", 0x10000000),
+        "unshare-mount": call("unshare", 0x20000),
+        "setns": call("setns", 0, 0),
+        "chroot": call("chroot", b"/"),
+        "pivot_root": call("syscall", numbers["pivot_root"], b"/", b"/"),
+        "keyctl": call("syscall", numbers["keyctl"], 0, 0, 0, 0),
+        "bpf": call("syscall", numbers["bpf"], 0, None, 0),
+        "io_uring": call("syscall", 425, 1, None),
+        "userfaultfd": call("syscall", numbers["userfaultfd"], 0),
+        "perf": call("syscall", numbers["perf_event_open"], None, 0, -1, -1, 0),
+        "clone3": call("syscall", 435, None, 0),
+        "fork": attempt(os.fork),
+        "kill": attempt(lambda: os.kill(victim, 9)),
+        "tgkill": call("syscall", numbers["tgkill"], victim, victim, 9),
+        "prlimit": call("prlimit", victim, 7, None, None),
+        "memfd": attempt(lambda: os.memfd_create("x")),
+        "personality": call("personality", 0x0040000),
+        "setuid": attempt(lambda: os.setuid(0)),
+        "tiocsti": call("ioctl", 0, 0x5412, b"x"),
+    }
+
+
 def main():
     folder, victim = targets["folder"], targets["victim"]
     found = descriptors()
     out = {
         "descriptors": found,
         "environment": dict(os.environ),
+        "first": content("/proc/1/environ"),
         "inherited": {str(n): os.pread(n, 16, 0).decode("ascii", "replace") for n in found},
         "interfaces": attempt(lambda: os.listdir("/sys/class/net")),
         "socket": {
@@ -101,30 +138,7 @@ def main():
             "chmod": attempt(lambda: os.chmod(folder, 0o777)),
             "mknod": attempt(lambda: os.mknod(f"{folder}/pipe", 0o010600)),
         },
-        "kernel": {
-            "ptrace": call("ptrace", 16, victim, 0, 0),
-            "process_vm_readv": call("process_vm_readv", victim, 0, 0, 0, 0, 0),
-            "mount": call("mount", b"none", folder.encode(), b"tmpfs", 0, None),
-            "unshare-user": call("unshare", 0x10000000),
-            "unshare-mount": call("unshare", 0x20000),
-            "setns": call("setns", 0, 0),
-            "chroot": call("chroot", b"/"),
-            "pivot_root": call("syscall", targets["numbers"]["pivot_root"], b"/", b"/"),
-            "keyctl": call("syscall", targets["numbers"]["keyctl"], 0, 0, 0, 0),
-            "bpf": call("syscall", targets["numbers"]["bpf"], 0, None, 0),
-            "io_uring": call("syscall", 425, 1, None),
-            "userfaultfd": call("syscall", targets["numbers"]["userfaultfd"], 0),
-            "perf": call("syscall", targets["numbers"]["perf_event_open"], None, 0, -1, -1, 0),
-            "clone3": call("syscall", 435, None, 0),
-            "fork": attempt(os.fork),
-            "kill": attempt(lambda: os.kill(victim, 9)),
-            "tgkill": call("syscall", targets["numbers"]["tgkill"], victim, victim, 9),
-            "prlimit": call("prlimit", victim, 7, None, None),
-            "memfd": attempt(lambda: os.memfd_create("x")),
-            "personality": call("personality", 0x0040000),
-            "setuid": attempt(lambda: os.setuid(0)),
-            "tiocsti": call("ioctl", 0, 0x5412, b"x"),
-        },
+        "kernel": kernel(victim),
     }
     with open(f"{folder}/result.json", "w") as file:
         json.dump(out, file)

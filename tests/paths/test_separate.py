@@ -83,7 +83,7 @@ def test_the_whole_road(separate: tuple[Demo, Path], tmp_path: Path) -> None:
 
     # 5. The operator's duty: deploying waits for the operator's key, and for no other's.
     assert demo.json("deploy", MODEL, status=5)["error"] == "waiting"
-    assert demo.json("deploy", MODEL, *key, status=5)["error"] == "waiting"
+    assert demo.json("deploy", MODEL, *key, status=4)["error"] == "not-allowed"
     demo.json("deploy", MODEL, "--key", str(people / "operator.key"))
     rows = demo.json("ledger", "ls", "--kind", "approval/v1")
     assert [row["signers"] for row in rows] == [["firm"], ["guardian"], ["operator"]]

@@ -7,8 +7,8 @@ services' keys but not the parties', could make; the ledger's door does not judg
 """
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from bastide.core.key import Purpose
 from bastide.core.party import Party
 from bastide.core.receipt import Receipt, commit, salt_for
 from bastide.core.subject import Digest, Subject
-from bastide.crypto.dsse import Signer
+from bastide.crypto import dsse
+from bastide.crypto.dsse import Envelope, Signer
 from bastide.ledger.bundle import export_anchors, export_bundle
 from bastide.ledger.receipts import ReceiptBook
 from unit.ledger_fixture import POLICY, World, make_ledger, refusal, tenant
@@ -93,22 +94,44 @@ def make_chain(
     author: Party | None = Party.FIRM,
     release_changes: Mapping[str, Any] | None = None,
     late_approval: bool = False,
+    early_approval: bool = False,
+    late_operation: bool = False,
+    bodies: Mapping[str, Callable[[dict[str, Any]], None]] | None = None,
+    model_subject: str = "demo",
+    evaluated: Digest | None = None,
+    forged: Sequence[Mapping[str, Any]] = (),
     receipts: int = 7,
 ) -> ChainWorld:
-    """Found a ledger and fill it up to a sealed batch of receipts, and a few entries more."""
+    """Found a ledger and fill it up to a sealed batch of receipts, and a few entries more.
+
+    bodies: what to change in the body of each kind before it is signed; forged: changed receipts
+    in the same batch; model_subject, evaluated: what the release and the evaluation call the model.
+    """
     world = make_ledger(tmp_path, policy=dict(policy or chain_policy()))
-    maker = _Maker(world)
+    maker = _Maker(world, bodies or {})
     maker.world.ledger.append_statement(tenant("acme"), [maker.evidence])
     admission = maker.admission(findings)
-    evaluation = maker.evaluation(admission, scores or {"exact": 0.5, "leakage": 1, "square": 0.25})
-    candidate = maker.candidate(admission, evaluation, author, release_changes or {})
-    approvals = [] if late_approval else maker.approvals(candidate.subject, "release", approvers)
-    release = maker.release(candidate, admission, approvals)
+    evaluation = maker.evaluation(
+        Subject("demo", evaluated or admission.subject.digest),
+        admission,
+        scores or {"exact": 0.5, "leakage": 1, "square": 0.25},
+    )
+    wanted = maker.wanted(admission, evaluation, release_changes or {})
+    about = Subject("demo-1", Digest.of(canonical(wanted)))
+    approvals = maker.approvals(about, "release", approvers) if early_approval else []
+    candidate = maker.candidate(wanted, author)
+    if not (late_approval or early_approval):
+        approvals = maker.approvals(about, "release", approvers)
+    release = maker.release(candidate, model_subject, approvals)
     if late_approval:
-        approvals = maker.approvals(candidate.subject, "release", approvers)
+        maker.approvals(about, "release", approvers)
     plan = maker.plan(release)
-    operations = maker.approvals(plan, "deploy", operators)
+    operations = [maker.approval(plan, "deploy", party) for party in operators]
+    if not late_operation:
+        world.ledger.append(operations)
     deployment = maker.deployment(plan, release, operations)
+    if late_operation:
+        world.ledger.append(operations)
     book = ReceiptBook(world.records, world.ledger, maker.evidence, world.clock)
     given = []
     for number in range(receipts):
@@ -116,6 +139,8 @@ def make_chain(
         deployed, released = str(deployment.subject.digest), str(release.subject.digest)
         now = world.clock.now_ms()
         given.append(make_receipt(number, deployed, released, maker.policy, now))
+    for number, changes in enumerate(forged, start=receipts):
+        given.append(replace(given[0], ident=f"r_{number:026}", **changes))
     book.put(given)
     batch = book.seal_batch()
     assert batch is not None
@@ -129,8 +154,11 @@ def make_chain(
 class _Maker:
     """Makes one statement after another, each 1 s after the last."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(
+        self, world: World, bodies: Mapping[str, Callable[[dict[str, Any]], None]]
+    ) -> None:
         self.world = world
+        self.bodies = bodies
         self.evidence = world.signers[Purpose.EVIDENCE]
         self.policy = str(world.ledger.policy().digest)
 
@@ -139,7 +167,13 @@ class _Maker:
     ) -> Evidence:
         self.world.clock.advance(1000)
         body["time_ms"] = self.world.clock.now_ms()
-        statement = Statement(kind, tuple(subjects), body)
+        first, *others = subjects
+        if kind in self.bodies:
+            self.bodies[kind](body)
+            about = {"candidate/v1": "release", "release/v1": "release"}.get(kind, "deployment")
+            if about in body:  # the subject is what the changed body speaks of
+                first = Subject(body[about]["name"], Digest.of(canonical(body[about])))
+        statement = Statement(kind, (first, *others), body)
         return self.world.ledger.append_statement(statement, signers or (self.evidence,))
 
     def admission(self, findings: Sequence[str]) -> Evidence:
@@ -163,7 +197,9 @@ class _Maker:
         }
         return self.append("admission/v1", [Subject("demo", artifact.digest)], body)
 
-    def evaluation(self, admission: Evidence, scores: Mapping[str, float]) -> Evidence:
+    def evaluation(
+        self, about: Subject, admission: Evidence, scores: Mapping[str, float]
+    ) -> Evidence:
         suite = {"name": "foundation", "version": "1", "digest": str(Digest.of(b"suite"))}
         body = {
             "admission": str(admission.digest),
@@ -176,16 +212,12 @@ class _Maker:
             "sandbox": "bubblewrap",
             "seconds": 1.5e-07,
         }
-        return self.append("evaluation/v1", [admission.subject], body)
+        return self.append("evaluation/v1", [about], body)
 
-    def candidate(
-        self,
-        admission: Evidence,
-        evaluation: Evidence,
-        author: Party | None,
-        changes: Mapping[str, Any],
-    ) -> Evidence:
-        release = {
+    def wanted(
+        self, admission: Evidence, evaluation: Evidence, changes: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return {
             "name": "demo-1",
             "model": str(admission.subject.digest),
             "admission": str(admission.digest),
@@ -194,40 +226,45 @@ class _Maker:
             "template": admission.body["template"]["digest"],
             **changes,
         }
+
+    def candidate(self, wanted: dict[str, Any], author: Party | None) -> Evidence:
         signers = [self.evidence]
         if author is not None:
             signers.append(self.world.parties[author])
-        body = {"release": release, "author": signers[-1].public.ident}
-        subject = Subject(release["name"], Digest.of(canonical(release)))
+        body = {"release": wanted, "author": signers[-1].public.ident}
+        subject = Subject(wanted["name"], Digest.of(canonical(wanted)))
         return self.append("candidate/v1", [subject], body, *signers)
 
-    def approvals(self, subject: Subject, action: str, parties: Sequence[Party]) -> list[Evidence]:
-        rows = []
-        for party in parties:
-            body = {"party": party.value, "action": action, "decision": "approve", "comment": "ok"}
-            rows.append(self.append("approval/v1", [subject], body, self.world.parties[party]))
-        return rows
+    def approval(self, subject: Subject, action: str, party: Party) -> Envelope:
+        self.world.clock.advance(1000)
+        body = {"party": party.value, "action": action, "decision": "approve", "comment": "ok"}
+        body |= {"time_ms": self.world.clock.now_ms()}
+        payload = Statement("approval/v1", (subject,), body).payload()
+        return dsse.sign(payload, [self.world.parties[party]])
 
-    def release(
-        self, candidate: Evidence, admission: Evidence, approvals: Sequence[Evidence]
-    ) -> Evidence:
+    def approvals(self, subject: Subject, action: str, parties: Sequence[Party]) -> list[Envelope]:
+        envelopes = [self.approval(subject, action, party) for party in parties]
+        self.world.ledger.append(envelopes)
+        return envelopes
+
+    def release(self, candidate: Evidence, model: str, approvals: Sequence[Envelope]) -> Evidence:
+        wanted = candidate.body["release"]
         body = {
-            "release": candidate.body["release"],
+            "release": dict(wanted),
             "candidate": str(candidate.digest),
             "approvals": [str(row.digest) for row in approvals],
             "verdicts": [{"gate": "approvals", "passed": True, "reasons": []}],
             "model_signing": str(Digest.of(b"bundle")),
         }
         signer = self.world.signers[Purpose.RELEASE]
-        model = Digest.parse(body["release"]["model"])
-        subjects = [candidate.subject, Subject(admission.subject.name, model)]
+        subjects = [candidate.subject, Subject(model, Digest.parse(wanted["model"]))]
         return self.append("release/v1", subjects, body, signer)
 
     def plan(self, release: Evidence) -> Subject:
         return Subject("demo", Digest.of(canonical(self._plan(release))))
 
     def deployment(
-        self, plan: Subject, release: Evidence, approvals: Sequence[Evidence]
+        self, plan: Subject, release: Evidence, approvals: Sequence[Envelope]
     ) -> Evidence:
         body = {
             "deployment": self._plan(release),

@@ -8,7 +8,7 @@ from bastide.app.approvals import approve_here
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.releases import find_candidate
-from bastide.core.errors import NotFound, Waiting
+from bastide.core.errors import NotAllowed, NotFound, Waiting
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.party import Duty, Party
@@ -46,7 +46,13 @@ def deploy_release(
     """
     require(env.principal, Duty.DEPLOY)
     plan = plan_deployment(env, name)
-    signers = {Party.OPERATOR: operator} if operator else env.party_signers()
+    signers = env.party_of(operator) if operator else env.party_signers()
+    if operator is not None and Party.OPERATOR not in signers:
+        (party,) = signers
+        raise NotAllowed(
+            f"this is the key of the {party.value}; a deployment is the operator's",
+            fix="give the operator's key: --key FILE",
+        )
     if Party.OPERATOR in signers:
         asked = Approval(plan.name, plan.digest, "deploy", Party.OPERATOR.value, comment)
         approve_here(env, asked, {Party.OPERATOR: signers[Party.OPERATOR]})

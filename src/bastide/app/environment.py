@@ -80,7 +80,7 @@ def open_environment(
             store=store,
             clock=clock,
             entropy=entropy,
-            principal=_principal(settings, party_key),
+            principal=_principal(settings, ledger, party_key),
         )
     finally:
         records.dispose()
@@ -97,11 +97,12 @@ def read_passphrase(home: Home) -> str:
         ) from error
 
 
-def _principal(settings: Settings, party_key: Signer | None) -> Principal:
+def _principal(settings: Settings, ledger: Ledger, party_key: Signer | None) -> Principal:
     """Who is at the door: the whole of `solo`, or the operator plus the party of a given key."""
     if settings.parties == "solo":
         return Principal("the holder of the keyring", frozenset(Party))
     parties = {Party.OPERATOR}
-    if party_key is not None and party_key.public.party:
-        parties.add(Party(party_key.public.party))
+    enrolled = ledger.keys().get(party_key.public.ident) if party_key is not None else None
+    if enrolled is not None and enrolled.party:
+        parties.add(Party(enrolled.party))
     return Principal("the operator", frozenset(parties))

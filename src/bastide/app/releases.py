@@ -39,7 +39,7 @@ def propose_release(
     held = env.party_signers()
     signers = [env.signer(Purpose.EVIDENCE)]
     if author is not None:
-        signers.append(author)
+        signers += env.party_of(author).values()
     elif held:
         # Under `solo` the firm's key is here: the candidate says openly who proposed it.
         signers.append(next(iter(held.values())))

@@ -97,7 +97,6 @@ def _here(call: Call, name: str, key: str | None, comment: str, deployment: bool
     from bastide.app.approvals import approve_here, request_deployment
     from bastide.app.deployments import plan_deployment
     from bastide.app.releases import find_candidate
-    from bastide.core.party import Party
     from bastide.stages.release import Approval
 
     given = call.party_key(key)
@@ -107,10 +106,8 @@ def _here(call: Call, name: str, key: str | None, comment: str, deployment: bool
         else:
             candidate = find_candidate(env, name)
             asked = Approval(name, candidate.subject.digest, "release", "", comment)
-        signers = {Party(given.public.party): given} if given and given.public.party else {}
-        if given is not None and not signers:
-            signers = env.party_of(given)
-        rows = approve_here(env, asked, signers or env.party_signers())
+        signers = env.party_of(given) if given is not None else env.party_signers()
+        rows = approve_here(env, asked, signers)
     if not rows:
         raise Misconfigured("no key of a party that this asks for", fix="give --key FILE")
     result = [

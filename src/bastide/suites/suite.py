@@ -123,5 +123,6 @@ def _check(item: Item) -> None:
         return
     # The first letter decides whatever the tokenizer: no token can begin two options.
     letters = {option[:1] for option in item.options}
-    if len(letters) != len(item.options) or item.targets[0] not in item.options:
+    distinct = len(letters) == len(item.options) and "" not in letters
+    if not distinct or item.targets[0] not in item.options:
         raise Misconfigured(f"the options of {item.ident} must begin with different letters")

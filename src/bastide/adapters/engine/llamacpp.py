@@ -20,6 +20,7 @@ import sysconfig
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from bastide.adapters.engine import llamacpp_wire as wire
 from bastide.adapters.engine.http1 import Answer, UnixHttp
@@ -151,35 +152,19 @@ async def start_llamacpp(
     is looked up among earlier ones: faster, but its answer then depends a little on what came
     before, and one tenant can tell by the time what another has asked. So it is off by default.
     """
-    socket = folder / _SOCKET
-    socket.unlink(missing_ok=True)
-    status_end, status = os.pipe()
-    lifeline, lifeline_end = os.pipe()
-    orders = {
-        "weights": weights_fd,
-        "status": status,
-        "lifeline": lifeline,
-        "socket": str(socket),
-        "package": str(_package()),
+    (folder / _SOCKET).unlink(missing_ok=True)
+    settings = {
         "name": name,
         "slots": slots,
         "context_tokens": context_tokens,
-        "connections": slots + _SPARE_CONNECTIONS,
         "threads": threads,
-        "batch_tokens": _BATCH_TOKENS,
         "reuse": reuse,
+        "package": str(_package()),
     }
-    child = str(Path(__file__).with_name("llamacpp_child.py"))
-    interpreter, *files = _interpreter_files()
-    jail = Jail(
-        argv=(interpreter, "-I", "-S", "-B", child, json.dumps(orders)),
-        readable=(child, interpreter, *files, *_package_folders()),
-        writable=str(folder),
-        inherit=(weights_fd, status, lifeline),
-        environment=_ENVIRONMENT,
-    )
+    status_end, status = os.pipe()
+    lifeline, lifeline_end = os.pipe()
     try:
-        process = await sandbox.start(jail)
+        process = await sandbox.start(_jail(settings, folder, weights_fd, status, lifeline))
     except BaseException:
         os.close(lifeline_end)
         os.close(status_end)
@@ -189,7 +174,7 @@ async def start_llamacpp(
         os.close(lifeline)
     engine = LlamaCpp(
         process,
-        socket,
+        folder / _SOCKET,
         lifeline_end,
         name=name,
         slots=slots,
@@ -204,6 +189,26 @@ async def start_llamacpp(
         await engine.close()
         raise
     return engine
+
+
+def _jail(settings: dict[str, Any], folder: Path, weights: int, status: int, lifeline: int) -> Jail:
+    child = str(Path(__file__).with_name("llamacpp_child.py"))
+    interpreter, *files = _interpreter_files()
+    orders = settings | {
+        "weights": weights,
+        "status": status,
+        "lifeline": lifeline,
+        "socket": str(folder / _SOCKET),
+        "connections": settings["slots"] + _SPARE_CONNECTIONS,
+        "batch_tokens": _BATCH_TOKENS,
+    }
+    return Jail(
+        argv=(interpreter, "-I", "-S", "-B", child, json.dumps(orders)),
+        readable=(child, interpreter, *files, *_package_folders()),
+        writable=str(folder),
+        inherit=(weights, status, lifeline),
+        environment=_ENVIRONMENT,
+    )
 
 
 async def _until_ready(engine: LlamaCpp, status_end: int, name: str) -> None:
