@@ -3,6 +3,7 @@
 """What the sealed store adds to the Store port: standard age files, and pairs that always match."""
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,3 +189,23 @@ def test_a_failure_at_any_step_leaves_old_or_new(inner: Store, at: int, late: bo
     store.sweep()
     assert read(store, "x") == b"again"
     assert len(inner.names()) == 2
+
+
+def test_threads_may_share_a_reader(inner: Store) -> None:
+    store = seal(inner)
+    data = content(3_000_000)
+    store.put("x", [data])
+    wrong: list[int] = []
+    with store.open("x") as reader:
+
+        def check(step: int) -> None:
+            for offset in range(0, len(data), step):
+                if reader.read_at(offset, 100_000) != data[offset : offset + 100_000]:
+                    wrong.append(offset)
+
+        threads = [threading.Thread(target=check, args=(step,)) for step in (30_011, 70_001, 9_973)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []

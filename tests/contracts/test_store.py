@@ -1,29 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The promise of the Store port, over every store; and what each store adds to it."""
+"""The promise of the Store port, over every store."""
 
-import contextlib
-import gc
 import hashlib
-import os
-import resource
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-import bastide
 from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.memory import MemoryStore
 from bastide.adapters.store.sealed import SealedStore
-from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Unavailable
+from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.limits import MIB
-from bastide.core.subject import Digest
 from bastide.crypto import age
 from bastide.ports import Store
 

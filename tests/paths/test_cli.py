@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from bastide.cli.command import Command
 from bastide.cli.root import bastide
 from paths.demo import ARGV, Demo, environment
@@ -44,7 +45,7 @@ def test_every_command_has_json_help_and_an_example(name: str) -> None:
 
 
 def test_the_issue_s_commands_exist() -> None:
-    wanted = "up down status doctor chat verify trace init evaluate approve deploy undeploy".split()
+    wanted = ["up", "down", "status", "doctor", "chat", "verify", "trace", "init", "evaluate", "approve", "deploy", "undeploy"]
     wanted += ["model add", "model ls", "model show", "release propose", "release ls"]
     wanted += ["release show", "release publish", "key new", "key ls", "key revoke"]
     wanted += ["ledger ls", "ledger show", "ledger prove", "ledger rebuild", "receipt export"]

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from paths.demo import ROOT, Demo, environment
 
 POINTS = 50

@@ -3,9 +3,9 @@
 """From `bastide up` to a verified answer: the whole path, in real processes on a real model."""
 
 import json
-import os
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +14,7 @@ from pathlib import Path
 import openai
 import psutil
 import pytest
+
 from paths.conftest import Running
 
 QUESTION = "What is the capital of Sweden?"
@@ -102,8 +103,7 @@ def test_curl_streams_the_same_answer(running: Running) -> None:
         "stream": True,
     }
     done = subprocess.run(
-        ["curl", "-sS", "-N", f"{running.url}/v1/chat/completions", "-d", json.dumps(body)]
-        + ["-H", f"Authorization: Bearer {running.key}", "-H", "Content-Type: application/json"],
+        ["curl", "-sS", "-N", f"{running.url}/v1/chat/completions", "-d", json.dumps(body), "-H", f"Authorization: Bearer {running.key}", "-H", "Content-Type: application/json"],
         capture_output=True,
         text=True,
         check=True,
@@ -207,3 +207,36 @@ def test_rebuild_replays_to_identical_rows_while_it_runs(running: Running) -> No
     assert before == after
     assert running.json("chat", "Hi", "--max-tokens", "2")["finish"]
     assert os.path.exists(running.home / "ledger.db")
+
+
+def test_a_receipt_that_was_shown_survives_the_death_of_control(running: Running) -> None:
+    """Invariant 3 for answers: whoever saw the end of an answer can prove it for ever."""
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=running.key, max_retries=0)
+    shown: list[str] = []
+    over = threading.Event()
+
+    def keep_asking() -> None:
+        while not over.is_set():
+            try:
+                raw = client.completions.with_raw_response.create(
+                    model=running.model, prompt="Hi", max_tokens=1
+                )
+                shown.append(raw.headers["x-bastide-receipt"])
+            except openai.APIError:
+                time.sleep(0.05)
+
+    askers = [threading.Thread(target=keep_asking) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    for _ in range(3):
+        time.sleep(0.7)
+        child(running, "app.control").send_signal(signal.SIGKILL)
+        wait_for(lambda: running.json("status")["ready"], 30)
+    over.set()
+    for asker in askers:
+        asker.join()
+    assert len(shown) > 3
+    time.sleep(1.5)
+    for receipt in shown[:: max(1, len(shown) // 8)] + shown[-1:]:
+        assert running.json("verify", receipt)["verified"] is True
+    assert running.json("ledger", "audit")["holds"] is True

@@ -10,6 +10,9 @@ from typing import Any
 
 import openai
 import pytest
+
+from bastide.core.limits import SNAPSHOT_AGE_MAX_S
+from bastide.core.receipt import commit, salt_for
 from paths.gateway_rig import (
     KEY,
     MODEL,
@@ -23,10 +26,6 @@ from paths.gateway_rig import (
     read_response,
     request_bytes,
 )
-
-from bastide.core import apikey
-from bastide.core.limits import SNAPSHOT_AGE_MAX_S
-from bastide.core.receipt import commit, salt_for
 
 TEXT = "Hello wörld!"
 ASK: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
@@ -361,48 +360,3 @@ def test_a_deployment_that_ends_closes_its_engine_after_the_last_answer(rig: Rig
         assert read_response(talking).body.endswith(b"data: [DONE]\n\n")
     rig.until(lambda: rig.engine.closed)
     assert rig.sockets == [f"{MODEL}.sock", "other.sock"]
-
-
-# Stopping, and what is written down
-
-
-def test_a_stop_lets_answers_end(rig: Rig) -> None:
-    rig.engine.pace_s = 0.05
-    with rig.connect() as talking:
-        talking.sendall(request_bytes(STREAM_BODY))
-        rig.until(lambda: rig.engine.running)
-        rig.call(rig.server.stop(5))
-        assert read_response(talking).body.endswith(b"data: [DONE]\n\n")
-        assert talking.recv(1) == b""
-    with pytest.raises(OSError):
-        rig.connect()
-
-
-def test_a_stop_cuts_off_what_does_not_end(rig: Rig) -> None:
-    rig.engine.hangs_after = 1
-    with rig.connect() as talking:
-        talking.sendall(request_bytes(STREAM_BODY))
-        rig.until(lambda: rig.engine.running)
-        rig.call(rig.server.stop(0.05))
-        response = read_response(talking)
-    assert not response.whole
-    assert b"The gateway stops" in response.body
-    assert b"DONE" not in response.body
-    assert rig.control.receipts[0].finish == "cancelled"
-    assert rig.engine.running == 0
-
-
-def test_nothing_that_is_logged_holds_a_prompt_an_answer_or_a_key(rig: Rig) -> None:
-    rig.engine.fails_after = 2
-    with rig.connect() as talking:
-        talking.sendall(request_bytes(STREAM_BODY))
-        read_response(talking)
-    assert rig.logged == [
-        {
-            "event": "answer-failed",
-            "receipt": rig.control.receipts[0].ident,
-            "code": "unavailable",
-        }
-    ]
-    assert KEY not in repr(rig.control.receipts)
-    assert apikey.mac(b"p" * 32, KEY) not in repr(rig.control.receipts)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from paths.demo import Demo
 from paths.test_crash import model_arguments
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from paths.demo import ROOT
 
 PAGE = ROOT / "docs" / "tutorial.md"
@@ -70,7 +71,16 @@ def test_the_tutorial_word_for_word(tmp_path: Path) -> None:
     assert len(todo) > 20
     copy_of_the_tree(tmp_path)
     script = "".join(f"{step.command}\nprintf '{MARK}%s{MARK}\\n' $?\n" for step in todo)
-    kept = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PIP_INDEX_URL", "UV_INDEX_URL", "UV_CACHE_DIR")
+    kept = (
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "LANG",
+        "LC_ALL",
+        "PIP_INDEX_URL",
+        "UV_INDEX_URL",
+        "UV_CACHE_DIR",
+    )
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     try:
         done = subprocess.run(
@@ -92,4 +102,6 @@ def test_the_tutorial_word_for_word(tmp_path: Path) -> None:
     for step, text, state in zip(todo, printed, states, strict=False):
         assert state == "0", f"$ {step.command}\n{text}\nexit {state}"
         if step.expected:
-            assert matches(step.expected, text), f"$ {step.command}\n{text}\n--- expected\n{step.expected}"
+            assert matches(step.expected, text), (
+                f"$ {step.command}\n{text}\n--- expected\n{step.expected}"
+            )

@@ -99,6 +99,7 @@ def make_chain(
     bodies: Mapping[str, Callable[[dict[str, Any]], None]] | None = None,
     model_subject: str = "demo",
     evaluated: Digest | None = None,
+    plan_changes: Mapping[str, Any] | None = None,
     forged: Sequence[Mapping[str, Any]] = (),
     receipts: int = 7,
 ) -> ChainWorld:
@@ -108,7 +109,7 @@ def make_chain(
     in the same batch; model_subject, evaluated: what the release and the evaluation call the model.
     """
     world = make_ledger(tmp_path, policy=dict(policy or chain_policy()))
-    maker = _Maker(world, bodies or {})
+    maker = _Maker(world, bodies or {}, plan_changes or {})
     maker.world.ledger.append_statement(tenant("acme"), [maker.evidence])
     admission = maker.admission(findings)
     evaluation = maker.evaluation(
@@ -155,10 +156,14 @@ class _Maker:
     """Makes one statement after another, each 1 s after the last."""
 
     def __init__(
-        self, world: World, bodies: Mapping[str, Callable[[dict[str, Any]], None]]
+        self,
+        world: World,
+        bodies: Mapping[str, Callable[[dict[str, Any]], None]],
+        plan_changes: Mapping[str, Any],
     ) -> None:
         self.world = world
         self.bodies = bodies
+        self.plan_changes = plan_changes
         self.evidence = world.signers[Purpose.EVIDENCE]
         self.policy = str(world.ledger.policy().digest)
 
@@ -279,4 +284,5 @@ class _Maker:
             "share": {"slots": 4, "context_tokens": 1024},
             "engine": "llama.cpp",
             "version": "b1",
+            **self.plan_changes,
         }

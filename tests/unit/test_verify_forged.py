@@ -146,8 +146,8 @@ FORGED: dict[str, tuple[dict[str, Any], str]] = {
         "entries.candidate: its author did not sign it",
     ),
     "a deployment of another release": (
-        {"bodies": {"deployment/v1": lambda body: body["deployment"].update(release=MISSING)}},
-        "entries.deployment: ",
+        {"plan_changes": {"release": MISSING}},
+        f"entries.deployment: {MISSING}",
     ),
     "approvals before there was a candidate": (
         {"early_approval": True},

@@ -43,19 +43,25 @@ class FileReader:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`; fewer only at the end. Raises Unavailable."""
-        wanted = max(0, min(length, self._size - offset))
+        data = bytearray(max(0, min(length, self._size - offset)))
+        count = self.read_into(offset, memoryview(data))
+        return bytes(memoryview(data)[:count])
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill a buffer from `offset`; return the bytes read. Raises Unavailable."""
+        wanted = max(0, min(len(buffer), self._size - offset))
+        count = 0
         try:
-            data = os.pread(self._descriptor, wanted, offset)
-            while len(data) < wanted:
-                more = os.pread(self._descriptor, wanted - len(data), offset + len(data))
+            while count < wanted:
+                more = os.preadv(self._descriptor, [buffer[count:wanted]], offset + count)
                 if not more:  # somebody cut the file: the caller sees fewer bytes than `size`
                     break
-                data += more
+                count += more
         except OSError as error:
             raise Unavailable(
                 f"{self._path} cannot be read: {error.strerror}", fix="check the disk"
             ) from error
-        return data
+        return count
 
     def close(self) -> None:
         """Close the file."""

@@ -14,8 +14,9 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
+from bastide.adapters.store.filling import FillingReader
 from bastide.core.errors import NotProven, Unavailable
 from bastide.core.limits import MIB
 from bastide.core.subject import Digest
@@ -30,13 +31,6 @@ _SEALS: Final = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | f
 
 # A buffer, and how much of it is filled.
 _Piece = tuple[bytearray, int]
-
-
-@runtime_checkable
-class _Filling(Protocol):
-    """A reader that can decrypt straight into a buffer."""
-
-    def read_into(self, offset: int, buffer: memoryview) -> int: ...
 
 
 def decrypt_to_memfd(
@@ -103,7 +97,7 @@ def _fill(descriptor: int, reader: Reader, progress: Callable[[int, int], None] 
 
 
 def _read(reader: Reader, offset: int, view: memoryview) -> None:
-    if isinstance(reader, _Filling):
+    if isinstance(reader, FillingReader):
         count = reader.read_into(offset, view)
     else:
         data = reader.read_at(offset, len(view))

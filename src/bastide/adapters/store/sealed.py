@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Final
 
+from bastide.adapters.store.filling import FillingReader
 from bastide.adapters.store.names import check_name
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven
 from bastide.core.limits import AGE_HEADER_BYTES_MAX, MIB
@@ -40,9 +41,13 @@ class SealedReader:
 
     def __init__(self, name: str, body: Reader, file_key: bytes, closing: ExitStack) -> None:
         self._name = name
+        self._body = body
         self._closing = closing
+        self._turn = threading.Lock()  # the buffer below serves one read at a time
+        self._sealed = bytearray()
+        read = self._fill if isinstance(body, FillingReader) else body.read_at
         with _naming(name):
-            self._payload = age.PayloadReader(file_key, body.read_at, body.size)
+            self._payload = age.PayloadReader(file_key, read, body.size)
 
     @property
     def size(self) -> int:
@@ -51,17 +56,24 @@ class SealedReader:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`. Raises NotProven for a changed body."""
-        with _naming(self._name):
+        with _naming(self._name), self._turn:
             return self._payload.read_at(offset, length)
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill a buffer from `offset` without a copy. Raises NotProven for a changed body."""
-        with _naming(self._name):
+        with _naming(self._name), self._turn:
             return self._payload.read_into(offset, buffer)
 
     def close(self) -> None:
         """Close the body."""
         self._closing.close()
+
+    def _fill(self, offset: int, length: int) -> memoryview:
+        assert isinstance(self._body, FillingReader)
+        if len(self._sealed) < length:
+            self._sealed = bytearray(length)
+        view = memoryview(self._sealed)[:length]
+        return view[: self._body.read_into(offset, view)]
 
 
 class SealedStore:
