@@ -102,8 +102,10 @@ def test_curl_streams_the_same_answer(running: Running) -> None:
         "temperature": 0,
         "stream": True,
     }
+    url = f"{running.url}/v1/chat/completions"
+    headers = [f"-HAuthorization: Bearer {running.key}", "-HContent-Type: application/json"]
     done = subprocess.run(
-        ["curl", "-sS", "-N", f"{running.url}/v1/chat/completions", "-d", json.dumps(body), "-H", f"Authorization: Bearer {running.key}", "-H", "Content-Type: application/json"],
+        ["curl", "-sS", "-N", url, "-d", json.dumps(body), *headers],
         capture_output=True,
         text=True,
         check=True,
@@ -206,7 +208,6 @@ def test_rebuild_replays_to_identical_rows_while_it_runs(running: Running) -> No
     after = running.json("model", "ls"), running.json("release", "ls"), running.json("key", "ls")
     assert before == after
     assert running.json("chat", "Hi", "--max-tokens", "2")["finish"]
-    assert os.path.exists(running.home / "ledger.db")
 
 
 def test_a_receipt_that_was_shown_survives_the_death_of_control(running: Running) -> None:
