@@ -41,6 +41,7 @@ class ScriptedEngine:
         self.words: Sequence[str] = ("Hel", "lo ", "wörld", "!")
         self.pace_s = 0.0
         self.fails_after: int | None = None
+        self.fault: Exception = Unavailable("the engine died")
         self.hangs_after: int | None = None
         self.requests: list[GenerateRequest] = []
         self.running = 0
@@ -54,7 +55,7 @@ class ScriptedEngine:
         try:
             for index, word in enumerate(self.words):
                 if self.fails_after == index:
-                    raise Unavailable("the engine died")
+                    raise self.fault
                 if self.hangs_after == index:
                     await asyncio.sleep(3_600)
                 await asyncio.sleep(self.pace_s)
@@ -204,38 +205,39 @@ class Response:
 
 
 def read_response(client: socket.socket) -> Response:
-    """Read exactly one response."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = client.recv(65_536)
-        if not more:
-            return Response(0, {}, data, False)
-        data += more
-    head, _, data = data.partition(b"\r\n\r\n")
-    first, *lines = head.decode().split("\r\n")
+    """Read exactly one response, and leave what follows it in the socket."""
+    head = _until(client, b"\r\n\r\n")
+    if not head.endswith(b"\r\n\r\n"):
+        return Response(0, {}, head, False)
+    first, *lines = head[:-4].decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     status = int(first.split(" ")[1])
     if status < 200:
-        assert not data
         return Response(status, headers, b"", True)
     if "content-length" in headers:
-        while len(data) < int(headers["content-length"]) and (more := client.recv(65_536)):
-            data += more
-        return Response(status, headers, data, len(data) == int(headers["content-length"]))
+        length = int(headers["content-length"])
+        body = _exactly(client, length)
+        return Response(status, headers, body, len(body) == length)
     if headers.get("transfer-encoding") == "chunked":
-        while not data.endswith(b"\r\n0\r\n\r\n") and (more := client.recv(65_536)):
-            data += more
-        return Response(status, headers, _unchunk(data), data.endswith(b"\r\n0\r\n\r\n"))
-    while more := client.recv(65_536):
+        body = b""
+        while line := _until(client, b"\r\n"):
+            length = int(line, 16)
+            body += _exactly(client, length + 2)[:-2]
+            if length == 0:
+                return Response(status, headers, body, True)
+        return Response(status, headers, body, False)
+    return Response(status, headers, _exactly(client, 1 << 30), True)
+
+
+def _until(client: socket.socket, mark: bytes) -> bytes:
+    data = b""
+    while not data.endswith(mark) and (byte := client.recv(1)):
+        data += byte
+    return data
+
+
+def _exactly(client: socket.socket, length: int) -> bytes:
+    data = b""
+    while len(data) < length and (more := client.recv(min(65_536, length - len(data)))):
         data += more
-    return Response(status, headers, data, True)
-
-
-def _unchunk(data: bytes) -> bytes:
-    out = b""
-    while data:
-        size, _, rest = data.partition(b"\r\n")
-        length = int(size, 16)
-        out += rest[:length]
-        data = rest[length + 2 :]
-    return out
+    return data

@@ -30,7 +30,7 @@ wanted.model.path = sys.argv[1]
 wanted.n_ctx, wanted.n_parallel, wanted.warmup = 64, 1, False
 wanted.cpuparams.n_threads = 1
 try:
-    xllamacpp.Server(wanted)
+    held = xllamacpp.Server(wanted)
 except RuntimeError:
     os._exit(3)
 os._exit(0)

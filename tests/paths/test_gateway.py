@@ -11,6 +11,7 @@ from typing import Any
 import openai
 import pytest
 
+from bastide.core.errors import Misconfigured
 from bastide.core.limits import SNAPSHOT_AGE_MAX_S
 from bastide.core.receipt import commit, salt_for
 from paths.gateway_rig import (
@@ -279,6 +280,25 @@ def test_an_engine_that_fails_at_once(rig: Rig) -> None:
     assert failed.value.status_code == 503
     assert rig.control.receipts[0].finish == "error"
     assert failed.value.response.headers["x-bastide-receipt"] == rig.control.receipts[0].ident
+
+
+def test_a_prompt_that_the_engine_refuses(rig: Rig) -> None:
+    rig.engine.fails_after, rig.engine.fault = 0, Misconfigured("the prompt is too long")
+    with pytest.raises(openai.BadRequestError, match="too long"):
+        client(rig).chat.completions.create(**ASK)
+    assert rig.control.receipts[0].finish == "error"
+
+
+def test_a_bug_of_ours_is_a_500_that_tells_nothing(rig: Rig) -> None:
+    rig.engine.fails_after, rig.engine.fault = 0, ZeroDivisionError("secret prompt")
+    with pytest.raises(openai.InternalServerError) as failed:
+        client(rig).chat.completions.create(**ASK)
+    assert failed.value.status_code == 500
+    assert "secret" not in str(failed.value)
+    (bug,) = bugs(rig)
+    assert "secret" not in repr(bug)
+    rig.logged.clear()
+    assert rig.control.receipts[0].finish == "error"
 
 
 def test_an_engine_that_fails_in_the_middle(rig: Rig) -> None:

@@ -114,10 +114,13 @@ class Control(threading.Thread):
             self.listening.set()
             await asyncio.Event().wait()
 
-    async def _push(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _push(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         snapshot = dataclasses.replace(make_snapshot(), issued_ms=SystemClock().now_ms())
         writer.write(frames.encode(0, "snapshot", snapshot))
-        await writer.drain()
+        incoming = frames.FrameReader()
+        while data := await reader.read(65_536):
+            for frame in incoming.feed(data):
+                writer.write(frames.encode(frame.stream, "ok"))
 
 
 @pytest.fixture

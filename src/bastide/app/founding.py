@@ -165,7 +165,7 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
     exit_recipient, exit_identity = wishes.exit_recipient, None
     if exit_recipient is None:
         exit_identity = draft.keys / "exit.age"
-        exit_recipient = wiring.create_exit(exit_identity, passphrase, entropy, generated)
+        exit_recipient = wiring.create_exit(exit_identity, wishes.passphrase, entropy)
 
     charter = _charter(environment, wishes.parties, keyring, party_signers, exit_recipient, clock)
     records = wiring.open_records(draft.database, keyring.secret(Purpose.DATABASE))

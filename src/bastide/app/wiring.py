@@ -138,11 +138,11 @@ def read_party_key(path: Path, party: str | None, ask: Callable[[str], str]) -> 
     return read(path, party, ask)
 
 
-def create_exit(path: Path, passphrase: str, source: Entropy, generated: bool) -> str:
-    """Make the owner's exit identity, and return its recipient."""
+def create_exit(path: Path, passphrase: str | None, source: Entropy) -> str:
+    """Make the owner's exit identity, plain if there is no passphrase; return its recipient."""
     from bastide.adapters.keys import file
 
-    return file.create_exit(path, passphrase, source, generated)
+    return file.create_exit(path, passphrase, source)
 
 
 def open_records(path: Path, key: bytes, readonly: bool = False) -> "Records":

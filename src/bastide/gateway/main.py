@@ -48,7 +48,7 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     await control.start()
     try:
         await server.start(listening)
-        note("ready", listen=str(listening.getsockname()))
+        note("ready", listen=_address(listening))
         await stop.wait()
         await server.stop()
     finally:
@@ -75,6 +75,13 @@ async def _serve(orders: dict[str, Any]) -> None:
     stop = asyncio.Event()
     on_stop(stop)
     await run_gateway(orders, stop)
+
+
+def _address(listening: socket.socket) -> str:
+    bound = listening.getsockname()
+    if isinstance(bound, str):
+        return bound
+    return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
 
 
 def _listening(orders: dict[str, Any]) -> socket.socket:

@@ -70,10 +70,13 @@ def open_keyring(path: Path, passphrase: str) -> Keyring:
         ) from error
 
 
-def create_exit(path: Path, passphrase: str, entropy: Entropy, generated: bool) -> str:
-    """Make the owner's exit identity under a passphrase, and return its recipient.
+def create_exit(
+    path: Path, passphrase: str | None, entropy: Entropy, generated: bool = False
+) -> str:
+    """Make the owner's exit identity and return its recipient.
 
-    Whatever the store seals opens with this file and stock `age`. Raises as `create_keyring`.
+    Whatever the store seals opens with this file and stock `age`. Without a passphrase the file is
+    plain: right only where a passphrase would lie beside it anyway. Raises as `create_keyring`.
     """
     identity = age.X25519Identity(entropy.token(32))
     recipient = str(identity.recipient())
@@ -81,7 +84,10 @@ def create_exit(path: Path, passphrase: str, entropy: Entropy, generated: bool) 
         "# The exit identity. It opens every sealed object: age -d -i THIS_FILE OBJECT\n"
         f"# public key: {recipient}\n{identity.secret()}\n"
     )
-    _write_sealed(path, text, passphrase, entropy, generated)
+    if passphrase is None:
+        write_new(path, text.encode())
+    else:
+        _write_sealed(path, text, passphrase, entropy, generated)
     return recipient
 
 
