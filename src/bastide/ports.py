@@ -128,7 +128,10 @@ class Engine(Protocol):
         ...
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
-        """The `count` likeliest next tokens after `prompt`, likeliest first."""
+        """The `count` likeliest next tokens after `prompt`, likeliest first.
+
+        Empty if the likeliest one is no whole character.
+        """
         ...
 
     async def health(self) -> None:

@@ -77,6 +77,21 @@ def test_a_prompt_is_not_looked_up_among_earlier_ones():
     assert asyncio.run(scenario()) == [0, 0]
 
 
+def test_half_a_character_is_no_next_token_and_no_failure():
+    """The likeliest token after this prompt is the first byte of a letter."""
+
+    async def scenario():
+        with tempfile.TemporaryDirectory(prefix="engine-") as folder:
+            with smollm2.weights() as descriptor:
+                engine = await smollm2.start(descriptor, folder, slots=1)
+            try:
+                return await engine.next_tokens("Prancūzijos sostinė yra", 5)
+            finally:
+                await engine.close()
+
+    assert asyncio.run(scenario()) == []
+
+
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
 def test_a_file_that_is_no_model_does_not_start(sandbox):
     async def scenario():

@@ -262,7 +262,7 @@ def test_an_admission_that_is_killed_is_finished_by_running_it_again(tmp_path: P
     tests = Path(__file__).parents[1]
     path = f"{environment()['PYTHONPATH']}:{tests}"
     done = subprocess.run(
-        [sys.executable, str(tests / "paths" / "admit_driver.py"), "20", str(tmp_path)],
+        [sys.executable, str(tests / "paths" / "admit_driver.py"), "50", str(tmp_path)],
         capture_output=True,
         text=True,
         env=environment(PYTHONPATH=path),

@@ -53,6 +53,7 @@ class Control:
         self._queue: asyncio.Queue[tuple[Receipt, asyncio.Future[None]]] = asyncio.Queue(_QUEUE_MAX)
         self._snapshot: Snapshot | None = None
         self._seen = -1
+        self._pushed_at = float("-inf")  # monotonic: a clock that is set back must not silence us
 
     async def run(self, home: Home, stop: asyncio.Event) -> None:
         """Serve until `stop`. What is queued is made durable before it returns."""
@@ -160,15 +161,15 @@ class Control:
 
     async def _refresh(self) -> None:
         size = await asyncio.to_thread(lambda: self._ledger.size)
-        now = self._clock.now_ms()
-        old = self._snapshot
-        if old is not None and size == self._seen and now - old.issued_ms < HEARTBEAT_S * 1000:
+        quiet = self._clock.monotonic() - self._pushed_at < HEARTBEAT_S
+        if size == self._seen and quiet:
             return
+        now = self._clock.now_ms()
         assert self._run is not None
         fresh = await asyncio.to_thread(
             build_snapshot, self._ledger, self._settings, self._run, size, now
         )
-        self._seen, self._snapshot = size, fresh
+        self._seen, self._snapshot, self._pushed_at = size, fresh, self._clock.monotonic()
         data = frames.encode(0, "snapshot", fresh)
         for writer in self._peers:
             if not writer.is_closing():

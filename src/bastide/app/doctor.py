@@ -106,7 +106,8 @@ def _fsync(bench: Bench) -> list[Finding]:
 
 
 def _keys(bench: Bench) -> list[Finding]:
-    secret = (bench.home.keyring, bench.home.unlock, *sorted(bench.home.keys.glob("*.key")))
+    held = [path for path in sorted(bench.home.keys.glob("*")) if path.suffix != ".pub"]
+    secret = (bench.home.keyring, bench.home.unlock, *held)
     findings = [
         Finding("keys", "bad", f"{path.name} can be read by others", f"chmod 600 {path}")
         for path in secret

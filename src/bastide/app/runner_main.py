@@ -17,7 +17,7 @@ from bastide.app.loading import engine_folder, load_deployment
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.runner import Runner
 from bastide.app.snapshots import runner_socket
-from bastide.core.errors import BastideError, Unavailable
+from bastide.core.errors import BastideError
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
@@ -61,11 +61,10 @@ async def _serve(orders: dict[str, Any]) -> None:
             os.close(loaded.descriptor)
 
     async def state_load() -> None:
+        # If control is away this raises Unavailable, and the runner tries again later: an engine
+        # whose load is not in the ledger serves nobody.
         body = {"deployment": str(deployment), "sandbox": jail.name, "model": loaded_model}
-        try:
-            await control.ask("loaded", body)
-        except Unavailable as error:
-            log("runner", "load-not-stated", clock.now_ms, reason=error.message)
+        await control.ask("loaded", body)
         log("runner", "loaded", clock.now_ms, **body)
 
     stop = asyncio.Event()

@@ -14,17 +14,17 @@ from bastide.core.snapshot import KeyGrant, Snapshot
 __all__ = ["bearer", "grant_of"]
 
 _KEY_LENGTH = 40
+_PREFIX = b"bst_"
 
 
 def bearer(headers: Mapping[bytes, bytes]) -> str | None:
-    """The API key of a request, if it has one that is no typing error."""
+    """The API key of a request, if it has one of the right form; `grant_of` says if it is good."""
     scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() != b"bearer":
         return None
-    key = value.strip(b" ").decode("latin-1")
-    if len(key) != _KEY_LENGTH or not apikey.is_key(key):
-        return None
-    return key
+    value = value.strip(b" ")
+    well_formed = len(value) == _KEY_LENGTH and value.isascii() and value.startswith(_PREFIX)
+    return value.decode() if well_formed else None
 
 
 def grant_of(snapshot: Snapshot, pepper: bytes, key: str) -> KeyGrant | None:

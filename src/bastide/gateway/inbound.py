@@ -10,7 +10,7 @@ bounds on head and body. tests/paths/test_gateway_hostile.py has a case for each
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import httptools
 
@@ -40,6 +40,7 @@ class Request:
     headers: dict[bytes, bytes]
     body: bytes = b""
     refused: Reply | None = None
+    caller: Any = None  # what `screen` found out about who asks
 
 
 # What comes out: a request, interim bytes to send, or a last refusal after which nothing is read.

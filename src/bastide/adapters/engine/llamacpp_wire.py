@@ -70,7 +70,7 @@ class _Position(msgspec.Struct):
 
 
 class _Completion(msgspec.Struct):
-    completion_probabilities: list[_Position]
+    completion_probabilities: list[_Position] = []
 
 
 _chunks = msgspec.json.Decoder(_Chunk)
@@ -104,11 +104,15 @@ def encode_next_tokens(prompt: str, count: int, reuse: bool) -> tuple[str, bytes
 
 
 def decode_next_tokens(data: bytes, count: int) -> list[TokenChoice]:
-    """Read the answer to `encode_next_tokens`, likeliest first."""
+    """Read the answer to `encode_next_tokens`, likeliest first.
+
+    Empty where the likeliest token is a part of a character: llama.cpp then shows none.
+    """
     try:
-        ranked = _completion.decode(data).completion_probabilities[0].top_logprobs
-    except (msgspec.DecodeError, IndexError) as error:
+        shown = _completion.decode(data).completion_probabilities
+    except msgspec.DecodeError as error:
         raise Unavailable("the engine's answer has no token probabilities") from error
+    ranked = shown[0].top_logprobs if shown else []
     choices = [TokenChoice(row.token, row.logprob) for row in ranked]
     return sorted(choices, key=lambda choice: -choice.logprob)[:count]
 
