@@ -147,6 +147,7 @@ async def _evaluate(
             settings.slots,
             settings.context_tokens,
             settings.threads or os.cpu_count() or 1,
+            alone=True,
         )
     finally:
         os.close(loaded.descriptor)

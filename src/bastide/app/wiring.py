@@ -193,9 +193,19 @@ def sandbox(name: str) -> Sandbox:
 
 
 async def start_engine(
-    weights: int, jail: Sandbox, folder: Path, name: str, slots: int, context: int, threads: int
+    weights: int,
+    jail: Sandbox,
+    folder: Path,
+    name: str,
+    slots: int,
+    context: int,
+    threads: int,
+    alone: bool = False,
 ) -> LiveEngine:
-    """Start llama.cpp over a weights descriptor inside a sandbox."""
+    """Start llama.cpp over a weights descriptor inside a sandbox.
+
+    `alone` says that nobody else's prompts meet in it, so that it may reuse their beginnings.
+    """
     from bastide.adapters.engine.llamacpp import start_llamacpp
 
     return await start_llamacpp(
@@ -206,6 +216,7 @@ async def start_engine(
         slots=slots,
         context_tokens=context,
         threads=threads,
+        reuse=alone,
     )
 
 

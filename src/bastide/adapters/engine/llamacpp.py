@@ -37,8 +37,9 @@ _CLOSE_TIMEOUT_S = 1.0
 # Prompt tokens computed in one go. Between two goes the engine notices who has left, and others'
 # answers go on; fewer would cost speed.
 _BATCH_TOKENS = 64
-# OpenMP threads that spin while they wait made two cores 10 to 50 times slower (measured).
-_ENVIRONMENT = (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "0"), ("LC_ALL", "C.UTF-8"))
+# OpenMP threads that spin without end made two busy cores 10 to 50 times slower; a thousand turns,
+# some microseconds, are long enough to catch the next step of a matrix (both measured).
+_ENVIRONMENT = (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "1000"), ("LC_ALL", "C.UTF-8"))
 
 
 class LlamaCpp:
