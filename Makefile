@@ -13,6 +13,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 SRC    := $(shell find src -name '*.py') pyproject.toml
+PIP_INSTALL := install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .PHONY: up down test check format lint imports types docs reuse tests bench clean setup setup-dev
@@ -36,8 +37,9 @@ $(UV):
 	@echo "Making $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 2; }
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(PYTHON) -m venv --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python $(PIP_INSTALL) 2>/dev/null || \
+		{ $(PYTHON) -m venv --clear $(VENV) && $(BIN)/python -m pip $(PIP_INSTALL); }
 
 $(VENV)/.packages: requirements/runtime.txt requirements/model.txt | $(UV)
 	@echo "Installing packages"

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
 """Verify a receipt back to its model, with public keys only and without Bastide.
@@ -6,8 +5,7 @@
     python verify_receipt.py receipt.json --keys keys.json [--json]
         [--prompt request.json --answer answer.txt --api-key-file key.txt]
 
-One file; it needs Python 3.11 and the package `cryptography`, and no network. It was written apart
-from Bastide's own verifier, so that two programs must agree (docs/reference/receipts.md).
+One file, on Python 3.11 and `cryptography`, offline, written apart from Bastide's own verifier.
 Exit status: 0 verified, 6 not proven (the message says where), 2 wrong usage.
 
 keys.json is what you trust: get it from the parties, not from whoever hands you the receipt.
@@ -43,13 +41,8 @@ def need(holds, place, why):
         raise NotProvenError(f"{place}: {why}")
 
 
-class Number(float):
-    """A JSON number with a fraction, and the text that was signed."""
-
-    def __new__(cls, text):
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
+class Number(str):
+    """A JSON number with a fraction: the text that was signed."""
 
 
 def read_json(data, place):
@@ -72,7 +65,7 @@ def canonical(value):
         return "{" + ",".join(f"{canonical(k)}:{canonical(v)}" for k, v in rows) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(canonical, value)) + "]"
-    return value.text if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
 
 
 def digest(value):
@@ -149,9 +142,8 @@ def enrolled(rows, place):
     """The keys of the charter by id: `SHA256:...`, as `ssh-keygen -l` prints it."""
     keys = {}
     for row in rows:
-        kind = (b"ssh-ed25519",)
-        if row["scheme"] == "ecdsa-p256":
-            kind = (b"ecdsa-sha2-nistp256", b"nistp256")
+        ecdsa = row["scheme"] == "ecdsa-p256"
+        kind = (b"ecdsa-sha2-nistp256", b"nistp256") if ecdsa else (b"ssh-ed25519",)
         raw = base64_bytes(row["public"], place)
         made = hashlib.sha256(b"".join(map(string, (*kind, raw)))).digest()
         ident = "SHA256:" + base64.b64encode(made).decode().rstrip("=")
@@ -201,8 +193,7 @@ def open_entries(bundle, anchors):
     members(entries, "entries", *ROAD, *LISTS)
     places = [(f"entries.{name}", name, entries[name]) for name in ROAD]
     for name in LISTS:
-        rows = enumerate(entries[name])
-        places += [(f"entries.{name}[{number}]", name, row) for number, row in rows]
+        places += [(f"entries.{name}[{n}]", name, row) for n, row in enumerate(entries[name])]
     keys = head = None
     opened = {name: [] for name in entries}
     for place, name, row in places:
@@ -212,7 +203,12 @@ def open_entries(bundle, anchors):
         need(trusted, place, "not the charter of keys.json")
         statement, signers = check_envelope(envelope, keys, f"{place}.envelope")
         if first:
-            keys = check_charter(statement["predicate"], signers, anchors, place)
+            for part in ("keys", "environment", "origin"):
+                need(statement["predicate"][part] == anchors[part], "keys.json", f"{part} differs")
+            keys = enrolled(anchors["keys"], "keys.json")
+            due = [key for key in keys.values() if key["purpose"] in ("party", "evidence")]
+            signed = sorted(key["id"] for key in signers) == sorted(key["id"] for key in due)
+            need(signed, place, "not signed by every party and the evidence key, and only by them")
             (ledger_key,) = (key for key in keys.values() if key["purpose"] == "ledger")
             head = check_checkpoint(bundle["checkpoint"], anchors["origin"], ledger_key)
         check_inclusion(canonical(envelope).encode(), index, head[0], proof, head[1], place)
@@ -223,16 +219,6 @@ def open_entries(bundle, anchors):
     return {name: rows if name in LISTS else rows[0] for name, rows in opened.items()}, head[0]
 
 
-def check_charter(body, signers, anchors, place):
-    """Check the charter against the anchors; give its keys."""
-    for name in ("keys", "environment", "origin"):
-        need(body[name] == anchors[name], "keys.json", f"{name}: not that of the charter")
-    keys, signed = enrolled(body["keys"], place), {key["id"] for key in signers}
-    due = {ident for ident, key in keys.items() if key["purpose"] in ("party", "evidence")}
-    need(signed == due, place, "not signed by every party and the evidence key")
-    return keys
-
-
 def check_statement(statement, kind, signers, place):
     """The right keys signed this kind, and its subject is what its body speaks of."""
     names = ("_type", "subject", "predicateType", "predicate")
@@ -240,7 +226,6 @@ def check_statement(statement, kind, signers, place):
     typed = type_ == "https://in-toto.io/Statement/v1" and predicate_type == f"{ROOT}{kind}/v1"
     need(typed, place, f"it is not an in-toto statement {kind}/v1")
     told = [(row["name"], "sha256:" + row["digest"]["sha256"]) for row in subjects]
-
     purposes = sorted(key["purpose"] for key in signers)
     right = purposes == ["release" if kind == "release" else "evidence"] or kind == "charter"
     if kind == "approval":
@@ -249,7 +234,6 @@ def check_statement(statement, kind, signers, place):
         right = purposes in (["evidence"], ["evidence", "party"])
         right = right and body["author"] in [key["id"] for key in signers]
     need(right, place, f"a {kind} is not signed by {', '.join(purposes)}")
-
     about = told[:1]
     if kind == "charter":
         about = [(body["environment"], digest(body))]
@@ -262,19 +246,6 @@ def check_statement(statement, kind, signers, place):
         about = [(what["name"], digest(what)), *(told[1:2] if kind == "release" else [])]
     need(told == about, place, "its subject is not what its body speaks of")
     return body, told
-
-
-def check_receipt(bundle, batch):
-    """Prove that the receipt is a leaf of the batch; give it."""
-    receipt, body = bundle["receipt"], batch["body"]
-    need(receipt["type"] == ROOT + "receipt/v1", "receipt.type", "not a receipt")
-    index, size, proof = members(bundle["inclusion"], "inclusion", "index", "size", "proof")
-    need(size == body["count"], "inclusion.size", "not the batch's count")
-    leaf, root = canonical(receipt).encode(), bytes.fromhex(body["root"])
-    check_inclusion(leaf, index, size, proof, root, "inclusion.proof")
-    in_time = body["first_ms"] <= receipt["time_ms"] <= body["last_ms"]
-    need(in_time, "receipt.time_ms", "outside the batch's time")
-    return receipt
 
 
 def check_links(receipt, rows):
@@ -305,8 +276,7 @@ def check_links(receipt, rows):
     for place, have, want in pairs:
         need(have == want, place, f"{have} is not {want}")
     for early, late in steps:
-        order = early["index"] < late["index"]
-        need(order, early["place"], f"it does not stand before {late['place']}")
+        need(early["index"] < late["index"], early["place"], f"not before {late['place']}")
 
 
 def check_gates(rows):
@@ -318,17 +288,16 @@ def check_gates(rows):
     found = [row for part in ("format_safe", "findings", "template") for row in body["scan"][part]]
     need(found == [], "entries.admission", f"the scan found {found}")
     need(body["format"] in ("gguf", "safetensors"), "entries.admission", "not a safe format")
-    stated = body["origin"].strip() and body["licence"].strip() and body["architecture"]
-    need(stated, "entries.admission", "origin, licence or architecture is not stated")
+    for part in ("origin", "licence", "architecture"):
+        need(body[part].strip(), "entries.admission", f"its {part} is not stated")
     floors, least = gates["eval-floor"]["floors"], gates["eval-floor"].get("counts", {})
     need(floors, "entries.charter", "the policy names no floor")
     for name in {**floors, **least}:
-        have, floor = results["scores"].get(name, -1), floors.get(name, 0)
+        have, floor = float(results["scores"].get(name, -1)), float(floors.get(name, 0))
         enough = results["counts"].get(name, 0) >= least.get(name, 1)
         need(floor <= have <= 1 and enough, "entries.evaluation", f"{name}: {have} under {floor}")
-    verdicts = rows["release"]["body"]["verdicts"]
-    passed = all(row["passed"] is True and row["reasons"] == [] for row in verdicts)
-    need(passed, "entries.release", "it states a refusal")
+    for row in rows["release"]["body"]["verdicts"]:
+        need(row["passed"] is True and row["reasons"] == [], "entries.release", "it says no")
 
 
 def check_approvals(rows, name, action, about):
@@ -343,36 +312,41 @@ def check_approvals(rows, name, action, about):
     for party, least in rule.items():
         have = list(approved.values()).count(party)
         need(have >= least, f"entries.{name}", f"{have} of {least} approvals by the {party}")
-    alone = set(approved) <= {rows["candidate"]["body"]["author"]}
-    need(not (policy["separate"] and action == "release" and alone), name, "only by the author")
+    alone = action == "release" and set(approved) <= {rows["candidate"]["body"]["author"]}
+    need(not (alone and policy["separate"]), f"entries.{name}", "only the author has approved")
     return {party: [key for key in approved if approved[key] == party] for party in rule}
 
 
 def verify(bundle, anchors):
     """The whole verification; gives the chain as plain values."""
     members(bundle, "the bundle", "type", "receipt", "inclusion", "checkpoint", "entries")
-    need(bundle["type"] == ROOT + "receipt-bundle/v1", "type", "not a receipt bundle")
     members(anchors, "keys.json", "type", "environment", "origin", "charter", "keys")
-    need(anchors["type"] == ROOT + "keys/v1", "keys.json", "type: not Bastide's anchors")
-    rows, size = open_entries(bundle, anchors)
-    receipt = check_receipt(bundle, rows["batch"])
+    need(bundle["type"] == ROOT + "receipt-bundle/v1", "type", "not a receipt bundle")
+    need(anchors["type"] == ROOT + "keys/v1", "keys.json", "type: not the keys of Bastide")
+    need(bundle["receipt"]["type"] == ROOT + "receipt/v1", "receipt.type", "not a receipt")
+    rows, ledger_size = open_entries(bundle, anchors)
+    receipt, batch = bundle["receipt"], rows["batch"]["body"]
+    index, size, proof = members(bundle["inclusion"], "inclusion", "index", "size", "proof")
+    need(size == batch["count"], "inclusion.size", "not the batch's count")
+    leaf, root = canonical(receipt).encode(), bytes.fromhex(batch["root"])
+    check_inclusion(leaf, index, size, proof, root, "inclusion.proof")
+    times = (batch["first_ms"], receipt["time_ms"], batch["last_ms"])
+    need(sorted(times) == list(times), "receipt.time_ms", "outside the batch's time")
     check_links(receipt, rows)
     check_gates(rows)
-    model, model_digest = rows["admission"]["subjects"][0]
     return {
         "receipt": receipt["ident"],
         "environment": anchors["environment"],
         "parties": "separate" if rows["charter"]["body"]["policy"]["separate"] else "solo",
-        "model": model,
-        "model_digest": model_digest,
-        "scores": rows["evaluation"]["body"]["scores"],
+        "model": rows["admission"]["subjects"][0][0],
+        "model_digest": rows["admission"]["subjects"][0][1],
+        "scores": {n: float(score) for n, score in rows["evaluation"]["body"]["scores"].items()},
         "release": rows["release"]["subjects"][0][0],
         "approvals": check_approvals(rows, "approvals", "release", "candidate"),
         "operators": check_approvals(rows, "deployment_approvals", "deploy", "deployment"),
-        "node": receipt["node"],
-        "sandbox": receipt["sandbox"],
+        "served_by": [receipt["node"], receipt["sandbox"]],
         "entries": {name: rows[name]["index"] for name in ROAD},
-        "ledger_size": size,
+        "ledger_size": ledger_size,
     }
 
 
@@ -381,9 +355,8 @@ def check_content(receipt, key, prompt, answer):
     salt = hmac.digest(key, b"bastide/salt/v1" + receipt["ident"].encode(), "sha256")
     for label, data in (("prompt", prompt), ("answer", answer)):
         made = "hmac-sha256:" + hmac.digest(salt, label.encode() + b"\0" + data, "sha256").hex()
-        place = f"{label}_commitment"
-        same = hmac.compare_digest(made, receipt[place])
-        need(same, f"receipt.{place}", f"another {label} or API key")
+        same = hmac.compare_digest(made, receipt[f"{label}_commitment"])
+        need(same, f"receipt.{label}_commitment", f"another {label} or API key")
 
 
 def main():
@@ -409,8 +382,7 @@ def main():
         if opened:
             check_content(bundle["receipt"], opened[2].strip(), *opened[:2])
     except (NotProvenError, *MALFORMED) as error:
-        known = isinstance(error, NotProvenError)
-        failed = str(error) if known else f"the bundle: malformed: {error!r}"
+        failed = str(error) if isinstance(error, NotProvenError) else f"the bundle: {error!r}"
         if options.json:
             print(json.dumps({"verified": False, "message": failed}))
         print(f"NOT PROVEN {failed}", file=sys.stderr)

@@ -110,7 +110,7 @@ def make_chain(
     """
     world = make_ledger(tmp_path, policy=dict(policy or chain_policy()))
     maker = _Maker(world, bodies or {}, plan_changes or {})
-    maker.world.ledger.append_statement(tenant("acme"), [maker.evidence])
+    world.ledger.append_statement(tenant("acme"), [maker.evidence])
     admission = maker.admission(findings)
     evaluation = maker.evaluation(
         Subject("demo", evaluated or admission.subject.digest),
@@ -134,14 +134,7 @@ def make_chain(
     if late_operation:
         world.ledger.append(operations)
     book = ReceiptBook(world.records, world.ledger, maker.evidence, world.clock)
-    given = []
-    for number in range(receipts):
-        world.clock.advance(10)
-        deployed, released = str(deployment.subject.digest), str(release.subject.digest)
-        now = world.clock.now_ms()
-        given.append(make_receipt(number, deployed, released, maker.policy, now))
-    for number, changes in enumerate(forged, start=receipts):
-        given.append(replace(given[0], ident=f"r_{number:026}", **changes))
+    given = maker.receipts(receipts, deployment, release, forged)
     book.put(given)
     batch = book.seal_batch()
     assert batch is not None
@@ -276,6 +269,23 @@ class _Maker:
             "approvals": [str(row.digest) for row in approvals],
         }
         return self.append("deployment/v1", [plan], body)
+
+    def receipts(
+        self,
+        count: int,
+        deployment: Evidence,
+        release: Evidence,
+        forged: Sequence[Mapping[str, Any]],
+    ) -> list[Receipt]:
+        rows: list[Receipt] = []
+        deployed, released = str(deployment.subject.digest), str(release.subject.digest)
+        for number in range(count):
+            self.world.clock.advance(10)
+            now = self.world.clock.now_ms()
+            rows.append(make_receipt(number, deployed, released, self.policy, now))
+        for number, changes in enumerate(forged, start=count):
+            rows.append(replace(rows[0], ident=f"r_{number:026}", **changes))
+        return rows
 
     def _plan(self, release: Evidence) -> dict[str, Any]:
         return {

@@ -52,7 +52,7 @@ def test_every_receipt_of_an_honest_chain_verifies(chain: ChainWorld, number: in
     assert told["model_digest"] == proven.model_digest
     assert told["release"] == proven.release
     assert told["ledger_size"] == proven.ledger_size
-    assert told["approvals"] == {party: keys[0] for party, keys in proven.approvals.items()}
+    assert told["approvals"] == {party: list(keys) for party, keys in proven.approvals.items()}
 
 
 def test_a_bundle_survives_json_and_shows_as_json(chain: ChainWorld) -> None:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from bastide.app import wiring
@@ -18,7 +19,15 @@ from bastide.app.config import Home, child_environment, read_settings, split_add
 from bastide.core.errors import BastideError, Unavailable
 from bastide.ports import Clock
 
-__all__ = ["gateway_url", "prepare_run", "running_pid", "start_services", "status", "stop_services"]
+__all__ = [
+    "Started",
+    "gateway_url",
+    "prepare_run",
+    "running_pid",
+    "start_services",
+    "status",
+    "stop_services",
+]
 
 _READY_S = 60.0
 _STOP_S = 30.0
@@ -57,29 +66,40 @@ def running_pid(home: Home) -> int | None:
     return None
 
 
-def start_services(
-    home: Home, passphrase: str, clock: Clock, sleep: Callable[[float], None]
-) -> bool:
-    """Start the supervisor and wait until a model answers. False if it ran already.
-
-    Raises Unavailable with the last lines of the log if it does not come up.
-    """
-    settings = read_settings(home)
+def start_services(home: Home, passphrase: str) -> Started:
+    """Start the supervisor in the background, unless it runs already."""
     prepare_run(home)
-    fresh = running_pid(home) is None
-    process = _spawn(home, passphrase) if fresh else None
-    deadline = clock.monotonic() + _READY_S
-    while not _ready(home, settings.listen):
-        if process is not None and process.poll() is not None:
-            raise Unavailable(
-                "the services did not start", reasons=_tail(home), fix=f"read {home.log}"
-            )
-        if clock.monotonic() > deadline:
-            raise Unavailable(
-                "the services are not ready", reasons=_tail(home), fix="bastide doctor"
-            )
-        sleep(0.05)
-    return fresh
+    if running_pid(home) is not None:
+        return Started(home, None)
+    return Started(home, _spawn(home, passphrase))
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Services that come up. `process` is the supervisor, or None if it ran before."""
+
+    home: Home
+    process: subprocess.Popen[bytes] | None
+
+    def wait_ready(self, clock: Clock, sleep: Callable[[float], None]) -> None:
+        """Wait until the gateway serves and every deployment's engine answers.
+
+        Raises Unavailable with the last lines of the logs if that does not happen.
+        """
+        listen = read_settings(self.home).listen
+        deadline = clock.monotonic() + _READY_S
+        while not _ready(self.home, listen):
+            if self.process is not None and self.process.poll() is not None:
+                raise Unavailable(
+                    "the services did not start",
+                    reasons=_tail(self.home),
+                    fix=f"read {self.home.log}",
+                )
+            if clock.monotonic() > deadline:
+                raise Unavailable(
+                    "the services are not ready", reasons=_tail(self.home), fix="bastide doctor"
+                )
+            sleep(0.05)
 
 
 def stop_services(home: Home, clock: Clock, sleep: Callable[[float], None]) -> bool:

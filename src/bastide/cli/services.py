@@ -27,7 +27,7 @@ def up(call: Call, listen: str | None) -> None:
     from bastide.app.config import read_settings
     from bastide.app.environment import open_environment
     from bastide.app.first_run import FirstRun, first_key, first_run
-    from bastide.app.services import prepare_run, running_pid, start_services, status
+    from bastide.app.services import start_services, status
 
     home = call.home
     run = FirstRun()
@@ -36,18 +36,18 @@ def up(call: Call, listen: str | None) -> None:
 
         found_here(call, "solo", listen, None, "auto")
     settings = read_settings(home)
-    prepare_run(home)
     passphrase = call.passphrase()
-    first = running_pid(home) is None
-    if first:
+    # The services start while the model is evaluated; they take up its deployment by themselves.
+    services = start_services(home, passphrase)
+    if services.process is not None:
         with open_environment(home, passphrase) as env:
             run = first_run(env, call.progress(), lambda text: call.tell(f"  {text}"))
-    fresh = start_services(home, passphrase, wiring.clock(), time.sleep)
-    if first:
-        with open_environment(home, passphrase) as env:
+            services.wait_ready(wiring.clock(), time.sleep)
             first_key(env, run)
+    else:
+        services.wait_ready(wiring.clock(), time.sleep)
     row = status(home)
-    result = {**row, "key": run.key, "started": fresh, "steps": run.steps}
+    result = {**row, "key": run.key, "started": services.process is not None, "steps": run.steps}
     call.show(result, _welcome(result, settings.parties))
 
 
