@@ -66,14 +66,6 @@ def running_pid(home: Home) -> int | None:
     return None
 
 
-def start_services(home: Home, passphrase: str) -> Started:
-    """Start the supervisor in the background, unless it runs already."""
-    prepare_run(home)
-    if running_pid(home) is not None:
-        return Started(home, None)
-    return Started(home, _spawn(home, passphrase))
-
-
 @dataclass(frozen=True, slots=True)
 class Started:
     """Services that come up. `process` is the supervisor, or None if it ran before."""
@@ -100,6 +92,14 @@ class Started:
                     "the services are not ready", reasons=_tail(self.home), fix="bastide doctor"
                 )
             sleep(0.05)
+
+
+def start_services(home: Home, passphrase: str) -> Started:
+    """Start the supervisor in the background, unless it runs already."""
+    prepare_run(home)
+    if running_pid(home) is not None:
+        return Started(home, None)
+    return Started(home, _spawn(home, passphrase))
 
 
 def stop_services(home: Home, clock: Clock, sleep: Callable[[float], None]) -> bool:

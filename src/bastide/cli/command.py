@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bastide.core.errors import BastideError, Misconfigured, NotFound
+from bastide.core.errors import BastideError, Misconfigured, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from bastide.app.config import Home
@@ -129,11 +129,12 @@ class Command(click.Command):
         call = Call(*(ctx.params.pop(name) for name in shared))
         try:
             return ctx.invoke(self.callback, call, **ctx.params) if self.callback else None
-        except BastideError as error:
+        except (BastideError, OSError) as error:
             if call.debug:
                 raise
-            _fail(call, error)
-            ctx.exit(error.exit_status)
+            told = error if isinstance(error, BastideError) else _outside(error)
+            _fail(call, told)
+            ctx.exit(told.exit_status)
 
 
 class Lazy(click.Group):
@@ -198,6 +199,12 @@ def read_text(path: str) -> str:
         raise NotFound(f"there is no file {path}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{path} cannot be read: {error}") from error
+
+
+def _outside(error: OSError) -> Unavailable:
+    """What the operating system refused, as an error of the tree."""
+    place = f"{error.filename}: " if error.filename else ""
+    return Unavailable(f"{place}{error.strerror or error}", fix="--debug shows where")
 
 
 def _fail(call: Call, error: BastideError) -> None:
