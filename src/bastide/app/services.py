@@ -73,14 +73,15 @@ class Started:
     home: Home
     process: subprocess.Popen[bytes] | None
 
-    def wait_ready(self, clock: Clock, sleep: Callable[[float], None]) -> None:
+    def wait_ready(self, entries: int, clock: Clock, sleep: Callable[[float], None]) -> None:
         """Wait until the gateway serves and every deployment's engine answers.
 
-        Raises Unavailable with the last lines of the logs if that does not happen.
+        `entries` is the size of the ledger that control must have seen, so that a deployment that
+        was just made counts. Raises Unavailable with the last lines of the logs if it fails.
         """
         listen = read_settings(self.home).listen
         deadline = clock.monotonic() + _READY_S
-        while not _ready(self.home, listen):
+        while not _ready(self.home, listen, entries):
             if self.process is not None and self.process.poll() is not None:
                 raise Unavailable(
                     "the services did not start",
@@ -164,7 +165,7 @@ def _spawn(home: Home, passphrase: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def _ready(home: Home, listen: str) -> bool:
+def _ready(home: Home, listen: str, entries: int = 0) -> bool:
     """True if the gateway is fresh and every deployment's runner answers."""
     host, port = split_address(listen)
     connection = http.client.HTTPConnection(host, port, timeout=2)
@@ -172,7 +173,7 @@ def _ready(home: Home, listen: str) -> bool:
         connection.request("GET", "/healthz")
         if connection.getresponse().status != 200:
             return False
-        asyncio.run(_all_healthy(home))
+        asyncio.run(_all_healthy(home, entries))
     except (OSError, http.client.HTTPException, BastideError):
         return False
     finally:
@@ -180,7 +181,7 @@ def _ready(home: Home, listen: str) -> bool:
     return True
 
 
-async def _all_healthy(home: Home) -> None:
+async def _all_healthy(home: Home, entries: int) -> None:
     link = wiring.control_link(str(home.control_socket), wiring.clock())
     await link.start()
     try:
@@ -188,8 +189,8 @@ async def _all_healthy(home: Home) -> None:
             if link.snapshot is not None:
                 break
             await asyncio.sleep(0.02)
-        if link.snapshot is None:
-            raise Unavailable("control does not answer")
+        if link.snapshot is None or link.snapshot.version < entries:
+            raise Unavailable("control does not answer, or has not seen the newest entries")
         for served in link.snapshot.served.values():
             engine = wiring.remote_engine(served.socket)
             try:

@@ -42,10 +42,10 @@ def up(call: Call, listen: str | None) -> None:
     if services.process is not None:
         with open_environment(home, passphrase) as env:
             run = first_run(env, call.progress(), lambda text: call.tell(f"  {text}"))
-            services.wait_ready(wiring.clock(), time.sleep)
+            services.wait_ready(env.ledger.size, env.clock, time.sleep)
             first_key(env, run)
     else:
-        services.wait_ready(wiring.clock(), time.sleep)
+        services.wait_ready(0, wiring.clock(), time.sleep)
     row = status(home)
     result = {**row, "key": run.key, "started": services.process is not None, "steps": run.steps}
     call.show(result, _welcome(result, settings.parties))
