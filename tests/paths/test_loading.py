@@ -134,7 +134,7 @@ def test_other_weights_sealed_to_the_same_keys(broken: Served) -> None:
     twisted[-1] ^= 1
     for other in (longer, bytes(twisted)):
         broken.env.store.put(row["object"], [other])
-        with pytest.raises(NotProven, match="admitted|digest"):
+        with pytest.raises(NotProven, match=r"admitted|digest"):
             broken.load()
 
 
@@ -146,9 +146,7 @@ def test_missing_weights(broken: Served) -> None:
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"{}"])
-def test_another_model_signing_bundle(
-    broken: Served, damage: Callable[[bytes], bytes]
-) -> None:
+def test_another_model_signing_bundle(broken: Served, damage: Callable[[bytes], bytes]) -> None:
     name = bundle_name(find_candidate(broken.env, "tiny").subject.digest)
     with broken.env.store.open(name) as reader:
         data = reader.read_at(0, reader.size)
@@ -198,4 +196,3 @@ def test_safetensors_do_not_reach_an_engine_that_cannot_read_them(
     admission = add_model(broken.env, folder, claim, None)
     with pytest.raises(Misconfigured, match="one GGUF file"):
         load_admitted(broken.env.ledger, broken.env.store, admission)
-

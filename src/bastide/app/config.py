@@ -151,9 +151,9 @@ def find_home(given: str | None) -> Home:
     return Home(here / ".bastide")
 
 
-def wants_colour() -> bool:
-    """False if the user's environment asks for plain output (NO_COLOR, TERM=dumb)."""
-    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+def wants_motion() -> bool:
+    """False if the user's terminal cannot redraw a line (TERM=dumb), or is a CI log."""
+    return os.environ.get("TERM", "dumb") != "dumb" and "CI" not in os.environ
 
 
 def child_environment() -> dict[str, str]:

@@ -95,10 +95,13 @@ class Call:
         click.echo(text, err=True)
 
     def progress(self) -> Callable[[str, int, int], None]:
-        """A progress display: one line redrawn on a terminal, else a line every tenth."""
+        """A progress display: a bar on a terminal, else a line every ten seconds."""
+        from bastide.app import wiring
+        from bastide.app.config import wants_motion
         from bastide.cli.progress import Progress
 
-        return Progress(sys.stderr, sys.stderr.isatty() and not self.as_json).step
+        animated = sys.stderr.isatty() and not self.as_json and wants_motion()
+        return Progress(sys.stderr, animated, wiring.clock()).step
 
 
 class Command(click.Command):
