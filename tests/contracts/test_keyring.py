@@ -3,7 +3,9 @@
 """The promise of the Keyring port, over every keyring; and of the key files that people hold."""
 
 import base64
+import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -228,6 +230,21 @@ def test_a_missing_keyring_is_not_found(tmp_path: Path) -> None:
             open_keyring(path, PASSPHRASE)
 
 
+def test_a_key_file_is_flushed_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, deeds, fsync = tmp_path / "a", [], os.fsync
+
+    def watch(descriptor: int) -> None:
+        what = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        deeds.append((what, path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    created(path)
+    assert deeds == [("file", False), ("folder", True)]
+
+
 def test_key_files_are_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"precious")
@@ -241,6 +258,25 @@ def test_key_files_are_never_overwritten(tmp_path: Path) -> None:
             deed()
     assert path.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_key_is_not_written_through_what_lies_in_the_way(tmp_path: Path) -> None:
+    """In a folder that others can write to, the draft's name can be taken before."""
+    elsewhere, readable = tmp_path / "elsewhere", tmp_path / "readable"
+    readable.touch(mode=0o644)
+    for lure in (
+        lambda draft: draft.symlink_to(elsewhere),
+        lambda draft: draft.hardlink_to(readable),
+    ):
+        path = tmp_path / "firm.key"
+        lure(path.with_name(f".{path.name}.{os.getpid()}.partial"))
+        create_party_key(path, Party.FIRM, ENTROPY)
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert not path.is_symlink()
+        path.unlink()
+        path.with_name("firm.key.pub").unlink()
+    assert not elsewhere.exists()
+    assert readable.read_bytes() == b""
 
 
 def test_an_unwritable_place_says_so() -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from paths.demo import Demo
+from paths.loading_rig import broken, served
+
+__all__ = ["Running", "broken", "running", "served"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -271,4 +271,4 @@ def test_an_admission_that_is_killed_is_finished_by_running_it_again(tmp_path: P
     )
     assert done.returncode == 0, done.stderr[-3_000:]
     killed = int(done.stdout.split()[-1])
-    assert killed >= 5, done.stdout
+    assert killed > 25, done.stdout

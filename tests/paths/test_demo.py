@@ -3,6 +3,7 @@
 """From `bastide up` to a verified answer: the whole path, in real processes on a real model."""
 
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -141,7 +142,8 @@ def test_a_key_s_scope_is_kept(running: Running) -> None:
         client.completions.create(model=running.model, prompt="Hi", max_tokens=1)
 
 
-def test_killing_the_engine_mid_stream_is_a_clean_error_and_it_recovers(running: Running) -> None:
+@pytest.mark.parametrize("module", ["llamacpp_child", "runner_main"])
+def test_a_kill_mid_stream_is_a_clean_error_and_it_recovers(running: Running, module: str) -> None:
     client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=running.key, max_retries=0)
     stream = client.chat.completions.create(
         model=running.model,
@@ -150,7 +152,7 @@ def test_killing_the_engine_mid_stream_is_a_clean_error_and_it_recovers(running:
         stream=True,
     )
     next(iter(stream))
-    child(running, "llamacpp_child").send_signal(signal.SIGKILL)
+    child(running, module).send_signal(signal.SIGKILL)
     with pytest.raises(openai.APIError):
         for _ in stream:
             pass
@@ -179,19 +181,45 @@ def test_no_secret_stands_in_arguments_or_environments(running: Running) -> None
     assert len(processes) >= 4
     for process in processes:
         folder = Path("/proc") / str(process.pid)
-        seen = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        seen = (folder / "cmdline").read_bytes()
+        try:
+            seen += (folder / "environ").read_bytes()
+        except PermissionError:
+            # Our services are undumpable: their own user cannot look either.
+            assert os.geteuid() != 0
         for secret in secrets:
             assert secret.encode() not in seen, process.name()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into an undumpable process")
+def test_the_gateway_holds_no_database_no_store_and_no_engine(running: Running) -> None:
+    """Its hot path waits for no disk: there is nothing on a disk that it has open but its log."""
+    running.json("chat", "Hi", "--max-tokens", "2")
+    gateway = child(running, "bastide.gateway")
+    loaded = (Path("/proc") / str(gateway.pid) / "maps").read_text()
+    assert "httptools" in loaded
+    for library in ("sqlcipher", "_sqlite3", "obstore", "llama"):
+        assert library not in loaded
+    opened = [Path(file.path) for file in gateway.open_files()]
+    assert [path for path in opened if path.is_relative_to(running.home / "store")] == []
+    assert [path for path in opened if ".db" in path.name] == []
+
+
 def test_nothing_listens_or_talks_beyond_loopback(running: Running) -> None:
     findings = {row["ident"]: row for row in running.json("doctor", status=None)["findings"]}
-    assert findings["sockets"]["state"] == "ok", findings["sockets"]
+    # Services hide their sockets from everybody but root; test_outbound.py sees them as any user.
+    hidden = os.geteuid() != 0 and "hide their sockets" in findings["sockets"]["seen"]
+    assert findings["sockets"]["state"] == ("warn" if hidden else "ok"), findings["sockets"]
     assert findings["ledger"]["state"] == "ok"
     assert findings["sandbox"]["seen"] in ("bubblewrap", "landlock")
     processes = [supervisor(running), *supervisor(running).children(recursive=True)]
     for process in processes:
-        for connection in process.net_connections("inet"):
+        try:
+            connections = process.net_connections("inet")
+        except psutil.AccessDenied:
+            assert os.geteuid() != 0
+            continue
+        for connection in connections:
             assert connection.laddr.ip == "127.0.0.1"
             assert not connection.raddr or connection.raddr.ip == "127.0.0.1"
 

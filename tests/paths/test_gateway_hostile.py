@@ -4,6 +4,7 @@
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -341,6 +342,34 @@ def test_a_client_that_does_not_read_loses_its_connection_and_its_slot(hasty: Ri
         assert hasty.control.receipts[-1].finish == "cancelled"
     finally:
         hasty.engine.words = ("x",)
+
+
+@pytest.mark.parametrize("request_", [HEALTH, b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_a_client_that_asks_and_never_reads_does_not_fill_our_memory(
+    rig: Rig, request_: bytes
+) -> None:
+    """Answers that need no engine are bounded, too: a stranger can have them without a key."""
+    flood = request_ * 1_000
+    with rig.connect() as talking:
+        talking.settimeout(0.5)
+        rig.until(lambda: rig.server.connections == 1)
+        (connection,) = rig.server._connections
+        with pytest.raises(OSError):  # our connection is full, or was cut
+            for _ in range(1_000):
+                talking.send(flood)
+                assert connection._transport is not None
+                assert connection._transport.get_write_buffer_size() < 1_000_000
+    rig.until(lambda: rig.server.connections == 0)
+
+
+def test_what_was_held_for_a_slow_reader_is_answered(rig: Rig) -> None:
+    count = 20_000  # answers are larger than what the system buffers, requests are not
+    with rig.connect() as talking:
+        sending = threading.Thread(target=talking.sendall, args=(HEALTH * count,))
+        sending.start()
+        seen = sum(read_response(talking).status == 200 for _ in range(count))
+        sending.join()
+    assert seen == count
 
 
 def test_connections_have_a_bound(hasty: Rig) -> None:

@@ -3,109 +3,27 @@
 """Invariant 4: nothing unverified is loaded. Each test breaks one thing that a load relies on.
 
 The home is made by the real use cases with a model of a few kilobytes; only its scores are stated
-by hand. Broken once to prove the tests: without `verify_entries`, `_verify_bundle`, the judging
-in `load_deployment` or the digest in `decrypt_to_memfd`, one of them fails each time.
+by hand. Broken once to prove the tests: without any one step of `load_deployment`, `load_admitted`
+or `verify_entries`, or without the digest in `decrypt_to_memfd`, one of them fails.
 """
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from bastide.app.approvals import approve_here
-from bastide.app.config import Home
 from bastide.app.deployments import deploy_release, end_deployment
-from bastide.app.environment import Environment, open_environment, read_passphrase
-from bastide.app.founding import Wishes, found
 from bastide.app.loading import bundle_name, load_admitted, load_deployment
 from bastide.app.models import add_model, find_model
-from bastide.app.releases import find_candidate, propose_release, publish_release
+from bastide.app.releases import find_candidate, propose_release
 from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused
-from bastide.core.evidence import Evidence, Statement
-from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.stages.admit import Claim
-from bastide.stages.release import Approval
-from bastide.suites import DEMO_FLOORS
+from paths.loading_rig import (
+    Served,
+)
 from unit.model_files import make_checkpoint, make_gguf
-
-
-def state_scores(env: Environment, admission: Evidence) -> None:
-    body = {
-        "admission": str(admission.digest),
-        "suite": {"name": "foundation", "version": "1", "digest": str(Digest.of(b"suite"))},
-        "scores": dict.fromkeys(DEMO_FLOORS, 1.0),
-        "counts": dict.fromkeys(DEMO_FLOORS, 1000),
-        "items_object": "evaluations/none",
-        "items_digest": str(Digest.of(b"items")),
-        "engine": {"name": "none", "version": "0"},
-        "sandbox": "none",
-        "seconds": 0.0,
-        "time_ms": env.clock.now_ms(),
-    }
-    statement = Statement("evaluation/v1", (admission.subject,), body)
-    env.ledger.append_statement(statement, [env.signer(Purpose.EVIDENCE)])
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home in which the model `tiny` is deployed, and `other` only admitted."""
-    folder = tmp_path_factory.mktemp("loading")
-    home = Home(folder / "home")
-    found(home, Wishes("solo", "127.0.0.1:1"))
-    (folder / "tiny.gguf").write_bytes(make_gguf().encode())
-    (folder / "other.gguf").write_bytes(make_gguf(blocks=2).encode())
-    with open_environment(home, read_passphrase(home)) as env:
-        claim = Claim("tiny", "made by a test", "Apache-2.0")
-        state_scores(env, add_model(env, folder / "tiny.gguf", claim, None))
-        other = Claim("other", "made by a test", "Apache-2.0")
-        add_model(env, folder / "other.gguf", other, None)
-        candidate = propose_release(env, "tiny", None, None)
-        asked = Approval("tiny", candidate.subject.digest, "release", "", "")
-        approve_here(env, asked, env.party_signers())
-        publish_release(env, "tiny")
-        deploy_release(env, "tiny", None)
-    return home
-
-
-@dataclass(frozen=True)
-class Served:
-    """A copy of that home which a test may break."""
-
-    env: Environment
-
-    @property
-    def deployment(self) -> Digest:
-        return self.env.ledger.deployments()[0].subject.digest
-
-    def load(self) -> bytes:
-        loaded = load_deployment(self.env.ledger, self.env.store, self.deployment)
-        try:
-            return os.pread(loaded.descriptor, 1 << 20, 0)
-        finally:
-            os.close(loaded.descriptor)
-
-    def body(self, name: str) -> Path:
-        """The file that holds a sealed object's body."""
-        (path,) = (self.env.home.store / "models").glob(f"{name}.*.body")
-        return path
-
-    def sql(self, statement: str) -> None:
-        """What somebody with the database's key could do."""
-        with self.env.ledger._records.begin() as connection:
-            assert connection.execute(text(statement)).rowcount > 0
-
-
-@pytest.fixture
-def broken(served: Home, tmp_path: Path) -> Iterator[Served]:
-    home = Home(tmp_path / "home")
-    shutil.copytree(served.root, home.root)
-    with open_environment(home, read_passphrase(home)) as env:
-        yield Served(env)
 
 
 def test_what_was_admitted_loads(broken: Served) -> None:

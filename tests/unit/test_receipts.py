@@ -207,6 +207,28 @@ def test_a_batch_that_cannot_be_appended_stays_pending(tmp_path: Path) -> None:
     right.audit()
 
 
+def test_rebuild_gives_the_same_batches(tmp_path: Path) -> None:
+    """DESIGN.md invariant 1: a batch's range of receipts is a projection like any other."""
+    world = make_ledger(tmp_path)
+    book = _book(world)
+    for start, count in ((0, 3), (3, 1), (4, 2)):
+        book.put(_receipts(count, start))
+        book.seal_batch()
+    book.put(_receipts(2, 6))
+    proofs = [book.inclusion(receipt.ident) for receipt in _receipts(6)]
+    for harm in ("DELETE FROM receipt_batch", "UPDATE receipt_batch SET size = 1 WHERE first = 0"):
+        with world.records.begin() as connection:
+            connection.execute(text(harm))
+        with pytest.raises(NotProven):
+            book.audit()
+        book.rebuild()
+        book.audit()
+        assert [book.inclusion(receipt.ident) for receipt in _receipts(6)] == proofs
+        assert book.pending == 2
+    book.seal_batch()
+    assert book.inclusion(_receipts(1, 7)[0].ident).size == 2
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [

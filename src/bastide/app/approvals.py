@@ -13,14 +13,15 @@ from typing import Any
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.releases import find_candidate
-from bastide.core.canonical import canonical
-from bastide.core.errors import Misconfigured, NotProven
-from bastide.core.evidence import Evidence, Statement
+from bastide.core.errors import BastideError, Misconfigured, NotProven
+from bastide.core.evidence import Evidence
 from bastide.core.key import PublicKey
 from bastide.core.party import Duty, Party
+from bastide.core.policy import Policy
 from bastide.core.subject import Digest
-from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
+from bastide.gates.dossier import Dossier, evaluation_reasons
+from bastide.ledger import statements
 from bastide.ports import Clock
 from bastide.stages import deploy, release
 from bastide.stages.release import Approval
@@ -96,9 +97,12 @@ def request_deployment(plan: deploy.Plan, comment: str) -> Approval:
 def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]:
     """Check a request offline and return what it asks, in words a person can decide on.
 
-    1. The charter's envelope has the digest of the anchors, if they are given.
-    2. Every envelope is signed by keys of that charter.
-    3. The candidate names exactly this admission and this evaluation, and its own digest.
+    1. The charter has the digest of the anchors, if they are given.
+    2. Every statement is of the kind that its place demands, signed by the keys of that charter
+       which may sign that kind: what one party says is no evaluation.
+    3. They belong together: the candidate names exactly this admission, evaluation, template and
+       policy, and its author signed it.
+    4. What is asked for, by action, name and digest, is this candidate and nothing else.
 
     Raises NotProven, saying which step failed.
     """
@@ -107,42 +111,75 @@ def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]
         if value["type"] != REQUEST_TYPE:
             raise Misconfigured(f"not an approval request: {value['type']!r}")
         envelopes = {what: Envelope.from_json(value["entries"][what]) for what in _EVIDENCE}
-        rows = {
-            what: Statement.from_json(json.loads(envelope.payload))
-            for what, envelope in envelopes.items()
-        }
         # 1.
         charter = envelopes["charter"]
         if anchors is not None and str(charter.digest) != anchors["charter"]:
             raise NotProven("the request's charter is not the one of your keys.json")
         # 2.
-        listed = (PublicKey.from_json(row) for row in rows["charter"].body["keys"])
-        keys = {key.ident: key for key in listed}
-        for envelope in envelopes.values():
-            dsse.verify_envelope(envelope, keys)
+        founded = _verified("charter", charter, {})
+        keys = statements.keys_of(founded.body)
+        rows = {what: _verified(what, envelopes[what], keys) for what in _EVIDENCE[1:]}
         # 3.
-        wanted = rows["candidate"].body["release"]
-        digest = str(Digest.of(canonical(dict(wanted))))
-        if not digest == value["digest"] == str(rows["candidate"].subjects[0].digest):
-            raise NotProven("the request's digest is not that of the candidate")
-        for what in ("admission", "evaluation"):
-            if wanted[what] != str(envelopes[what].digest):
-                raise NotProven(f"the candidate names another {what}")
+        policy = Policy.from_json(founded.body["policy"])
+        _check_together(rows, keys, policy)
+        # 4.
+        candidate, admission = rows["candidate"], rows["admission"]
+        asked = (candidate.subject.name, str(candidate.subject.digest), "release")
+        for what, want in zip(("name", "digest", "action"), asked, strict=True):
+            if value[what] != want:
+                raise NotProven(f"the request's {what} is not that of the candidate, {want}")
         return {
             "action": value["action"],
             "name": value["name"],
-            "digest": digest,
-            "model": wanted["model"],
-            "origin": rows["admission"].body["origin"],
-            "licence": rows["admission"].body["licence"],
-            "template": rows["admission"].body["template"],
+            "digest": value["digest"],
+            "model": str(admission.subject.digest),
+            "origin": admission.body["origin"],
+            "licence": admission.body["licence"],
+            "template": admission.body["template"],
             "scores": rows["evaluation"].body["scores"],
-            "policy": rows["charter"].body["policy"]["name"],
+            "policy": policy.name,
             "anchored": anchors is not None,
             "keys": {key.ident: key.party for key in keys.values() if key.party},
         }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Misconfigured(f"the request lacks a part: {error!r}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise Misconfigured(f"the request lacks a part: {error!r:.200}") from error
+
+
+def _verified(what: str, envelope: Envelope, keys: Mapping[str, PublicKey]) -> Evidence:
+    try:
+        evidence = statements.verify(envelope, keys).evidence
+    except BastideError as error:
+        raise NotProven(f"the request's {what}: {error.message}") from error
+    if evidence.kind != f"{what}/v1":
+        raise NotProven(f"the request's {what} is a {evidence.kind}")
+    return evidence
+
+
+def _check_together(
+    rows: Mapping[str, Evidence], keys: Mapping[str, PublicKey], policy: Policy
+) -> None:
+    candidate, admission = rows["candidate"], rows["admission"]
+    dossier = Dossier(
+        subject=candidate.subject.digest,
+        action="release",
+        admission=admission,
+        evaluation=rows["evaluation"],
+        candidate=candidate,
+        approvals=(),
+        keys=keys,
+        policy=policy,
+    )
+    reasons = evaluation_reasons(dossier)
+    template = admission.body["template"]
+    if candidate.body["release"]["template"] != (template and template["digest"]):
+        reasons.append("the candidate names another template than the admission")
+    if candidate.body["author"] not in candidate.signers:
+        reasons.append("the candidate is not signed by its author")
+    if reasons:
+        raise NotProven(
+            f"the request's statements do not belong together: {'; '.join(reasons)}",
+            reasons=reasons,
+        )
 
 
 def sign_request(

@@ -107,7 +107,7 @@ class Control:
     async def _answer(self, frame: frames.Frame) -> tuple[str, Any]:
         if frame.kind == "receipt":
             durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            await self._queue.put((frames.decode(frame, Receipt), durable))
+            await self._queue.put((_receipt(frame), durable))
             await durable
             return "ok", None
         if frame.kind == "loaded":
@@ -201,6 +201,14 @@ class Control:
             await self._store(group)
         with contextlib.suppress(BastideError):
             await asyncio.to_thread(self._book.seal_batch)
+
+
+def _receipt(frame: frames.Frame) -> Receipt:
+    """A receipt that the book will take. Raises Misconfigured: one bad receipt in a group would
+    otherwise have all others of the group refused."""
+    receipt = Receipt.from_json(frames.decode(frame, Receipt).to_json())
+    receipt.leaf()
+    return receipt
 
 
 async def _serve(orders: dict[str, Any]) -> None:

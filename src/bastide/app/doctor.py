@@ -20,6 +20,7 @@ from pathlib import Path
 from bastide.app import wiring
 from bastide.app.config import Home, read_settings, split_address
 from bastide.app.environment import open_environment
+from bastide.app.remedies import outside
 from bastide.app.services import running_pid
 from bastide.core.errors import BastideError
 from bastide.ports import Clock
@@ -59,7 +60,8 @@ def examine(home: Home, passphrase: str | None, clock: Clock) -> list[Finding]:
         except BastideError as error:
             findings.append(Finding(ident, "bad", error.message, error.fix))
         except OSError as error:
-            findings.append(Finding(ident, "bad", f"{type(error).__name__}: {error}"))
+            told = outside(error)
+            findings.append(Finding(ident, "bad", told.message, told.fix))
     return findings
 
 
@@ -72,8 +74,13 @@ def _clock(bench: Bench) -> list[Finding]:
     return [Finding("clock", "ok", note)]
 
 
+def _folder(home: Home) -> Path:
+    """The home, or the nearest folder above it that exists."""
+    return next(path for path in (home.root, *home.root.parents) if path.is_dir())
+
+
 def _disk(bench: Bench) -> list[Finding]:
-    folder = bench.home.root if bench.home.root.exists() else bench.home.root.parent
+    folder = _folder(bench.home)
     free = shutil.disk_usage(folder).free
     state = "ok" if free >= _FREE_BYTES_MIN else "warn"
     return [
@@ -82,7 +89,7 @@ def _disk(bench: Bench) -> list[Finding]:
 
 
 def _fsync(bench: Bench) -> list[Finding]:
-    folder = bench.home.root if bench.home.root.exists() else bench.home.root.parent
+    folder = _folder(bench.home)
     path = folder / ".doctor"
     times = []
     try:
@@ -106,6 +113,9 @@ def _fsync(bench: Bench) -> list[Finding]:
 
 
 def _keys(bench: Bench) -> list[Finding]:
+    if not bench.home.founded:
+        seen = f"there is no environment in {bench.home.root} yet"
+        return [Finding("keys", "warn", seen, "bastide up, or bastide init")]
     held = [path for path in sorted(bench.home.keys.glob("*")) if path.suffix != ".pub"]
     secret = (bench.home.keyring, bench.home.unlock, *held)
     findings = [
@@ -114,9 +124,9 @@ def _keys(bench: Bench) -> list[Finding]:
         if path.exists() and path.stat().st_mode & 0o077
     ]
     if bench.passphrase is None:
-        return [*findings, Finding("keys", "warn", "locked; not read", "give --passphrase-file")]
-    wiring.open_keyring(bench.home.keyring, bench.passphrase)
-    findings.append(Finding("keys", "ok", "the keyring opens"))
+        findings.append(Finding("keys", "warn", "locked; not read", "give --passphrase-file"))
+    else:
+        findings.append(_keyring(bench.home, bench.passphrase))
     settings = read_settings(bench.home)
     if bench.home.unlock.exists():
         seen = "the passphrase lies in the file `unlock` beside the keyring"
@@ -131,11 +141,22 @@ def _keys(bench: Bench) -> list[Finding]:
     return findings
 
 
+def _keyring(home: Home, passphrase: str) -> Finding:
+    try:
+        wiring.open_keyring(home.keyring, passphrase)
+    except BastideError as error:
+        return Finding("keys", "bad", error.message, error.fix)
+    return Finding("keys", "ok", "the keyring opens")
+
+
 def _ledger(bench: Bench) -> list[Finding]:
+    if not bench.home.founded:
+        return [Finding("ledger", "warn", "there is none yet", "bastide up, or bastide init")]
     if bench.passphrase is None:
         return [Finding("ledger", "warn", "locked; not read", "give --passphrase-file")]
     with open_environment(bench.home, bench.passphrase) as env:
         env.ledger.audit()
+        env.book.audit()
         size, pending = env.ledger.size, env.book.pending
     seen = f"{size} entries: every hash, signature and the head hold; {pending} receipts unsealed"
     return [Finding("ledger", "ok", seen)]

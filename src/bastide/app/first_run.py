@@ -17,8 +17,8 @@ from bastide.app.deployments import deploy_release
 from bastide.app.environment import Environment
 from bastide.app.models import Progress, add_model, evaluate_model
 from bastide.app.releases import find_candidate, propose_release, publish_release
-from bastide.app.tenants import add_tenant, list_keys, new_key, own_key
-from bastide.core.errors import NotFound
+from bastide.app.tenants import add_tenant, list_keys, list_tenants, new_key, own_key
+from bastide.core.errors import NotFound, Waiting
 from bastide.core.evidence import Evidence
 from bastide.stages.admit import Claim
 from bastide.stages.release import Approval
@@ -60,13 +60,35 @@ def embedded_model() -> Path:
 
 
 def first_run(env: Environment, progress: Progress | None, tell: Callable[[str], None]) -> FirstRun:
-    """Admit, evaluate, release, deploy; enrol a tenant. Raises Waiting under `separate`."""
+    """Admit, evaluate, release, deploy; enrol a tenant. Raises Waiting under `separate`.
+
+    Once anything was deployed, by hand or by this, the environment is its owner's: no model is
+    brought in and nothing that was taken out of service comes back.
+    """
     run = FirstRun()
 
     def step(text: str) -> None:
         run.steps.append(text)
         tell(text)
 
+    if not env.ledger.find("deployment/v1"):
+        _serve(env, run, progress, step)
+    if not list_tenants(env):
+        add_tenant(env, run.tenant)
+    if env.ledger.find("tenant/v1", name=run.tenant):
+        own_key(env, run.tenant)
+    return run
+
+
+def first_key(env: Environment, run: FirstRun) -> None:
+    """Make the demo tenant's key, once. The last step, so that it is shown when it is made."""
+    if env.ledger.find("tenant/v1", name=run.tenant) and len(list_keys(env, run.tenant)) < 2:
+        run.key = new_key(env, run.tenant, ())["key"]
+
+
+def _serve(
+    env: Environment, run: FirstRun, progress: Progress | None, step: Callable[[str], None]
+) -> None:
     admission = _admitted(env)
     if admission is None:
         admission = add_model(env, embedded_model(), _CLAIM, progress)
@@ -87,18 +109,12 @@ def first_run(env: Environment, progress: Progress | None, tell: Callable[[str],
     if not released:
         publish_release(env, run.model)
         step(f"signed the release {candidate.subject.digest}")
-    if not env.ledger.deployments(active=True):
+    try:
         deploy_release(env, run.model, None, "first run")
-        step(f"deployed {run.model}: {env.settings.slots} answers at a time")
-    add_tenant(env, run.tenant)
-    own_key(env, run.tenant)
-    return run
-
-
-def first_key(env: Environment, run: FirstRun) -> None:
-    """Make the demo tenant's key, once. The last step, so that it is shown when it is made."""
-    if len(list_keys(env, run.tenant)) < 2:
-        run.key = new_key(env, run.tenant, ())["key"]
+    except Waiting as error:
+        error.fix = f"bastide deploy {run.model} --key OPERATOR.KEY"
+        raise
+    step(f"deployed {run.model}: {env.settings.slots} answers at a time")
 
 
 def _admitted(env: Environment) -> Evidence | None:

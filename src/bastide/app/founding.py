@@ -6,16 +6,20 @@ Everything is made in a folder beside the home and renamed into place as the las
 kill at any moment leaves either no environment or a whole one.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, node_name, write_settings
+from bastide.app.remedies import outside
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, Refused, Unavailable
 from bastide.core.evidence import Statement
@@ -23,14 +27,14 @@ from bastide.core.key import PublicKey, Purpose
 from bastide.core.party import Party
 from bastide.core.policy import Policy
 from bastide.core.subject import Digest, Subject
-from bastide.crypto import dsse
+from bastide.crypto import age, dsse
 from bastide.crypto.dsse import Signer
 from bastide.crypto.p256 import public_pem
 from bastide.ledger import Ledger
 from bastide.ports import Clock, Keyring
 from bastide.suites import DEMO_FLOORS
 
-__all__ = ["Founded", "Wishes", "default_policy", "found", "free_address"]
+__all__ = ["Founded", "Wishes", "alone", "default_policy", "found", "free_address"]
 
 KEYS_TYPE = "https://bastide.eu/keys/v1"
 _SERVICE_KEYS = (Purpose.LEDGER, Purpose.EVIDENCE, Purpose.RELEASE, Purpose.MODEL_SIGNING)
@@ -102,6 +106,46 @@ def free_address() -> str:
 
 def found(home: Home, wishes: Wishes) -> Founded:
     """Make a new environment. Raises Refused if there is one, Unavailable if the disk is full."""
+    _check_recipient(wishes.exit_recipient)
+    try:
+        home.root.parent.mkdir(parents=True, exist_ok=True)
+        with alone(home.root.parent, lambda: None):
+            return _found(home, wishes)
+    except OSError as error:
+        raise outside(error, f"{home.root} cannot be made") from error
+
+
+def _check_recipient(recipient: str | None) -> None:
+    if recipient is None:
+        return
+    try:
+        age.parse_recipient(recipient)
+    except Misconfigured as error:
+        raise Misconfigured(
+            f"the exit recipient {recipient[:24]!r}: {error.message}",
+            fix="give the public key that age-keygen printed: age1...",
+        ) from error
+
+
+@contextlib.contextmanager
+def alone(folder: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Only one process at a time works in a folder; `wait` is called before another is awaited.
+
+    The lock is on the folder itself: it leaves no file, and ends with the process.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _found(home: Home, wishes: Wishes) -> Founded:
     if home.founded:
         raise Refused(f"{home.root} is an environment already", fix="`bastide up` starts it")
     if home.root.exists() and any(home.root.iterdir()):
@@ -113,16 +157,13 @@ def found(home: Home, wishes: Wishes) -> Founded:
             folder.mkdir(mode=0o700, parents=True)
         founded = _furnish(draft, wishes)
         _sync_tree(draft.root)
-        home.root.parent.mkdir(parents=True, exist_ok=True)
         if home.root.exists():
             home.root.rmdir()
         draft.root.rename(home.root)
         _sync(home.root.parent)
-    except OSError as error:
+    except BaseException:
         shutil.rmtree(draft.root, ignore_errors=True)
-        raise Unavailable(
-            f"{home.root} cannot be made: {error.strerror}", fix="free disk space, then again"
-        ) from error
+        raise
     moved = {path: home.root / path.relative_to(draft.root) for path in _paths(founded)}
     return Founded(
         home=home,

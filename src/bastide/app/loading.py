@@ -4,9 +4,9 @@
 
 Every load, also after a restart, does all of this again:
 
-1. The admission, and for a deployment also the release, the candidate and the deployment, are
-   read from the ledger, their signatures checked against the charter's keys, and their inclusion
-   proved under a freshly signed checkpoint.
+1. The admission, and for a deployment also the evaluation, the candidate, the release, the
+   deployment and every approval, are read from the ledger, their signatures checked against the
+   charter's keys, and their inclusion proved under the newest signed checkpoint.
 2. The gates of the row `release` (and `deploy`) are judged again; a policy or an approval that
    no longer holds stops the load.
 3. The release's model-signing bundle is checked: its digest and signature, and that it names
@@ -64,7 +64,13 @@ def load_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> 
     released = releases[-1]
     candidate = ledger.by_digest(Digest.parse(released.body["candidate"]))
     admission = ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
-    verify_entries(ledger, (running[0], released, candidate, admission))
+    evaluation = ledger.by_digest(Digest.parse(candidate.body["release"]["evaluation"]))
+    approvals = [
+        row
+        for about in (released, running[0])
+        for row in ledger.find("approval/v1", subject=about.subject.digest)
+    ]
+    verify_entries(ledger, (running[0], released, candidate, admission, evaluation, *approvals))
     if released.body["release"] != candidate.body["release"]:
         raise NotProven(f"the release {released.subject.name} differs from its candidate")
     release.refuse(release.judge(ledger, candidate), candidate.subject.name, "release")

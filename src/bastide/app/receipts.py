@@ -82,7 +82,7 @@ def read_content(path: Path) -> bytes:
 
 def _object(path: Path, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes(), object_pairs_hook=_once)
     except FileNotFoundError as error:
         raise NotFound(f"{what}: no file {path}") from error
     except OSError as error:
@@ -93,3 +93,11 @@ def _object(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotProven(f"{what}: {path} is not a JSON object")
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which no key stands twice: readers would not agree on what it says."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found

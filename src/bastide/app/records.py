@@ -99,6 +99,7 @@ def rebuild_ledger(env: Environment) -> int:
     """Drop every projection and replay; the number of entries."""
     require(env.principal, Duty.DEPLOY)
     env.ledger.rebuild()
+    env.book.rebuild()
     return env.ledger.size
 
 

@@ -3,11 +3,14 @@
 """Use cases about the running services: start them in the background, look, stop them."""
 
 import asyncio
+import errno
 import fcntl
 import http.client
 import json
 import os
 import signal
+import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +34,7 @@ __all__ = [
 
 _READY_S = 60.0
 _STOP_S = 30.0
+_PORT_S = 5.0  # services that were killed end within this and free their port
 
 
 def gateway_url(listen: str) -> str:
@@ -43,17 +47,31 @@ def prepare_run(home: Home) -> None:
     """Make the folder of the sockets, and make sure that it is ours alone."""
     home.run.mkdir(mode=0o700, exist_ok=True)
     home.log.mkdir(mode=0o700, exist_ok=True)
+    _check_run(home)
+
+
+def _check_run(home: Home) -> None:
+    """Raise Unavailable unless the folder of the sockets is ours alone.
+
+    In /tmp another user may have made it first, with sockets to talk to and a process id to kill.
+    """
     state = home.run.stat(follow_symlinks=False)
-    if state.st_uid != os.getuid() or state.st_mode & 0o077:
+    ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid()
+    if not ours or state.st_mode & 0o077:
         raise Unavailable(
             f"{home.run} is not a private folder of this user", fix=f"remove {home.run}"
         )
 
 
 def running_pid(home: Home) -> int | None:
-    """The supervisor's process id, or None. The lock, not the number, says that it lives."""
+    """The supervisor's process id, or None. The lock, not the number, says that it lives.
+
+    Raises Unavailable if the folder of the lock is not ours alone: what it says is then no word
+    of ours.
+    """
     try:
-        descriptor = os.open(home.run / "supervisor.lock", os.O_RDWR)
+        _check_run(home)
+        descriptor = os.open(home.run / "supervisor.lock", os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     try:
@@ -94,12 +112,39 @@ class Started:
                 )
             sleep(0.05)
 
+    def stop(self) -> None:
+        """Stop what was started, also before it has taken the lock that `stop_services` asks."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired as error:
+            pid = self.process.pid
+            raise Unavailable(
+                f"the supervisor (process {pid}) does not stop", fix=f"kill -9 {pid}"
+            ) from error
 
-def start_services(home: Home, passphrase: str) -> Started:
-    """Start the supervisor in the background, unless it runs already."""
+
+def start_services(
+    home: Home, passphrase: str, clock: Clock, sleep: Callable[[float], None]
+) -> Started:
+    """Start the supervisor in the background, unless it runs already.
+
+    Raises Unavailable for a taken port before anything starts.
+    """
     prepare_run(home)
     if running_pid(home) is not None:
         return Started(home, None)
+    listen = read_settings(home).listen
+    deadline = clock.monotonic() + _PORT_S
+    while (refusal := _refusal(listen)) is not None:
+        if clock.monotonic() > deadline or refusal.errno != errno.EADDRINUSE:
+            raise Unavailable(
+                f"the gateway cannot listen on {listen}: {refusal.strerror}",
+                fix=f"free it, or change `listen` in {home.config}",
+            )
+        sleep(0.1)
     return Started(home, _spawn(home, passphrase))
 
 
@@ -145,6 +190,18 @@ def status(home: Home) -> dict[str, Any]:
     row["tenant"] = next(iter(row["tenants"]), None)
     row["ready"] = _ready(home, settings.listen)
     return row
+
+
+def _refusal(listen: str) -> OSError | None:
+    """Why nobody can listen on this address now, or None."""
+    host, port = split_address(listen)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error
+    return None
 
 
 def _spawn(home: Home, passphrase: str) -> subprocess.Popen[bytes]:

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: parse, call one use case, print. One file per noun."""
 
+import sys
+
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run `bastide`. Exit codes are those of core/errors.py."""
-    from bastide.cli.root import bastide
+    """Run `bastide`. Exit codes are those of core/errors.py, and 130 for Ctrl-C."""
+    from bastide.cli.root import run
 
-    bastide()
+    sys.exit(run(sys.argv[1:]))

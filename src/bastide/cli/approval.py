@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bastide.cli.command import Call, parameters, read_text
-from bastide.core.errors import Misconfigured
+from bastide.core.errors import Misconfigured, Waiting
 
 __all__ = ["COMMANDS"]
 
@@ -70,7 +70,11 @@ def deploy(call: Call, release: str, key: str | None, comment: str) -> None:
 
     operator = call.party_key(key)
     with call.environment(operator) as env:
-        row = deploy_release(env, release, operator, comment)
+        try:
+            row = deploy_release(env, release, operator, comment)
+        except Waiting as error:
+            error.fix = error.fix if operator else f"bastide deploy {release} --key OPERATOR.KEY"
+            raise
     result = {"deployment": row.subject.name, "digest": str(row.subject.digest), "entry": row.entry}
     call.show(result, f"deployed {row.subject.name}  {row.subject.digest}  (entry {row.entry})")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bastide.cli.command import Call, parameters, read_text
-from bastide.core.errors import NotFound
+from bastide.core.errors import Misconfigured, NotFound
 
 __all__ = ["chat"]
 
@@ -50,7 +50,7 @@ def chat(
     settings = read_settings(call.home)
     if question is None:
         question = sys.stdin.read()
-    key = read_text(api_key_file).strip() if api_key_file else _own_key(call)
+    key = _read_key(api_key_file) if api_key_file else _own_key(call)
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": question})
     body = {
@@ -85,6 +85,16 @@ def chat(
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _read_key(path: str) -> str:
+    key = read_text(path).strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise Misconfigured(
+            f"{path} holds no API key: it is one line, bst_...",
+            fix="bastide key new --tenant TENANT > FILE",
+        )
+    return key
 
 
 def _own_key(call: Call) -> str:

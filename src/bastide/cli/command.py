@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bastide.core.errors import BastideError, Misconfigured, NotFound, Unavailable
+from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound
 
 if TYPE_CHECKING:
     from bastide.app.config import Home
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from bastide.crypto.dsse import Signer
 
 __all__ = ["Call", "Command", "Lazy", "parameters", "read_text"]
+
+_BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
 
 
 @dataclass
@@ -44,12 +46,17 @@ class Call:
         return find_home(self.home_option)
 
     def passphrase(self) -> str:
-        """The keyring's passphrase. Raises NotAllowed if nothing gives it."""
+        """The keyring's passphrase: a file's, or asked for on a terminal. Raises NotAllowed."""
         from bastide.app.environment import read_passphrase
 
-        if self.passphrase_file is None:
+        if self.passphrase_file is not None:
+            return read_text(self.passphrase_file).strip()
+        try:
             return read_passphrase(self.home)
-        return read_text(self.passphrase_file).strip()
+        except NotAllowed:
+            if not sys.stdin.isatty():
+                raise
+        return _ask_passphrase(f"Passphrase of {self.home.keyring}: ")
 
     @contextlib.contextmanager
     def environment(self, key: "Signer | None" = None) -> "Iterator[Environment]":
@@ -132,10 +139,15 @@ class Command(click.Command):
         call = Call(*(ctx.params.pop(name) for name in shared))
         try:
             return ctx.invoke(self.callback, call, **ctx.params) if self.callback else None
-        except (BastideError, OSError) as error:
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:
+            _close_output()
+            ctx.exit(_BROKEN_PIPE)
+        except Exception as error:
             if call.debug:
                 raise
-            told = error if isinstance(error, BastideError) else _outside(error)
+            told = _told(error)
             _fail(call, told)
             ctx.exit(told.exit_status)
 
@@ -199,15 +211,39 @@ def read_text(path: str) -> str:
     try:
         return Path(path).read_text()
     except FileNotFoundError as error:
-        raise NotFound(f"there is no file {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{path} cannot be read: {error}") from error
+        raise NotFound(f"there is no file {path}", fix="check the path") from error
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{path} is not a text file", fix="check the path") from error
+    except OSError as error:
+        from bastide.app.remedies import outside
+
+        raise outside(error, path) from error
 
 
-def _outside(error: OSError) -> Unavailable:
-    """What the operating system refused, as an error of the tree."""
-    place = f"{error.filename}: " if error.filename else ""
-    return Unavailable(f"{place}{error.strerror or error}", fix="--debug shows where")
+def _told(error: Exception) -> BastideError:
+    """Any error as one of the tree. Of an unexpected one only its place: its text may be secret."""
+    if isinstance(error, BastideError):
+        return error
+    if isinstance(error, OSError):
+        from bastide.app.remedies import outside
+
+        return outside(error)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = ""
+    if trace is not None:
+        place = f" in {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}"
+    return BastideError(
+        f"unexpected {type(error).__name__}{place}",
+        fix="this is a defect of Bastide: please report it with what --debug prints",
+    )
+
+
+def _close_output() -> None:
+    """The reader of standard output is gone: the interpreter must not flush into it at exit."""
+    with contextlib.suppress(OSError):
+        sys.stdout.close()
 
 
 def _fail(call: Call, error: BastideError) -> None:
@@ -229,8 +265,11 @@ def _fail(call: Call, error: BastideError) -> None:
 
 def _ask_passphrase(what: str) -> str:
     if not sys.stdin.isatty():
-        raise Misconfigured(f"{what} has a passphrase and there is no terminal to ask for it")
-    return click.prompt(f"Passphrase of {what}", hide_input=True, err=True)
+        raise NotAllowed(
+            f"no terminal to ask for this: {what.strip().rstrip(':')}",
+            fix="run it in a terminal",
+        )
+    return click.prompt(what.strip().rstrip(":"), hide_input=True, err=True)
 
 
 def _cell(value: Any) -> str:

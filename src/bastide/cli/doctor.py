@@ -5,7 +5,7 @@
 from dataclasses import asdict
 
 from bastide.cli.command import Call, parameters
-from bastide.core.errors import NotAllowed, NotProven
+from bastide.core.errors import NotAllowed, NotProven, Unavailable
 
 __all__ = ["doctor"]
 
@@ -23,7 +23,7 @@ def doctor(call: Call) -> None:
 
     try:
         passphrase = call.passphrase() if call.home.founded else None
-    except NotAllowed:
+    except (NotAllowed, Unavailable):
         passphrase = None
     findings = examine(call.home, passphrase, wiring.clock())
     lines = []

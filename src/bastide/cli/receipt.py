@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bastide.cli.command import Call, parameters, read_text
+from bastide.core.errors import NotFound
 
 if TYPE_CHECKING:
     from bastide.ledger.verify import Chain
@@ -110,6 +111,11 @@ def _bundle(call: Call, file_or_id: str) -> dict[str, Any]:
     from bastide.app.receipts import export_receipt, read_bundle
 
     if Path(file_or_id).is_file() or not _is_ident(file_or_id):
+        if file_or_id.startswith("r_") and not Path(file_or_id).exists():
+            raise NotFound(
+                f"{file_or_id!r} is neither a file nor the id of a receipt",
+                fix="an id is r_ and 26 characters; `newest` names the last one",
+            )
         return read_bundle(Path(file_or_id))
     with call.environment() as env:
         return export_receipt(env, file_or_id, time.sleep)
@@ -152,5 +158,5 @@ def _tree(chain: "Chain") -> list[str]:
         f"│     ├─ model     {chain.model_digest}  {chain.format}",
         f"│     ├─ origin    {chain.origin}",
         f"│     └─ licence   {chain.licence}",
-        f"└─ charter     {by_kind['charter'][0]}, policy {chain.parties} {chain.policy[:19]}",
+        f"└─ charter     {by_kind['charter'][0]}, policy {chain.policy[:19]}",
     ]

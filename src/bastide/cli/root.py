@@ -2,11 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root command and the table of all commands. Each is imported only when it is called."""
 
+import json
+from collections.abc import Sequence
+
 import click
 
 from bastide.cli.command import Lazy
+from bastide.core.errors import Misconfigured
 
-__all__ = ["bastide"]
+__all__ = ["bastide", "run"]
+
+_INTERRUPTED = 130
 
 
 def _services(name: str) -> click.Command:
@@ -130,3 +136,29 @@ def bastide() -> None:
 
     Begin with `bastide up`, then `bastide chat "Hello"`, then `bastide verify newest`.
     """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status; a usage error obeys ``--json`` too."""
+    try:
+        status = bastide.main(list(arguments), prog_name="bastide", standalone_mode=False)
+    except click.Abort:
+        click.echo("Interrupted", err=True)
+        return _INTERRUPTED
+    except click.ClickException as error:
+        if "--json" in arguments:
+            click.echo(json.dumps(_usage(error), indent=2, ensure_ascii=False))
+        else:
+            error.show()
+        return error.exit_code
+    return status if isinstance(status, int) else 0
+
+
+def _usage(error: click.ClickException) -> dict[str, object]:
+    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+    return {
+        "error": Misconfigured.code,
+        "message": error.format_message(),
+        "reasons": [],
+        "fix": f"{where or 'bastide'} --help",
+    }

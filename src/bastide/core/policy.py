@@ -75,7 +75,10 @@ class Policy:
                 if any(type(count) is not int or count < 1 for count in approvals.values()):
                     raise Misconfigured(f"policy.rules.{stage}.approvals: counts start at 1")
                 rules[stage] = Rule(dict(row["gates"]), approvals)
-            return cls(str(value["name"]), value["separate"] is True, rules)
+            name, separate = value["name"], value["separate"]
+            if type(name) is not str or type(separate) is not bool:
+                raise Misconfigured("policy: name is a string, and separate is true or false")
+            return cls(name, separate, rules)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Misconfigured(f"not a policy: {error!r}") from error
 

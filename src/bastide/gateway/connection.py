@@ -3,8 +3,9 @@
 """One client connection: requests in, answers out, one at a time and in order.
 
 Rules:
-* While an answer runs, what else arrives is held, up to PIPELINE_BYTES_MAX. Reading is never
-  paused: only by reading do we learn that the client has gone.
+* While an answer runs, what else arrives is held, up to PIPELINE_BYTES_MAX. Reading is not paused
+  then: only by reading do we learn that the client has gone.
+* While the client does not read what we wrote, nothing more is answered, and soon nothing read.
 * A client that has gone cancels its answer at once, which frees the engine's slot.
 * Every wait for the client has an alarm: for its request, for the next one, for it to read.
 """
@@ -87,6 +88,7 @@ class Connection(asyncio.Protocol):
         self._chunked = False
         self._complete = False  # the current answer was sent to its end
         self._last = False  # no further request is read on this connection
+        self._paused = False  # we do not read
         self._closed = False  # we have closed it
         self._gone = False  # it is closed
 
@@ -103,13 +105,13 @@ class Connection(asyncio.Protocol):
         self._set_alarm(self._patience.request_s, self.close)
 
     def data_received(self, data: bytes) -> None:
-        """Read, or hold while an answer runs."""
+        """Read, or hold while an answer runs or the client does not read."""
         if self._last:
             return  # lingering: read and forget, so that the client gets to read our refusal
-        if self._request is not None or self._arrivals:
+        if self._request is not None or self._arrivals or self._writable is not None:
             self._held += data
             if len(self._held) > PIPELINE_BYTES_MAX:
-                self._abort()
+                self._refuse_more()
             return
         self._feed(data)
 
@@ -135,11 +137,15 @@ class Connection(asyncio.Protocol):
         self._set_stalled(True)
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
+        """The client has caught up: go on with what was held."""
         self._set_stalled(False)
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        if self._paused and not self._closed and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        self._advance()
 
     # What jobs call.
 
@@ -197,8 +203,10 @@ class Connection(asyncio.Protocol):
         self._advance()
 
     def _advance(self) -> None:
-        """Answer what has arrived, until a job runs or nothing is left."""
+        """Answer what has arrived, until a job runs, the client does not read or all is done."""
         while self._request is None and not self._closed and not self._gone:
+            if self._writable is not None:
+                return  # or a client that sends and never reads would fill our memory
             if self._arrivals:
                 self._begin(self._arrivals.popleft())
             elif self._held and not self._last:
@@ -306,6 +314,14 @@ class Connection(asyncio.Protocol):
             self._closed = True
             self._transport.close()
             self._set_alarm(self._patience.write_s, self._abort)
+
+    def _refuse_more(self) -> None:
+        """Too much is held: wait for a client that does not read, cut one that floods."""
+        if self._request is not None or self._writable is None:
+            self._abort()
+        elif self._transport is not None and not self._paused and not self._closed:
+            self._paused = True
+            self._transport.pause_reading()
 
     def _abort(self) -> None:
         if self._transport is not None:

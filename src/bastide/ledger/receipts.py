@@ -10,6 +10,7 @@ Rules:
 * Receipts are numbered without gaps, in the order in which they became durable. A batch is a range
   of numbers, so every batch can be recomputed from the ledger's counts alone (`audit`).
 * A batch and its entry become durable in one transaction, so no receipt is sealed twice or never.
+* Which batch covers which numbers is a projection: `rebuild` replays it from the entries.
 """
 
 import json
@@ -27,6 +28,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    delete,
     func,
     insert,
     inspect,
@@ -40,7 +42,7 @@ from bastide.core.receipt import Receipt
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse, merkle
 from bastide.crypto.dsse import Signer
-from bastide.ledger import schema
+from bastide.ledger import queries, schema
 from bastide.ledger.ledger import Ledger
 from bastide.ports import Clock
 
@@ -195,6 +197,18 @@ class ReceiptBook:
         place = number - batch.first
         proof = tuple(merkle.inclusion_proof(hashes, place))
         return ReceiptProof(batch.entry, place, batch.size, proof)
+
+    def rebuild(self) -> None:
+        """Drop what is known of batches and replay it from the entries, in one transaction."""
+        rows: list[dict[str, int | None]] = []
+        with self._sealing, schema.writing(self._records) as connection:
+            first = 0
+            for entry in queries.find(connection, "receipts/v1"):
+                rows.append({"first": first, "size": entry.body["count"], "entry": entry.entry})
+                first += entry.body["count"]
+            connection.execute(delete(_batch))
+            if rows:
+                connection.execute(insert(_batch), rows)
 
     def audit(self) -> None:
         """Recompute every batch from the ledger. Raises NotProven with the entry that fails."""

@@ -165,7 +165,7 @@ async def start_llamacpp(
     status_end, status = os.pipe()
     lifeline, lifeline_end = os.pipe()
     try:
-        process = await sandbox.start(_jail(settings, folder, weights_fd, status, lifeline))
+        process = await _started(sandbox, _jail(settings, folder, weights_fd, status, lifeline))
     except BaseException:
         os.close(lifeline_end)
         os.close(status_end)
@@ -190,6 +190,22 @@ async def start_llamacpp(
         await engine.close()
         raise
     return engine
+
+
+async def _started(sandbox: Sandbox, jail: Jail) -> Process:
+    """Start the jail. If this is cancelled, let the start come to its end, then kill what it made.
+
+    A start that is cancelled inside waits for the pipes of a process whose lifeline is still held.
+    """
+    starting = asyncio.ensure_future(sandbox.start(jail))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        process = await starting
+        process.kill()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _CLOSE_TIMEOUT_S)
+        raise
 
 
 def _jail(settings: dict[str, Any], folder: Path, weights: int, status: int, lifeline: int) -> Jail:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said to llama.cpp's server, and how its answers are read. Bytes in, values out."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -32,13 +32,17 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
+# What an engine counts goes into a receipt, so it must be a number that a receipt can hold.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+
+
 class _Cached(msgspec.Struct):
-    cached_tokens: int = 0
+    cached_tokens: _Count = 0
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: _Count
+    completion_tokens: _Count
     prompt_tokens_details: _Cached | None = None
 
 

@@ -18,7 +18,10 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        # A killed try may have left a draft. Nobody else's file is written to, nor through a link.
+        draft.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(draft, flags, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)

@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every use case asks who calls it, before it does anything, and the lifecycle table says for what.
+
+Broken once to prove the tests: with a `require` that lets everybody pass, and without the first
+line of `publish_release`, they fail.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bastide.app import approvals, deployments, models, receipts, records, releases, tenants
+from bastide.app.duties import everyone, require
+from bastide.app.environment import Environment
+from bastide.core.errors import NotAllowed
+from bastide.core.lifecycle import LIFECYCLE
+from bastide.core.party import DUTIES, Duty, Party, Principal
+from paths.loading_rig import Served
+
+# Look-ups that other use cases begin with, and what a party's own signature answers for.
+UNASKED = {
+    "approve_here",
+    "bundle_key_pem",
+    "find_candidate",
+    "find_model",
+    "own_key",
+    "plan_deployment",
+}
+STAGES: dict[str, Callable[..., Any]] = {
+    "admit": models.add_model,
+    "evaluate": models.evaluate_model,
+    "release": releases.publish_release,
+    "deploy": deployments.deploy_release,
+}
+
+
+def use_cases() -> Iterator[Callable[..., Any]]:
+    for module in (approvals, deployments, models, receipts, records, releases, tenants):
+        for name in module.__all__:
+            found = getattr(module, name)
+            if (
+                inspect.isfunction(found)
+                and next(iter(inspect.signature(found).parameters)) == "env"
+            ):
+                yield found
+
+
+USE_CASES = {function.__name__: function for function in use_cases()}
+
+
+def call(function: Callable[..., Any], env: Environment) -> None:
+    """Call a use case that is expected to stop at its first line."""
+    function(env, *[None] * (len(inspect.signature(function).parameters) - 1))
+
+
+@pytest.mark.parametrize("duty", Duty)
+@pytest.mark.parametrize("party", Party)
+def test_a_duty_belongs_to_its_parties(duty: Duty, party: Party) -> None:
+    principal = Principal("somebody", frozenset({party}))
+    if party in DUTIES[duty]:
+        require(principal, duty)
+        return
+    with pytest.raises(NotAllowed, match=f"may not {duty.value}") as caught:
+        require(principal, duty)
+    assert all(holder.value in caught.value.reasons[0] for holder in DUTIES[duty])
+
+
+@pytest.mark.parametrize("duty", Duty)
+def test_nobody_holds_no_duty_and_everyone_each(duty: Duty) -> None:
+    require(everyone("one person"), duty)
+    with pytest.raises(NotAllowed):
+        require(Principal("nobody", frozenset()), duty)
+
+
+def test_the_exceptions_are_use_cases() -> None:
+    assert set(USE_CASES) >= UNASKED
+    assert len(USE_CASES) - len(UNASKED) >= 25
+
+
+@pytest.mark.parametrize("name", sorted(set(USE_CASES) - UNASKED))
+def test_a_use_case_asks_first(name: str, broken: Served) -> None:
+    before = broken.env.ledger.size
+    with pytest.raises(NotAllowed):
+        call(USE_CASES[name], replace(broken.env, principal=Principal("nobody", frozenset())))
+    assert broken.env.ledger.size == before
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in LIFECYCLE if row.name in STAGES], ids=lambda r: r.name
+)
+def test_a_stage_asks_for_the_duty_of_its_row(row: Any, broken: Served) -> None:
+    others = frozenset(Party) - DUTIES[row.duty]
+    with pytest.raises(NotAllowed, match=f"may not {row.duty.value}"):
+        call(STAGES[row.name], replace(broken.env, principal=Principal("others", others)))
