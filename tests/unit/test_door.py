@@ -56,7 +56,8 @@ def approval(party: str = "firm", **changes) -> Statement:
 
 
 def candidate(**changes) -> Statement:
-    body = {"release": RELEASE_BODY, "author": FIRM.public.ident, "time_ms": 1, **changes}
+    body = {"release": RELEASE_BODY, "author": EVIDENCE.public.ident, "time_ms": 1}
+    body = {**body, **changes}
     return Statement("candidate/v1", (Subject("r1", _digest(RELEASE_BODY)),), body)
 
 
@@ -80,6 +81,7 @@ def release() -> Statement:
         (tenant("t"), [EVIDENCE]),
         (candidate(), [EVIDENCE]),
         (candidate(), [EVIDENCE, FIRM]),
+        (candidate(author=FIRM.public.ident), [EVIDENCE, FIRM]),
         (approval(), [FIRM]),
         (approval("guardian"), [GUARDIAN]),
         (release(), [RELEASE]),
@@ -104,6 +106,8 @@ def test_the_right_keys_open_the_door(statement, signers):
         (refusal(1), [FIRM]),
         (refusal(1), [EVIDENCE, FIRM]),
         (candidate(), [FIRM]),
+        (candidate(author=FIRM.public.ident), [EVIDENCE]),
+        (candidate(author=GUARDIAN.public.ident), [EVIDENCE, FIRM]),
         (candidate(), [EVIDENCE, FIRM, GUARDIAN]),
         (candidate(), [EVIDENCE, RELEASE]),
         (approval(), [EVIDENCE]),

@@ -141,10 +141,6 @@ FORGED: dict[str, tuple[dict[str, Any], str]] = {
         {"evaluated": Digest.parse(MISSING)},
         "entries.evaluation: it is about another model",
     ),
-    "an author who did not sign": (
-        {"bodies": {"candidate/v1": lambda body: body.update(author="SHA256:x")}},
-        "entries.candidate: its author did not sign it",
-    ),
     "a deployment of another release": (
         {"plan_changes": {"release": MISSING}},
         f"entries.deployment: {MISSING}",

@@ -48,7 +48,7 @@ def approve_here(
     wanted = rule.approvals if rule is not None else {}
     rows = []
     for party, signer in signers.items():
-        known = env.ledger.find("approval/v1", subject=approval.digest)
+        known = env.ledger.approvals(approval.digest)
         mine = [row for row in known if signer.public.ident in row.signers]
         if party not in wanted or mine:
             rows += mine

@@ -166,7 +166,8 @@ def _sandbox(bench: Bench) -> list[Finding]:
     wanted = read_settings(bench.home).sandbox if bench.home.founded else "auto"
     chosen = wiring.sandbox(wanted)
     if chosen.name != "bubblewrap":
-        return [Finding("sandbox", "warn", chosen.name, "apt-get install bubblewrap is stronger")]
+        fix = "bubblewrap is stronger: apt-get install bubblewrap"
+        return [Finding("sandbox", "warn", chosen.name, fix)]
     return [Finding("sandbox", "ok", chosen.name)]
 
 

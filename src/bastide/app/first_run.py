@@ -101,7 +101,7 @@ def _serve(
         candidate = propose_release(env, run.model, None, None)
         step(f"proposed the release {run.model}")
     asked = Approval(run.model, candidate.subject.digest, "release", "", "first run")
-    known = len(env.ledger.find("approval/v1", subject=candidate.subject.digest))
+    known = len(env.ledger.approvals(candidate.subject.digest))
     approvals = approve_here(env, asked, env.party_signers())
     if len(approvals) > known:
         step(f"approved by {' and '.join(row.body['party'] for row in approvals)}")

@@ -58,17 +58,14 @@ def load_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> 
     if not running:
         raise Refused(f"no active deployment has the digest {deployment}")
     plan = running[0].body["deployment"]
-    releases = ledger.find("release/v1", subject=Digest.parse(plan["release"]))
-    if not releases:
+    released = deploy.find_release(ledger, Digest.parse(plan["release"]))
+    if released is None:
         raise NotProven(f"the deployment {plan['name']} names a release that the ledger lacks")
-    released = releases[-1]
     candidate = ledger.by_digest(Digest.parse(released.body["candidate"]))
     admission = ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     evaluation = ledger.by_digest(Digest.parse(candidate.body["release"]["evaluation"]))
     approvals = [
-        row
-        for about in (released, running[0])
-        for row in ledger.find("approval/v1", subject=about.subject.digest)
+        row for about in (released, running[0]) for row in ledger.approvals(about.subject.digest)
     ]
     verify_entries(ledger, (running[0], released, candidate, admission, evaluation, *approvals))
     if released.body["release"] != candidate.body["release"]:

@@ -126,7 +126,7 @@ def bundle_key_pem(env: Environment) -> str:
 
 
 def _approvals(env: Environment, candidate: Evidence) -> list[Evidence]:
-    return env.ledger.find("approval/v1", subject=candidate.subject.digest)
+    return env.ledger.approvals(candidate.subject.digest)
 
 
 def _row(env: Environment, candidate: Evidence) -> dict[str, Any]:

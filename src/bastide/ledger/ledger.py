@@ -133,14 +133,26 @@ class Ledger:
         return dict(self._keys)
 
     def api_keys(self, active: bool = True) -> list[Evidence]:
-        """The API keys, oldest first; revoked ones too unless `active`."""
+        """The API keys, oldest first; revoked ones too unless `active`. Revocation is final."""
+        kinds = ("api-key/v1", "api-key-revocation/v1")
         with schema.reading(self._records) as connection:
-            return queries.standing(connection, "api-key/v1", "api-key-revocation/v1", active)
+            return queries.standing(connection, *kinds, active, final=True)
 
     def deployments(self, active: bool = True) -> list[Evidence]:
         """The deployments, oldest first; ended ones too unless `active`."""
         with schema.reading(self._records) as connection:
-            return queries.standing(connection, "deployment/v1", "deployment-end/v1", active)
+            kinds = ("deployment/v1", "deployment-end/v1")
+            return queries.standing(connection, *kinds, active, final=False)
+
+    def approvals(self, subject: Digest) -> list[Evidence]:
+        """The approvals of a subject that count: those since its deployment was last ended.
+
+        Else who holds the services' keys could undo a stop by an approval from before it.
+        """
+        ends = self.find("deployment-end/v1", subject)
+        since = ends[-1].entry if ends else None
+        given = self.find("approval/v1", subject)
+        return [row for row in given if since is None or (row.entry or 0) > since]
 
     # Prove
 

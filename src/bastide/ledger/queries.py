@@ -61,14 +61,19 @@ def find(
     return _read(connection, select(table.c.entry).where(*about).distinct())
 
 
-def standing(connection: Connection, kind: str, ending: str, active: bool) -> list[Evidence]:
-    """Evidence of a kind; if `active`, only what no later `ending` has ended."""
+def standing(
+    connection: Connection, kind: str, ending: str, active: bool, final: bool
+) -> list[Evidence]:
+    """Evidence of a kind; if `active`, only what no later `ending` has ended.
+
+    `final` says that nothing comes back: one ending ends its subject for ever.
+    """
     table, end = schema.subject, schema.subject.alias()
     wanted = select(table.c.entry).where(table.c.kind == kind)
     if active:
-        ended = and_(
-            end.c.kind == ending, end.c.digest == table.c.digest, end.c.entry > table.c.entry
-        )
+        ended = and_(end.c.kind == ending, end.c.digest == table.c.digest)
+        if not final:
+            ended = and_(ended, end.c.entry > table.c.entry)
         wanted = wanted.where(~exists().where(ended))
     return _read(connection, wanted.distinct())
 

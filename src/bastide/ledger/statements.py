@@ -144,7 +144,9 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
         wanted = "the release key alone"
     elif kind == "candidate/v1":
         right = sorted(purposes) in ([Purpose.EVIDENCE], [Purpose.EVIDENCE, Purpose.PARTY])
-        wanted = "the evidence key and at most one party's key"
+        idents = [key.ident for key in signers]
+        right = right and statement.body.get("author") in idents
+        wanted = "the evidence key and at most one party's key, one of them its author's"
     else:
         right = purposes == [Purpose.EVIDENCE]
         wanted = "the evidence key alone"

@@ -21,7 +21,16 @@ from bastide.gates.panel import judge_stage
 from bastide.ledger import Ledger
 from bastide.ports import Clock
 
-__all__ = ["Plan", "active", "deploy", "end", "judge", "plan", "plan_of"]
+__all__ = [
+    "Plan",
+    "active",
+    "deploy",
+    "end",
+    "find_release",
+    "judge",
+    "plan",
+    "plan_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +71,21 @@ def plan_of(deployment: Evidence) -> Plan:
     return Plan(row["name"], Digest.parse(row["release"]), share, row["engine"], row["version"])
 
 
+def find_release(ledger: Ledger, digest: Digest) -> Evidence | None:
+    """The release of a digest, which is the first subject; the model's digest names none."""
+    rows = ledger.find("release/v1", subject=digest)
+    return next((row for row in reversed(rows) if row.subject.digest == digest), None)
+
+
 def judge(ledger: Ledger, wanted: Plan) -> list[Verdict]:
     """Judge every gate of the row `deploy`."""
-    releases = ledger.find("release/v1", subject=wanted.release)
     dossier = Dossier(
         subject=wanted.digest,
         action="deploy",
         admission=None,
         evaluation=None,
-        candidate=releases[-1] if releases else None,
-        approvals=tuple(ledger.find("approval/v1", subject=wanted.digest)),
+        candidate=find_release(ledger, wanted.release),
+        approvals=tuple(ledger.approvals(wanted.digest)),
         keys=ledger.keys(),
         policy=ledger.policy(),
     )
@@ -84,15 +98,14 @@ def deploy(ledger: Ledger, wanted: Plan, signer: Signer, clock: Clock) -> Eviden
     A deployment that is already active is returned as it is. Raises NotFound if the release is
     not in the ledger.
     """
-    if not ledger.find("release/v1", subject=wanted.release):
+    if find_release(ledger, wanted.release) is None:
         raise NotFound(f"no release has the digest {wanted.release}")
     for running in active(ledger):
         if running.subject.digest == wanted.digest:
             return running
-    approvals = ledger.find("approval/v1", subject=wanted.digest)
     body = {
         "deployment": wanted.to_json(),
-        "approvals": [str(approval.digest) for approval in approvals],
+        "approvals": [str(row.digest) for row in ledger.approvals(wanted.digest)],
         "time_ms": clock.now_ms(),
     }
     statement = Statement("deployment/v1", (Subject(wanted.name, wanted.digest),), body)

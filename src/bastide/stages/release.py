@@ -109,7 +109,7 @@ def approve(ledger: Ledger, envelope: Envelope) -> Evidence:
     if action == "release" and not ledger.find("candidate/v1", subject=digest):
         raise NotFound(f"no candidate has the digest {digest}", fix="propose the release first")
     signers = {ident for ident, _ in envelope.signatures}
-    for other in ledger.find("approval/v1", subject=digest):
+    for other in ledger.approvals(digest):
         if other.digest == envelope.digest:
             return other
         if signers & set(other.signers) and other.body["action"] == action:
@@ -137,7 +137,7 @@ def judge(ledger: Ledger, candidate: Evidence) -> list[Verdict]:
         admission=_evidence(ledger, release["admission"]),
         evaluation=_evidence(ledger, release["evaluation"]),
         candidate=candidate,
-        approvals=tuple(ledger.find("approval/v1", subject=candidate.subject.digest)),
+        approvals=tuple(ledger.approvals(candidate.subject.digest)),
         keys=ledger.keys(),
         policy=ledger.policy(),
     )
@@ -156,7 +156,7 @@ def publish(
         return known[-1]
     verdicts = judge(ledger, candidate)
     refuse(verdicts, candidate.subject.name, "release")
-    approvals = ledger.find("approval/v1", subject=candidate.subject.digest)
+    approvals = ledger.approvals(candidate.subject.digest)
     model = Digest.parse(candidate.body["release"]["model"])
     body: dict[str, Any] = {
         "release": candidate.body["release"],

@@ -33,6 +33,10 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
+# A loop holds its tasks weakly: these are kept until they are done.
+_writing: set[asyncio.Future[None]] = set()
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Call:
     """One call that was let in. It has no repr, so that no log line can hold a prompt or a key."""
@@ -132,11 +136,22 @@ def _receipt(
 
 
 async def _put(sink: ReceiptSink, receipt: Receipt, timeout_s: float) -> None:
+    """Make a receipt durable; who leaves while it is being written does not stop it."""
+    writing = asyncio.ensure_future(sink.put(receipt))
+    _writing.add(writing)
+    writing.add_done_callback(_written)
     try:
         async with asyncio.timeout(timeout_s):
-            await sink.put(receipt)
+            await asyncio.shield(writing)
     except TimeoutError as error:
+        writing.cancel()
         raise Unavailable("The receipt of this answer was not confirmed in time.") from error
+
+
+def _written(writing: asyncio.Future[None]) -> None:
+    _writing.discard(writing)
+    if not writing.cancelled():
+        writing.exception()  # whoever still waits has been told; nobody else can be
 
 
 async def _close(stream: AsyncIterator[Delta]) -> None:

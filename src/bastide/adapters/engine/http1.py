@@ -12,7 +12,11 @@ from contextlib import asynccontextmanager
 
 import httptools
 
-from bastide.core.limits import ENGINE_REPLY_BYTES_MAX, REQUEST_HEADER_BYTES_MAX
+from bastide.core.limits import (
+    ENGINE_REPLY_BYTES_MAX,
+    ENGINE_SILENCE_MAX_S,
+    REQUEST_HEADER_BYTES_MAX,
+)
 
 __all__ = ["Answer", "BrokenAnswerError", "UnixHttp"]
 
@@ -38,13 +42,17 @@ class _Connection:
         await self._writer.drain()
 
     async def receive(self) -> None:
-        """Read once and parse. Raises BrokenAnswerError at the end of the stream."""
+        """Read once and parse. Raises BrokenAnswerError at the end, or after a long silence."""
         try:
-            data = await self._reader.read(_READ_BYTES)
+            async with asyncio.timeout(ENGINE_SILENCE_MAX_S):
+                data = await self._reader.read(_READ_BYTES)
             if not data:
                 raise BrokenAnswerError("the engine closed the connection")
             self.silent = False
             self._parser.feed_data(data)
+        except TimeoutError as error:
+            silence = f"the engine has said nothing for {ENGINE_SILENCE_MAX_S:.0f} s"
+            raise BrokenAnswerError(silence) from error
         except httptools.HttpParserError as error:
             raise BrokenAnswerError(f"the engine's answer is no HTTP: {error}") from error
         if not self.headed:

@@ -119,7 +119,8 @@ def _translated(error: Exception, path: Path) -> Exception:
             f"{path} does not open: the key is wrong or the file is damaged",
             fix="unlock with the passphrase of this environment, or restore a backup",
         )
-    return Unavailable(f"{path} cannot be opened: {text}")
+    fix = "give this user the right to write there" if "readonly" in text else "bastide doctor"
+    return Unavailable(f"{path} cannot be opened: {text}", fix=fix)
 
 
 def _begin(connection: Any) -> None:

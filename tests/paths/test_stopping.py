@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What was stopped stays stopped: ended deployments, revoked keys, and approvals from before."""
+
+import pytest
+
+from bastide.app.deployments import deploy_release, end_deployment, plan_deployment
+from bastide.app.tenants import add_tenant, new_key, revoke_key
+from bastide.core.errors import NotProven, Waiting
+from bastide.core.evidence import Statement
+from bastide.core.key import Purpose
+from bastide.core.share import Share
+from bastide.core.subject import Subject
+from bastide.stages import deploy, release
+from paths.loading_rig import Served
+
+
+def test_an_approval_from_before_the_stop_opens_nothing(broken: Served) -> None:
+    """Whoever holds only the services' keys cannot undo the operator's stop."""
+    env = broken.env
+    plan = plan_deployment(env, "tiny")
+    end_deployment(env, "tiny", "an incident")
+    verdicts = deploy.judge(env.ledger, plan)
+    with pytest.raises(Waiting):
+        release.refuse(verdicts, "tiny", "deploy")
+    assert env.ledger.approvals(plan.digest) == []
+
+
+def test_a_new_approval_opens_it_again(broken: Served) -> None:
+    env = broken.env
+    before = broken.deployment
+    end_deployment(env, "tiny", "an incident")
+    assert deploy_release(env, "tiny", None).subject.digest == before
+    assert len(env.ledger.approvals(before)) == 1
+    assert broken.load()
+
+
+def test_a_revoked_key_does_not_come_back(broken: Served) -> None:
+    env = broken.env
+    add_tenant(env, "acme")
+    ident = new_key(env, "acme", ())["id"]
+    revoke_key(env, ident, "leaked")
+    (first,) = (row for row in env.ledger.api_keys(active=False) if row.subject.name == ident)
+    again = Statement("api-key/v1", (first.subject,), {**first.body, "time_ms": 1})
+    env.ledger.append_statement(again, [env.signer(Purpose.EVIDENCE)])
+    assert ident not in [row.subject.name for row in env.ledger.api_keys(active=True)]
+
+
+def test_a_model_s_digest_names_no_release(broken: Served) -> None:
+    """A release has two subjects; only the first is the release."""
+    env = broken.env
+    (released,) = env.ledger.find("release/v1")
+    model = released.statement.subjects[1].digest
+    assert deploy.find_release(env.ledger, model) is None
+    plan = deploy.Plan("tiny", model, Share(1, 64), "llamacpp", "1")
+    assert any(not verdict.passed for verdict in deploy.judge(env.ledger, plan))
+
+
+def test_a_candidate_names_an_author_who_signed_it(broken: Served) -> None:
+    env = broken.env
+    (candidate,) = env.ledger.find("candidate/v1")
+    (guardian,) = (key.ident for key in env.ledger.keys().values() if key.party == "guardian")
+    body = {**candidate.body, "author": guardian}
+    forged = Statement("candidate/v1", (Subject("tiny", candidate.subject.digest),), body)
+    with pytest.raises(NotProven, match="author"):
+        env.ledger.append_statement(forged, [env.signer(Purpose.EVIDENCE)])
