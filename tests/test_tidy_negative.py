@@ -26,6 +26,11 @@ OFFENCES: dict[str, tuple[str, str, str]] = {
     "folder called common": ("file_names", "tests/common/test_one.py", "x = 1\n"),
     "function called process": ("function_names", "src/bastide/one.py", "def process(): ...\n"),
     "method called _handle": ("function_names", "src/bastide/one.py", "def _handle(): ...\n"),
+    "verdict that can be ignored": (
+        "function_names",
+        "src/bastide/one.py",
+        "def verify_x() -> bool: ...\n",
+    ),
     "prefix handle_": ("function_names", "tests/test_one.py", "async def handle_x(): ...\n"),
     "no header": ("headers", "benchmarks/one.py", ""),
     "silent package": ("package_docstrings", "src/bastide/gates/__init__.py", "x = 1\n"),

@@ -98,11 +98,19 @@ def file_names(root: Path) -> list[str]:
 
 
 def function_names(root: Path) -> list[str]:
-    """Nothing is called process or handle."""
-    return [
+    """Nothing is called process or handle; what is called verify_ raises or returns nothing."""
+    faults = [
         f"{_at(root, path, node.lineno)}: {node.name} does not say what it does"
         for path, node in _functions(root)
         if _FUNCTION_NAME.match(node.name)
+    ]
+    source = root / "src"
+    return faults + [
+        f"{_at(root, path, node.lineno)}: {node.name} returns something: its result may be ignored"
+        for path, node in _functions(root)
+        if source in path.parents
+        and re.match(r"_*verify_", node.name)
+        and not (isinstance(node.returns, ast.Constant) and node.returns.value is None)
     ]
 
 

@@ -37,12 +37,12 @@ def run_tool(path: str) -> Callable[[Path, Path], tuple[int, str]]:
 
 
 def run_bastide() -> Callable[[Path, Path], tuple[int, str]]:
-    from bastide.app.receipts import read_anchors, read_bundle, verify_receipt
+    from bastide.app.receipts import read_anchors, read_bundle, trace_receipt
     from bastide.core.errors import BastideError
 
     def verify(receipt: Path, keys: Path) -> tuple[int, str]:
         try:
-            chain = verify_receipt(read_bundle(receipt), read_anchors(keys))
+            chain = trace_receipt(read_bundle(receipt), read_anchors(keys))
         except BastideError as error:
             return error.exit_status, error.message
         return 0, f"VERIFIED {chain.receipt.ident}"

@@ -78,9 +78,13 @@ def test_a_deployment_that_the_operator_did_not_approve(broken: Served) -> None:
     env = broken.env
     (released,) = env.ledger.find("release/v1")
     plan = deploy.plan(released, "tiny-more", Share(2, 512), "llamacpp", "1")
-    made = deploy.deploy(env.ledger, plan, env.signer(Purpose.EVIDENCE), env.clock)
+    with pytest.raises(Waiting):
+        deploy.deploy(env.ledger, plan, env.signer(Purpose.EVIDENCE), env.clock)
+    body = {"deployment": plan.to_json(), "approvals": [], "time_ms": env.clock.now_ms()}
+    forged = Statement("deployment/v1", (Subject(plan.name, plan.digest),), body)
+    env.ledger.append_statement(forged, [env.signer(Purpose.EVIDENCE)])
     with pytest.raises(Refused) as caught:
-        load_of(env, made.subject.digest)
+        load_of(env, plan.digest)
     assert caught.value.reasons == ("approvals: 0 of 1 approvals by the operator",)
 
 

@@ -5,13 +5,15 @@
 import pytest
 
 from bastide.app.deployments import deploy_release, end_deployment, plan_deployment
+from bastide.app.snapshots import build_snapshot
 from bastide.app.tenants import add_tenant, new_key, revoke_key
 from bastide.core.errors import NotProven, Waiting
 from bastide.core.evidence import Statement
 from bastide.core.key import Purpose
 from bastide.core.share import Share
-from bastide.core.subject import Subject
-from bastide.stages import deploy, release
+from bastide.core.subject import Digest, Subject
+from bastide.gates.panel import refuse
+from bastide.stages import deploy
 from paths.loading_rig import Served
 
 
@@ -22,7 +24,7 @@ def test_an_approval_from_before_the_stop_opens_nothing(broken: Served) -> None:
     end_deployment(env, "tiny", "an incident")
     verdicts = deploy.judge(env.ledger, plan)
     with pytest.raises(Waiting):
-        release.refuse(verdicts, "tiny", "deploy")
+        refuse(verdicts, "tiny", "deploy")
     assert env.ledger.approvals(plan.digest) == []
 
 
@@ -64,3 +66,20 @@ def test_a_candidate_names_an_author_who_signed_it(broken: Served) -> None:
     forged = Statement("candidate/v1", (Subject("tiny", candidate.subject.digest),), body)
     with pytest.raises(NotProven, match="author"):
         env.ledger.append_statement(forged, [env.signer(Purpose.EVIDENCE)])
+
+
+def test_a_key_that_somebody_planted_opens_nothing(broken: Served) -> None:
+    """A row with the right shape and no honest signature stops the snapshot: fail closed."""
+    env = broken.env
+    add_tenant(env, "acme")
+    new_key(env, "acme", ())
+    proven: set[Digest] = set()
+    honest = build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, proven)
+    assert len(honest.keys) == 1
+    assert len(proven) == 2
+    broken.sql(
+        'UPDATE entry SET data = (SELECT data FROM entry WHERE "index" = 1)'
+        f' WHERE "index" = {env.ledger.api_keys()[0].entry}'
+    )
+    with pytest.raises(NotProven):
+        build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, set())

@@ -89,7 +89,7 @@ def release() -> Statement:
 )
 def test_the_right_keys_open_the_door(statement, signers):
     envelope = dsse.sign(statement.payload(), signers)
-    verified = statements.verify(envelope, KEYS)
+    verified = statements.read_signed(envelope, KEYS)
     assert verified.evidence.statement == statement
     assert verified.evidence.signers == tuple(signer.public.ident for signer in signers)
     assert verified.evidence.digest == envelope.digest
@@ -121,14 +121,14 @@ def test_the_right_keys_open_the_door(statement, signers):
 )
 def test_other_keys_do_not(statement, signers):
     with pytest.raises(NotProven):
-        statements.verify(dsse.sign(statement.payload(), signers), KEYS)
+        statements.read_signed(dsse.sign(statement.payload(), signers), KEYS)
 
 
 def test_a_signature_over_something_else_does_not_hold():
     envelope = dsse.sign(refusal(1).payload(), [EVIDENCE])
     other = dataclasses.replace(envelope, payload=refusal(2).payload())
     with pytest.raises(NotProven, match="does not hold"):
-        statements.verify(other, KEYS)
+        statements.read_signed(other, KEYS)
 
 
 def _changed(statement: Statement, **changes) -> Statement:
@@ -163,14 +163,14 @@ def _changed(statement: Statement, **changes) -> Statement:
 )
 def test_a_body_has_the_shape_of_its_kind(statement):
     with pytest.raises(Misconfigured):
-        statements.verify(dsse.sign(statement.payload(), [EVIDENCE]), KEYS)
+        statements.read_signed(dsse.sign(statement.payload(), [EVIDENCE]), KEYS)
 
 
 @pytest.mark.parametrize("decision", ["refuse", "", None, 1])
 def test_the_only_decision_is_approve(decision):
     with pytest.raises(Misconfigured, match="decision"):
         envelope = dsse.sign(approval(decision=decision).payload(), [FIRM])
-        statements.verify(envelope, KEYS)
+        statements.read_signed(envelope, KEYS)
 
 
 def test_every_kind_has_a_shape():
@@ -190,17 +190,17 @@ def test_every_kind_has_a_shape():
 )
 def test_the_payload_is_a_canonical_statement(payload):
     with pytest.raises(Misconfigured):
-        statements.verify(dsse.sign(payload, [EVIDENCE]), KEYS)
+        statements.read_signed(dsse.sign(payload, [EVIDENCE]), KEYS)
 
 
 def test_an_entry_has_a_largest_size():
     reasons = ["x" * 4_000] * 12
     envelope = dsse.sign(_changed(refusal(1), reasons=reasons).payload(), [EVIDENCE])
     assert len(envelope.encode()) > 60_000
-    statements.verify(envelope, KEYS)
+    statements.read_signed(envelope, KEYS)
     too_long = dsse.sign(_changed(refusal(1), reasons=reasons * 2).payload(), [EVIDENCE])
     with pytest.raises(Misconfigured, match="65535"):
-        statements.verify(too_long, KEYS)
+        statements.read_signed(too_long, KEYS)
 
 
 # The charter
@@ -214,16 +214,16 @@ ALL = [*PARTIES.values(), EVIDENCE]
 
 
 def test_a_charter_is_signed_by_every_party_and_the_evidence_key():
-    evidence = statements.verify_charter(_charter(BODY, ALL))
+    evidence = statements.read_charter(_charter(BODY, ALL))
     assert statements.keys_of(evidence.body) == KEYS
     for missing in ALL:
         with pytest.raises(NotProven, match="lacks the signature"):
-            statements.verify_charter(_charter(BODY, [one for one in ALL if one is not missing]))
+            statements.read_charter(_charter(BODY, [one for one in ALL if one is not missing]))
     with pytest.raises(NotProven):
-        statements.verify_charter(_charter(BODY, [*ALL, RELEASE]))
+        statements.read_charter(_charter(BODY, [*ALL, RELEASE]))
     with pytest.raises(NotProven):
         stranger = make_signer("stranger", Purpose.EVIDENCE)
-        statements.verify_charter(_charter(BODY, [*ALL, stranger]))
+        statements.read_charter(_charter(BODY, [*ALL, stranger]))
 
 
 def _without(*purposes_or_parties) -> dict:
@@ -259,7 +259,7 @@ def _with(*keys: PublicKey) -> dict:
 )
 def test_a_charter_enrols_each_key_once_and_no_other(body):
     with pytest.raises(BastideError) as caught:
-        statements.verify_charter(_charter(body, ALL))
+        statements.read_charter(_charter(body, ALL))
     assert isinstance(caught.value, (Misconfigured, NotProven))
 
 

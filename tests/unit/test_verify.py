@@ -18,7 +18,7 @@ from bastide.core.key import Purpose
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope
 from bastide.ledger.bundle import export_bundle
-from bastide.ledger.verify import verify_bundle, verify_content
+from bastide.ledger.verify import trace_bundle, verify_content
 from unit.chain_fixture import ANSWER, API_KEY, PROMPT, ChainWorld, make_chain, make_receipt
 from unit.two_verifiers import TOOL, read_as_tool, refuse, tool
 
@@ -37,7 +37,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> ChainWorld:
 
 @pytest.mark.parametrize("number", range(7))
 def test_every_receipt_of_an_honest_chain_verifies(chain: ChainWorld, number: int) -> None:
-    proven = verify_bundle(chain.bundle(number), chain.anchors)
+    proven = trace_bundle(chain.bundle(number), chain.anchors)
     assert proven.receipt == chain.receipts[number]
     assert proven.release == "demo-1"
     assert proven.parties == "separate"
@@ -57,7 +57,7 @@ def test_every_receipt_of_an_honest_chain_verifies(chain: ChainWorld, number: in
 
 def test_a_bundle_survives_json_and_shows_as_json(chain: ChainWorld) -> None:
     bundle = json.loads(json.dumps(chain.bundle(), ensure_ascii=False))
-    proven = verify_bundle(bundle, json.loads(json.dumps(chain.anchors)))
+    proven = trace_bundle(bundle, json.loads(json.dumps(chain.anchors)))
     shown = json.loads(json.dumps(proven.to_json()))
     assert shown["approvals"] == {party: list(keys) for party, keys in proven.approvals.items()}
     assert shown["links"][0]["signers"] == ["firm", "operator", "guardian", "evidence"]
@@ -76,7 +76,7 @@ def test_a_ledger_that_grew_gives_a_bundle_that_holds(tmp_path: Path) -> None:
         export_bundle(world.ledger, chain.book, more.ident)
     chain.book.seal_batch()
     for bundle in (old, chain.bundle(0), export_bundle(world.ledger, chain.book, more.ident)):
-        verify_bundle(bundle, chain.anchors)
+        trace_bundle(bundle, chain.anchors)
         tool.verify(*read_as_tool(bundle, chain.anchors))
 
 

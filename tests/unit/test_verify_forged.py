@@ -12,7 +12,7 @@ from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.party import Party
 from bastide.core.subject import Digest
-from bastide.ledger.verify import verify_bundle
+from bastide.ledger.verify import trace_bundle
 from unit.chain_fixture import ChainWorld, chain_policy, make_chain
 from unit.two_verifiers import entry_of, read_as_tool, refuse, tool
 
@@ -220,5 +220,5 @@ def test_the_author_alone_is_not_enough_under_separate(tmp_path: Path) -> None:
 
 def test_solo_is_shown_as_solo(tmp_path: Path) -> None:
     chain = make_chain(tmp_path, policy=chain_policy(name="solo", separate=False), author=None)
-    assert verify_bundle(chain.bundle(), chain.anchors).parties == "solo"
+    assert trace_bundle(chain.bundle(), chain.anchors).parties == "solo"
     assert tool.verify(*read_as_tool(chain.bundle(), chain.anchors))["parties"] == "solo"

@@ -16,7 +16,7 @@ from bastide.core.errors import NotProven
 from bastide.core.key import Purpose
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope
-from bastide.ledger.verify import verify_bundle
+from bastide.ledger.verify import trace_bundle
 from unit.chain_fixture import ChainWorld, make_chain
 from unit.two_verifiers import refuse, tool
 
@@ -150,7 +150,7 @@ def test_signed_statements_of_wrong_shapes_are_refused(
             refuse(bundle, chain.anchors, "entries.")
             return
         try:
-            verify_bundle(bundle, chain.anchors)
+            trace_bundle(bundle, chain.anchors)
         except NotProven as error:
             assert (
                 "entries." in error.message or "receipt" in error.message or "incl" in error.message

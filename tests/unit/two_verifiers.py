@@ -12,7 +12,7 @@ import pytest
 
 from bastide.core.errors import NotProven
 from bastide.core.evidence import Evidence
-from bastide.ledger.verify import verify_bundle
+from bastide.ledger.verify import trace_bundle
 from unit.chain_fixture import ChainWorld
 
 TOOL = Path(__file__).parents[2] / "tools" / "verify_receipt.py"
@@ -38,7 +38,7 @@ def read_as_tool(bundle: Any, anchors: Any) -> tuple[Any, Any]:
 def refuse(bundle: Any, anchors: Any, place: str = "") -> None:
     """Both verifiers refuse; ours names the place."""
     with pytest.raises(NotProven) as raised:
-        verify_bundle(bundle, anchors)
+        trace_bundle(bundle, anchors)
     assert place in raised.value.message, raised.value.message
     refuse_by_tool(bundle, anchors)
 

@@ -147,7 +147,7 @@ def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]
 
 def _verified(what: str, envelope: Envelope, keys: Mapping[str, PublicKey]) -> Evidence:
     try:
-        evidence = statements.verify(envelope, keys).evidence
+        evidence = statements.read_signed(envelope, keys).evidence
     except BastideError as error:
         raise NotProven(f"the request's {what}: {error.message}") from error
     if evidence.kind != f"{what}/v1":

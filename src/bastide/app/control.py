@@ -53,6 +53,7 @@ class Control:
         self._queue: asyncio.Queue[tuple[Receipt, asyncio.Future[None]]] = asyncio.Queue(_QUEUE_MAX)
         self._snapshot: Snapshot | None = None
         self._seen = -1
+        self._proven: set[Digest] = set()
         self._pushed_at = float("-inf")  # monotonic: a clock that is set back must not silence us
 
     async def run(self, home: Home, stop: asyncio.Event) -> None:
@@ -167,7 +168,7 @@ class Control:
         now = self._clock.now_ms()
         assert self._run is not None
         fresh = await asyncio.to_thread(
-            build_snapshot, self._ledger, self._settings, self._run, size, now
+            build_snapshot, self._ledger, self._settings, self._run, size, now, self._proven
         )
         self._seen, self._snapshot, self._pushed_at = size, fresh, self._clock.monotonic()
         data = frames.encode(0, "snapshot", fresh)

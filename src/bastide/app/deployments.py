@@ -5,7 +5,7 @@
 from typing import Any
 
 from bastide.app.approvals import approve_here
-from bastide.app.duties import require
+from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
 from bastide.app.releases import find_candidate
 from bastide.core.errors import NotAllowed, NotFound, Waiting
@@ -14,7 +14,7 @@ from bastide.core.key import Purpose
 from bastide.core.party import Duty, Party
 from bastide.core.share import Share
 from bastide.crypto.dsse import Signer
-from bastide.stages import deploy, release
+from bastide.stages import deploy
 from bastide.stages.release import Approval
 
 __all__ = ["deploy_release", "end_deployment", "list_deployments", "plan_deployment"]
@@ -44,7 +44,7 @@ def deploy_release(
     The operator's approval is made here if the key is given or, under `solo`, held. An older
     deployment of the same name is ended. Raises Waiting while an approval is missing.
     """
-    require(env.principal, Duty.DEPLOY)
+    require_stage(env.principal, "deploy")
     plan = plan_deployment(env, name)
     signers = env.party_of(operator) if operator else env.party_signers()
     if operator is not None and Party.OPERATOR not in signers:
@@ -56,7 +56,6 @@ def deploy_release(
     if Party.OPERATOR in signers:
         asked = Approval(plan.name, plan.digest, "deploy", Party.OPERATOR.value, comment)
         approve_here(env, asked, {Party.OPERATOR: signers[Party.OPERATOR]})
-    release.refuse(deploy.judge(env.ledger, plan), plan.name, "deploy")
     signer = env.signer(Purpose.EVIDENCE)
     older = [
         row
@@ -71,7 +70,7 @@ def deploy_release(
 
 def end_deployment(env: Environment, name: str, reason: str) -> Evidence:
     """Take a deployment out of service. Raises NotFound."""
-    require(env.principal, Duty.DEPLOY)
+    require_stage(env.principal, "deploy")
     for row in deploy.active(env.ledger):
         if name in (row.subject.name, str(row.subject.digest)):
             return deploy.end(env.ledger, row, reason, env.signer(Purpose.EVIDENCE), env.clock)

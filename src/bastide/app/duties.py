@@ -3,9 +3,10 @@
 """Who may call which use case; checked here and only here."""
 
 from bastide.core.errors import NotAllowed
+from bastide.core.lifecycle import stage
 from bastide.core.party import DUTIES, Duty, Party, Principal
 
-__all__ = ["everyone", "require"]
+__all__ = ["everyone", "require", "require_stage"]
 
 
 def require(principal: Principal, duty: Duty) -> None:
@@ -17,6 +18,11 @@ def require(principal: Principal, duty: Duty) -> None:
             reasons=(f"the duty {duty.value} belongs to: {holders}",),
             fix=f"act with the key of one of: {holders} (--key FILE)",
         )
+
+
+def require_stage(principal: Principal, name: str) -> None:
+    """Require the duty of a row of the lifecycle table."""
+    require(principal, stage(name).duty)
 
 
 def everyone(name: str) -> Principal:

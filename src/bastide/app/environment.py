@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
+from bastide.app.duties import everyone
 from bastide.core.errors import NotAllowed, NotFound
 from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
@@ -100,7 +101,7 @@ def read_passphrase(home: Home) -> str:
 def _principal(settings: Settings, ledger: Ledger, party_key: Signer | None) -> Principal:
     """Who is at the door: the whole of `solo`, or the operator plus the party of a given key."""
     if settings.parties == "solo":
-        return Principal("the holder of the keyring", frozenset(Party))
+        return everyone("the holder of the keyring")
     parties = {Party.OPERATOR}
     enrolled = ledger.keys().get(party_key.public.ident) if party_key is not None else None
     if enrolled is not None and enrolled.party:

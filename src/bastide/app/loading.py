@@ -31,6 +31,7 @@ from bastide.core.subject import Digest
 from bastide.crypto import merkle, note
 from bastide.crypto.model_signing import verify_model_signing
 from bastide.formats import gguf
+from bastide.gates.panel import refuse
 from bastide.ledger import Ledger, statements
 from bastide.ports import SealingStore
 from bastide.stages import deploy, release
@@ -70,9 +71,9 @@ def load_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> 
     verify_entries(ledger, (running[0], released, candidate, admission, evaluation, *approvals))
     if released.body["release"] != candidate.body["release"]:
         raise NotProven(f"the release {released.subject.name} differs from its candidate")
-    release.refuse(release.judge(ledger, candidate), candidate.subject.name, "release")
+    refuse(release.judge(ledger, candidate), candidate.subject.name, "release")
     wanted = deploy.plan_of(running[0])
-    release.refuse(deploy.judge(ledger, wanted), wanted.name, "deploy")
+    refuse(deploy.judge(ledger, wanted), wanted.name, "deploy")
     _verify_bundle(ledger, store, released, admission)
     return load_admitted(ledger, store, admission)
 
@@ -113,7 +114,7 @@ def verify_entries(ledger: Ledger, rows: Sequence[Evidence]) -> None:
         envelope = ledger.envelope(row.entry)
         if envelope.digest != row.digest:
             raise NotProven(f"entry {row.entry} is not the {row.kind} that the index names")
-        statements.verify(envelope, keys)
+        statements.read_signed(envelope, keys)
         leaf = merkle.leaf_hash(envelope.encode())
         proof = ledger.prove_inclusion(row.entry, checkpoint.size)
         merkle.verify_inclusion(leaf, row.entry, checkpoint.size, proof, checkpoint.root)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring
-from bastide.app.duties import require
+from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
 from bastide.app.loading import engine_folder, load_admitted
 from bastide.app.services import prepare_run
@@ -39,7 +39,7 @@ Progress = Callable[[str, int, int], None]
 
 def add_model(env: Environment, path: Path, claim: Claim, progress: Progress | None) -> Evidence:
     """Admit a model file, or a folder of safetensors. Raises Refused with every reason."""
-    require(env.principal, Duty.ADMIT)
+    require_stage(env.principal, "admit")
     with ExitStack() as stack:
         sources = [
             SourceFile(name, stack.enter_context(wiring.open_source(file)))
@@ -91,7 +91,7 @@ def evaluate_model(
 
     Finished items survive a kill; running again goes on where it stopped.
     """
-    require(env.principal, Duty.EVALUATE)
+    require_stage(env.principal, "evaluate")
     admission = find_model(env, name)
     if suite_name not in SUITES:
         raise NotFound(f"there is no suite {suite_name!r}", fix=f"one of: {', '.join(SUITES)}")

@@ -13,7 +13,7 @@ from bastide.core.errors import NotFound, NotProven, Unavailable
 from bastide.core.party import Duty
 from bastide.core.receipt import Receipt
 from bastide.ledger.bundle import export_bundle
-from bastide.ledger.verify import Chain, verify_bundle, verify_content
+from bastide.ledger.verify import Chain, trace_bundle, verify_content
 
 __all__ = [
     "export_receipt",
@@ -21,7 +21,7 @@ __all__ = [
     "read_anchors",
     "read_bundle",
     "read_content",
-    "verify_receipt",
+    "trace_receipt",
 ]
 
 _SEALED_WITHIN_S = 5.0
@@ -59,9 +59,9 @@ def read_bundle(path: Path) -> dict[str, Any]:
     return _object(path, "the receipt")
 
 
-def verify_receipt(bundle: dict[str, Any], anchors: dict[str, Any]) -> Chain:
+def trace_receipt(bundle: dict[str, Any], anchors: dict[str, Any]) -> Chain:
     """Verify a receipt file back to its model. Raises NotProven, saying where it fails."""
-    return verify_bundle(bundle, anchors)
+    return trace_bundle(bundle, anchors)
 
 
 def open_receipt(bundle: dict[str, Any], api_key: str, prompt: bytes, answer: str) -> None:

@@ -4,7 +4,7 @@
 
 from typing import Any
 
-from bastide.app.duties import require
+from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
 from bastide.app.loading import bundle_name
 from bastide.app.models import find_model
@@ -17,6 +17,7 @@ from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 from bastide.crypto.model_signing import model_signing_bundle
 from bastide.crypto.p256 import public_pem
+from bastide.gates.panel import refuse
 from bastide.stages import release
 
 __all__ = [
@@ -34,7 +35,7 @@ def propose_release(
     env: Environment, model: str, name: str | None, author: Signer | None
 ) -> Evidence:
     """State a candidate for an evaluated model; the same again returns the first."""
-    require(env.principal, Duty.PROPOSE)
+    require_stage(env.principal, "release")
     admission = find_model(env, model)
     held = env.party_signers()
     signers = [env.signer(Purpose.EVIDENCE)]
@@ -93,12 +94,12 @@ def show_release(env: Environment, name: str) -> dict[str, Any]:
 
 def publish_release(env: Environment, name: str) -> Evidence:
     """Judge every gate and sign the release. Raises Waiting or Refused with every reason."""
-    require(env.principal, Duty.PROPOSE)
+    require_stage(env.principal, "release")
     candidate = find_candidate(env, name)
     known = env.ledger.find("release/v1", subject=candidate.subject.digest)
     if known:
         return known[-1]
-    release.refuse(release.judge(env.ledger, candidate), candidate.subject.name, "release")
+    refuse(release.judge(env.ledger, candidate), candidate.subject.name, "release")
     admission = env.ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     artifact = Artifact.from_manifest(admission.body["artifact"])
     signer = env.signer(Purpose.MODEL_SIGNING)

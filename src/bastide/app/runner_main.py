@@ -38,7 +38,9 @@ async def _serve(orders: dict[str, Any]) -> None:
 
     async def make_engine() -> wiring.LiveEngine:
         nonlocal loaded_model
-        records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE))
+        records = wiring.open_records(
+            home.database, keyring.secret(Purpose.DATABASE), readonly=True
+        )
         try:
             ledger = Ledger(records, None, clock)
             exits = ledger.charter().body["exit_recipients"]

@@ -5,6 +5,7 @@
 from pathlib import Path
 
 from bastide.app.config import Settings
+from bastide.app.loading import verify_entries
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
@@ -18,15 +19,25 @@ def runner_socket(run: Path, deployment: Digest) -> Path:
 
 
 def build_snapshot(
-    ledger: Ledger, settings: Settings, run: Path, version: int, now_ms: int
+    ledger: Ledger, settings: Settings, run: Path, version: int, now_ms: int, proven: set[Digest]
 ) -> Snapshot:
-    """All active keys and deployments. `version` is the size of the ledger it was made from."""
+    """All active keys and deployments. `version` is the size of the ledger it was made from.
+
+    Each key and deployment is proven before it counts: signature, and inclusion under the head.
+    `proven` remembers which have been, from one call to the next. Raises NotProven: a row that
+    somebody planted in the database opens nothing.
+    """
+    api_keys, deployments = ledger.api_keys(active=True), ledger.deployments(active=True)
+    fresh = [row for row in (*api_keys, *deployments) if row.digest not in proven]
+    if fresh:
+        verify_entries(ledger, fresh)
+        proven.update(row.digest for row in fresh)
     keys = {
         row.body["mac"]: KeyGrant(row.body["key"], row.body["tenant"], tuple(row.body["scopes"]))
-        for row in ledger.api_keys(active=True)
+        for row in api_keys
     }
     served = {}
-    for row in ledger.deployments(active=True):
+    for row in deployments:
         plan = row.body["deployment"]
         loads = ledger.find("load/v1", subject=row.subject.digest)
         served[row.subject.name] = Served(

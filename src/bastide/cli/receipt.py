@@ -122,10 +122,10 @@ def _bundle(call: Call, file_or_id: str) -> dict[str, Any]:
 
 
 def _verified(call: Call, bundle: dict[str, Any], keys: str | None) -> "Chain":
-    from bastide.app.receipts import read_anchors, verify_receipt
+    from bastide.app.receipts import read_anchors, trace_receipt
 
     anchors = read_anchors(Path(keys) if keys is not None else call.home.anchors)
-    return verify_receipt(bundle, anchors)
+    return trace_receipt(bundle, anchors)
 
 
 def _is_ident(text: str) -> bool:

@@ -9,18 +9,19 @@ Rules:
 * Approvals that a rule asks for are never ignored: without the gate that counts them it refuses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from bastide.core import lifecycle
-from bastide.core.evidence import Verdict
+from bastide.core.errors import Refused, Waiting
+from bastide.core.evidence import Verdict, refusals
 from bastide.core.policy import Policy, Rule
 from bastide.gates import approvals, eval_floor, format_safe, origin_stated, scan_clean
 from bastide.gates.dossier import Dossier
 from bastide.gates.gate import Gate
 
-__all__ = ["GATES", "judge_stage"]
+__all__ = ["GATES", "judge_stage", "refuse"]
 
 # Every gate there is. A new gate is one file, one line here, one file of vectors.
 GATES: Final[Mapping[str, Gate]] = MappingProxyType(
@@ -51,6 +52,20 @@ def judge_stage(policy: Policy, stage_name: str, dossier: Dossier) -> list[Verdi
     further = [ident for ident in sorted(rule.gates) if ident not in row.gates]
     gates = (*row.gates, *further)
     return verdicts + [_judge(ident, rule.gates.get(ident), dossier) for ident in gates]
+
+
+def refuse(verdicts: Sequence[Verdict], name: str, action: str) -> None:
+    """Raise Refused, or Waiting if nothing but approvals is missing, with every reason."""
+    reasons = refusals(verdicts)
+    if not reasons:
+        return
+    if all(verdict.passed for verdict in verdicts if verdict.gate != "approvals"):
+        raise Waiting(
+            f"{name} waits for approvals before {action}",
+            reasons=reasons,
+            fix=f"bastide approve {name} --key FILE",
+        )
+    raise Refused(f"{name} may not {action}", reasons=reasons)
 
 
 def _mismatches(policy: Policy, row: lifecycle.Stage, rule: Rule, dossier: Dossier) -> list[str]:

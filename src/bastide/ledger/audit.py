@@ -29,7 +29,7 @@ def audit(records: Engine) -> None:
             return
         # 1. The charter holds by its own keys.
         envelope, _ = queries.entry(connection, 0)
-        charter = statements.verify_charter(envelope)
+        charter = statements.read_charter(envelope)
         keys = statements.keys_of(charter.body)
         (log_key,) = (key for key in keys.values() if key.purpose is Purpose.LEDGER)
         tree = Tree()
@@ -47,7 +47,7 @@ def audit(records: Engine) -> None:
 def _check_entry(row: queries.Row, keys: dict[str, PublicKey]) -> bytes:
     data, envelope, evidence = row
     try:
-        verified = statements.verify(envelope, keys)
+        verified = statements.read_signed(envelope, keys)
     except BastideError as error:
         raise NotProven(f"entry {evidence.entry}: {error.message}") from error
     if verified.data != data:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ledger: the one door through which the state of an environment changes.
 
-An append verifies every statement (`statements.verify`), then entries, tree, checkpoint and
+An append verifies every statement (`statements.read_signed`), then entries, tree, checkpoint and
 projections become durable in one transaction (`commit`). Nothing is ever changed or removed.
 """
 
@@ -64,7 +64,7 @@ class Ledger:
         keys = self._enrolled()
         if keys or not envelopes:
             return self._append(envelopes, keys, also)
-        charter = statements.verify_charter(envelopes[0])
+        charter = statements.read_charter(envelopes[0])
         try:
             return self._append(envelopes, statements.keys_of(charter.body), also)
         except BaseException:
@@ -119,7 +119,7 @@ class Ledger:
         if self._charter is None:
             with schema.reading(self._records) as connection:
                 envelope, _ = queries.entry(connection, 0)
-            self._learn(statements.verify_charter(envelope))
+            self._learn(statements.read_charter(envelope))
         assert self._charter is not None
         return self._charter
 
@@ -201,7 +201,7 @@ class Ledger:
         keys: Mapping[str, PublicKey],
         also: Callable[[Connection, range], None] | None,
     ) -> range:
-        items = [statements.verify(envelope, keys) for envelope in envelopes]
+        items = [statements.read_signed(envelope, keys) for envelope in envelopes]
         return self._committer.append(Batch([item.data for item in items], items, also))
 
     def _prepare(self) -> None:

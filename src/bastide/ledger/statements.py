@@ -24,7 +24,7 @@ from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope
 from bastide.ledger.shapes import SHAPES
 
-__all__ = ["Verified", "decode", "keys_of", "verify", "verify_charter"]
+__all__ = ["Verified", "decode", "keys_of", "read_charter", "read_signed"]
 
 _ENROLLED = {
     Purpose.LEDGER,
@@ -43,7 +43,7 @@ class Verified:
     data: bytes
 
 
-def verify(envelope: Envelope, keys: Mapping[str, PublicKey]) -> Verified:
+def read_signed(envelope: Envelope, keys: Mapping[str, PublicKey]) -> Verified:
     """Check a signed statement against the charter's keys.
 
     Raises NotProven if a signature does not hold or is by the wrong key, Misconfigured if the
@@ -58,7 +58,7 @@ def verify(envelope: Envelope, keys: Mapping[str, PublicKey]) -> Verified:
         raise Misconfigured(f"the {statement.kind} is not canonical JSON (RFC 8785)")
     # 2. Every signature holds, by a key of the charter.
     if statement.kind == "charter/v1":
-        return Verified(verify_charter(envelope), data)
+        return Verified(read_charter(envelope), data)
     dsse.verify_envelope(envelope, keys)
     # 3. The right keys signed.
     signers = tuple(ident for ident, _ in envelope.signatures)
@@ -68,7 +68,7 @@ def verify(envelope: Envelope, keys: Mapping[str, PublicKey]) -> Verified:
     return Verified(Evidence(statement, signers, Digest.of(data)), data)
 
 
-def verify_charter(envelope: Envelope) -> Evidence:
+def read_charter(envelope: Envelope) -> Evidence:
     """Check a charter against the keys that it lists itself.
 
     Raises NotProven unless every party's key and the evidence key signed it, Misconfigured if a

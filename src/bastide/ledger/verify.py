@@ -37,7 +37,7 @@ from bastide.ledger import statements
 from bastide.ledger.bundle_form import Anchors, Bundle, Entry, at, read_anchors, read_bundle
 from bastide.ledger.chain import Chain, Link
 
-__all__ = ["Chain", "verify_bundle", "verify_content"]
+__all__ = ["Chain", "trace_bundle", "verify_content"]
 
 _KINDS = {
     "charter": "charter/v1",
@@ -52,7 +52,7 @@ _KINDS = {
 }
 
 
-def verify_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain:
+def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain:
     """Verify a bundle against the anchors. Raises NotProven, saying where it fails."""
     # 1.
     trusted = read_anchors(anchors)
@@ -110,7 +110,7 @@ def _charter(entry: Entry, trusted: Anchors) -> tuple[Evidence, dict[str, Public
             raise NotProven("the charter is not entry 0")
         if entry.envelope.digest != trusted.charter:
             raise NotProven("it is not the charter of keys.json")
-        charter = statements.verify(entry.envelope, {}).evidence
+        charter = statements.read_signed(entry.envelope, {}).evidence
         if charter.kind != "charter/v1":
             raise NotProven(f"not a charter but {charter.kind}")
         body = charter.body
@@ -128,7 +128,7 @@ def _charter(entry: Entry, trusted: Anchors) -> tuple[Evidence, dict[str, Public
 def _verified(name: str, entry: Entry, keys: Mapping[str, PublicKey]) -> Evidence:
     # 5.
     with at(entry.place):
-        evidence = statements.verify(entry.envelope, keys).evidence
+        evidence = statements.read_signed(entry.envelope, keys).evidence
         if evidence.kind != _KINDS[name]:
             raise NotProven(f"not {_KINDS[name]} but {evidence.kind}")
     return Evidence(evidence.statement, evidence.signers, evidence.digest, entry.index)
@@ -148,7 +148,7 @@ def _check_batch(given: Bundle, batch: Evidence) -> None:
 def _check_service(
     receipt: Receipt, deployment: Evidence, release: Evidence, policy: Policy
 ) -> None:
-    # 7. `statements.verify` has bound each subject to its body.
+    # 7. `statements.read_signed` has bound each subject to its body.
     _same("receipt.deployment", receipt.deployment, deployment.subject.digest, "the deployment")
     _same("receipt.release", receipt.release, release.subject.digest, "the release")
     _same("receipt.policy", receipt.policy, policy.digest, "the charter's policy")

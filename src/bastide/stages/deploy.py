@@ -17,7 +17,7 @@ from bastide.core.share import Share
 from bastide.core.subject import Digest, Subject
 from bastide.crypto.dsse import Signer
 from bastide.gates.dossier import Dossier
-from bastide.gates.panel import judge_stage
+from bastide.gates.panel import judge_stage, refuse
 from bastide.ledger import Ledger
 from bastide.ports import Clock
 
@@ -93,16 +93,16 @@ def judge(ledger: Ledger, wanted: Plan) -> list[Verdict]:
 
 
 def deploy(ledger: Ledger, wanted: Plan, signer: Signer, clock: Clock) -> Evidence:
-    """Append a deployment whose gates have passed; the caller has judged them.
+    """Judge the row `deploy` and append a deployment; an active one is returned as it is.
 
-    A deployment that is already active is returned as it is. Raises NotFound if the release is
-    not in the ledger.
+    Raises NotFound if the release is not in the ledger, Waiting or Refused with every reason.
     """
     if find_release(ledger, wanted.release) is None:
         raise NotFound(f"no release has the digest {wanted.release}")
     for running in active(ledger):
         if running.subject.digest == wanted.digest:
             return running
+    refuse(judge(ledger, wanted), wanted.name, "deploy")
     body = {
         "deployment": wanted.to_json(),
         "approvals": [str(row.digest) for row in ledger.approvals(wanted.digest)],

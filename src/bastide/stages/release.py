@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.core.canonical import canonical
-from bastide.core.errors import Misconfigured, NotFound, Refused, Waiting
-from bastide.core.evidence import Evidence, Statement, Verdict, refusals
+from bastide.core.errors import Misconfigured, NotFound, Refused
+from bastide.core.evidence import Evidence, Statement, Verdict
 from bastide.core.key import Scheme
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.gates.dossier import Dossier
-from bastide.gates.panel import judge_stage
+from bastide.gates.panel import judge_stage, refuse
 from bastide.ledger import Ledger
 from bastide.ports import Clock
 
@@ -31,7 +31,6 @@ __all__ = [
     "judge",
     "propose",
     "publish",
-    "refuse",
     "sign_approval",
 ]
 
@@ -169,20 +168,6 @@ def publish(
     admission = ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     subjects = (candidate.subject, Subject(admission.subject.name, model))
     return ledger.append_statement(Statement("release/v1", subjects, body), [signer])
-
-
-def refuse(verdicts: Sequence[Verdict], name: str, action: str) -> None:
-    """Raise Refused, or Waiting if nothing but approvals is missing, with every reason."""
-    reasons = refusals(verdicts)
-    if not reasons:
-        return
-    if all(verdict.passed for verdict in verdicts if verdict.gate != "approvals"):
-        raise Waiting(
-            f"{name} waits for approvals before {action}",
-            reasons=reasons,
-            fix=f"bastide approve {name} --key FILE",
-        )
-    raise Refused(f"{name} may not {action}", reasons=reasons)
 
 
 def _evidence(ledger: Ledger, digest: str) -> Evidence | None:
