@@ -7,16 +7,18 @@ round (paired); the median over the rounds is what counts. Four comparisons:
 
 * copy:    sealed store -> memfd with digest   against   plain file -> memfd
 * checked: sealed store -> memfd with digest   against   plain file -> memfd, and SHA-256 of it
-* engine:  the same, then llama.cpp loads it   against   llama.cpp loads the plain file
+* engine:  the same, then llama.cpp loads it   against   llama.cpp loads the plain file; neither the
+           start of its process nor its imports are counted
+* load:    what a runner does, from nothing to an engine that answers: decrypt and verify, make the
+           jail, start llama.cpp in it            against   the same start from the plain file
            (the acceptance: at most 1.3)
-* start:   as engine, but counted from the start of the engine's process
 
-The engine runs in a fresh process each time. For `engine` neither its start nor its imports are
-counted, for they would hide the difference. All files are in the page cache. Decrypting needs two
+The engine runs in a fresh process each time. All files are in the page cache. Decrypting needs two
 free cores to show its speed: it decrypts, hashes and writes at once.
 """
 
 import argparse
+import asyncio
 import hashlib
 import importlib.util
 import json
@@ -29,16 +31,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bastide.adapters.engine.llamacpp import start_llamacpp
 from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.keys.memory import MemoryKeyring
+from bastide.adapters.sandbox.choose import choose_sandbox
 from bastide.adapters.store.local import LocalStore
-from bastide.adapters.store.memfd import decrypt_to_memfd
+from bastide.adapters.store.memfd import create_memfd, decrypt_to_memfd
 from bastide.adapters.store.sealed import SealedStore
 from bastide.core.limits import MIB
 from bastide.core.subject import Digest
 from bastide.crypto import age
 
 LIMIT = 1.3
+Deed = Callable[[int], int]
 NAME = "models/model"
 
 ENGINE = """
@@ -86,9 +91,8 @@ def copy_plain(path: Path, digest: Digest | None) -> int:
     return descriptor
 
 
-def load_engine(path: str, folder: Path, descriptors: tuple[int, ...] = ()) -> tuple[float, float]:
-    """Seconds that llama.cpp needs to load a model, without and with the start of its process."""
-    began = time.perf_counter()
+def load_engine(path: str, folder: Path, descriptors: tuple[int, ...] = ()) -> float:
+    """Seconds that llama.cpp needs to load a model, without the start of its process."""
     socket = folder / f"{time.monotonic_ns()}.sock"
     out = subprocess.run(
         [sys.executable, "-c", ENGINE, path, str(socket)],
@@ -101,8 +105,34 @@ def load_engine(path: str, folder: Path, descriptors: tuple[int, ...] = ()) -> t
     )
     for line in out.stdout.splitlines():
         if line.startswith("loaded "):
-            return float(line.split()[1]), time.perf_counter() - began
+            return float(line.split()[1])
     raise SystemExit(f"the engine did not load {path}:\n{out.stdout}\n{out.stderr}")
+
+
+def load_as_runner(open_weights: Callable[[], int], prove: Deed, folder: Path) -> float:
+    """Seconds from nothing to an engine that answers in its jail, which starts meanwhile."""
+
+    async def load() -> float:
+        started = time.perf_counter()
+        descriptor = open_weights()
+        proven = asyncio.ensure_future(asyncio.to_thread(prove, descriptor))
+        engine = await start_llamacpp(
+            descriptor,
+            jail,
+            folder,
+            name="m",
+            slots=1,
+            context_tokens=512,
+            threads=1,
+            proven=proven,
+        )
+        seconds = time.perf_counter() - started
+        os.close(descriptor)
+        await engine.close()
+        return seconds
+
+    jail = choose_sandbox("auto")
+    return asyncio.run(load())
 
 
 class Bench:
@@ -127,8 +157,8 @@ class Bench:
             for offset in range(0, reader.size, MIB):
                 reader.read_at(offset, MIB)
 
-    def sealed(self) -> int:
-        return decrypt_to_memfd(self.store, NAME, self.digest, self.size)
+    def sealed(self, into: int | None = None) -> int:
+        return decrypt_to_memfd(self.store, NAME, self.digest, self.size, into=into)
 
     def round(self, number: int, engine: bool) -> dict[str, float]:
         deeds: list[Callable[[dict[str, float]], None]] = [self.by_store, self.by_file]
@@ -139,8 +169,10 @@ class Bench:
             deed(row)
         if engine:
             engines = [self.engine_by_store, self.engine_by_file]
-            for measure in engines if number % 2 else engines[::-1]:
-                measure(row)
+            loads = [self.load_by_store, self.load_by_file]
+            for pair in (engines, loads):
+                for measure in pair if number % 2 else pair[::-1]:
+                    measure(row)
         return row
 
     def by_store(self, row: dict[str, float]) -> None:
@@ -157,12 +189,20 @@ class Bench:
         row["engine_decrypt_s"], descriptor = timed(self.sealed)
         try:
             path = f"/proc/self/fd/{descriptor}"
-            row["engine_fd_s"], row["start_fd_s"] = load_engine(path, self.folder, (descriptor,))
+            row["engine_fd_s"] = load_engine(path, self.folder, (descriptor,))
         finally:
             os.close(descriptor)
 
     def engine_by_file(self, row: dict[str, float]) -> None:
-        row["engine_plain_s"], row["start_plain_s"] = load_engine(str(self.plain), self.folder)
+        row["engine_plain_s"] = load_engine(str(self.plain), self.folder)
+
+    def load_by_store(self, row: dict[str, float]) -> None:
+        row["load_sealed_s"] = load_as_runner(create_memfd, self.sealed, self.folder)
+
+    def load_by_file(self, row: dict[str, float]) -> None:
+        path = self.plain
+        opened = lambda: os.open(path, os.O_RDONLY)  # noqa: E731
+        row["load_plain_s"] = load_as_runner(opened, lambda _: 0, self.folder)
 
 
 def summarise(rows: list[dict[str, float]], size: int) -> dict[str, float]:
@@ -176,9 +216,7 @@ def summarise(rows: list[dict[str, float]], size: int) -> dict[str, float]:
         out["ratio_engine"] = ratio(
             lambda row: row["engine_decrypt_s"] + row["engine_fd_s"], "engine_plain_s"
         )
-        out["ratio_start"] = ratio(
-            lambda row: row["engine_decrypt_s"] + row["start_fd_s"], "start_plain_s"
-        )
+        out["ratio_load"] = ratio(lambda row: row["load_sealed_s"], "load_plain_s")
     out["sealed_mb_per_s"] = round(size / 1e6 / out["sealed_s"], 1)
     return out
 
@@ -201,8 +239,8 @@ def main() -> None:
         "put_s": round(bench.put_s, 4),
         **summarise(rows, bench.size),
     }
-    passed = result.get("ratio_engine", 0.0) <= LIMIT
-    result["limit_engine"], result["passed"] = LIMIT, passed
+    passed = result.get("ratio_load", 0.0) <= LIMIT
+    result["limit_load"], result["passed"] = LIMIT, passed
     if options.json:
         print(json.dumps(result))
     else:

@@ -5,7 +5,7 @@
 import contextlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
 from bastide.adapters.engine.llamacpp import LlamaCpp, start_llamacpp
@@ -35,6 +35,7 @@ async def start(
     sandbox: str = "auto",
     slots: int = 2,
     context_tokens: int = 2_048,
+    proven: Awaitable[object] | None = None,
 ) -> LlamaCpp:
     """Load a model from a descriptor."""
     return await start_llamacpp(
@@ -45,4 +46,5 @@ async def start(
         slots=slots,
         context_tokens=context_tokens,
         threads=1,
+        proven=proven,
     )

@@ -14,7 +14,7 @@ import pytest
 
 from bastide.adapters.engine import llamacpp_child
 from bastide.core.chat import GenerateRequest, Sampling
-from bastide.core.errors import Unavailable
+from bastide.core.errors import NotProven, Unavailable
 from contracts import smollm2
 
 
@@ -75,6 +75,22 @@ def test_a_prompt_is_not_looked_up_among_earlier_ones():
                 await engine.close()
 
     assert asyncio.run(scenario()) == [0, 0]
+
+
+def test_weights_that_are_not_proven_are_never_opened():
+    """The jail is up by then; it ends, and nothing listens."""
+
+    async def refuse():
+        await asyncio.sleep(0.3)
+        raise NotProven("another digest")
+
+    async def scenario():
+        with tempfile.TemporaryDirectory(prefix="engine-") as folder:
+            with smollm2.weights() as descriptor, pytest.raises(NotProven, match="another digest"):
+                await smollm2.start(descriptor, folder, slots=1, proven=refuse())
+            return list(Path(folder).iterdir())
+
+    assert asyncio.run(scenario()) == []
 
 
 def test_half_a_character_is_no_next_token_and_no_failure():

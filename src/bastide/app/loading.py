@@ -17,12 +17,15 @@ Every load, also after a restart, does all of this again:
 5. The format inspector runs once more over exactly what the engine will read.
 """
 
+import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bastide.app import wiring
+from bastide.app.wiring import LiveEngine
 from bastide.core.artifact import Artifact
 from bastide.core.errors import Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.evidence import Evidence
@@ -36,7 +39,15 @@ from bastide.ledger import Ledger, statements
 from bastide.ports import SealingStore
 from bastide.stages import deploy, release
 
-__all__ = ["Loaded", "bundle_name", "load_admitted", "load_deployment", "verify_entries"]
+__all__ = [
+    "Loaded",
+    "bundle_name",
+    "load_admitted",
+    "load_deployment",
+    "prove_deployment",
+    "start_proven",
+    "verify_entries",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +64,38 @@ def bundle_name(digest: Digest) -> str:
     return f"releases/{digest.hex}/model.sig"
 
 
+async def start_proven(
+    ledger: Ledger,
+    store: SealingStore,
+    admission: Evidence,
+    start: Callable[[int, Awaitable[Any]], Awaitable[LiveEngine]],
+) -> LiveEngine:
+    """Start an engine over a model whose weights are decrypted and verified meanwhile.
+
+    `start` gets a descriptor and something to await before the engine may touch it. Raises what
+    `load_admitted` raises.
+    """
+    descriptor = wiring.create_memfd()
+    proving = asyncio.ensure_future(
+        asyncio.to_thread(load_admitted, ledger, store, admission, descriptor)
+    )
+    try:
+        return await start(descriptor, proving)
+    finally:
+        # The thread writes into the descriptor until it ends, whatever became of the start.
+        await asyncio.wait((proving,))
+        if not proving.cancelled():
+            proving.exception()  # raised already, or the start failed before it
+        os.close(descriptor)
+
+
 def load_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> Loaded:
     """Prove and decrypt what a deployment serves. Raises NotProven or Refused, saying where."""
+    return load_admitted(ledger, store, prove_deployment(ledger, store, deployment))
+
+
+def prove_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> Evidence:
+    """Steps 1 to 3: the admission of the model that a deployment may serve."""
     running = [row for row in deploy.active(ledger) if row.subject.digest == deployment]
     if not running:
         raise Refused(f"no active deployment has the digest {deployment}")
@@ -75,11 +116,16 @@ def load_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> 
     wanted = deploy.plan_of(running[0])
     refuse(deploy.judge(ledger, wanted), wanted.name, "deploy")
     _verify_bundle(ledger, store, released, admission)
-    return load_admitted(ledger, store, admission)
+    return admission
 
 
-def load_admitted(ledger: Ledger, store: SealingStore, admission: Evidence) -> Loaded:
-    """Decrypt an admitted GGUF model into a sealed memfd. The caller closes the descriptor."""
+def load_admitted(
+    ledger: Ledger, store: SealingStore, admission: Evidence, into: int | None = None
+) -> Loaded:
+    """Decrypt an admitted GGUF model into a sealed memfd: `into`, if that is given.
+
+    The caller closes the descriptor.
+    """
     verify_entries(ledger, (admission,))
     body = admission.body
     if body["format"] != "gguf" or len(body["objects"]) != 1:
@@ -91,13 +137,14 @@ def load_admitted(ledger: Ledger, store: SealingStore, admission: Evidence) -> L
     if artifact.digest != admission.subject.digest:
         raise NotProven(f"the admission of {body['model']} names another artifact")
     row, part = body["objects"][0], artifact.parts[0]
-    descriptor = wiring.decrypt_to_memfd(store, row["object"], part.digest, part.size)
+    descriptor = wiring.decrypt_to_memfd(store, row["object"], part.digest, part.size, into)
     try:
         reader = wiring.reader_of_descriptor(descriptor)
         gguf.inspect(reader)
         reader.close()
     except BaseException:
-        os.close(descriptor)
+        if into is None:
+            os.close(descriptor)
         raise
     return Loaded(descriptor, artifact.digest, admission)
 

@@ -13,7 +13,7 @@ from typing import Any
 from bastide.app import wiring
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
-from bastide.app.loading import engine_folder, load_admitted
+from bastide.app.loading import engine_folder, start_proven
 from bastide.app.services import prepare_run
 from bastide.core.artifact import Artifact
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
@@ -135,25 +135,29 @@ async def _evaluate(
 ) -> Evidence:
     settings, signer = env.settings, env.signer(Purpose.EVIDENCE)
     jail = wiring.sandbox(settings.sandbox)
-    loaded = load_admitted(env.ledger, env.store, admission)
     prepare_run(env.home)
     folder = engine_folder(env.home.run, f"eval-{os.getpid()}")
-    try:
-        engine = await wiring.start_engine(
-            loaded.descriptor,
+    engine = await start_proven(
+        env.ledger,
+        env.store,
+        admission,
+        lambda weights, proven: wiring.start_engine(
+            weights,
             jail,
             folder,
             admission.subject.name,
             settings.slots,
             settings.context_tokens,
             settings.threads or os.cpu_count() or 1,
+            proven,
             alone=True,
-        )
-    finally:
-        os.close(loaded.descriptor)
+        ),
+    )
     info = evaluating.EngineInfo("llama.cpp", engine.version)
     try:
-        with evaluating.open_journal(env.store, loaded.model, suite, info, signer) as journal:
+        with evaluating.open_journal(
+            env.store, admission.subject.digest, suite, info, signer
+        ) as journal:
 
             def finished(ident: str, answer: str, done: int, total: int) -> None:
                 journal.add(ident, answer)

@@ -7,13 +7,12 @@ reaches the engine: the jail inherits nothing but a sealed memfd with the weight
 """
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring
 from bastide.app.config import Home, read_settings
-from bastide.app.loading import engine_folder, load_deployment
+from bastide.app.loading import engine_folder, prove_deployment, start_proven
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.runner import Runner
 from bastide.app.snapshots import runner_socket
@@ -45,22 +44,25 @@ async def _serve(orders: dict[str, Any]) -> None:
             ledger = Ledger(records, None, clock)
             exits = ledger.charter().body["exit_recipients"]
             store = wiring.open_store(home.store, keyring.identities(), exits, wiring.entropy())
-            loaded = await asyncio.to_thread(load_deployment, ledger, store, deployment)
-        finally:
-            records.dispose()
-        loaded_model = str(loaded.model)
-        try:
-            return await wiring.start_engine(
-                loaded.descriptor,
-                jail,
-                folder,
-                loaded.admission.subject.name,
-                settings.slots,
-                settings.context_tokens,
-                settings.engine_threads,
+            admission = await asyncio.to_thread(prove_deployment, ledger, store, deployment)
+            loaded_model = str(admission.subject.digest)
+            return await start_proven(
+                ledger,
+                store,
+                admission,
+                lambda weights, proven: wiring.start_engine(
+                    weights,
+                    jail,
+                    folder,
+                    admission.subject.name,
+                    settings.slots,
+                    settings.context_tokens,
+                    settings.engine_threads,
+                    proven,
+                ),
             )
         finally:
-            os.close(loaded.descriptor)
+            records.dispose()
 
     async def state_load() -> None:
         # If control is away this raises Unavailable, and the runner tries again later: an engine

@@ -6,7 +6,7 @@ Adapters are imported inside the functions that need them, so that a command pay
 what it uses.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +28,7 @@ __all__ = [
     "control_link",
     "create_exit",
     "create_keyring",
+    "create_memfd",
     "create_party_key",
     "decrypt_to_memfd",
     "entropy",
@@ -178,11 +179,20 @@ def reader_of_descriptor(descriptor: int) -> Reader:
     return FileReader(Path(f"/proc/self/fd/{descriptor}"))
 
 
-def decrypt_to_memfd(store: SealingStore, name: str, expect: Digest, size: int) -> int:
+def create_memfd() -> int:
+    """An empty anonymous file, to be filled by `decrypt_to_memfd`."""
+    from bastide.adapters.store.memfd import create_memfd as create
+
+    return create()
+
+
+def decrypt_to_memfd(
+    store: SealingStore, name: str, expect: Digest, size: int, into: int | None = None
+) -> int:
     """Decrypt one object into a sealed memfd. Raises NotProven if its digest is another."""
     from bastide.adapters.store.memfd import decrypt_to_memfd as decrypt
 
-    return decrypt(store, name, expect, size)
+    return decrypt(store, name, expect, size, into=into)
 
 
 def sandbox(name: str) -> Sandbox:
@@ -200,11 +210,14 @@ async def start_engine(
     slots: int,
     context: int,
     threads: int,
+    proven: Awaitable[Any],
     alone: bool = False,
 ) -> LiveEngine:
     """Start llama.cpp over a weights descriptor inside a sandbox.
 
-    `alone` says that nobody else's prompts meet in it, so that it may reuse their beginnings.
+    Its process starts at once and touches the weights only after `proven`, which raises if they
+    may not be loaded. `alone` says that nobody else's prompts meet in it, so that it may reuse
+    their beginnings.
     """
     from bastide.adapters.engine.llamacpp import start_llamacpp
 
@@ -217,6 +230,7 @@ async def start_engine(
         context_tokens=context,
         threads=threads,
         reuse=alone,
+        proven=proven,
     )
 
 

@@ -17,7 +17,7 @@ import json
 import os
 import sys
 import sysconfig
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -146,12 +146,17 @@ async def start_llamacpp(
     context_tokens: int,
     threads: int,
     reuse: bool = False,
+    proven: Awaitable[Any] | None = None,
 ) -> LlamaCpp:
     """Load a GGUF model from a descriptor and return when it answers. Raises Unavailable.
 
-    The descriptor stays the caller's. `context_tokens` are for each slot. With `reuse`, a prompt
-    is looked up among earlier ones: faster, but its answer then depends a little on what came
-    before, and one tenant can tell by the time what another has asked. So it is off by default.
+    The descriptor stays the caller's; the engine gets one that can only be read. With `proven`, the
+    jail and the library start while the weights are still being decrypted and verified, and the
+    engine opens them only after `proven` has returned; what it raises is raised.
+
+    `context_tokens` are for each slot. With `reuse`, a prompt is looked up among earlier ones:
+    faster, but its answer then depends a little on what came before, and one tenant can tell by
+    the time what another has asked. So it is off by default.
     """
     (folder / _SOCKET).unlink(missing_ok=True)
     settings = {
@@ -164,8 +169,9 @@ async def start_llamacpp(
     }
     status_end, status = os.pipe()
     lifeline, lifeline_end = os.pipe()
+    weights = os.open(f"/proc/self/fd/{weights_fd}", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        process = await _started(sandbox, _jail(settings, folder, weights_fd, status, lifeline))
+        process = await _started(sandbox, _jail(settings, folder, weights, status, lifeline))
     except BaseException:
         os.close(lifeline_end)
         os.close(status_end)
@@ -173,6 +179,7 @@ async def start_llamacpp(
     finally:
         os.close(status)
         os.close(lifeline)
+        os.close(weights)
     engine = LlamaCpp(
         process,
         folder / _SOCKET,
@@ -183,6 +190,15 @@ async def start_llamacpp(
         reuse=reuse,
     )
     try:
+        try:
+            if proven is not None:
+                await proven
+            os.write(lifeline_end, b"g")
+        except BrokenPipeError:
+            pass  # it has ended already: `_until_ready` says why
+        except BaseException:
+            os.close(status_end)
+            raise
         await _until_ready(engine, status_end, name)
         await engine.health()
     except BaseException:

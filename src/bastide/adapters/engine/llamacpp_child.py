@@ -6,9 +6,10 @@ It runs alone (``python -I -S -B llamacpp_child.py ORDERS``) and so imports noth
 
 1. limits itself: no core dump, no file ever written, no debugger;
 2. loads the library, and then renounces executing programs and new executable memory;
-3. loads the model from a file descriptor and listens on a Unix socket;
-4. says ``ready`` on one pipe and waits for the end of another: when the process that started it
-   is gone, so is this one.
+3. waits for a byte on its lifeline, which says that the weights are proven;
+4. loads the model from a file descriptor and listens on a Unix socket;
+5. says ``ready`` on one pipe and waits for the end of the lifeline: when the process that started
+   it is gone, so is this one.
 """
 
 import ctypes
@@ -43,6 +44,9 @@ def main() -> None:
 
         _seal()
         # 3.
+        if not os.read(orders["lifeline"], 1):
+            os._exit(0)
+        # 4.
         library: Any = xllamacpp
         server = library.Server(_parameters(library.CommonParams(), orders))
         if not server.listening_address.startswith("unix://"):
@@ -50,7 +54,7 @@ def main() -> None:
     except Exception as error:
         os.write(orders["status"], f"{type(error).__name__}: {error}"[:1_000].encode())
         os._exit(1)
-    # 4.
+    # 5.
     os.write(orders["status"], b"ready")
     os.close(orders["status"])
     os.read(orders["lifeline"], 1)

@@ -14,6 +14,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from bastide.adapters.store.filling import FillingReader
@@ -22,7 +23,7 @@ from bastide.core.limits import MIB
 from bastide.core.subject import Digest
 from bastide.ports import Reader, SealingStore
 
-__all__ = ["decrypt_to_memfd"]
+__all__ = ["create_memfd", "decrypt_to_memfd"]
 
 _STEP_BYTES: Final = MIB // 2
 _BUFFERS: Final = 6  # one for each stage, and as many to smooth their differences
@@ -33,38 +34,51 @@ _SEALS: Final = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | f
 _Piece = tuple[bytearray, int]
 
 
+def create_memfd() -> int:
+    """Return a descriptor over an empty anonymous file that can be sealed."""
+    return os.memfd_create("bastide", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
 def decrypt_to_memfd(
     store: SealingStore,
     name: str,
     expect: Digest,
     size: int,
     progress: Callable[[int, int], None] | None = None,
+    into: int | None = None,
 ) -> int:
     """Return a descriptor over the content of an object, sealed against every change.
 
-    Raises NotProven if its size or digest is another, Unavailable if there is not enough memory.
-    The caller closes the descriptor.
+    It is `into`, an empty one of `create_memfd`, if that is given; that stays the caller's also
+    when this fails. Raises NotProven if the size or digest is another, Unavailable if there is not
+    enough memory.
     """
-    with store.open(name) as reader:
-        if reader.size != size:
-            raise NotProven(f"{name} has {reader.size} bytes, not the {size} that were admitted")
-        descriptor = os.memfd_create("bastide", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            digest = _fill(descriptor, reader, progress)
-            if digest != expect:
-                raise NotProven(f"{name} has the digest {digest}, not {expect}")
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        except (OSError, MemoryError) as error:
-            os.close(descriptor)
-            raise Unavailable(
-                f"{name} needs {size} bytes of memory and did not get them: {error}",
-                fix="free memory, or raise the memory limit of this process",
-            ) from error
-        except BaseException:
-            os.close(descriptor)
-            raise
+    descriptor = create_memfd() if into is None else into
+    with ExitStack() as failing:
+        if into is None:
+            failing.callback(os.close, descriptor)
+        with store.open(name) as reader:
+            if reader.size != size:
+                raise NotProven(f"{name} has {reader.size} bytes, not the admitted {size}")
+            digest = _fill_memfd(descriptor, reader, name, progress)
+        if digest != expect:
+            raise NotProven(f"{name} has the digest {digest}, not {expect}")
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        failing.pop_all()
     return descriptor
+
+
+def _fill_memfd(
+    descriptor: int, reader: Reader, name: str, progress: Callable[[int, int], None] | None
+) -> Digest:
+    try:
+        return _fill(descriptor, reader, progress)
+    except (OSError, MemoryError) as error:
+        raise Unavailable(
+            f"{name} needs {reader.size} bytes of memory and did not get them: {error}",
+            fix="free memory, or raise the memory limit of this process",
+        ) from error
 
 
 def _fill(descriptor: int, reader: Reader, progress: Callable[[int, int], None] | None) -> Digest:
