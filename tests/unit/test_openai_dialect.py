@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from bastide.core.chat import Delta, FinishReason, Message, Sampling, Usage
+from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message, Sampling, Usage
 from bastide.core.errors import (
     BastideError,
     Misconfigured,
@@ -23,7 +23,8 @@ from bastide.core.errors import (
 )
 from bastide.core.limits import REQUEST_MESSAGES_MAX
 from bastide.dialects import openai_chat, openai_completions
-from bastide.dialects.openai_errors import encode_event, encode_problem, problem_of
+from bastide.dialects.openai_errors import encode_event, encode_problem
+from bastide.dialects.surface import Asked, Context, problem_of
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "openai"
 DECODE = {
@@ -110,9 +111,9 @@ def deltas_of(case: dict[str, Any]) -> list[Delta]:
 
 def written(case: dict[str, Any]) -> tuple[bytes, bytes]:
     top = json.loads((VECTORS / "answers.json").read_text())
-    writer = WRITER[case["endpoint"]](
-        top["ident"], top["created"], top["model"], top["release"], case["usage"]
-    )
+    asked = Asked(GenerateRequest("ID", "m"), True, case["usage"])
+    context = Context(top["ident"], top["created"], top["model"], top["release"], asked)
+    writer = WRITER[case["endpoint"]](context)
     *pieces, last = deltas_of(case)
     stream = writer.first() + b"".join(writer.piece(delta.text) for delta in pieces)
     text = "".join(row["text"] for row in case["deltas"])
@@ -147,7 +148,8 @@ def test_any_text_survives_a_chunk(text: str) -> None:
         (openai_chat.ChatWriter, ("delta", "content")),
         (openai_completions.CompletionWriter, ("text",)),
     ):
-        writer = writer_class("ID", 1, 'm"\\u0000', "sha256:ab", False)
+        asked = Asked(GenerateRequest("ID", "m"), True, False)
+        writer = writer_class(Context("ID", 1, 'm"\\u0000', "sha256:ab", asked))
         event = writer.piece(text)
         assert event.count(b"\n") == 2  # no text can break out of its event
         value = json.loads(event.removeprefix(b"data: "))["choices"][0]

@@ -15,7 +15,6 @@ from bastide.core.errors import Misconfigured
 from bastide.core.limits import REQUEST_MESSAGES_MAX
 from bastide.dialects.openai_fields import (
     ABSENT,
-    Asked,
     StreamOptions,
     decode_body,
     fingerprint,
@@ -26,6 +25,7 @@ from bastide.dialects.openai_fields import (
     usage_json,
     wants_usage,
 )
+from bastide.dialects.surface import Asked, Context
 
 __all__ = ["ChatWriter", "decode"]
 
@@ -168,10 +168,14 @@ def decode(body: bytes, ident: str) -> Asked:
 class ChatWriter:
     """Writes one answer, whole or as a stream of chunks."""
 
-    def __init__(self, ident: str, created: int, model: str, release: str, usage: bool) -> None:
-        self._top = {"id": f"chatcmpl-{ident}", "created": created, "model": model}
-        self._end = {"service_tier": "default", "system_fingerprint": fingerprint(release)}
-        self._usage = usage
+    def __init__(self, context: Context) -> None:
+        self._top = {
+            "id": f"chatcmpl-{context.ident}",
+            "created": context.created_s,
+            "model": context.model,
+        }
+        self._end = {"service_tier": "default", "system_fingerprint": fingerprint(context.release)}
+        self._usage = context.asked.usage
         # Only the text differs from chunk to chunk, so all around it is encoded once.
         mark = b'"\\u0000"'
         frame = self._chunk([_choice({"content": "\0"}, None)])

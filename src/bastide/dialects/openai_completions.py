@@ -11,7 +11,6 @@ from bastide.core.chat import Delta, GenerateRequest
 from bastide.core.errors import Misconfigured
 from bastide.dialects.openai_fields import (
     ABSENT,
-    Asked,
     StreamOptions,
     decode_body,
     fingerprint,
@@ -22,6 +21,7 @@ from bastide.dialects.openai_fields import (
     usage_json,
     wants_usage,
 )
+from bastide.dialects.surface import Asked, Context
 
 __all__ = ["CompletionWriter", "decode"]
 
@@ -106,15 +106,15 @@ def decode(body: bytes, ident: str) -> Asked:
 class CompletionWriter:
     """Writes one answer, whole or as a stream of chunks."""
 
-    def __init__(self, ident: str, created: int, model: str, release: str, usage: bool) -> None:
+    def __init__(self, context: Context) -> None:
         self._top = {
-            "id": f"cmpl-{ident}",
+            "id": f"cmpl-{context.ident}",
             "object": "text_completion",
-            "created": created,
-            "model": model,
+            "created": context.created_s,
+            "model": context.model,
         }
-        self._fingerprint = fingerprint(release)
-        self._usage = usage
+        self._fingerprint = fingerprint(context.release)
+        self._usage = context.asked.usage
         frame = self._chunk([_choice("\0", None)])
         self._before, _, self._after = frame.partition(b'"\\u0000"')
 

@@ -12,18 +12,16 @@ Rules:
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from bastide.core.chat import GenerateRequest, Sampling, Usage
+from bastide.core.chat import Sampling, Usage
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX
 
 __all__ = [
     "ABSENT",
-    "Asked",
     "StreamOptions",
     "decode_body",
     "fingerprint",
@@ -46,15 +44,6 @@ class StreamOptions(msgspec.Struct):
     """`stream_options` of a request."""
 
     include_usage: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, and how its sender wants the answer."""
-
-    request: GenerateRequest
-    stream: bool
-    usage: bool  # a last chunk of the stream states the usage
 
 
 def decode_body(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:

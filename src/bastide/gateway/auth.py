@@ -6,25 +6,19 @@ The look-up compares HMACs, not keys: without the pepper a caller cannot choose 
 so the time it takes tells nothing about the keys that exist.
 """
 
-from collections.abc import Mapping
-
 from bastide.core import apikey
 from bastide.core.snapshot import KeyGrant, Snapshot
 
-__all__ = ["bearer", "grant_of"]
+__all__ = ["grant_of", "well_formed"]
 
 _KEY_LENGTH = 40
-_PREFIX = b"bst_"
+_PREFIX = "bst_"
 
 
-def bearer(headers: Mapping[bytes, bytes]) -> str | None:
-    """The API key of a request, if it has one of the right form; `grant_of` says if it is good."""
-    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() != b"bearer":
-        return None
-    value = value.strip(b" ")
-    well_formed = len(value) == _KEY_LENGTH and value.isascii() and value.startswith(_PREFIX)
-    return value.decode() if well_formed else None
+def well_formed(key: str | None) -> str | None:
+    """A key of the right form, or None; `grant_of` says if it is good."""
+    good = key is not None and len(key) == _KEY_LENGTH and key.isascii() and key.startswith(_PREFIX)
+    return key if good else None
 
 
 def grant_of(snapshot: Snapshot, pepper: bytes, key: str) -> KeyGrant | None:

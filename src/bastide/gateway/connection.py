@@ -22,7 +22,8 @@ from bastide.core.limits import (
     REQUEST_READ_TIMEOUT_S,
     WRITE_STALL_TIMEOUT_S,
 )
-from bastide.dialects.openai_errors import STOPPING, Problem, encode_event
+from bastide.dialects.openai import OPENAI
+from bastide.dialects.surface import EVENT_STREAM, STOPPING, Problem
 from bastide.gateway.inbound import Arrival, Inbound, Request
 from bastide.gateway.reply import Headers, Pen, Reply, refusal
 from bastide.gateway.routes import Job, Routes
@@ -248,14 +249,19 @@ class Connection(asyncio.Protocol):
             await job(self)
         except asyncio.CancelledError:
             # Either the client has gone, or the server stops and tells the client so.
-            self.fail(refusal(STOPPING), encode_event(STOPPING))
+            self._break_off(STOPPING)
         except Exception as error:  # our bug
             self._server.report(error)
-            self.fail(refusal(_BROKEN), encode_event(_BROKEN))
+            self._break_off(_BROKEN)
         finally:
             self._task = None
             self._end()
             self._advance()
+
+    def _break_off(self, problem: Problem) -> None:
+        family = OPENAI if self._request is None else self._request.family
+        reply = refusal(problem, family, self._ident)
+        self.fail(reply, family.event(problem, self._ident))
 
     def _end(self) -> None:
         self._request = None
@@ -284,7 +290,14 @@ class Connection(asyncio.Protocol):
         self._chunked = request.version == "1.1"
         if not self._chunked:
             self._last = True
-        return self._server.pen.stream(headers, self._ident, not self._last, chunked=self._chunked)
+        route = request.route
+        return self._server.pen.stream(
+            headers,
+            self._ident,
+            not self._last,
+            chunked=self._chunked,
+            content_type=EVENT_STREAM if route is None else route.stream_type,
+        )
 
     def _part(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data

@@ -15,7 +15,8 @@ from typing import Any, Final
 import httptools
 
 from bastide.core.limits import REQUEST_BODY_BYTES_MAX, REQUEST_HEADER_BYTES_MAX
-from bastide.dialects.openai_errors import Problem
+from bastide.dialects.openai import OPENAI
+from bastide.dialects.surface import Family, Problem, Route
 from bastide.gateway.reply import Reply, refusal
 
 __all__ = ["CONTINUE", "Arrival", "Inbound", "Request"]
@@ -40,6 +41,9 @@ class Request:
     headers: dict[bytes, bytes]
     body: bytes = b""
     refused: Reply | None = None
+    query: str = ""
+    family: Family = OPENAI
+    route: Route | None = None
     caller: Any = None  # what `screen` found out about who asks
 
 
@@ -139,9 +143,11 @@ class Inbound:
             return
         headers = partial.headers
         version = self._parser.get_http_version()
+        path, query = _split(partial.target)
         request = partial.request = Request(
             method=self._parser.get_method().decode(),
-            path=_path(partial.target),
+            path=path,
+            query=query,
             version=version,
             keep_alive=version == "1.1" and self._parser.should_keep_alive(),
             headers=headers,
@@ -209,11 +215,13 @@ class Inbound:
         self._end(413, message, "request_too_large")
 
 
-def _path(target: bytes) -> str:
-    """The path of an origin-form or absolute-form target, without its query."""
+def _split(target: bytes) -> tuple[str, str]:
+    """The raw path and query of an origin-form or absolute-form target."""
     if not target.startswith(b"/"):
         try:
-            target = httptools.parse_url(target).path or b"/"
+            parsed = httptools.parse_url(target)
+            target = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
         except httptools.HttpParserError:
             target = b"*"
-    return target.partition(b"?")[0].decode("latin-1")
+    path, _, query = target.decode("latin-1").partition("?")
+    return path, query

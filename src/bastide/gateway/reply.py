@@ -8,11 +8,11 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-from bastide.dialects.openai_errors import Problem, encode_problem
+from bastide.dialects.openai import OPENAI
+from bastide.dialects.surface import EVENT_STREAM, Family, Problem
 
 __all__ = ["EVENT_STREAM", "Headers", "Pen", "Reply", "refusal"]
 
-EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
 _SECURITY: Final = (
     b"x-content-type-options: nosniff\r\n"
     b"cache-control: no-store\r\n"
@@ -37,14 +37,17 @@ class Reply:
     content_type: str = field(default="application/json")
 
 
-def refusal(problem: Problem, *, close: bool = False, **headers: str) -> Reply:
-    """An OpenAI error response. Underscores in header names become hyphens."""
-    extra = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    if problem.status in (429, 503):
-        extra += (("retry-after", "1"),)
-    if problem.status == 401:
-        extra += (("www-authenticate", "Bearer"),)
-    return Reply(problem.status, encode_problem(problem), extra, close)
+def refusal(
+    problem: Problem,
+    family: Family = OPENAI,
+    ident: str = "",
+    *,
+    close: bool = False,
+    headers: Headers = (),
+) -> Reply:
+    """An error response as a family states it; OpenAI's where the family is not known yet."""
+    refused = family.refusal(problem, ident)
+    return Reply(refused.status, refused.body, refused.headers + headers, close)
 
 
 class Pen:
@@ -61,9 +64,11 @@ class Pen:
         length = b"content-length: %d\r\n\r\n" % len(reply.body)
         return head + length + (b"" if bodiless else reply.body)
 
-    def stream(self, headers: Headers, ident: str, keep: bool, *, chunked: bool) -> bytes:
+    def stream(
+        self, headers: Headers, ident: str, keep: bool, *, chunked: bool, content_type: str
+    ) -> bytes:
         """The head of a response whose length is not known yet."""
-        head = self._head(200, EVENT_STREAM, headers, ident, keep)
+        head = self._head(200, content_type, headers, ident, keep)
         return head + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n")
 
     def _head(

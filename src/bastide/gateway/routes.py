@@ -10,23 +10,24 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
-from urllib.parse import unquote
 
 from bastide.core.chat import Delta
 from bastide.core.errors import BastideError, Unavailable
 from bastide.core.limits import RECEIPT_TIMEOUT_S, SNAPSHOT_AGE_MAX_S
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import KeyGrant, Snapshot
-from bastide.dialects import openai_chat, openai_completions, openai_models
-from bastide.dialects.openai_errors import (
+from bastide.dialects.families import find_route
+from bastide.dialects.surface import (
     BUSY,
     UNAUTHENTICATED,
+    Context,
+    Family,
     Problem,
-    encode_event,
+    Route,
+    Writer,
     problem_of,
 )
-from bastide.dialects.openai_fields import Asked
-from bastide.gateway.auth import bearer, grant_of
+from bastide.gateway.auth import grant_of, well_formed
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Headers, Reply, refusal
 from bastide.gateway.window import EnginePool, WindowedEngine
@@ -36,7 +37,7 @@ from bastide.stages.serve import Call, answer, choose, new_ident
 __all__ = ["RECEIPT_HEADER", "Control", "Job", "Outgoing", "Routes"]
 
 RECEIPT_HEADER: Final = "x-bastide-receipt"
-_MODEL_PREFIX: Final = "/v1/models/"
+_READ: Final = ("GET", "HEAD")
 
 
 class Control(Protocol):
@@ -77,43 +78,8 @@ class Outgoing(Protocol):
         ...
 
 
-class Writer(Protocol):
-    """How one dialect writes an answer."""
-
-    def first(self) -> bytes:
-        """What opens a stream."""
-        ...
-
-    def piece(self, text: str) -> bytes:
-        """One piece of text."""
-        ...
-
-    def last(self, delta: Delta) -> bytes:
-        """All that ends a stream."""
-        ...
-
-    def whole(self, text: str, delta: Delta) -> bytes:
-        """The answer as one object."""
-        ...
-
-
 Job = Callable[[Outgoing], Coroutine[Any, Any, None]]
 Log = Callable[..., None]
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How one endpoint reads requests and writes answers."""
-
-    decode: Callable[[bytes, str], Asked]
-    writer: Callable[[str, int, str, str, bool], Writer]
-
-
-# One line per endpoint that asks a model.
-DIALECTS: Final[dict[str, Dialect]] = {
-    "/v1/chat/completions": Dialect(openai_chat.decode, openai_chat.ChatWriter),
-    "/v1/completions": Dialect(openai_completions.decode, openai_completions.CompletionWriter),
-}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -152,11 +118,14 @@ class Routes:
 
     def screen(self, request: Request) -> Reply | None:
         """Refuse by the head alone, before the body is read: route, method, freshness, key."""
-        allowed = _methods(request.path)
-        if request.method not in allowed:
-            return _no_route(request, allowed)
         if request.path == "/healthz":
-            return None
+            return None if request.method in _READ else _wrong_method(request, _READ)
+        request.family, request.route = find_route(request.path, request.query, request.headers)
+        if request.route is None:
+            problem = Problem(404, f"Unknown path: {request.path[:100]}", "unknown_url")
+            return refusal(problem, request.family)
+        if request.method not in request.route.methods:
+            return _wrong_method(request, request.route.methods)
         caller = request.caller = self._caller(request)
         if isinstance(caller, Reply):
             return caller
@@ -166,7 +135,8 @@ class Routes:
         """Answer a complete request: at once, or by a job that talks to an engine."""
         if request.refused is not None:
             return request.refused
-        if request.path == "/healthz":
+        route = request.route
+        if route is None:
             return self._health()
         # The body may have taken seconds to come: if there is another snapshot by now, ask again,
         # so that a revocation counts at once.
@@ -175,31 +145,36 @@ class Routes:
             caller = self._caller(request)
         if isinstance(caller, Reply):
             return caller
-        dialect = DIALECTS.get(request.path)
         try:
-            if dialect is None:
-                return _models(request.path, caller)
-            return self._admit(request, ident, caller, dialect)
+            if route.decode is None:
+                return _models(route, caller)
+            return self._admit(request, ident, caller, route)
         except BastideError as error:
-            return refusal(problem_of(error))
+            return refusal(problem_of(error), request.family, ident)
 
-    def _admit(self, request: Request, ident: str, caller: Caller, dialect: Dialect) -> Reply | Job:
-        asked = dialect.decode(request.body, ident)
+    def _admit(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
+        assert route.decode is not None and route.writer is not None
+        asked = route.decode(request.body, ident)
         snapshot = caller.snapshot
         served = choose(snapshot, caller.grant, asked.request.model)
         engine = self._pool.engine(served, snapshot)
         if engine.full:
-            return refusal(BUSY)
+            return refusal(BUSY, request.family, ident)
         call = Call(
             ident, asked.request, caller.grant, served, snapshot.policy, caller.key, request.body
         )
-        writer = dialect.writer(
-            ident, self._clock.now_ms() // 1000, served.name, served.release, asked.usage
-        )
-        return lambda out: self._generate(call, engine, writer, asked.stream, out)
+        created_s = self._clock.now_ms() // 1000
+        writer = route.writer(Context(ident, created_s, served.name, served.release, asked))
+        return lambda out: self._generate(call, engine, writer, asked.stream, request.family, out)
 
     async def _generate(
-        self, call: Call, engine: WindowedEngine, writer: Writer, streaming: bool, out: Outgoing
+        self,
+        call: Call,
+        engine: WindowedEngine,
+        writer: Writer,
+        streaming: bool,
+        family: Family,
+        out: Outgoing,
     ) -> None:
         headers = ((RECEIPT_HEADER, call.receipt),)
         try:
@@ -212,20 +187,20 @@ class Routes:
         except BastideError as error:
             self._log("answer-failed", receipt=call.receipt, code=error.code)
             problem = problem_of(error)
-            reply = refusal(problem)
-            with_receipt = Reply(reply.status, reply.body, reply.headers + headers)
-            out.fail(with_receipt, encode_event(problem))
+            reply = refusal(problem, family, call.ident, headers=headers)
+            out.fail(reply, family.event(problem, call.ident))
 
     def _caller(self, request: Request) -> Caller | Reply:
         # 1. Fresh evidence: a stale snapshot may hide a revocation.
         snapshot = self._fresh()
         if snapshot is None:
-            return refusal(problem_of(Unavailable("The gateway has no fresh word from control.")))
+            stale = problem_of(Unavailable("The gateway has no fresh word from control."))
+            return refusal(stale, request.family)
         # 2. A key that is active now.
-        key = bearer(request.headers)
+        key = well_formed(request.family.key(request.query, request.headers))
         grant = None if key is None else grant_of(snapshot, self._pepper, key)
         if key is None or grant is None:
-            return refusal(UNAUTHENTICATED)
+            return refusal(UNAUTHENTICATED, request.family)
         return Caller(key, grant, snapshot)
 
     def _health(self) -> Reply:
@@ -261,20 +236,10 @@ async def _whole(
             out.reply(Reply(200, writer.whole("".join(texts), delta), headers))
 
 
-def _methods(path: str) -> tuple[str, ...]:
-    if path in DIALECTS:
-        return ("POST",)
-    if path in ("/healthz", "/v1/models") or path.startswith(_MODEL_PREFIX):
-        return ("GET", "HEAD")
-    return ()
-
-
-def _no_route(request: Request, allowed: tuple[str, ...]) -> Reply:
+def _wrong_method(request: Request, allowed: tuple[str, ...]) -> Reply:
     shown = request.path[:100]
-    if not allowed:
-        return refusal(Problem(404, f"Unknown path: {shown}", "unknown_url"))
     problem = Problem(405, f"Not allowed to {request.method} on {shown}.", "method_not_allowed")
-    return refusal(problem, allow=", ".join(allowed))
+    return refusal(problem, request.family, headers=(("allow", ", ".join(allowed)),))
 
 
 # `curl -d` says form-urlencoded whatever it sends. Every request bears a key that no browser adds
@@ -286,21 +251,23 @@ def _screen_body(request: Request) -> Reply | None:
     media = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media not in _MEDIA:
         message = "The Content-Type must be application/json."
-        return refusal(Problem(415, message, "unsupported_content_type"))
+        return refusal(Problem(415, message, "unsupported_content_type"), request.family)
     if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        return refusal(Problem(415, "A coded body is not supported.", "unsupported_content_type"))
+        problem = Problem(415, "A coded body is not supported.", "unsupported_content_type")
+        return refusal(problem, request.family)
     return None
 
 
-def _models(path: str, caller: Caller) -> Reply:
+def _models(route: Route, caller: Caller) -> Reply:
     snapshot, grant = caller.snapshot, caller.grant
-    if path.startswith(_MODEL_PREFIX):
-        served = choose(snapshot, grant, unquote(path.removeprefix(_MODEL_PREFIX)))
-        return Reply(200, openai_models.encode_model(served, snapshot.environment))
+    if route.single is not None:
+        served = choose(snapshot, grant, route.model)
+        return Reply(200, route.single(served, snapshot.environment))
+    assert route.listing is not None
     open_to_all = "*" in grant.scopes
     rows = [
         snapshot.served[name]
         for name in sorted(snapshot.served)
         if open_to_all or name in grant.scopes
     ]
-    return Reply(200, openai_models.encode_models(rows, snapshot.environment))
+    return Reply(200, route.listing(rows, snapshot.environment))

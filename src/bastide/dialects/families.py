@@ -1,0 +1,25 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""CATALOGUE. Every family that the gateway speaks, in the order in which they are asked.
+
+All are mounted on one origin. Where two share a path, the more specific comes first: it looks at
+headers that only its own clients send.
+"""
+
+from typing import Final
+
+from bastide.dialects.openai import OPENAI
+from bastide.dialects.surface import Family, Headers, Route
+
+__all__ = ["FAMILIES", "find_route"]
+
+FAMILIES: Final[tuple[Family, ...]] = (OPENAI,)
+
+
+def find_route(path: str, query: str, headers: Headers) -> tuple[Family, Route | None]:
+    """The family of a request and its route; OpenAI's and None if nobody knows it."""
+    for family in FAMILIES:
+        route = family.route(path, query, headers)
+        if route is not None:
+            return family, route
+    return OPENAI, None

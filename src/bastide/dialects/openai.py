@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenAI family: ``/v1/chat/completions``, ``/v1/completions``, ``/v1/models``.
+
+It is also the family of whoever asks for something that nobody knows.
+"""
+
+from typing import Final
+from urllib.parse import unquote
+
+from bastide.dialects import openai_chat, openai_completions, openai_errors, openai_models
+from bastide.dialects.surface import Headers, Problem, Refusal, Route, bearer
+
+__all__ = ["OPENAI", "OpenAI"]
+
+_MODEL_PREFIX: Final = "/v1/models/"
+_ROUTES: Final[dict[str, Route]] = {
+    "/v1/chat/completions": Route(("POST",), openai_chat.decode, openai_chat.ChatWriter),
+    "/v1/completions": Route(
+        ("POST",), openai_completions.decode, openai_completions.CompletionWriter
+    ),
+    "/v1/models": Route(("GET", "HEAD"), listing=openai_models.encode_models),
+}
+
+
+class OpenAI:
+    """See `Family`."""
+
+    name = "openai"
+
+    def route(self, path: str, query: str, headers: Headers) -> Route | None:
+        """Find a route."""
+        if path.startswith(_MODEL_PREFIX):
+            name = unquote(path.removeprefix(_MODEL_PREFIX))
+            return Route(("GET", "HEAD"), model=name, single=openai_models.encode_model)
+        return _ROUTES.get(path)
+
+    def key(self, query: str, headers: Headers) -> str | None:
+        """The bearer token."""
+        return bearer(headers)
+
+    def refusal(self, problem: Problem, ident: str) -> Refusal:
+        """``{"error": {...}}``."""
+        headers: tuple[tuple[str, str], ...] = ()
+        if problem.status in (429, 503):
+            headers += (("retry-after", "1"),)
+        if problem.status == 401:
+            headers += (("www-authenticate", "Bearer"),)
+        return Refusal(problem.status, openai_errors.encode_problem(problem), headers)
+
+    def event(self, problem: Problem, ident: str) -> bytes:
+        """An error event; no ``[DONE]`` may follow it."""
+        return openai_errors.encode_event(problem)
+
+
+OPENAI: Final = OpenAI()
