@@ -190,15 +190,7 @@ async def start_llamacpp(
         reuse=reuse,
     )
     try:
-        try:
-            if proven is not None:
-                await proven
-            os.write(lifeline_end, b"g")
-        except BrokenPipeError:
-            pass  # it has ended already: `_until_ready` says why
-        except BaseException:
-            os.close(status_end)
-            raise
+        await _let_load(proven, lifeline_end, status_end)
         await _until_ready(engine, status_end, name)
         await engine.health()
     except BaseException:
@@ -206,6 +198,19 @@ async def start_llamacpp(
         await engine.close()
         raise
     return engine
+
+
+async def _let_load(proven: Awaitable[Any] | None, lifeline_end: int, status_end: int) -> None:
+    """Tell the engine to open the weights, once they are proven. Raises what `proven` raises."""
+    try:
+        if proven is not None:
+            await proven
+        os.write(lifeline_end, b"g")
+    except BrokenPipeError:
+        pass  # it has ended already: `_until_ready` says why
+    except BaseException:
+        os.close(status_end)
+        raise
 
 
 async def _started(sandbox: Sandbox, jail: Jail) -> Process:
