@@ -167,19 +167,7 @@ async def start_llamacpp(
         "reuse": reuse,
         "package": str(_package()),
     }
-    status_end, status = os.pipe()
-    lifeline, lifeline_end = os.pipe()
-    weights = os.open(f"/proc/self/fd/{weights_fd}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        process = await _started(sandbox, _jail(settings, folder, weights, status, lifeline))
-    except BaseException:
-        os.close(lifeline_end)
-        os.close(status_end)
-        raise
-    finally:
-        os.close(status)
-        os.close(lifeline)
-        os.close(weights)
+    process, lifeline_end, status_end = await _spawn(settings, sandbox, folder, weights_fd)
     engine = LlamaCpp(
         process,
         folder / _SOCKET,
@@ -198,6 +186,26 @@ async def start_llamacpp(
         await engine.close()
         raise
     return engine
+
+
+async def _spawn(
+    settings: dict[str, Any], sandbox: Sandbox, folder: Path, weights_fd: int
+) -> tuple[Process, int, int]:
+    """The process in its jail, our end of its lifeline, and of the pipe on which it reports."""
+    status_end, status = os.pipe()
+    lifeline, lifeline_end = os.pipe()
+    weights = os.open(f"/proc/self/fd/{weights_fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        process = await _started(sandbox, _jail(settings, folder, weights, status, lifeline))
+    except BaseException:
+        os.close(lifeline_end)
+        os.close(status_end)
+        raise
+    finally:
+        os.close(status)
+        os.close(lifeline)
+        os.close(weights)
+    return process, lifeline_end, status_end
 
 
 async def _let_load(proven: Awaitable[Any] | None, lifeline_end: int, status_end: int) -> None:
