@@ -9,14 +9,9 @@ store itself, because their threads do not survive a fork.
 """
 
 import hashlib
-import os
 import random
 import shutil
-import signal
 import sys
-import time
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 from bastide.adapters.clock.system import SystemClock
@@ -31,6 +26,7 @@ from bastide.core.subject import Digest
 from bastide.crypto import age
 from bastide.ledger import Ledger
 from bastide.stages.admit import Claim, SourceFile, admit
+from paths.forking import elapsed, forked
 from unit.ledger_fixture import DATABASE_KEY, make_ledger, make_signers
 from unit.model_files import make_gguf
 
@@ -80,27 +76,6 @@ def check(home: Path, claim: Claim) -> None:
     assert admission.body["scan"] == {"format_safe": [], "findings": [], "template": []}
 
 
-def forked(deed: Callable[[], None], kill_after_s: float | None = None) -> bool:
-    """Run a deed in a child; True if it was killed. Exits the driver if the deed fails."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            deed()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    if kill_after_s is not None:
-        time.sleep(kill_after_s)
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    if os.waitstatus_to_exitcode(status):
-        sys.exit("a deed failed; its traceback is above")
-    return False
-
-
 def found_home(home: Path) -> None:
     home.mkdir()
     (home / "store").mkdir()
@@ -112,9 +87,7 @@ def run_points(points: int, folder: Path) -> None:
     (folder / "model.gguf").write_bytes(make_gguf(blocks=40, vocabulary=30_000).encode())
     measured = folder / "measured"
     forked(lambda: found_home(measured))
-    started = time.monotonic()
-    forked(lambda: run_admission(measured, GOOD))
-    whole = time.monotonic() - started
+    whole = elapsed(lambda: run_admission(measured, GOOD))
     killed = 0
     for number in range(points):
         home, claim = folder / f"home{number}", (GOOD, BAD)[number % 2]

@@ -21,6 +21,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT / "src"), "LC_ALL": "C.UTF-8", **more}
 
 
+def driver_environment() -> dict[str, str]:
+    """The same, for a script that uses the tests' own modules."""
+    return environment(PYTHONPATH=f"{ROOT / 'src'}:{ROOT / 'tests'}")
+
+
 @dataclass(frozen=True)
 class Demo:
     """One home directory and the command line over it."""

@@ -13,10 +13,7 @@ fork.
 import os
 import random
 import shutil
-import signal
 import sys
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,38 +24,12 @@ from bastide.app.first_run import first_run
 from bastide.app.founding import Wishes, found
 from bastide.app.loading import load_deployment
 from bastide.app.releases import publish_release
+from paths.forking import elapsed, forked, kill_points
 
 WISHES = Wishes("solo", "127.0.0.1:1")
 
 
-def forked(deed: Callable[[], None], kill_after_s: float | None = None) -> bool:
-    """Run a deed in a child; True if it was killed. Exits the driver if the deed fails."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            deed()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    if kill_after_s is not None:
-        time.sleep(kill_after_s)
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    if os.waitstatus_to_exitcode(status):
-        sys.exit("a deed failed; its traceback is above")
-    return False
-
-
-def elapsed(deed: Callable[[], None]) -> float:
-    started = time.monotonic()
-    forked(deed)
-    return time.monotonic() - started
-
-
-def init_points(points: int, folder: Path, chance: random.Random) -> int:
+def init_points(points: int, folder: Path, chance: random.Random) -> None:
     """A killed founding leaves nothing or everything, and another one succeeds."""
 
     def check(home: Home) -> None:
@@ -71,17 +42,20 @@ def init_points(points: int, folder: Path, chance: random.Random) -> int:
         leftovers = [path.name for path in folder.iterdir() if path.name.endswith(".founding")]
         assert not leftovers, leftovers
 
-    whole = elapsed(lambda: _ignore(found(Home(folder / "measure"), WISHES)))
-    killed = 0
-    for number in range(points):
+    def prepare(number: int) -> tuple[Callable[[], None], Callable[[], None]]:
         home = Home(folder / f"home{number}")
-        killed += forked(lambda home=home: _ignore(found(home, WISHES)), chance.uniform(0, whole))
-        forked(lambda home=home: check(home))
-        shutil.rmtree(home.root)
-    return killed
+
+        def after() -> None:
+            forked(lambda: check(home))
+            shutil.rmtree(home.root)
+
+        return lambda: _ignore(found(home, WISHES)), after
+
+    whole = elapsed(lambda: _ignore(found(Home(folder / "measure"), WISHES)))
+    kill_points(points, chance, prepare, whole)
 
 
-def release_points(points: int, folder: Path, chance: random.Random) -> int:
+def release_points(points: int, folder: Path, chance: random.Random) -> None:
     """A killed release goes on from the ledger; what was acknowledged is still there."""
     acknowledged = folder / "acknowledged"
 
@@ -110,15 +84,17 @@ def release_points(points: int, folder: Path, chance: random.Random) -> int:
         acknowledged.write_text("0")
         return Home(target)
 
-    home = copy("measure")
-    whole = elapsed(lambda: release(home))
-    killed = 0
-    for number in range(points):
+    def prepare(number: int) -> tuple[Callable[[], None], Callable[[], None]]:
         home = copy(f"home{number}")
-        killed += forked(lambda home=home: release(home), chance.uniform(0, whole))
-        forked(lambda home=home: check(home))
-        shutil.rmtree(home.root)
-    return killed
+
+        def after() -> None:
+            forked(lambda: check(home))
+            shutil.rmtree(home.root)
+
+        return lambda: release(home), after
+
+    home = copy("measure")
+    kill_points(points, chance, prepare, elapsed(lambda: release(home)))
 
 
 def _note(path: Path, size: int) -> None:
@@ -133,4 +109,4 @@ def _ignore(_: object) -> None:
 
 if __name__ == "__main__":
     run = {"init": init_points, "release": release_points}[sys.argv[1]]
-    print(run(int(sys.argv[2]), Path(sys.argv[3]), random.Random(20261125)))
+    run(int(sys.argv[2]), Path(sys.argv[3]), random.Random(20261125))

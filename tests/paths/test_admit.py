@@ -25,7 +25,7 @@ from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.crypto import age
 from bastide.stages.admit import Claim, SourceFile, admit
-from paths.demo import environment
+from paths.demo import driver_environment
 from unit.ledger_fixture import World, make_ledger
 from unit.model_files import (
     STRING,
@@ -260,12 +260,11 @@ def test_no_file_and_too_many_files_are_named(desk: Desk) -> None:
 @pytest.mark.slow
 def test_an_admission_that_is_killed_is_finished_by_running_it_again(tmp_path: Path) -> None:
     tests = Path(__file__).parents[1]
-    path = f"{environment()['PYTHONPATH']}:{tests}"
     done = subprocess.run(
         [sys.executable, str(tests / "paths" / "admit_driver.py"), "50", str(tmp_path)],
         capture_output=True,
         text=True,
-        env=environment(PYTHONPATH=path),
+        env=driver_environment(),
         timeout=170,
         check=False,
     )

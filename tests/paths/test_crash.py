@@ -14,27 +14,26 @@ from pathlib import Path
 
 import pytest
 
-from paths.demo import ROOT, Demo, environment
+from paths.demo import ROOT, Demo, driver_environment
 
 POINTS = 50
 
 
-def drive(what: str, folder: Path) -> int:
-    """Run the driver; how many of the points were really killed."""
+def drive(what: str, folder: Path) -> None:
+    """Run the driver: it ends well only if every one of the points was killed and checked."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/paths/kill_driver.py"), what, str(POINTS), str(folder)],
         capture_output=True,
         text=True,
-        env=environment(),
+        env=driver_environment(),
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return int(done.stdout)
 
 
 @pytest.mark.slow
 def test_init_is_whole_or_absent(tmp_path: Path) -> None:
-    assert drive("init", tmp_path) > POINTS // 2, "the kills came too late to test anything"
+    drive("init", tmp_path)
 
 
 @pytest.mark.slow
@@ -43,7 +42,7 @@ def test_a_killed_release_goes_on_from_the_ledger(tmp_path: Path) -> None:
     prepared.json("init")
     prepared.run("model", "add", *model_arguments())
     prepared.json("evaluate", "smollm2-135m-instruct")
-    assert drive("release", tmp_path) > POINTS // 2, "the kills came too late to test anything"
+    drive("release", tmp_path)
 
 
 def model_arguments() -> tuple[str, ...]:

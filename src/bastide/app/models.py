@@ -14,6 +14,7 @@ from bastide.app import wiring
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
 from bastide.app.loading import engine_folder, start_proven
+from bastide.app.naming import newest_named
 from bastide.app.services import prepare_run
 from bastide.core.artifact import Artifact
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
@@ -51,12 +52,7 @@ def add_model(env: Environment, path: Path, claim: Claim, progress: Progress | N
 
 def find_model(env: Environment, name: str) -> Evidence:
     """The newest admission of a model, by name or digest. Raises NotFound."""
-    rows = env.ledger.find("admission/v1")
-    for row in reversed(rows):
-        if name in (row.subject.name, str(row.subject.digest), row.subject.digest.hex):
-            return row
-    known = ", ".join(sorted({row.subject.name for row in rows})) or "none"
-    raise NotFound(f"there is no model {name!r}", fix=f"known models: {known}")
+    return newest_named(env.ledger.find("admission/v1"), name, "model")
 
 
 def list_models(env: Environment) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
 from bastide.app.loading import bundle_name
 from bastide.app.models import find_model
+from bastide.app.naming import newest_named
 from bastide.core.artifact import Artifact
 from bastide.core.errors import NotFound
 from bastide.core.evidence import Evidence
@@ -51,12 +52,7 @@ def propose_release(
 
 def find_candidate(env: Environment, name: str) -> Evidence:
     """The newest candidate of a name or digest. Raises NotFound."""
-    rows = env.ledger.find("candidate/v1")
-    for row in reversed(rows):
-        if name in (row.subject.name, str(row.subject.digest), row.subject.digest.hex):
-            return row
-    known = ", ".join(sorted({row.subject.name for row in rows})) or "none"
-    raise NotFound(f"there is no release {name!r}", fix=f"known releases: {known}")
+    return newest_named(env.ledger.find("candidate/v1"), name, "release")
 
 
 def list_releases(env: Environment) -> list[dict[str, Any]]:
