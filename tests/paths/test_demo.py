@@ -12,9 +12,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import boto3
 import openai
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
 from paths.conftest import Running
 
@@ -117,6 +119,14 @@ def test_curl_streams_the_same_answer(running: Running) -> None:
 
 def test_a_revoked_key_is_refused_at_once(running: Running) -> None:
     row = running.json("key", "new", "--tenant", "demo")
+    assert row["access_key_id"] == "BST" + row["id"].removeprefix("k_").upper()
+    bedrock = boto3.client(
+        "bedrock",
+        endpoint_url=running.url,
+        region_name="eu-central-1",
+        aws_access_key_id=row["access_key_id"],
+        aws_secret_access_key=row["secret_access_key"],
+    )
     client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=row["key"], max_retries=0)
 
     def accepted() -> bool:
@@ -126,12 +136,23 @@ def test_a_revoked_key_is_refused_at_once(running: Running) -> None:
             return False
         return True
 
+    def signer_accepted() -> bool:
+        try:
+            bedrock.list_foundation_models()
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "UnrecognizedClientException"
+            return False
+        return True
+
     wait_for(accepted, 5)
+    assert signer_accepted(), "the pair of a key opens what the key opens"
     running.json("key", "revoke", row["id"])
     wait_for(lambda: not accepted(), 5)
+    assert not signer_accepted()
     listed = {key["id"]: key for key in running.json("key", "ls")}
     assert listed[row["id"]]["active"] is False
-    assert row["key"] not in json.dumps(listed), "a list never shows a key"
+    for shown in (row["key"], row["secret_access_key"]):
+        assert shown not in json.dumps(listed), "a list never shows a key"
 
 
 def test_a_key_s_scope_is_kept(running: Running) -> None:

@@ -13,7 +13,17 @@ from typing import Any
 
 import pytest
 
-from bastide.app import approvals, deployments, models, receipts, records, releases, tenants
+from bastide.app import (
+    aliases,
+    approvals,
+    deployments,
+    models,
+    moving,
+    receipts,
+    records,
+    releases,
+    tenants,
+)
 from bastide.app.duties import everyone, require
 from bastide.app.environment import Environment
 from bastide.core.errors import NotAllowed
@@ -39,7 +49,18 @@ STAGES: dict[str, Callable[..., Any]] = {
 
 
 def use_cases() -> Iterator[Callable[..., Any]]:
-    for module in (approvals, deployments, models, receipts, records, releases, tenants):
+    modules = (
+        aliases,
+        approvals,
+        deployments,
+        models,
+        moving,
+        receipts,
+        records,
+        releases,
+        tenants,
+    )
+    for module in modules:
         for name in module.__all__:
             found = getattr(module, name)
             if (

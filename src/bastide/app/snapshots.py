@@ -21,14 +21,15 @@ def runner_socket(run: Path, deployment: Digest) -> Path:
 def build_snapshot(
     ledger: Ledger, settings: Settings, run: Path, version: int, now_ms: int, proven: set[Digest]
 ) -> Snapshot:
-    """All active keys and deployments. `version` is the size of the ledger it was made from.
+    """All active keys, deployments and aliases, from a ledger of `version` entries.
 
-    Each key and deployment is proven before it counts: signature, and inclusion under the head.
+    Each of them is proven before it counts: signature, and inclusion under the head.
     `proven` remembers which have been, from one call to the next. Raises NotProven: a row that
     somebody planted in the database opens nothing.
     """
     api_keys, deployments = ledger.api_keys(active=True), ledger.deployments(active=True)
-    fresh = [row for row in (*api_keys, *deployments) if row.digest not in proven]
+    named = ledger.aliases()
+    fresh = [row for row in (*api_keys, *deployments, *named) if row.digest not in proven]
     if fresh:
         verify_entries(ledger, fresh)
         proven.update(row.digest for row in fresh)
@@ -53,4 +54,9 @@ def build_snapshot(
             created_s=row.body["time_ms"] // 1000,
         )
     policy = str(ledger.policy().digest)
-    return Snapshot(version, now_ms, settings.environment, policy, keys, served)
+    aliases = {
+        row.body["alias"]: row.body["deployment"]
+        for row in named
+        if row.body["deployment"] is not None
+    }
+    return Snapshot(version, now_ms, settings.environment, policy, keys, served, aliases)

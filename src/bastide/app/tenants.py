@@ -60,7 +60,10 @@ def list_tenants(env: Environment) -> list[dict[str, Any]]:
 
 
 def new_key(env: Environment, tenant: str, scopes: Sequence[str]) -> dict[str, Any]:
-    """Make an API key. Only its HMAC is kept: `key` in the answer is shown once, then gone."""
+    """Make an API key. Only its HMAC is kept: `key` in the answer is shown once, then gone.
+
+    Beside it stands the pair that AWS clients sign with; it lives and ends with the key.
+    """
     require(env.principal, Duty.MANAGE_TENANTS)
     if not env.ledger.find("tenant/v1", name=tenant):
         raise NotFound(f"there is no tenant {tenant!r}", fix=f"run `bastide tenant add {tenant}`")
@@ -77,8 +80,11 @@ def new_key(env: Environment, tenant: str, scopes: Sequence[str]) -> dict[str, A
     subject = Subject(ident, Digest.of(canonical({"key": ident})))
     statement = Statement("api-key/v1", (subject,), body)
     row = env.ledger.append_statement(statement, [env.signer(Purpose.EVIDENCE)])
+    access_key_id, secret_access_key = apikey.sigv4_pair(env.keyring.secret(Purpose.PEPPER), ident)
     return {
         "key": key,
+        "access_key_id": access_key_id,
+        "secret_access_key": secret_access_key,
         "id": ident,
         "tenant": tenant,
         "scopes": body["scopes"],

@@ -81,6 +81,18 @@ def _key() -> click.Command:
     return tenant.key
 
 
+def _alias() -> click.Command:
+    from bastide.cli import alias
+
+    return alias.alias
+
+
+def _env() -> click.Command:
+    from bastide.cli import env
+
+    return env.env
+
+
 def _ledger() -> click.Command:
     from bastide.cli import ledger
 
@@ -114,6 +126,8 @@ _TABLE = {
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
     "tenant": (_tenant, "Enrol and list tenants."),
     "key": (_key, "Make, list and revoke API keys."),
+    "alias": (_alias, "Let a deployment answer to other providers' model names."),
+    "env": (_env, "Print the variables with which an application moves here."),
     "ledger": (_ledger, "List, show, prove, audit, rebuild and export the ledger."),
     "exit-codes": (_exit_codes, "Explain the exit codes."),
 }

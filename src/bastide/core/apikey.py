@@ -7,6 +7,7 @@ a look-up, and a scanner finds leaked keys without false alarms. 30 characters o
 bits, so a keyed hash is enough at rest: the server keeps `mac`, never the key.
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -15,7 +16,7 @@ from collections.abc import Callable
 
 from bastide.core.errors import Misconfigured
 
-__all__ = ["ident_of", "is_key", "mac", "make", "parse"]
+__all__ = ["ident_of", "is_key", "mac", "make", "parse", "sigv4_ident", "sigv4_pair"]
 
 _PREFIX = "bst_"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -62,6 +63,21 @@ def ident_of(key: str) -> str:
 def mac(pepper: bytes, key: str) -> str:
     """What the server keeps instead of the key: hex HMAC-SHA256 under the pepper."""
     return hmac.digest(pepper, key.encode(), "sha256").hex()
+
+
+def sigv4_ident(key_id: str) -> str:
+    """The AWS access key id that stands for a key: ``BST`` and its id's hex digits in capitals."""
+    return "BST" + key_id.removeprefix("k_").upper()
+
+
+def sigv4_pair(pepper: bytes, key_id: str) -> tuple[str, str]:
+    """The AWS access key id and secret that stand for a key: derived, so never kept.
+
+    The secret is 40 characters of base64 of an HMAC-SHA256 of the id under the pepper, which cannot
+    collide with a `mac`: no key begins with ``sigv4``.
+    """
+    secret = hmac.digest(pepper, b"sigv4" + key_id.encode(), "sha256")
+    return sigv4_ident(key_id), base64.b64encode(secret).decode()[:40]
 
 
 def _checksum(body: str) -> str:

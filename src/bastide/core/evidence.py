@@ -21,6 +21,7 @@ KINDS: tuple[str, ...] = (
     "tenant/v1",
     "api-key/v1",
     "api-key-revocation/v1",
+    "alias/v1",
     "admission/v1",
     "evaluation/v1",
     "candidate/v1",

@@ -58,6 +58,7 @@ REQUEST_STOPS_MAX: Final = 4  # the OpenAI API allows four
 REQUEST_READ_TIMEOUT_S: Final = 30.0  # a slow sender loses its connection
 ANSWER_TOKENS_MAX: Final = 131_072
 RECEIPT_TIMEOUT_S: Final = 5.0  # no receipt in this time: the answer ends with an error
+SIGNATURE_SKEW_MAX_S: Final = 300.0  # as AWS; within it a signed request can be replayed
 SNAPSHOT_AGE_MAX_S: Final = 5.0  # an older snapshot may hide a revocation: refuse
 KEEP_ALIVE_TIMEOUT_S: Final = 75.0  # an idle connection, as nginx does by default
 WRITE_STALL_TIMEOUT_S: Final = 30.0  # a client that does not read loses its connection

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class KeyGrant:
-    """What one API key may do. `key` is its id; `scopes` are model names, or ``*`` for all."""
+    """What one API key may do.
+
+    `key` is its id; `scopes` are names of models or aliases for them, or ``*`` for all.
+    """
 
     key: str
     tenant: str
@@ -31,7 +34,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Keys by the hex HMAC under which they are stored, and deployments by name.
+    """Keys by the hex HMAC under which they are stored, deployments by name, aliases for them.
 
     `version` grows with every change; `issued_ms` is when control last confirmed it.
     """
@@ -42,3 +45,13 @@ class Snapshot:
     policy: str  # policy digest
     keys: dict[str, KeyGrant] = field(default_factory=dict)
     served: dict[str, Served] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+
+    def meant(self, name: str) -> str:
+        """The model that a name means. A model's own name is never taken for an alias."""
+        return name if name in self.served else self.aliases.get(name, name)
+
+    def opens(self, grant: KeyGrant, model: str) -> bool:
+        """True if a key may use a model, by its own name: one of its scopes means it."""
+        scopes = grant.scopes
+        return "*" in scopes or model in scopes or model in map(self.meant, scopes)

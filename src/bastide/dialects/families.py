@@ -8,12 +8,25 @@ headers that only its own clients send.
 
 from typing import Final
 
+from bastide.dialects.anthropic import ANTHROPIC
+from bastide.dialects.azure import AZURE
+from bastide.dialects.bedrock import BEDROCK
+from bastide.dialects.google import GOOGLE, GOOGLE_ARRAY
+from bastide.dialects.ollama import OLLAMA
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import Family, Headers, Route
 
 __all__ = ["FAMILIES", "find_route"]
 
-FAMILIES: Final[tuple[Family, ...]] = (OPENAI,)
+FAMILIES: Final[tuple[Family, ...]] = (
+    AZURE,
+    OLLAMA,
+    ANTHROPIC,
+    BEDROCK,
+    GOOGLE_ARRAY,
+    GOOGLE,
+    OPENAI,
+)
 
 
 def find_route(path: str, query: str, headers: Headers) -> tuple[Family, Route | None]:

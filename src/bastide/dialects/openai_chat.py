@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenAI chat completions: ``POST /v1/chat/completions``.
 
+The fields that only Mistral's API has are read or refused here too: its clients use this route.
 The vectors in tests/vectors/openai/ are the specification by example.
 """
 
+from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -19,6 +22,7 @@ from bastide.dialects.openai_fields import (
     decode_body,
     fingerprint,
     model_name,
+    one_of,
     refuse_unsupported,
     sampling,
     tokens_max,
@@ -34,9 +38,11 @@ _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
     "audio": (),
     "chat_template": (),
     "chat_template_kwargs": ({},),
+    "data_sources": ([],),
     "function_call": ("none", "auto"),
     "functions": ([],),
     "grammar": ("",),
+    "guardrails": ([],),
     "guided_choice": (),
     "guided_grammar": (),
     "guided_json": (),
@@ -45,18 +51,23 @@ _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
     "logit_bias": ({},),
     "logprobs": (False,),
     "min_p": (0, 0.0),
+    "min_tokens": (0,),
     "modalities": (["text"],),
     "moderation": (),
     "n": (1,),
     "prediction": (),
+    "prompt_logprobs": (False,),
+    "prompt_mode": (),
     "reasoning_effort": ("none",),
     "repetition_penalty": (1, 1.0),
     "response_format": ({"type": "text"},),
+    "safe_prompt": (False,),
     "structured_outputs": (),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "top_k": (),
     "top_logprobs": (0,),
+    "top_prompt_logprobs": (0,),
     "verbosity": ("medium",),
     "web_search_options": (),
 }
@@ -66,7 +77,8 @@ _ROLES: Final = {
     "user": "user",
     "assistant": "assistant",
 }
-_TURN_EXTRAS = ("tool_calls", "function_call", "audio")
+_TURN_EXTRAS = ("tool_calls", "function_call", "audio", "prefix")
+_TURN_HARMLESS: Final[dict[str, tuple[Any, ...]]] = {"tool_calls": ([],), "prefix": (False,)}
 _TURN_ABSENT = (ABSENT,) * len(_TURN_EXTRAS)
 _NAMES = tuple(_UNSUPPORTED)
 _unsupported_of = attrgetter(*_NAMES)
@@ -85,6 +97,7 @@ class _Turn(msgspec.Struct):
     tool_calls: msgspec.Raw = ABSENT
     function_call: msgspec.Raw = ABSENT
     audio: msgspec.Raw = ABSENT
+    prefix: msgspec.Raw = ABSENT
 
 
 class _Body(msgspec.Struct, kw_only=True):
@@ -95,6 +108,7 @@ class _Body(msgspec.Struct, kw_only=True):
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
+    random_seed: int | None = None
     stop: str | list[str] | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -103,9 +117,11 @@ class _Body(msgspec.Struct, kw_only=True):
     audio: msgspec.Raw = ABSENT
     chat_template: msgspec.Raw = ABSENT
     chat_template_kwargs: msgspec.Raw = ABSENT
+    data_sources: msgspec.Raw = ABSENT
     function_call: msgspec.Raw = ABSENT
     functions: msgspec.Raw = ABSENT
     grammar: msgspec.Raw = ABSENT
+    guardrails: msgspec.Raw = ABSENT
     guided_choice: msgspec.Raw = ABSENT
     guided_grammar: msgspec.Raw = ABSENT
     guided_json: msgspec.Raw = ABSENT
@@ -114,18 +130,23 @@ class _Body(msgspec.Struct, kw_only=True):
     logit_bias: msgspec.Raw = ABSENT
     logprobs: msgspec.Raw = ABSENT
     min_p: msgspec.Raw = ABSENT
+    min_tokens: msgspec.Raw = ABSENT
     modalities: msgspec.Raw = ABSENT
     moderation: msgspec.Raw = ABSENT
     n: msgspec.Raw = ABSENT
     prediction: msgspec.Raw = ABSENT
+    prompt_logprobs: msgspec.Raw = ABSENT
+    prompt_mode: msgspec.Raw = ABSENT
     reasoning_effort: msgspec.Raw = ABSENT
     repetition_penalty: msgspec.Raw = ABSENT
     response_format: msgspec.Raw = ABSENT
+    safe_prompt: msgspec.Raw = ABSENT
     structured_outputs: msgspec.Raw = ABSENT
     tool_choice: msgspec.Raw = ABSENT
     tools: msgspec.Raw = ABSENT
     top_k: msgspec.Raw = ABSENT
     top_logprobs: msgspec.Raw = ABSENT
+    top_prompt_logprobs: msgspec.Raw = ABSENT
     verbosity: msgspec.Raw = ABSENT
     web_search_options: msgspec.Raw = ABSENT
 
@@ -133,30 +154,29 @@ class _Body(msgspec.Struct, kw_only=True):
 _decoder = msgspec.json.Decoder(_Body)
 
 
-def decode(body: bytes, ident: str) -> Asked:
-    """Read a request. Raises Misconfigured; its `place` is the API's `param`."""
+def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
+    """Read a request. Raises Misconfigured; its `place` is the API's `param`.
+
+    `model` is what the path names; then the body's is ignored.
+    """
     given = decode_body(_decoder, body)
     unsupported = _unsupported_of(given)
     if unsupported != _ALL_ABSENT:
         refuse_unsupported(dict(zip(_NAMES, unsupported, strict=True)), _UNSUPPORTED)
-    name, tokens = "max_completion_tokens", given.max_completion_tokens
-    if given.max_tokens is not None:
-        if tokens is not None:
-            raise Misconfigured(
-                "Setting 'max_tokens' and 'max_completion_tokens' together is not supported.",
-                place="max_tokens",
-            )
-        name, tokens = "max_tokens", given.max_tokens
+    name, tokens = one_of(
+        ("max_tokens", given.max_tokens), ("max_completion_tokens", given.max_completion_tokens)
+    )
+    _, seed = one_of(("random_seed", given.random_seed), ("seed", given.seed))
     request = GenerateRequest(
         ident,
-        model_name(given.model),
+        model_name(given.model if model is None else model),
         _messages(given.messages),
         None,
         sampling(
             tokens=tokens_max(name, tokens),
             temperature=given.temperature,
             top_p=given.top_p,
-            seed=given.seed,
+            seed=seed,
             stop=given.stop,
             frequency_penalty=given.frequency_penalty,
             presence_penalty=given.presence_penalty,
@@ -166,7 +186,11 @@ def decode(body: bytes, ident: str) -> Asked:
 
 
 class ChatWriter:
-    """Writes one answer, whole or as a stream of chunks."""
+    """Writes one answer, whole or as a stream of chunks. Its kin add fields."""
+
+    choice_fields: ClassVar[dict[str, Any]] = {}
+    answer_fields: ClassVar[dict[str, Any]] = {}
+    usage_at_finish: ClassVar[bool] = False  # the chunk that ends the text states the usage
 
     def __init__(self, context: Context) -> None:
         self._top = {
@@ -178,13 +202,13 @@ class ChatWriter:
         self._usage = context.asked.usage
         # Only the text differs from chunk to chunk, so all around it is encoded once.
         mark = b'"\\u0000"'
-        frame = self._chunk([_choice({"content": "\0"}, None)])
+        frame = self._chunk([self._choice({"content": "\0"}, None)])
         self._before, _, self._after = frame.partition(mark)
 
     def first(self) -> bytes:
         """The chunk that opens a stream: it has the role."""
         delta = {"role": "assistant", "content": "", "refusal": None}
-        return self._chunk([_choice(delta, None)])
+        return self._chunk([self._choice(delta, None)])
 
     def piece(self, text: str) -> bytes:
         """One chunk of text."""
@@ -194,9 +218,11 @@ class ChatWriter:
         """Everything from the last delta to ``[DONE]``."""
         assert delta.finish is not None and delta.usage is not None
         out = self.piece(delta.text) if delta.text else b""
-        out += self._chunk([_choice({}, delta.finish.value)])
+        usage = usage_json(delta.usage)
+        early = usage if self.usage_at_finish else None
+        out += self._chunk([self._choice({}, delta.finish.value)], early)
         if self._usage:
-            out += self._chunk([], usage_json(delta.usage))
+            out += self._chunk([], usage)
         return out + b"data: [DONE]\n\n"
 
     def whole(self, text: str, delta: Delta) -> bytes:
@@ -208,6 +234,7 @@ class ChatWriter:
             "message": message,
             "logprobs": None,
             "finish_reason": delta.finish.value,
+            **self.choice_fields,
         }
         return _encode(
             {
@@ -218,10 +245,16 @@ class ChatWriter:
                 "choices": [choice],
                 "usage": usage_json(delta.usage),
                 **self._end,
+                **self.answer_fields,
             }
         )
 
-    def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
+    def _chunk(
+        self,
+        choices: list[dict[str, Any]],
+        usage: dict[str, Any] | None = None,
+        fields: Mapping[str, Any] = MappingProxyType({}),
+    ) -> bytes:
         row: dict[str, Any] = {
             "id": self._top["id"],
             "object": "chat.completion.chunk",
@@ -229,14 +262,20 @@ class ChatWriter:
             "model": self._top["model"],
             **self._end,
             "choices": choices,
+            **fields,
         }
-        if self._usage:
+        if self._usage or usage is not None:
             row["usage"] = usage
         return b"data: " + _encode(row) + b"\n\n"
 
-
-def _choice(delta: dict[str, Any], finish: str | None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _choice(self, delta: dict[str, Any], finish: str | None) -> dict[str, Any]:
+        return {
+            "index": 0,
+            "delta": delta,
+            "logprobs": None,
+            "finish_reason": finish,
+            **self.choice_fields,
+        }
 
 
 def _messages(turns: list[_Turn] | None) -> tuple[Message, ...]:
@@ -260,10 +299,11 @@ def _message(turn: _Turn, place: str) -> Message:
             f"Invalid '{place}.role': {kind}; use one of {', '.join(_ROLES)}.",
             place=f"{place}.role",
         )
-    content, extras = turn.content, (turn.tool_calls, turn.function_call, turn.audio)
+    content = turn.content
+    extras = (turn.tool_calls, turn.function_call, turn.audio, turn.prefix)
     if extras != _TURN_ABSENT:
         names = (f"{place}.{name}" for name in _TURN_EXTRAS)
-        refuse_unsupported(dict(zip(names, extras, strict=True)), {"tool_calls": ([],)})
+        refuse_unsupported(dict(zip(names, extras, strict=True)), _TURN_HARMLESS)
     if isinstance(content, str):
         return Message(role, content)
     if not content:

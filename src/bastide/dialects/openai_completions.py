@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenAI plain completions: ``POST /v1/completions``."""
 
+from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -79,15 +81,18 @@ class _Body(msgspec.Struct, kw_only=True):
 _decoder = msgspec.json.Decoder(_Body)
 
 
-def decode(body: bytes, ident: str) -> Asked:
-    """Read a request. Raises Misconfigured; its `place` is the API's `param`."""
+def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
+    """Read a request. Raises Misconfigured; its `place` is the API's `param`.
+
+    `model` is what the path names; then the body's is ignored.
+    """
     given = decode_body(_decoder, body)
     unsupported = _unsupported_of(given)
     if unsupported != _ALL_ABSENT:
         refuse_unsupported(dict(zip(_NAMES, unsupported, strict=True)), _UNSUPPORTED)
     request = GenerateRequest(
         ident,
-        model_name(given.model),
+        model_name(given.model if model is None else model),
         (),
         _prompt(given.prompt),
         sampling(
@@ -104,7 +109,10 @@ def decode(body: bytes, ident: str) -> Asked:
 
 
 class CompletionWriter:
-    """Writes one answer, whole or as a stream of chunks."""
+    """Writes one answer, whole or as a stream of chunks. Its kin add fields."""
+
+    choice_fields: ClassVar[dict[str, Any]] = {}
+    answer_fields: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, context: Context) -> None:
         self._top = {
@@ -115,7 +123,7 @@ class CompletionWriter:
         }
         self._fingerprint = fingerprint(context.release)
         self._usage = context.asked.usage
-        frame = self._chunk([_choice("\0", None)])
+        frame = self._chunk([self._choice("\0", None)])
         self._before, _, self._after = frame.partition(b'"\\u0000"')
 
     def first(self) -> bytes:
@@ -129,7 +137,7 @@ class CompletionWriter:
     def last(self, delta: Delta) -> bytes:
         """Everything from the last delta to ``[DONE]``."""
         assert delta.finish is not None and delta.usage is not None
-        out = self._chunk([_choice(delta.text, delta.finish.value)])
+        out = self._chunk([self._choice(delta.text, delta.finish.value)])
         if self._usage:
             out += self._chunk([], usage_json(delta.usage))
         return out + b"data: [DONE]\n\n"
@@ -140,25 +148,37 @@ class CompletionWriter:
         return _encode(
             {
                 **self._top,
-                "choices": [_choice(text, delta.finish.value)],
+                "choices": [self._choice(text, delta.finish.value)],
                 "usage": usage_json(delta.usage),
                 "system_fingerprint": self._fingerprint,
+                **self.answer_fields,
             }
         )
 
-    def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
+    def _chunk(
+        self,
+        choices: list[dict[str, Any]],
+        usage: dict[str, Any] | None = None,
+        fields: Mapping[str, Any] = MappingProxyType({}),
+    ) -> bytes:
         row: dict[str, Any] = {
             **self._top,
             "choices": choices,
             "system_fingerprint": self._fingerprint,
+            **fields,
         }
         if self._usage:
             row["usage"] = usage
         return b"data: " + _encode(row) + b"\n\n"
 
-
-def _choice(text: str, finish: str | None) -> dict[str, Any]:
-    return {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
+    def _choice(self, text: str, finish: str | None) -> dict[str, Any]:
+        return {
+            "text": text,
+            "index": 0,
+            "logprobs": None,
+            "finish_reason": finish,
+            **self.choice_fields,
+        }
 
 
 def _prompt(given: str | list[str | int | list[int]] | None) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "decode_body",
     "fingerprint",
     "model_name",
+    "one_of",
     "refuse_unsupported",
     "sampling",
     "tokens_max",
@@ -113,6 +114,17 @@ def model_name(value: str | None) -> str:
     if len(value) > _MODEL_LENGTH_MAX:
         raise Misconfigured("Invalid 'model': the name is too long.", place="model")
     return value
+
+
+def one_of(first: tuple[str, int | None], second: tuple[str, int | None]) -> tuple[str, int | None]:
+    """A field that has two names, as (name, value). Raises Misconfigured if both are set."""
+    if first[1] is None:
+        return second
+    if second[1] is not None:
+        raise Misconfigured(
+            f"Setting '{first[0]}' and '{second[0]}' together is not supported.", place=first[0]
+        )
+    return first
 
 
 def wants_usage(stream: bool | None, options: StreamOptions | None) -> bool:

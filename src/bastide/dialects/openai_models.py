@@ -1,9 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""OpenAI model list: ``GET /v1/models`` and ``GET /v1/models/{model}``."""
+"""OpenAI model list: ``GET /v1/models`` and ``GET /v1/models/{model}``.
+
+A row has also what Mistral's client demands: `type`, and in `capabilities` what the model can do.
+"""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +15,13 @@ from bastide.core.snapshot import Served
 __all__ = ["encode_model", "encode_models"]
 
 _encode = msgspec.json.Encoder().encode
+_CAPABILITIES: Final = {
+    "completion_chat": True,
+    "completion_fim": False,
+    "function_calling": False,
+    "fine_tuning": False,
+    "vision": False,
+}
 
 
 def encode_models(served: Iterable[Served], environment: str) -> bytes:
@@ -30,4 +40,7 @@ def _row(served: Served, environment: str) -> dict[str, Any]:
         "object": "model",
         "created": served.created_s,
         "owned_by": environment,
+        "type": "base",
+        "max_context_length": served.context_tokens,
+        "capabilities": _CAPABILITIES,
     }

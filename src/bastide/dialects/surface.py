@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from bastide.core.chat import Delta, GenerateRequest
 from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound, Unavailable
 from bastide.core.snapshot import Served
+from bastide.crypto.sigv4 import Claim
 
 __all__ = [
     "BUSY",
@@ -28,9 +29,11 @@ __all__ = [
     "Problem",
     "Refusal",
     "Route",
+    "SignedFamily",
     "Writer",
     "bearer",
     "problem_of",
+    "signature_of",
 ]
 
 JSON: Final = "application/json"
@@ -108,6 +111,7 @@ class Context:
     model: str
     release: str
     asked: Asked
+    elapsed_ms: Callable[[], int] = int  # since the request was complete
 
 
 class Writer(Protocol):
@@ -135,7 +139,8 @@ class Route:
     """What one request asks for: an answer, the list of models, or one model.
 
     An answer has `decode` (body and id to Asked; raises Misconfigured) and `writer`; a list has
-    `listing` (the models, the environment's id); one model has `model` and `single`.
+    `listing` (the models, the environment's id); one model has `single`, and `model`, or `named` if
+    the body names it.
     """
 
     methods: tuple[str, ...]
@@ -145,6 +150,7 @@ class Route:
     listing: Callable[[Iterable[Served], str], bytes] | None = None
     model: str = ""
     single: Callable[[Served, str], bytes] | None = None
+    named: Callable[[bytes], str] | None = None
 
 
 class Family(Protocol):
@@ -167,6 +173,20 @@ class Family(Protocol):
     def event(self, problem: Problem, ident: str) -> bytes:
         """What ends a stream that fails; empty if breaking it off is all that clients notice."""
         ...
+
+
+class SignedFamily(Family, Protocol):
+    """A family whose clients can sign requests instead of showing a key."""
+
+    def signature(self, query: str, headers: Headers) -> Claim | None:
+        """The claim of a signed request; None if there is no signature. Raises NotProven."""
+        ...
+
+
+def signature_of(family: Family, query: str, headers: Headers) -> Claim | None:
+    """What a request claims if its family has signatures. Raises NotProven."""
+    signature: Callable[[str, Headers], Claim | None] | None = getattr(family, "signature", None)
+    return None if signature is None else signature(query, headers)
 
 
 def bearer(headers: Headers) -> str | None:

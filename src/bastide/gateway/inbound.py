@@ -4,8 +4,8 @@
 
 llhttp (in httptools) refuses what smuggles requests past a proxy: two lengths, a length beside a
 transfer coding, folded headers, bare line feeds, spaces before colons. To that we add: one Host,
-one Authorization, one Content-Type; no transfer coding but ``chunked``; no trailers; no upgrade;
-bounds on head and body. tests/paths/test_gateway_hostile.py has a case for each.
+one Authorization or other key, one Content-Type; no transfer coding but ``chunked``; no trailers;
+no upgrade; bounds on head and body. tests/paths/test_gateway_hostile.py has a case for each.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from typing import Any, Final
 import httptools
 
 from bastide.core.limits import REQUEST_BODY_BYTES_MAX, REQUEST_HEADER_BYTES_MAX
+from bastide.dialects.families import find_route
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import Family, Problem, Route
 from bastide.gateway.reply import Reply, refusal
@@ -23,7 +24,17 @@ __all__ = ["CONTINUE", "Arrival", "Inbound", "Request"]
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _ONCE: Final = frozenset(
-    (b"host", b"authorization", b"content-type", b"content-length", b"transfer-encoding", b"expect")
+    (
+        b"host",
+        b"authorization",
+        b"api-key",
+        b"x-api-key",
+        b"x-goog-api-key",
+        b"content-type",
+        b"content-length",
+        b"transfer-encoding",
+        b"expect",
+    )
 )
 _DISCARD_BYTES_MAX: Final = 65_536  # a refused body up to this is read, so the connection can live
 _HEADERS_MAX: Final = 128
@@ -203,7 +214,15 @@ class Inbound:
     def _end(self, status: int, message: str, code: str) -> None:
         if not self.dead:
             self.dead = True
-            self._arrivals.append(refusal(Problem(status, message, code), close=True))
+            problem = Problem(status, message, code)
+            self._arrivals.append(refusal(problem, self._family(), close=True))
+
+    def _family(self) -> Family:
+        """The family of the request that is being read; OpenAI's while its head is not complete."""
+        request = None if self._partial is None else self._partial.request
+        if request is None:
+            return OPENAI
+        return find_route(request.path, request.query, request.headers)[0]
 
     def _end_head_too_large(self) -> None:
         self._end(

@@ -21,6 +21,7 @@ _SECURITY: Final = (
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
+_STATUS_LINES[529] = b"HTTP/1.1 529 Overloaded\r\n"  # Anthropic's own
 
 
 Headers = tuple[tuple[str, str], ...]
@@ -88,7 +89,9 @@ class Pen:
             (
                 _STATUS_LINES[status],
                 self._date,
-                f"content-type: {content_type}\r\nx-request-id: req_{ident}\r\n{lines}".encode(),
+                f"content-type: {content_type}\r\nx-request-id: req_{ident}\r\n"
+                f"request-id: req_{ident}\r\n"  # so Anthropic's clients call it
+                f"x-amzn-requestid: req_{ident}\r\n{lines}".encode(),  # and AWS's
                 b"" if keep else b"connection: close\r\n",
                 _SECURITY,
             )

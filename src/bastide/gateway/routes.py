@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from bastide.core.chat import Delta
-from bastide.core.errors import BastideError, Unavailable
-from bastide.core.limits import RECEIPT_TIMEOUT_S, SNAPSHOT_AGE_MAX_S
+from bastide.core.errors import BastideError, NotProven, Unavailable
+from bastide.core.limits import RECEIPT_TIMEOUT_S, SIGNATURE_SKEW_MAX_S, SNAPSHOT_AGE_MAX_S
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import KeyGrant, Snapshot
+from bastide.crypto.sigv4 import Claim, SignedRequest, verify_claim, verify_signature
 from bastide.dialects.families import find_route
 from bastide.dialects.surface import (
     BUSY,
@@ -26,8 +27,9 @@ from bastide.dialects.surface import (
     Route,
     Writer,
     problem_of,
+    signature_of,
 )
-from bastide.gateway.auth import grant_of, well_formed
+from bastide.gateway.auth import Signers, grant_of, well_formed
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Headers, Reply, refusal
 from bastide.gateway.window import EnginePool, WindowedEngine
@@ -84,11 +86,15 @@ Log = Callable[..., None]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Caller:
-    """Who calls, by which key, and what was known then."""
+    """Who calls, by which key or signing secret, and what was known then.
+
+    With a claim this is only who they say they are, until the signature is verified.
+    """
 
     key: str
     grant: KeyGrant
     snapshot: Snapshot
+    claim: Claim | None = None
 
 
 class Routes:
@@ -109,6 +115,7 @@ class Routes:
         self._clock = clock
         self._entropy = entropy
         self._pepper = pepper
+        self._signers = Signers(pepper)
         self._log = log
         self._receipt_timeout_s = receipt_timeout_s
 
@@ -143,18 +150,21 @@ class Routes:
         caller = request.caller
         if caller is None or caller.snapshot is not self._fresh():
             caller = self._caller(request)
+        # Before anything is read from the body: what is signed may be anybody's until now.
+        caller = _proven(request, caller, ident)
         if isinstance(caller, Reply):
             return caller
         try:
             if route.decode is None:
-                return _models(route, caller)
+                return _models(route, caller, request.body)
             return self._admit(request, ident, caller, route)
         except BastideError as error:
             return refusal(problem_of(error), request.family, ident)
 
     def _admit(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
-        assert route.decode is not None and route.writer is not None
+        assert route.decode is not None
         asked = route.decode(request.body, ident)
+        assert route.writer is not None  # a route without one refuses whatever it reads
         snapshot = caller.snapshot
         served = choose(snapshot, caller.grant, asked.request.model)
         engine = self._pool.engine(served, snapshot)
@@ -163,8 +173,17 @@ class Routes:
         call = Call(
             ident, asked.request, caller.grant, served, snapshot.policy, caller.key, request.body
         )
-        created_s = self._clock.now_ms() // 1000
-        writer = route.writer(Context(ident, created_s, served.name, served.release, asked))
+        began_ms = self._clock.now_ms()
+        writer = route.writer(
+            Context(
+                ident,
+                began_ms // 1000,
+                served.name,
+                served.release,
+                asked,
+                lambda: max(0, self._clock.now_ms() - began_ms),
+            )
+        )
         return lambda out: self._generate(call, engine, writer, asked.stream, request.family, out)
 
     async def _generate(
@@ -196,12 +215,28 @@ class Routes:
         if snapshot is None:
             stale = problem_of(Unavailable("The gateway has no fresh word from control."))
             return refusal(stale, request.family)
-        # 2. A key that is active now.
+        # 2. A key that is active now, shown or signed with.
+        try:
+            claim = signature_of(request.family, request.query, request.headers)
+            if claim is not None:
+                return self._signer(request, claim, snapshot)
+        except NotProven as error:
+            return _not_signed(request, error)
         key = well_formed(request.family.key(request.query, request.headers))
         grant = None if key is None else grant_of(snapshot, self._pepper, key)
         if key is None or grant is None:
             return refusal(UNAUTHENTICATED, request.family)
         return Caller(key, grant, snapshot)
+
+    def _signer(self, request: Request, claim: Claim, snapshot: Snapshot) -> Caller | Reply:
+        """Who a signed request says it is from, if the rest of its claim holds at this time."""
+        found = self._signers.find(snapshot, claim.access_key)
+        # We issue no session tokens: whoever sends one has credentials of another place.
+        if found is None or b"x-amz-security-token" in request.headers:
+            return refusal(UNAUTHENTICATED, request.family)
+        skew_ms = int(SIGNATURE_SKEW_MAX_S * 1000)
+        verify_claim(claim, request.headers, self._clock.now_ms(), skew_ms)
+        return Caller(found[1], found[0], snapshot, claim)
 
     def _health(self) -> Reply:
         if self._fresh() is None:
@@ -236,6 +271,24 @@ async def _whole(
             out.reply(Reply(200, writer.whole("".join(texts), delta), headers))
 
 
+def _proven(request: Request, caller: Caller | Reply, ident: str) -> Caller | Reply:
+    """The caller, once the signature over the whole request holds, if it is a signed one."""
+    if isinstance(caller, Reply) or caller.claim is None:
+        return caller
+    signed = SignedRequest(
+        request.method, request.path, request.query, request.headers, request.body
+    )
+    try:
+        verify_signature(caller.claim, caller.key, signed)
+    except NotProven as error:
+        return _not_signed(request, error, ident)
+    return caller
+
+
+def _not_signed(request: Request, error: NotProven, ident: str = "") -> Reply:
+    return refusal(Problem(403, error.message, "invalid_signature"), request.family, ident)
+
+
 def _wrong_method(request: Request, allowed: tuple[str, ...]) -> Reply:
     shown = request.path[:100]
     problem = Problem(405, f"Not allowed to {request.method} on {shown}.", "method_not_allowed")
@@ -258,16 +311,14 @@ def _screen_body(request: Request) -> Reply | None:
     return None
 
 
-def _models(route: Route, caller: Caller) -> Reply:
+def _models(route: Route, caller: Caller, body: bytes) -> Reply:
     snapshot, grant = caller.snapshot, caller.grant
     if route.single is not None:
-        served = choose(snapshot, grant, route.model)
+        name = route.model if route.named is None else route.named(body)
+        served = choose(snapshot, grant, name)
         return Reply(200, route.single(served, snapshot.environment))
     assert route.listing is not None
-    open_to_all = "*" in grant.scopes
     rows = [
-        snapshot.served[name]
-        for name in sorted(snapshot.served)
-        if open_to_all or name in grant.scopes
+        snapshot.served[name] for name in sorted(snapshot.served) if snapshot.opens(grant, name)
     ]
     return Reply(200, route.listing(rows, snapshot.environment))

@@ -144,6 +144,11 @@ class Ledger:
             kinds = ("deployment/v1", "deployment-end/v1")
             return queries.standing(connection, *kinds, active, final=False)
 
+    def aliases(self) -> list[Evidence]:
+        """The newest statement about each alias, also that one is over; oldest first."""
+        with schema.reading(self._records) as connection:
+            return queries.newest(connection, "alias/v1")
+
     def approvals(self, subject: Digest) -> list[Evidence]:
         """The approvals of a subject that count: those since its deployment was last ended.
 

@@ -4,7 +4,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, Engine, Select, and_, exists, select
+from sqlalchemy import Connection, Engine, Select, and_, exists, func, select
 
 from bastide.core.errors import NotFound, NotProven
 from bastide.core.evidence import Evidence
@@ -18,6 +18,7 @@ __all__ = [
     "find",
     "index_of",
     "known_digests",
+    "newest",
     "newest_note",
     "scan",
     "standing",
@@ -76,6 +77,13 @@ def standing(
             ended = and_(ended, end.c.entry > table.c.entry)
         wanted = wanted.where(~exists().where(ended))
     return _read(connection, wanted.distinct())
+
+
+def newest(connection: Connection, kind: str) -> list[Evidence]:
+    """The newest evidence of a kind about each name, in the order of the entries."""
+    table = schema.subject
+    wanted = select(func.max(table.c.entry)).where(table.c.kind == kind).group_by(table.c.name)
+    return _read(connection, wanted)
 
 
 def newest_note(connection: Connection) -> str:

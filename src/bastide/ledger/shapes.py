@@ -103,6 +103,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "time_ms": _count,
     },
     "api-key-revocation/v1": {"key": _text, "reason": _text, "time_ms": _count},
+    "alias/v1": {"alias": _text, "deployment": _or_null(_text), "time_ms": _count},
     "admission/v1": {
         "model": _text,
         "artifact": _fields({"parts": lambda value: isinstance(value, list)}),

@@ -204,6 +204,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],
     "api-key/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
     "api-key-revocation/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
+    "alias/v1": lambda body: [(body["alias"], _hex({"alias": body["alias"]}))],
     "admission/v1": _admission,
     "candidate/v1": lambda body: [(body["release"]["name"], _hex(body["release"]))],
     "release/v1": _release,

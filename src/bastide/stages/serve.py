@@ -62,14 +62,15 @@ def new_ident(clock: Clock, entropy: Entropy) -> str:
 
 
 def choose(snapshot: Snapshot, grant: KeyGrant, model: str) -> Served:
-    """The deployment behind a model's name.
+    """The deployment behind a model's name, or behind an alias for it.
 
-    Raises NotAllowed if the key's scopes do not name the model, whether there is one or not, so
+    Raises NotAllowed if the key's scopes do not mean the model, whether there is one or not, so
     that a key cannot find out which models others have. Raises NotFound.
     """
-    if "*" not in grant.scopes and model not in grant.scopes:
+    meant = snapshot.meant(model)
+    if not snapshot.opens(grant, meant):
         raise NotAllowed(f"This API key may not use the model '{model}'.", place="model")
-    served = snapshot.served.get(model)
+    served = snapshot.served.get(meant)
     if served is None:
         raise NotFound(f"The model '{model}' does not exist.", place="model")
     return served

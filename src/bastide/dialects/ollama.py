@@ -1,0 +1,89 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The Ollama family: ``/api/chat``, ``/api/generate`` and what clients ask about models.
+
+Models are admitted, approved and deployed elsewhere: what would change them here is refused with
+403, whoever asks.
+"""
+
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from bastide.core.errors import Misconfigured, NotAllowed
+from bastide.dialects import ollama_chat, ollama_generate, ollama_models
+from bastide.dialects.ollama_fields import NDJSON
+from bastide.dialects.openai import OPENAI
+from bastide.dialects.surface import Asked, Headers, Problem, Refusal, Route, bearer
+
+__all__ = ["OLLAMA", "Ollama"]
+
+_READ: Final = ("GET", "HEAD")
+_encode = msgspec.json.Encoder().encode
+
+
+def _forbid(body: bytes, ident: str, action: str) -> Asked:
+    raise NotAllowed(f"Not allowed to {action} models here: releases are deployed by approval.")
+
+
+def _refuse(body: bytes, ident: str, what: str) -> Asked:
+    raise Misconfigured(f"Unsupported operation: '{what}'.", reasons=[what], place=what)
+
+
+def _forbidden(action: str, *methods: str) -> Route:
+    return Route(methods, partial(_forbid, action=action), ollama_chat.ChatWriter)
+
+
+def _refused(what: str) -> Route:
+    return Route(("POST",), partial(_refuse, what=what), ollama_chat.ChatWriter)
+
+
+_ROUTES: Final[dict[str, Route]] = {
+    "/api/chat": Route(("POST",), ollama_chat.decode, ollama_chat.ChatWriter, NDJSON),
+    "/api/generate": Route(
+        ("POST",), ollama_generate.decode, ollama_generate.GenerateWriter, NDJSON
+    ),
+    "/api/tags": Route(_READ, listing=ollama_models.encode_tags),
+    "/api/ps": Route(_READ, listing=ollama_models.encode_running),
+    "/api/version": Route(_READ, listing=ollama_models.encode_version),
+    "/api/show": Route(("POST",), single=ollama_models.encode_model, named=ollama_models.named),
+    "/api/delete": _forbidden("delete", "DELETE"),
+    "/api/pull": _forbidden("pull", "POST"),
+    "/api/push": _forbidden("push", "POST"),
+    "/api/create": _forbidden("create", "POST"),
+    "/api/copy": _forbidden("copy", "POST"),
+    "/api/embed": _refused("embed"),
+    "/api/embeddings": _refused("embeddings"),
+}
+_BLOBS: Final = "/api/blobs/"
+_BLOB: Final = _forbidden("upload", "POST", "HEAD")
+
+
+class Ollama:
+    """See `Family`."""
+
+    name = "ollama"
+
+    def route(self, path: str, query: str, headers: Headers) -> Route | None:
+        """Find a route."""
+        return _BLOB if path.startswith(_BLOBS) else _ROUTES.get(path)
+
+    def key(self, query: str, headers: Headers) -> str | None:
+        """The bearer token."""
+        return bearer(headers)
+
+    def refusal(self, problem: Problem, ident: str) -> Refusal:
+        """``{"error": "..."}``."""
+        return Refusal(problem.status, _error(problem), OPENAI.refusal(problem, ident).headers)
+
+    def event(self, problem: Problem, ident: str) -> bytes:
+        """The line that ends a stream which fails; no `done` may follow it."""
+        return _error(problem) + b"\n"
+
+
+def _error(problem: Problem) -> bytes:
+    return _encode({"error": problem.message})
+
+
+OLLAMA: Final = Ollama()

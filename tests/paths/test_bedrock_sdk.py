@@ -1,0 +1,356 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""boto3's `bedrock-runtime` and `bedrock` clients, and `AnthropicBedrock`, before a gateway."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import boto3
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError, EventStreamError
+
+from bastide.core import apikey
+from bastide.core.receipt import commit, salt_for
+from bastide.core.snapshot import KeyGrant
+from paths.gateway_rig import (
+    KEY,
+    MODEL,
+    PEPPER,
+    Response,
+    Rig,
+    bugs,
+    gateway,
+    make_snapshot,
+    read_response,
+    request_bytes,
+)
+
+TEXT = "Hello wörld!"
+ASK: dict[str, Any] = {
+    "modelId": MODEL,
+    "messages": [{"role": "user", "content": [{"text": "Hi"}]}],
+}
+BODY = json.dumps({"messages": ASK["messages"]}).encode()
+INVOKE = json.dumps(
+    {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "Hi"}],
+    }
+)
+WIDE = apikey.sigv4_pair(PEPPER, "k_wide")
+NARROW = apikey.sigv4_pair(PEPPER, "k_narrow")
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with gateway() as made:
+        # SDKs sign with the time of this machine, and the gateway has a clock that stands still.
+        def set_clock() -> None:
+            made.clock.advance(int(time.time() * 1000) - made.clock.now_ms())
+            made.control.publish(make_snapshot())
+
+        made.do(set_clock)
+        yield made
+        assert bugs(made) == []
+
+
+def client(
+    rig: Rig, pair: tuple[str, str] = WIDE, service: str = "bedrock-runtime", **more: Any
+) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=rig.url,
+        region_name="eu-central-1",
+        aws_access_key_id=pair[0],
+        aws_secret_access_key=pair[1],
+        config=Config(read_timeout=20),
+        **more,
+    )
+
+
+def refused(call: Any, **arguments: Any) -> tuple[int, str, str]:
+    """Status, exception and message of a call that is refused at the first attempt."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    answer = caught.value.response
+    assert answer["ResponseMetadata"]["RetryAttempts"] == 0
+    assert answer["ResponseMetadata"]["RequestId"].startswith("req_")
+    error = answer["Error"]
+    return answer["ResponseMetadata"]["HTTPStatusCode"], error["Code"], error["Message"]
+
+
+def raw(rig: Rig, request: bytes) -> Response:
+    with rig.connect() as connection:
+        connection.sendall(request)
+        return read_response(connection)
+
+
+def signed_bytes(
+    rig: Rig,
+    body: bytes = BODY,
+    sent: bytes | None = None,
+    bend: str = "",
+    path: str = f"/model/{MODEL}/converse",
+) -> bytes:
+    """A request that botocore signed; then `sent` may replace its body and `bend` its host."""
+    headers = {"Content-Type": "application/json"}
+    request = AWSRequest("POST", rig.url + path, headers=headers, data=body)
+    SigV4Auth(Credentials(*WIDE), "bedrock", "eu-central-1").add_auth(request)
+    sent = body if sent is None else sent
+    lines = [f"{name}: {value}\r\n" for name, value in request.headers.items()]
+    host = f"Host: 127.0.0.1:{rig.port}{bend}\r\n"
+    head = f"POST {path} HTTP/1.1\r\n{host}{''.join(lines)}Content-Length: {len(sent)}\r\n\r\n"
+    return head.encode() + sent
+
+
+# Answers
+
+
+def test_converse(rig: Rig) -> None:
+    answer = client(rig).converse(
+        **ASK,
+        system=[{"text": "Be brief."}],
+        inferenceConfig={"maxTokens": 7, "temperature": 0.5, "stopSequences": ["x"]},
+    )
+    assert answer["output"]["message"] == {"role": "assistant", "content": [{"text": TEXT}]}
+    assert answer["stopReason"] == "end_turn"
+    usage = answer["usage"]
+    assert (usage["inputTokens"], usage["cacheReadInputTokens"]) == (5, 4)
+    assert (usage["outputTokens"], usage["totalTokens"]) == (4, 13)
+    assert answer["metrics"]["latencyMs"] >= 0
+    [request] = rig.engine.requests
+    assert [(turn.role, turn.content) for turn in request.messages] == [
+        ("system", "Be brief."),
+        ("user", "Hi"),
+    ]
+    assert (request.sampling.max_tokens, request.sampling.temperature) == (7, 0.5)
+    assert request.sampling.stop == ("x",)
+
+
+def test_the_receipt_opens_with_the_signing_secret(rig: Rig) -> None:
+    sent: list[bytes] = []
+    asking = client(rig)
+    asking.meta.events.register(
+        "before-send.bedrock-runtime.Converse", lambda request, **_: sent.append(request.body)
+    )
+    answer = asking.converse(**ASK)
+    [receipt] = rig.control.receipts
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["x-bastide-receipt"] == receipt.ident
+    assert (receipt.key, receipt.tenant, receipt.requested_model) == ("k_wide", "acme", MODEL)
+    salt = salt_for(WIDE[1], receipt.ident)
+    assert receipt.prompt_commitment == commit(salt, "prompt", bytes(sent[0]))
+    assert receipt.answer_commitment == commit(salt, "answer", TEXT.encode())
+
+
+def test_converse_stream(rig: Rig) -> None:
+    answer = client(rig).converse_stream(**ASK)
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["content-type"] == "application/vnd.amazon.eventstream"
+    events = list(answer["stream"])
+    assert [next(iter(event)) for event in events] == [
+        "messageStart",
+        *["contentBlockDelta"] * 4,
+        "contentBlockStop",
+        "messageStop",
+        "metadata",
+    ]
+    deltas = [event["contentBlockDelta"] for event in events[1:5]]
+    assert "".join(row["delta"]["text"] for row in deltas) == TEXT
+    assert events[-1]["metadata"]["usage"]["totalTokens"] == 13
+    assert [row.ident for row in rig.control.receipts] == [headers["x-bastide-receipt"]]
+
+
+def test_invoke_model(rig: Rig) -> None:
+    answer = client(rig).invoke_model(modelId=MODEL, body=INVOKE)
+    body = json.loads(answer["body"].read())
+    assert body["content"][0]["text"] == TEXT
+    assert rig.engine.requests[0].sampling.max_tokens == 9
+
+
+def test_invoke_model_with_response_stream(rig: Rig) -> None:
+    answer = client(rig).invoke_model_with_response_stream(modelId=MODEL, body=INVOKE)
+    events = [json.loads(event["chunk"]["bytes"]) for event in answer["body"]]
+    texts = [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
+    assert "".join(texts) == TEXT
+    assert events[-1]["amazon-bedrock-invocationMetrics"]["outputTokenCount"] == 4
+
+
+def test_anthropic_bedrock(rig: Rig) -> None:
+    asking = anthropic.AnthropicBedrock(
+        base_url=rig.url,
+        aws_access_key=WIDE[0],
+        aws_secret_key=WIDE[1],
+        aws_region="eu-central-1",
+        max_retries=0,
+    )
+    ask: dict[str, Any] = {
+        "model": MODEL,
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "Hi"}],
+    }
+    answer = asking.messages.create(**ask)
+    assert answer.content[0].text == TEXT  # type: ignore[union-attr]
+    with asking.messages.stream(**ask) as stream:
+        assert "".join(stream.text_stream) == TEXT
+
+
+def test_models(rig: Rig) -> None:
+    asking = client(rig, service="bedrock")
+    names = [row["modelId"] for row in asking.list_foundation_models()["modelSummaries"]]
+    assert names == ["other", MODEL]
+    narrow = client(rig, NARROW, service="bedrock")
+    rows = narrow.list_foundation_models(byOutputModality="TEXT")["modelSummaries"]
+    assert [row["modelId"] for row in rows] == ["other"]
+    details = asking.get_foundation_model(modelIdentifier=MODEL)["modelDetails"]
+    assert details["responseStreamingSupported"] is True
+    assert client(rig).converse(**{**ASK, "modelId": details["modelArn"]})["stopReason"]
+
+
+def test_a_bearer_key(rig: Rig) -> None:
+    # boto3 sends one only over https; the AWS SDK for JavaScript over http too.
+    answer = raw(rig, request_bytes(BODY, path=f"/model/{MODEL}/converse"))
+    assert answer.status == 200
+    assert json.loads(answer.body)["output"]["message"]["content"] == [{"text": TEXT}]
+    answer = raw(rig, request_bytes(BODY, path=f"/model/{MODEL}/converse", key=KEY[:-1] + "!"))
+    assert answer.status == 403
+    assert answer.headers["x-amzn-errortype"] == "UnrecognizedClientException"
+
+
+# Refusals
+
+
+def test_a_wrong_secret(rig: Rig) -> None:
+    status, name, _ = refused(client(rig, (WIDE[0], "x" * 40)).converse, **ASK)
+    assert (status, name) == (403, "InvalidSignatureException")
+    other = client(rig, (WIDE[0], NARROW[1]), service="bedrock")
+    assert refused(other.list_foundation_models)[1] == "InvalidSignatureException"
+    assert rig.engine.requests == []
+
+
+def test_an_unknown_key(rig: Rig) -> None:
+    status, name, _ = refused(client(rig, ("BST000000000000", WIDE[1])).converse, **ASK)
+    assert (status, name) == (403, "UnrecognizedClientException")
+
+
+def test_a_session_token_is_of_another_place(rig: Rig) -> None:
+    asking = client(rig, aws_session_token="token")
+    assert refused(asking.converse, **ASK)[1] == "UnrecognizedClientException"
+
+
+def test_a_revoked_key(rig: Rig) -> None:
+    asking = client(rig)
+    asking.converse(**ASK)
+    keys = {"mac": KeyGrant("k_narrow", "acme", ("other",))}
+    rig.publish(keys=keys)
+    assert refused(asking.converse, **ASK)[1] == "UnrecognizedClientException"
+    assert len(rig.engine.requests) == 1
+
+
+def test_a_key_that_may_not(rig: Rig) -> None:
+    status, name, _ = refused(client(rig, NARROW).converse, **ASK)
+    assert (status, name) == (403, "AccessDeniedException")
+
+
+def test_an_unknown_model(rig: Rig) -> None:
+    asking = client(rig)
+    status, name, text = refused(asking.converse, **{**ASK, "modelId": "eu.x/claude-v1:0"})
+    assert (status, name) == (404, "ResourceNotFoundException")
+    assert "eu.x/claude-v1:0" in text
+    with pytest.raises(asking.exceptions.ResourceNotFoundException):
+        asking.converse(**{**ASK, "modelId": "nobody"})
+
+
+def test_what_is_not_supported_is_named(rig: Rig) -> None:
+    asking = client(rig)
+    tool = {"name": "t", "inputSchema": {"json": {"type": "object"}}}
+    for name, value in {
+        "toolConfig": {"tools": [{"toolSpec": tool}]},
+        "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
+        "additionalModelRequestFields": {"top_k": 5},
+    }.items():
+        status, code, text = refused(asking.converse, **ASK, **{name: value})
+        assert (status, code) == (400, "ValidationException")
+        assert name in text
+    image = {"image": {"format": "png", "source": {"bytes": b"x"}}}
+    ask = {**ASK, "messages": [{"role": "user", "content": [image]}]}
+    assert "messages[0].content[0].image" in refused(asking.converse_stream, **ask)[2]
+    counted = {"converse": {"messages": ASK["messages"]}}
+    assert "CountTokens" in refused(asking.count_tokens, modelId=MODEL, input=counted)[2]
+    operation = client(rig, service="bedrock").list_inference_profiles
+    assert refused(operation)[1] == "ResourceNotFoundException"
+    assert rig.engine.requests == []
+
+
+def test_an_engine_that_is_away_is_tried_again(rig: Rig) -> None:
+    rig.engine.fails_after = 0
+    with pytest.raises(ClientError) as caught:
+        client(rig).converse(**ASK)
+    assert caught.value.response["Error"]["Code"] == "ServiceUnavailableException"
+    assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 2
+
+
+@pytest.mark.parametrize("operation", ["converse_stream", "invoke_model_with_response_stream"])
+def test_a_stream_that_fails_says_so(rig: Rig, operation: str) -> None:
+    rig.engine.fails_after = 2
+    ask = ASK if operation == "converse_stream" else {"modelId": MODEL, "body": INVOKE}
+    answer = getattr(client(rig), operation)(**ask)
+    with pytest.raises(EventStreamError, match="serviceUnavailableException"):
+        list(answer["stream" if operation == "converse_stream" else "body"])
+    rig.until(lambda: rig.control.receipts)
+    assert rig.control.receipts[0].finish == "error"
+
+
+# Signatures on the wire
+
+
+def test_what_was_not_signed_is_refused(rig: Rig) -> None:
+    assert raw(rig, signed_bytes(rig)).status == 200
+    other = BODY.replace(b"Hi", b"Ho")
+    for request in (signed_bytes(rig, sent=other), signed_bytes(rig, bend="0")):
+        answer = raw(rig, request)
+        assert answer.status == 403
+        assert answer.headers["x-amzn-errortype"] == "InvalidSignatureException"
+    # Not a word about a body before its signature holds.
+    answer = raw(rig, signed_bytes(rig, sent=b"nope"))
+    assert answer.headers["x-amzn-errortype"] == "InvalidSignatureException"
+    assert len(rig.engine.requests) == 1
+
+
+def test_a_request_can_be_replayed_until_its_time_has_passed(rig: Rig) -> None:
+    request = signed_bytes(rig)
+    assert raw(rig, request).status == 200
+    assert raw(rig, request).status == 200
+
+    def later() -> None:
+        rig.clock.advance(301_000)
+        rig.control.publish(make_snapshot())
+
+    rig.do(later)
+    answer = raw(rig, request)
+    assert answer.status == 403
+    assert answer.headers["x-amzn-errortype"] == "InvalidSignatureException"
+
+
+def test_a_key_revoked_while_the_body_comes(rig: Rig) -> None:
+    request = signed_bytes(rig)
+    with rig.connect() as connection:
+        connection.sendall(request[:-5])
+        rig.until(lambda: rig.server.connections == 1)
+        rig.publish(keys={})
+        connection.sendall(request[-5:])
+        assert read_response(connection).status == 403
+    assert rig.engine.requests == []
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat"])
+def test_a_signature_opens_no_other_family(rig: Rig, path: str) -> None:
+    assert raw(rig, signed_bytes(rig, path=path)).status in (401, 404)
+    assert rig.engine.requests == []

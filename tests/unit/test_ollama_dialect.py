@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The Ollama dialect against tests/vectors/ollama, and against the `ollama` SDK's own types."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ollama import ChatResponse, GenerateResponse, ListResponse, ProcessResponse, ShowResponse
+
+from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message, Sampling, Usage
+from bastide.core.errors import Misconfigured, NotAllowed, NotFound
+from bastide.core.limits import REQUEST_MESSAGES_MAX
+from bastide.core.snapshot import Served
+from bastide.dialects import ollama_models
+from bastide.dialects.families import find_route
+from bastide.dialects.ollama import OLLAMA
+from bastide.dialects.surface import BUSY, Asked, Context, Route, problem_of
+
+VECTORS = Path(__file__).parent.parent / "vectors" / "ollama"
+TYPES = {"/api/chat": ChatResponse, "/api/generate": GenerateResponse}
+SERVED = Served("m", "sha256:" + "ab" * 32, "sha256:d", "m.sock", "node", "box", 2, 2048, 1)
+
+
+def load(name: str) -> dict[str, Any]:
+    return json.loads((VECTORS / f"{name}.json").read_text())
+
+
+def cases(name: str) -> list[Any]:
+    return [pytest.param(row, id=f"{row['path'][5:]} {row['name']}") for row in load(name)["cases"]]
+
+
+def route_of(path: str) -> Route:
+    family, route = find_route(path, "", {})
+    assert family is OLLAMA
+    assert route is not None
+    return route
+
+
+def asked_of(path: str, body: bytes) -> Asked:
+    decode = route_of(path).decode
+    assert decode is not None
+    return decode(body, "ID")
+
+
+@pytest.mark.parametrize("case", cases("requests"))
+def test_a_request_is_read(case: dict[str, Any]) -> None:
+    asked = asked_of(case["path"], json.dumps(case["body"]).encode())
+    want = case["request"]
+    sampling = Sampling(**{**want["sampling"], "stop": tuple(want["sampling"]["stop"])})
+    turns = tuple(Message(*turn) for turn in want["messages"])
+    assert asked.request == GenerateRequest("ID", want["model"], turns, want["prompt"], sampling)
+    assert asked.stream == case["stream"]
+
+
+@pytest.mark.parametrize("case", cases("refused"))
+def test_a_request_is_refused(case: dict[str, Any]) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        asked_of(case["path"], json.dumps(case["body"]).encode())
+    refused = OLLAMA.refusal(problem_of(caught.value), "ID")
+    assert refused.status == 400
+    assert f"'{case['names']}'" in json.loads(refused.body)["error"]
+
+
+def test_every_unsupported_field_is_named() -> None:
+    body = {"model": "m", "prompt": "x", "think": True, "options": {"top_k": 3, "min_p": 0.1}}
+    with pytest.raises(Misconfigured) as caught:
+        asked_of("/api/generate", json.dumps(body).encode())
+    assert set(caught.value.reasons) == {"think", "options.top_k", "options.min_p"}
+
+
+def test_bounds_of_a_conversation() -> None:
+    turns = [{"role": "user", "content": "x"}] * (REQUEST_MESSAGES_MAX + 1)
+    with pytest.raises(Misconfigured, match="at most"):
+        asked_of("/api/chat", json.dumps({"model": "m", "messages": turns}).encode())
+
+
+@pytest.mark.parametrize("field", ["x", "tools", "messages", "format", "options"])
+def test_deep_nesting_is_refused(field: str) -> None:
+    deep = b"[" * 200_000 + b"]" * 200_000
+    turns = b'"messages":[{"role":"user","content":"x"}]'
+    with pytest.raises(Misconfigured):
+        asked_of("/api/chat", b'{"model":"m",%b,"%b":%b}' % (turns, field.encode(), deep))
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    for path in TYPES:
+        with pytest.raises(Misconfigured):
+            asked_of(path, body)
+    with pytest.raises(Misconfigured):
+        ollama_models.named(body)
+
+
+@pytest.mark.parametrize("case", cases("answers"))
+def test_an_answer_is_written(case: dict[str, Any]) -> None:
+    top = load("answers")
+    route = route_of(case["path"])
+    assert route.stream_type == "application/x-ndjson"
+    assert route.writer is not None
+    asked = Asked(GenerateRequest("ID", "m"), True, True)
+    context = Context(top["ident"], top["created"], top["model"], top["release"], asked, lambda: 5)
+    writer = route.writer(context)
+    *pieces, end = case["deltas"]
+    last = Delta(end["text"], FinishReason(end["finish"]), Usage(*end["usage"]))
+    stream = writer.first() + b"".join(writer.piece(row["text"]) for row in pieces)
+    *lines, rest = (stream + writer.last(last)).split(b"\n")
+    assert rest == b""
+    assert [json.loads(line) for line in lines] == case["events"]
+    whole = writer.whole("".join(row["text"] for row in case["deltas"]), last)
+    assert json.loads(whole) == case["whole"]
+    for line in (*lines, whole):
+        TYPES[case["path"]].model_validate_json(line)
+
+
+@given(st.text())
+def test_any_text_survives_a_line(text: str) -> None:
+    context = Context("ID", 1, "m", "sha256:ab", Asked(GenerateRequest("ID", "m"), True, True))
+    for path, names in (("/api/chat", ("message", "content")), ("/api/generate", ("response",))):
+        make = route_of(path).writer
+        assert make is not None
+        line = make(context).piece(text)
+        assert line.count(b"\n") == 1  # no text can break out of its line
+        value = json.loads(line)
+        for name in names:
+            value = value[name]
+        assert value == text
+
+
+def test_models() -> None:
+    row = ListResponse.model_validate_json(ollama_models.encode_tags([SERVED], "e")).models[0]
+    assert (row.model, row.digest) == ("m", "ab" * 32)
+    running = ProcessResponse.model_validate_json(ollama_models.encode_running([SERVED], "e"))
+    assert running.models[0].context_length == 2048
+    shown = ShowResponse.model_validate_json(ollama_models.encode_model(SERVED, "e"))
+    assert shown.capabilities == ["completion"]
+    assert shown.modelinfo is not None
+    assert shown.modelinfo["bastide.release"] == SERVED.release
+    assert "version" in json.loads(ollama_models.encode_version([], "e"))
+
+
+@pytest.mark.parametrize("field", ["model", "name"])
+def test_the_model_that_is_shown(field: str) -> None:
+    assert ollama_models.named(json.dumps({field: "m:latest", "verbose": True}).encode()) == "m"
+
+
+@pytest.mark.parametrize("action", ["delete", "pull", "push", "create", "copy", "blobs/sha256:ab"])
+def test_what_would_change_models_is_forbidden(action: str) -> None:
+    with pytest.raises(NotAllowed) as caught:
+        asked_of(f"/api/{action}", b'{"model":"m"}')
+    assert OLLAMA.refusal(problem_of(caught.value), "").status == 403
+
+
+def test_errors() -> None:
+    problem = problem_of(NotFound("gone"))
+    refused = OLLAMA.refusal(problem, "ID")
+    assert (refused.status, json.loads(refused.body)) == (404, {"error": "gone"})
+    assert OLLAMA.event(problem, "ID") == refused.body + b"\n"
+    assert ("retry-after", "1") in OLLAMA.refusal(BUSY, "").headers
