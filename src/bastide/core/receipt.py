@@ -4,9 +4,9 @@
 
 A receipt holds no prompt and no answer, only salted commitments to both (docs/adr/0008). The salt
 is derived from the tenant's API key, which the server does not keep, so only the tenant can
-open a commitment (a caller that signs by AWS SigV4 uses a derived secret instead, which whoever
-holds the pepper can derive too): ``salt = HMAC-SHA256(api key, "bastide/salt/v1" || receipt id)`` and
-``commitment = HMAC-SHA256(salt, label || bytes)`` with the label ``prompt`` or ``answer``
+open a commitment. (A caller that signs by AWS SigV4 uses a derived secret instead, which whoever
+holds the pepper can derive too.) ``salt = HMAC-SHA256(api key, "bastide/salt/v1" || receipt id)``
+and ``commitment = HMAC-SHA256(salt, label || bytes)`` with the label ``prompt`` or ``answer``
 followed by a zero byte.
 """
 
