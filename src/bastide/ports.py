@@ -95,6 +95,10 @@ class SealingStore(Store, Protocol):
         """Header, then body: together a standard age file."""
         ...
 
+    def sweep(self, prefix: str = "") -> list[str]:
+        """Delete what killed writers left below a prefix. Nobody may be writing there."""
+        ...
+
 
 class Keyring(Protocol):
     """Private keys, by purpose. Nothing here is ever written to a log or an environment."""

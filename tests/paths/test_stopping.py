@@ -2,19 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was stopped stays stopped: ended deployments, revoked keys, and approvals from before."""
 
+import threading
+from pathlib import Path
+
 import pytest
 
+from bastide.app.alone import alone
 from bastide.app.deployments import deploy_release, end_deployment, plan_deployment
+from bastide.app.models import add_model
 from bastide.app.snapshots import build_snapshot
 from bastide.app.tenants import add_tenant, new_key, revoke_key
 from bastide.core.errors import NotProven, Waiting
-from bastide.core.evidence import Statement
+from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.share import Share
 from bastide.core.subject import Digest, Subject
 from bastide.gates.panel import refuse
 from bastide.stages import deploy
+from bastide.stages.admit import Claim
 from paths.loading_rig import Served
+from unit.model_files import make_gguf
 
 
 def test_an_approval_from_before_the_stop_opens_nothing(broken: Served) -> None:
@@ -83,3 +90,34 @@ def test_a_key_that_somebody_planted_opens_nothing(broken: Served) -> None:
     )
     with pytest.raises(NotProven):
         build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, set())
+
+
+def test_an_admission_clears_away_what_a_killed_one_left(broken: Served, tmp_path: Path) -> None:
+    """And nothing else: every model that was admitted before still loads."""
+    env = broken.env
+    orphan = env.home.store / "models" / f"{'0' * 64}.{'1' * 32}.body"
+    orphan.write_bytes(b"half of a model")
+    (tmp_path / "third.gguf").write_bytes(make_gguf(blocks=3).encode())
+    claim = Claim("third", "made by a test", "Apache-2.0")
+    add_model(env, tmp_path / "third.gguf", claim, None)
+    assert not orphan.exists()
+    assert len(env.store.names("models")) == 3
+    assert broken.load()
+
+
+def test_admissions_take_turns(broken: Served, tmp_path: Path) -> None:
+    env = broken.env
+    (tmp_path / "third.gguf").write_bytes(make_gguf(blocks=3).encode())
+    claim = Claim("third", "made by a test", "Apache-2.0")
+    admitted: list[Evidence] = []
+
+    def admit() -> None:
+        admitted.append(add_model(env, tmp_path / "third.gguf", claim, None))
+
+    other = threading.Thread(target=admit)
+    with alone(env.home.store, lambda: None):
+        other.start()
+        other.join(0.5)
+        assert admitted == [], "it waits for its turn"
+    other.join(20)
+    assert [row.subject.name for row in admitted] == ["third"]

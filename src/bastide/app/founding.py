@@ -6,18 +6,16 @@ Everything is made in a folder beside the home and renamed into place as the las
 kill at any moment leaves either no environment or a whole one.
 """
 
-import contextlib
-import fcntl
 import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring
+from bastide.app.alone import alone
 from bastide.app.config import Home, Settings, node_name, write_settings
 from bastide.app.remedies import outside
 from bastide.core.canonical import canonical
@@ -34,7 +32,7 @@ from bastide.ledger import Ledger
 from bastide.ports import Clock, Keyring
 from bastide.suites import DEMO_FLOORS
 
-__all__ = ["Founded", "Wishes", "alone", "default_policy", "found", "free_address"]
+__all__ = ["Founded", "Wishes", "default_policy", "found", "free_address"]
 
 KEYS_TYPE = "https://bastide.eu/keys/v1"
 _SERVICE_KEYS = (Purpose.LEDGER, Purpose.EVIDENCE, Purpose.RELEASE, Purpose.MODEL_SIGNING)
@@ -125,24 +123,6 @@ def _check_recipient(recipient: str | None) -> None:
             f"the exit recipient {recipient[:24]!r}: {error.message}",
             fix="give the public key that age-keygen printed: age1...",
         ) from error
-
-
-@contextlib.contextmanager
-def alone(folder: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Only one process at a time works in a folder; `wait` is called before another is awaited.
-
-    The lock is on the folder itself: it leaves no file, and ends with the process.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            wait()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _found(home: Home, wishes: Wishes) -> Founded:

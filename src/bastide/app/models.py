@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring
+from bastide.app.alone import alone
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
 from bastide.app.loading import engine_folder, start_proven
@@ -39,9 +40,15 @@ Progress = Callable[[str, int, int], None]
 
 
 def add_model(env: Environment, path: Path, claim: Claim, progress: Progress | None) -> Evidence:
-    """Admit a model file, or a folder of safetensors. Raises Refused with every reason."""
+    """Admit a model file, or a folder of safetensors. Raises Refused with every reason.
+
+    Admissions take turns, for two of one file would write the same object. What a killed one left
+    half-written is cleared away first.
+    """
     require_stage(env.principal, "admit")
     with ExitStack() as stack:
+        stack.enter_context(alone(env.home.store, lambda: None))
+        env.store.sweep("models")
         sources = [
             SourceFile(name, stack.enter_context(wiring.open_source(file)))
             for name, file in _files(path)

