@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.dialects import anthropic_errors, anthropic_messages, anthropic_models
-from bastide.dialects.surface import Asked, Headers, Problem, Refusal, Route, bearer
+from bastide.dialects.surface import Asked, Headers, Problem, Refusal, Route, bearer, one_key
 
 __all__ = ["ANTHROPIC", "VERSIONS", "Anthropic"]
 
@@ -54,9 +54,8 @@ class Anthropic:
 
     def key(self, query: str, headers: Headers) -> str | None:
         """The bearer token, ``x-api-key`` or ``api-key``; None if they contradict each other."""
-        keys = {bearer(headers), *(headers.get(name, b"").decode("latin-1") for name in _KEYS)}
-        keys -= {None, ""}
-        return keys.pop() if len(keys) == 1 else None
+        named = (headers.get(name, b"").decode("latin-1") for name in _KEYS)
+        return one_key(bearer(headers), *named)
 
     def refusal(self, problem: Problem, ident: str) -> Refusal:
         """``{"type": "error", ...}``."""

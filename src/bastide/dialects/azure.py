@@ -23,7 +23,15 @@ from bastide.dialects.openai_chat import decode as decode_chat
 from bastide.dialects.openai_completions import CompletionWriter
 from bastide.dialects.openai_completions import decode as decode_completion
 from bastide.dialects.openai_errors import encode_problem
-from bastide.dialects.surface import Asked, Headers, Problem, Refusal, Route, bearer
+from bastide.dialects.surface import (
+    Asked,
+    Headers,
+    Problem,
+    Refusal,
+    Route,
+    bearer,
+    retry_headers,
+)
 
 __all__ = ["AZURE", "Azure", "AzureChatWriter", "AzureCompletionWriter"]
 
@@ -107,7 +115,7 @@ class Azure:
 
     def refusal(self, problem: Problem, ident: str) -> Refusal:
         """``{"error": {"code", "message"}}``; a bad request is said as OpenAI says it."""
-        return Refusal(problem.status, _error(problem), OPENAI.refusal(problem, ident).headers)
+        return Refusal(problem.status, _error(problem), retry_headers(problem))
 
     def event(self, problem: Problem, ident: str) -> bytes:
         """An error event; no ``[DONE]`` may follow it."""

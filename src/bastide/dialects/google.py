@@ -17,7 +17,16 @@ from urllib.parse import parse_qs, unquote
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.dialects import google_errors, google_generate, google_models
 from bastide.dialects.google_generate import ArrayWriter, SseWriter
-from bastide.dialects.surface import JSON, Headers, Problem, Refusal, Route, bearer
+from bastide.dialects.surface import (
+    JSON,
+    Headers,
+    Problem,
+    Refusal,
+    Route,
+    bearer,
+    one_key,
+    retry_headers,
+)
 
 __all__ = ["GOOGLE", "GOOGLE_ARRAY", "Google"]
 
@@ -74,19 +83,13 @@ class Google:
 
     def key(self, query: str, headers: Headers) -> str | None:
         """The key of the header, of the query or the bearer token; two that differ are none."""
-        given = {*_values(query, "key"), bearer(headers)}
-        given.add(headers.get(b"x-goog-api-key", b"").decode("latin-1"))
-        given -= {None, ""}
-        return given.pop() if len(given) == 1 else None
+        header = headers.get(b"x-goog-api-key", b"").decode("latin-1")
+        return one_key(*_values(query, "key"), bearer(headers), header)
 
     def refusal(self, problem: Problem, ident: str) -> Refusal:
         """``{"error": {...}}``."""
-        headers: tuple[tuple[str, str], ...] = ()
-        if problem.status in (429, 503):
-            headers += (("retry-after", "1"),)
-        if problem.status == 401:
-            headers += (("www-authenticate", "Bearer"),)
-        return Refusal(problem.status, google_errors.encode_problem(problem), headers)
+        body = google_errors.encode_problem(problem)
+        return Refusal(problem.status, body, retry_headers(problem))
 
     def event(self, problem: Problem, ident: str) -> bytes:
         """An error as the next event or element; an array that fails is never closed."""

@@ -14,8 +14,15 @@ import msgspec
 from bastide.core.errors import Misconfigured, NotAllowed
 from bastide.dialects import ollama_chat, ollama_generate, ollama_models
 from bastide.dialects.ollama_fields import NDJSON
-from bastide.dialects.openai import OPENAI
-from bastide.dialects.surface import Asked, Headers, Problem, Refusal, Route, bearer
+from bastide.dialects.surface import (
+    Asked,
+    Headers,
+    Problem,
+    Refusal,
+    Route,
+    bearer,
+    retry_headers,
+)
 
 __all__ = ["OLLAMA", "Ollama"]
 
@@ -75,7 +82,7 @@ class Ollama:
 
     def refusal(self, problem: Problem, ident: str) -> Refusal:
         """``{"error": "..."}``."""
-        return Refusal(problem.status, _error(problem), OPENAI.refusal(problem, ident).headers)
+        return Refusal(problem.status, _error(problem), retry_headers(problem))
 
     def event(self, problem: Problem, ident: str) -> bytes:
         """The line that ends a stream which fails; no `done` may follow it."""

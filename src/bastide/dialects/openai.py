@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from bastide.dialects import openai_chat, openai_completions, openai_errors, openai_models
-from bastide.dialects.surface import Headers, Problem, Refusal, Route, bearer
+from bastide.dialects.surface import Headers, Problem, Refusal, Route, bearer, retry_headers
 
 __all__ = ["OPENAI", "OpenAI"]
 
@@ -54,12 +54,8 @@ class OpenAI:
 
     def refusal(self, problem: Problem, ident: str) -> Refusal:
         """``{"error": {...}}``."""
-        headers: tuple[tuple[str, str], ...] = ()
-        if problem.status in (429, 503):
-            headers += (("retry-after", "1"),)
-        if problem.status == 401:
-            headers += (("www-authenticate", "Bearer"),)
-        return Refusal(problem.status, openai_errors.encode_problem(problem), headers)
+        body = openai_errors.encode_problem(problem)
+        return Refusal(problem.status, body, retry_headers(problem))
 
     def event(self, problem: Problem, ident: str) -> bytes:
         """An error event; no ``[DONE]`` may follow it."""

@@ -32,7 +32,9 @@ __all__ = [
     "SignedFamily",
     "Writer",
     "bearer",
+    "one_key",
     "problem_of",
+    "retry_headers",
     "signature_of",
 ]
 
@@ -187,6 +189,19 @@ def signature_of(family: Family, query: str, headers: Headers) -> Claim | None:
     """What a request claims if its family has signatures. Raises NotProven."""
     signature: Callable[[str, Headers], Claim | None] | None = getattr(family, "signature", None)
     return None if signature is None else signature(query, headers)
+
+
+def one_key(*given: str | None) -> str | None:
+    """The one key among what a request carries; None if there is none, or two that differ."""
+    keys = {key for key in given if key}
+    return keys.pop() if len(keys) == 1 else None
+
+
+def retry_headers(problem: Problem) -> tuple[tuple[str, str], ...]:
+    """What HTTP says beside a refusal: when to come back, or by which scheme to show a key."""
+    if problem.status in (429, 503):
+        return (("retry-after", "1"),)
+    return (("www-authenticate", "Bearer"),) if problem.status == 401 else ()
 
 
 def bearer(headers: Headers) -> str | None:
