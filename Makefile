@@ -4,6 +4,7 @@
 # make up      all set-up, then a running environment with a served model
 # make down    stop it; the data stays
 # make test    all set-up, then every check and every test
+# make bench-gateway   what our gateway costs beside nginx, HAProxy, Portkey and LiteLLM
 #
 # Needs Python 3.11 or newer and git, nothing else. Packages come from the index that pip is
 # configured for; every file is checked against the hashes in requirements/.
@@ -16,7 +17,7 @@ SRC    := $(shell find src -name '*.py') pyproject.toml
 PIP_INSTALL := install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: up down test check format lint imports types docs reuse tests bench clean setup setup-dev
+.PHONY: up down test check format lint imports types docs reuse tests bench bench-gateway clean setup setup-dev
 .DEFAULT_GOAL := up
 
 up: setup
@@ -58,7 +59,12 @@ $(VENV)/.packages-dev: requirements/dev.txt $(VENV)/.packages
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.packages-dev $(VENV)/.installed
+.sdks/.installed: .ci/sdks $(wildcard requirements/sdks/*.txt) tests/sdks/package-lock.json | $(UV)
+	@echo "Installing the SDKs that tests compare with"
+	@.ci/sdks $(UV)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.packages-dev $(VENV)/.installed .sdks/.installed
 	@touch $@
 
 format: setup-dev
@@ -87,5 +93,10 @@ tests: setup-dev
 bench: setup-dev
 	@for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=src $(BIN)/python $$file || exit 1; done
 
+# Against nginx, HAProxy, Portkey and LiteLLM, which it installs below .peers and by apt-get.
+bench-gateway: setup-dev
+	@benchmarks/gateway/peers.sh $(UV)
+	@$(BIN)/python benchmarks/gateway/run.py
+
 clean:
-	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) .sdks .peers build dist .pytest_cache .ruff_cache .import_linter_cache

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the generated blocks of docs/reference from the code itself.
+"""Writes the generated blocks of docs/reference, and its openapi.json, from the code itself.
 
     python docs/generate.py          # write them
     python docs/generate.py --check  # fail if one is stale; `make docs` and the tests run this
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import openapi
 
 from bastide.app.config import SETTINGS_DOC, Home, Settings
 from bastide.app.founding import default_policy
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     mode = ["--check", "--check-fail-msg=Run `python docs/generate.py`."]
     options = ["cog", "-I", str(DOCS), "-p", "import generate", "--verbosity=1"]
     options += mode if "--check" in arguments else ["-r"]
-    return max(Cog().main([*options, str(page)]) or 0 for page in pages)
+    stale = openapi.main(arguments)
+    return max(stale, *(Cog().main([*options, str(page)]) or 0 for page in pages))
 
 
 # The blocks, in the order of their pages' names
@@ -98,7 +100,9 @@ def error_table() -> str:
 
 def exit_codes() -> str:
     """Each exit status of the command line."""
-    by_status = sorted((error.exit_status, error) for error, _ in _errors())
+    by_status = sorted(
+        ((error.exit_status, error) for error, _ in _errors()), key=lambda row: row[0]
+    )
     rows = [["0", "`ok`", "It worked."]]
     rows += [[str(status), f"`{error.code}`", _first_line(error)] for status, error in by_status]
     return _table(["status", "code", "meaning"], [*rows, ["130", "`interrupted`", "Ctrl-C."]])

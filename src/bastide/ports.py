@@ -6,12 +6,12 @@
 Time, chance, disk and network reach the program only through these ports.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bastide.core.chat import Delta, GenerateRequest, TokenChoice
+from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
 from bastide.core.key import Purpose
 from bastide.core.party import Party
 from bastide.core.receipt import Receipt
@@ -108,7 +108,7 @@ class Keyring(Protocol):
         ...
 
     def secret(self, purpose: Purpose) -> bytes:
-        """The 32 secret bytes of `Purpose.DATABASE` or `Purpose.PEPPER`. Raises NotFound."""
+        """The 32 secret bytes of `DATABASE`, `PEPPER` or `TLS_CA`. Raises NotFound."""
         ...
 
     def portion(self, purposes: Sequence[Purpose]) -> str:
@@ -128,7 +128,20 @@ class Engine(Protocol):
     """
 
     def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
-        """Answer a request piece by piece. The last delta, and only it, has finish and usage."""
+        """Answer a request piece by piece. The last delta, and only it, has a finish.
+
+        An answer MUST follow the request's schema, and call tools as its `choice` says. Every
+        delta SHOULD have the usage so far, so that an answer that is cut off is still counted.
+        Raises Misconfigured for what the model cannot take, Busy if too much is asked now.
+        """
+        ...
+
+    async def count(self, request: GenerateRequest) -> int:
+        """How many tokens the prompt of a request has, with the model's template."""
+        ...
+
+    async def embed(self, request: EmbedRequest) -> Embedded:
+        """One vector for each text. Raises Misconfigured if the model makes none."""
         ...
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
@@ -196,6 +209,10 @@ class Sandbox(Protocol):
 class ReceiptSink(Protocol):
     """Where the gateway puts receipts."""
 
-    async def put(self, receipt: Receipt) -> None:
-        """Return when the receipt is durable. Raises Unavailable otherwise."""
+    def put(self, receipt: Receipt) -> Awaitable[None]:
+        """Hand over a receipt, at once; what is returned ends when the receipt is durable.
+
+        It raises Unavailable if that is not known within RECEIPT_TIMEOUT_S. Who stops waiting
+        MUST NOT stop the receipt.
+        """
         ...

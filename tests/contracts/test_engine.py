@@ -15,7 +15,13 @@ from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.engine.fake import FakeEngine
 from bastide.adapters.engine.remote import RemoteEngine
 from bastide.app.runner import Runner
-from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message, Sampling
+from bastide.core.chat import (
+    Delta,
+    FinishReason,
+    GenerateRequest,
+    Message,
+    Sampling,
+)
 from bastide.core.errors import Misconfigured, Unavailable
 from contracts import smollm2
 
@@ -129,11 +135,14 @@ async def say(engine, request: GenerateRequest) -> str:
     return "".join(delta.text for delta in await answer(engine, request))
 
 
-def test_only_the_last_delta_has_finish_and_usage(world):
+def test_only_the_last_delta_has_a_finish_and_all_have_the_usage_so_far(world):
     run, engine = world
     deltas = run(answer(engine, chat("Tell me about walls.", max_tokens=12, temperature=0)))
     assert len(deltas) > 1
-    assert all(delta.finish is None and delta.usage is None for delta in deltas[:-1])
+    assert all(delta.finish is None for delta in deltas[:-1])
+    counts = [delta.usage.completion_tokens for delta in deltas]
+    assert counts == sorted(counts) and 0 < counts[0] < counts[-1]
+    assert len({delta.usage.prompt_tokens for delta in deltas}) == 1
     assert all(delta.text for delta in deltas[:-1])
     assert deltas[-1].finish is FinishReason.LENGTH
     assert deltas[-1].usage.completion_tokens == 12

@@ -72,7 +72,7 @@ def secrets_of(keyring: Keyring) -> list[str]:
     assert isinstance(keyring, MemoryKeyring)
     lines = keyring.portion(Purpose).splitlines()
     found = [line.split(" ")[-1] for line in lines if not line.startswith("# public")]
-    assert len(found) == 3 + 1 + 2 + 2 + 2  # services, model-signing, secrets, parties, identities
+    assert len(found) == 3 + 2 + 2 + 2 + 2  # services, P-256 keys, secrets, parties, identities
     return found
 
 
@@ -101,12 +101,13 @@ def test_party_keys_are_held_for_the_given_parties_only(keyring: Keyring) -> Non
 
 
 def test_secrets_are_32_bytes_and_differ(keyring: Keyring) -> None:
-    secrets = {keyring.secret(Purpose.DATABASE), keyring.secret(Purpose.PEPPER)}
-    assert [len(secret) for secret in secrets] == [32, 32]
+    purposes = (Purpose.DATABASE, Purpose.PEPPER, Purpose.TLS_CA)
+    secrets = {keyring.secret(purpose) for purpose in purposes}
+    assert [len(secret) for secret in secrets] == [32, 32, 32]
     for purpose in (Purpose.LEDGER, Purpose.STORE, Purpose.PARTY):
         with pytest.raises(NotFound):
             keyring.secret(purpose)
-    for purpose in (Purpose.DATABASE, Purpose.PEPPER, Purpose.STORE):
+    for purpose in (*purposes, Purpose.STORE):
         with pytest.raises(NotFound):
             keyring.signer(purpose)
 

@@ -3,6 +3,7 @@
 """A real gateway on a loopback port, in a thread, before an engine that follows a script."""
 
 import asyncio
+import concurrent.futures
 import dataclasses
 import socket
 import threading
@@ -14,9 +15,18 @@ import uvloop
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.control.memory import MemoryControl
+from bastide.adapters.engine.fake import FakeEngine
 from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.core import apikey
-from bastide.core.chat import Delta, FinishReason, GenerateRequest, TokenChoice, Usage
+from bastide.core.chat import (
+    Delta,
+    Embedded,
+    EmbedRequest,
+    FinishReason,
+    GenerateRequest,
+    TokenChoice,
+    Usage,
+)
 from bastide.core.errors import Unavailable
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.gateway.connection import Patience
@@ -43,6 +53,8 @@ class ScriptedEngine:
         self.fails_after: int | None = None
         self.fault: Exception = Unavailable("the engine died")
         self.hangs_after: int | None = None
+        self.finish = FinishReason.STOP
+        self.thinking: FakeEngine | None = None  # answers instead of the words, if it is there
         self.requests: list[GenerateRequest] = []
         self.running = 0
         self.running_most = 0
@@ -53,16 +65,30 @@ class ScriptedEngine:
         self.running += 1
         self.running_most = max(self.running, self.running_most)
         try:
+            if self.thinking is not None:
+                async for delta in self.thinking.generate(request):
+                    yield delta
+                return
             for index, word in enumerate(self.words):
                 if self.fails_after == index:
                     raise self.fault
                 if self.hangs_after == index:
                     await asyncio.sleep(3_600)
                 await asyncio.sleep(self.pace_s)
-                yield Delta(word)
-            yield Delta("", FinishReason.STOP, Usage(9, len(self.words), 4))
+                yield Delta(word, usage=Usage(9, index + 1, 4))
+            yield Delta("", self.finish, Usage(9, len(self.words), 4))
         finally:
             self.running -= 1
+
+    async def count(self, request: GenerateRequest) -> int:
+        return sum(len(message.content) for message in request.messages)
+
+    async def embed(self, request: EmbedRequest) -> Embedded:
+        if self.fails_after == 0:
+            raise self.fault
+        if self.hangs_after == 0:
+            await asyncio.sleep(3_600)
+        return await FakeEngine().embed(request)
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         raise Unavailable("not in the script")
@@ -106,7 +132,7 @@ class Rig:
 
     def __init__(self, patience: Patience, connections_max: int) -> None:
         self.clock = FixedClock()
-        self.control = MemoryControl(self.clock, make_snapshot())
+        self.control = MemoryControl(self.clock, make_snapshot(), receipt_timeout_s=0.3)
         self.engine = ScriptedEngine()
         self.sockets: list[str] = []
         self.logged: list[dict[str, Any]] = []
@@ -116,7 +142,7 @@ class Rig:
         self.port: int = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread.start()
-        self.pool = EnginePool(self._open)
+        self.pool = EnginePool(self._open, requests_max=20)
         routes = Routes(
             self.control,
             self.pool,
@@ -124,13 +150,15 @@ class Rig:
             SeededEntropy(b"ids"),
             PEPPER,
             self._log,
-            receipt_timeout_s=0.3,
         )
         self.server = Server(routes, self.clock.now_ms, self._log, patience, connections_max)
         self.call(self.server.start(listening))
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def do(self, deed: Callable[[], T]) -> T:
         async def run() -> T:

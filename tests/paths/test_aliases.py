@@ -14,7 +14,8 @@ from bastide.app.deployments import deploy_release, end_deployment
 from bastide.app.duties import everyone
 from bastide.app.environment import Environment
 from bastide.app.snapshots import build_snapshot
-from bastide.app.tenants import add_tenant, new_key
+from bastide.app.keys import KeyTerms, new_key
+from bastide.app.tenants import add_tenant
 from bastide.core import apikey
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
 from bastide.core.key import Purpose

@@ -16,10 +16,10 @@ import pytest
 from bastide.core.errors import Refused
 from bastide.formats import gguf
 from bastide.formats.gguf_architectures import ARCHITECTURES
-from unit.model_files import ARRAY, F32, I32, STRING, U32, Gguf, make_gguf
+from unit.model_files import ARRAY, F32, I32, STRING, U32, Gguf, as_encoder, make_gguf
 
 LENGTHS = {"embd": 64, "vocab": 300, "ff": 128, "ff2": 256, "q": 64, "k": 32, "v": 32, "vq": 64}
-LENGTHS |= {"qkv": 128, "head": 16, "rot": 8}
+LENGTHS |= {"qkv": 128, "head": 16, "rot": 8, "ctx": 128, "types": 2}
 SEPARATE = {"attn_q.weight", "attn_k.weight", "attn_v.weight"}
 
 # The engine's destructors may hang after a load, so the child leaves without them.
@@ -66,12 +66,16 @@ def tiny(architecture: str) -> Gguf:
     if architecture == "apertus":
         for key in ("alpha_n", "alpha_p", "beta", "eps"):
             made.set(f"xielu.{key}", F32, 1.0)
+    if row.encoder:
+        as_encoder(made, architecture)
+        made.set(prefix + "attention.head_count_kv", U32, 4)
     shapes = {f"blk.0.{name}": shape for name, shape in row.block.items()}
     if architecture == "phi3":  # its real models have one tensor for all three
         shapes = {n: s for n, s in shapes.items() if n.removeprefix("blk.0.") not in SEPARATE}
         shapes["blk.0.attn_qkv.weight"] = ("embd", "qkv")
+    lengths = LENGTHS | ({"k": 64, "v": 64, "qkv": 192} if row.encoder else {})
     made.tensors = [
-        (name, tuple(LENGTHS[length] for length in shape), 0)
+        (name, tuple(lengths[length] for length in shape), 0)
         for name, shape in {**row.outer, **shapes}.items()
     ]
     return made
@@ -98,7 +102,7 @@ def test_a_whole_model_passes_here_and_loads_there(architecture: str, tmp_path: 
     assert loads(made, tmp_path)
 
 
-@pytest.mark.parametrize("architecture", ["llama", "olmo2", "apertus"])
+@pytest.mark.parametrize("architecture", ["llama", "olmo2", "apertus", "bert"])
 def test_a_model_that_lacks_a_tensor_passes_nowhere(architecture: str, tmp_path: Path) -> None:
     made = tiny(architecture)
     missing = made.tensors.pop()[0]

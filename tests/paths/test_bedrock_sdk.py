@@ -3,112 +3,35 @@
 """boto3's `bedrock-runtime` and `bedrock` clients, and `AnthropicBedrock`, before a gateway."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import anthropic
-import boto3
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.config import Config
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, EventStreamError
 
-from bastide.core import apikey
+from bastide.core.errors import Busy, Misconfigured
 from bastide.core.receipt import commit, salt_for
 from bastide.core.snapshot import KeyGrant
-from paths.gateway_rig import (
-    KEY,
-    MODEL,
-    PEPPER,
-    Response,
-    Rig,
-    bugs,
-    gateway,
-    make_snapshot,
-    read_response,
-    request_bytes,
+from paths.bedrock_rig import (
+    ASK,
+    BODY,
+    INVOKE,
+    NARROW,
+    TEXT,
+    WIDE,
+    client,
+    raw,
+    refused,
+    signing_gateway,
 )
-
-TEXT = "Hello wörld!"
-ASK: dict[str, Any] = {
-    "modelId": MODEL,
-    "messages": [{"role": "user", "content": [{"text": "Hi"}]}],
-}
-BODY = json.dumps({"messages": ASK["messages"]}).encode()
-INVOKE = json.dumps(
-    {
-        "anthropic_version": "bedrock-2023-05-31",
-        "max_tokens": 9,
-        "messages": [{"role": "user", "content": "Hi"}],
-    }
-)
-WIDE = apikey.sigv4_pair(PEPPER, "k_wide")
-NARROW = apikey.sigv4_pair(PEPPER, "k_narrow")
+from paths.gateway_rig import KEY, MODEL, Rig, request_bytes
 
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    with gateway() as made:
-        # SDKs sign with the time of this machine, and the gateway has a clock that stands still.
-        def set_clock() -> None:
-            made.clock.advance(int(time.time() * 1000) - made.clock.now_ms())
-            made.control.publish(make_snapshot())
-
-        made.do(set_clock)
+    with signing_gateway() as made:
         yield made
-        assert bugs(made) == []
-
-
-def client(
-    rig: Rig, pair: tuple[str, str] = WIDE, service: str = "bedrock-runtime", **more: Any
-) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=rig.url,
-        region_name="eu-central-1",
-        aws_access_key_id=pair[0],
-        aws_secret_access_key=pair[1],
-        config=Config(read_timeout=20),
-        **more,
-    )
-
-
-def refused(call: Any, **arguments: Any) -> tuple[int, str, str]:
-    """Status, exception and message of a call that is refused at the first attempt."""
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    answer = caught.value.response
-    assert answer["ResponseMetadata"]["RetryAttempts"] == 0
-    assert answer["ResponseMetadata"]["RequestId"].startswith("req_")
-    error = answer["Error"]
-    return answer["ResponseMetadata"]["HTTPStatusCode"], error["Code"], error["Message"]
-
-
-def raw(rig: Rig, request: bytes) -> Response:
-    with rig.connect() as connection:
-        connection.sendall(request)
-        return read_response(connection)
-
-
-def signed_bytes(
-    rig: Rig,
-    body: bytes = BODY,
-    sent: bytes | None = None,
-    bend: str = "",
-    path: str = f"/model/{MODEL}/converse",
-) -> bytes:
-    """A request that botocore signed; then `sent` may replace its body and `bend` its host."""
-    headers = {"Content-Type": "application/json"}
-    request = AWSRequest("POST", rig.url + path, headers=headers, data=body)
-    SigV4Auth(Credentials(*WIDE), "bedrock", "eu-central-1").add_auth(request)
-    sent = body if sent is None else sent
-    lines = [f"{name}: {value}\r\n" for name, value in request.headers.items()]
-    host = f"Host: 127.0.0.1:{rig.port}{bend}\r\n"
-    head = f"POST {path} HTTP/1.1\r\n{host}{''.join(lines)}Content-Length: {len(sent)}\r\n\r\n"
-    return head.encode() + sent
 
 
 # Answers
@@ -214,6 +137,19 @@ def test_models(rig: Rig) -> None:
     assert client(rig).converse(**{**ASK, "modelId": details["modelArn"]})["stopReason"]
 
 
+def test_inference_profiles(rig: Rig) -> None:
+    asking = client(rig, service="bedrock")
+    rows = asking.list_inference_profiles(maxResults=1)
+    assert [row["inferenceProfileId"] for row in rows["inferenceProfileSummaries"]] == ["other"]
+    rows = asking.list_inference_profiles(nextToken=rows["nextToken"])
+    [row] = rows["inferenceProfileSummaries"]
+    assert row["createdAt"].timestamp() == 1_700_000_000
+    arn = row["inferenceProfileArn"]
+    assert asking.get_inference_profile(inferenceProfileIdentifier=arn)["status"] == "ACTIVE"
+    assert client(rig).converse(**{**ASK, "modelId": arn})["stopReason"] == "end_turn"
+    assert refused(asking.get_inference_profile, inferenceProfileIdentifier="nope")[0] == 404
+
+
 def test_a_bearer_key(rig: Rig) -> None:
     # boto3 sends one only over https; the AWS SDK for JavaScript over http too.
     answer = raw(rig, request_bytes(BODY, path=f"/model/{MODEL}/converse"))
@@ -270,21 +206,18 @@ def test_an_unknown_model(rig: Rig) -> None:
 
 def test_what_is_not_supported_is_named(rig: Rig) -> None:
     asking = client(rig)
-    tool = {"name": "t", "inputSchema": {"json": {"type": "object"}}}
     for name, value in {
-        "toolConfig": {"tools": [{"toolSpec": tool}]},
+        "toolConfig.tools[0].systemTool": {"tools": [{"systemTool": {"name": "x"}}]},
         "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
         "additionalModelRequestFields": {"top_k": 5},
     }.items():
-        status, code, text = refused(asking.converse, **ASK, **{name: value})
+        status, code, text = refused(asking.converse, **ASK, **{name.partition(".")[0]: value})
         assert (status, code) == (400, "ValidationException")
         assert name in text
     image = {"image": {"format": "png", "source": {"bytes": b"x"}}}
     ask = {**ASK, "messages": [{"role": "user", "content": [image]}]}
     assert "messages[0].content[0].image" in refused(asking.converse_stream, **ask)[2]
-    counted = {"converse": {"messages": ASK["messages"]}}
-    assert "CountTokens" in refused(asking.count_tokens, modelId=MODEL, input=counted)[2]
-    operation = client(rig, service="bedrock").list_inference_profiles
+    operation = client(rig, service="bedrock").list_custom_models
     assert refused(operation)[1] == "ResourceNotFoundException"
     assert rig.engine.requests == []
 
@@ -297,6 +230,23 @@ def test_an_engine_that_is_away_is_tried_again(rig: Rig) -> None:
     assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 2
 
 
+def test_how_long_to_wait_is_said_in_milliseconds(rig: Rig) -> None:
+    rig.engine.fails_after, rig.engine.fault = 0, Busy("all is taken", retry_after_s=0.01)
+    with pytest.raises(ClientError) as caught:
+        client(rig).converse(**ASK)
+    answer = caught.value.response
+    assert answer["Error"]["Code"] == "ThrottlingException"
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["x-amz-retry-after"] == "10"
+    assert answer["ResponseMetadata"]["RetryAttempts"] == 2
+
+
+def test_a_prompt_that_is_too_long(rig: Rig) -> None:
+    rig.engine.fails_after, rig.engine.fault = 0, Misconfigured("the prompt is too long")
+    status, code, text = refused(client(rig).converse, **ASK)
+    assert (status, code) == (400, "ValidationException")
+    assert "too long" in text
+
+
 @pytest.mark.parametrize("operation", ["converse_stream", "invoke_model_with_response_stream"])
 def test_a_stream_that_fails_says_so(rig: Rig, operation: str) -> None:
     rig.engine.fails_after = 2
@@ -306,51 +256,3 @@ def test_a_stream_that_fails_says_so(rig: Rig, operation: str) -> None:
         list(answer["stream" if operation == "converse_stream" else "body"])
     rig.until(lambda: rig.control.receipts)
     assert rig.control.receipts[0].finish == "error"
-
-
-# Signatures on the wire
-
-
-def test_what_was_not_signed_is_refused(rig: Rig) -> None:
-    assert raw(rig, signed_bytes(rig)).status == 200
-    other = BODY.replace(b"Hi", b"Ho")
-    for request in (signed_bytes(rig, sent=other), signed_bytes(rig, bend="0")):
-        answer = raw(rig, request)
-        assert answer.status == 403
-        assert answer.headers["x-amzn-errortype"] == "InvalidSignatureException"
-    # Not a word about a body before its signature holds.
-    answer = raw(rig, signed_bytes(rig, sent=b"nope"))
-    assert answer.headers["x-amzn-errortype"] == "InvalidSignatureException"
-    assert len(rig.engine.requests) == 1
-
-
-def test_a_request_can_be_replayed_until_its_time_has_passed(rig: Rig) -> None:
-    request = signed_bytes(rig)
-    assert raw(rig, request).status == 200
-    assert raw(rig, request).status == 200
-
-    def later() -> None:
-        rig.clock.advance(301_000)
-        rig.control.publish(make_snapshot())
-
-    rig.do(later)
-    answer = raw(rig, request)
-    assert answer.status == 403
-    assert answer.headers["x-amzn-errortype"] == "InvalidSignatureException"
-
-
-def test_a_key_revoked_while_the_body_comes(rig: Rig) -> None:
-    request = signed_bytes(rig)
-    with rig.connect() as connection:
-        connection.sendall(request[:-5])
-        rig.until(lambda: rig.server.connections == 1)
-        rig.publish(keys={})
-        connection.sendall(request[-5:])
-        assert read_response(connection).status == 403
-    assert rig.engine.requests == []
-
-
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat"])
-def test_a_signature_opens_no_other_family(rig: Rig, path: str) -> None:
-    assert raw(rig, signed_bytes(rig, path=path)).status in (401, 404)
-    assert rig.engine.requests == []

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 
-from bastide.core.errors import Misconfigured
+from bastide.core.errors import Busy, Misconfigured
 from bastide.core.limits import SNAPSHOT_AGE_MAX_S
 from bastide.core.receipt import commit, salt_for
 from paths.gateway_rig import (
@@ -103,7 +103,6 @@ def test_the_asynchronous_sdk(rig: Rig) -> None:
             return await asyncio.gather(*(f() for _ in range(3) for f in (whole, streamed)))
 
     assert asyncio.run(talk()) == [TEXT] * 6
-    assert rig.engine.running_most <= 2
 
 
 def test_plain_completions(rig: Rig) -> None:
@@ -346,7 +345,8 @@ def test_a_client_that_goes_away_while_control_is_silent_frees_its_slot(rig: Rig
     rig.until(lambda: not rig.engine.running, seconds=0.5)
 
 
-def test_full_slots_queue_and_then_refuse(rig: Rig) -> None:
+def test_a_tenant_gets_half_of_the_window_and_then_is_refused(rig: Rig) -> None:
+    """Order is the runner's business; here only so much is on its way, of 20 places."""
     rig.engine.hangs_after = 0
     waiting = [rig.connect() for _ in range(10)]
     for talking in waiting:
@@ -356,16 +356,12 @@ def test_full_slots_queue_and_then_refuse(rig: Rig) -> None:
     with pytest.raises(openai.RateLimitError) as busy:
         client(rig).chat.completions.create(**ASK)
     assert busy.value.response.headers["retry-after"] == "1"
-    assert rig.engine.running_most == 2
-    # Those that waited get the slots of those that go.
+    assert not engine.full("another tenant") and rig.engine.running_most == 10
     rig.engine.hangs_after = None
-    for talking in waiting[:2]:
-        talking.close()
-    for talking in waiting[2:]:
-        assert read_response(talking).body.endswith(b"data: [DONE]\n\n")
+    for talking in waiting:
         talking.close()
     rig.until(lambda: engine.inside == 0)
-    assert rig.engine.running_most == 2
+    assert client(rig).chat.completions.create(**ASK).choices
 
 
 def test_a_deployment_that_ends_closes_its_engine_after_the_last_answer(rig: Rig) -> None:
@@ -380,3 +376,13 @@ def test_a_deployment_that_ends_closes_its_engine_after_the_last_answer(rig: Rig
         assert read_response(talking).body.endswith(b"data: [DONE]\n\n")
     rig.until(lambda: rig.engine.closed)
     assert rig.sockets == [f"{MODEL}.sock", "other.sock"]
+
+
+def test_a_busy_runner_is_a_429_that_says_when_and_leaves_no_receipt(rig: Rig) -> None:
+    rig.engine.fails_after, rig.engine.fault = 0, Busy("later", retry_after_s=12.4)
+    for more in ({}, {"stream": True}):
+        with pytest.raises(openai.RateLimitError) as busy:
+            client(rig).chat.completions.create(**ASK, **more)
+        assert busy.value.response.headers["retry-after"] == "13"
+        assert "x-bastide-receipt" not in busy.value.response.headers
+    assert rig.control.receipts == []

@@ -92,7 +92,7 @@ SMUGGLING = {
     "no host": post(AUTH, JSON, "Content-Length: 2", body="{}"),
     "two keys": post("Host: x", AUTH, f"Authorization: Bearer {STRANGE_KEY}", JSON),
     "upgrade": b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
-    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/2 preface, not quite": b"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n",
     "HTTP/2.0": b"GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n",
     "HTTP/0.9": b"GET /healthz\r\n\r\n",
     "unknown method": b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -122,7 +122,7 @@ def test_ambiguous_requests_are_refused_and_the_connection_closed(rig: Rig, name
     [
         ("GET", "/", 404),
         ("HEAD", "/nope", 404),
-        ("POST", "/v1/embeddings", 404),
+        ("POST", "/v1/edits", 404),
         ("GET", "/v1/chat/completions", 405),
         ("DELETE", "/v1/models/x", 405),
         ("POST", "/healthz", 405),

@@ -5,6 +5,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import http.client
 import json
 import socket
 import subprocess
@@ -17,16 +18,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bastide.adapters.clock.system import SystemClock
+from bastide.app.runner import Runner
 from bastide.core import apikey
 from bastide.dialects import frames
+from paths.certificates import Site
+from paths.demo import environment
 from paths.gateway_rig import (
     KEY,
     MODEL,
     PEPPER,
     Rig,
+    ScriptedEngine,
     bugs,
     gateway,
     make_snapshot,
@@ -93,9 +99,10 @@ def test_nothing_that_is_logged_holds_a_prompt_an_answer_or_a_key(rig: Rig) -> N
 class Control(threading.Thread):
     """Pushes fresh snapshots to all who connect to a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, runner: Path | None = None) -> None:
         super().__init__(daemon=True)
         self._path = path
+        self._runner = runner  # socket of the runner behind every deployment
         self._loop = asyncio.new_event_loop()
         self.listening = threading.Event()
 
@@ -116,6 +123,12 @@ class Control(threading.Thread):
 
     async def _push(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         snapshot = dataclasses.replace(make_snapshot(), issued_ms=SystemClock().now_ms())
+        if self._runner is not None:
+            served = {
+                name: dataclasses.replace(row, socket=str(self._runner))
+                for name, row in snapshot.served.items()
+            }
+            snapshot = dataclasses.replace(snapshot, served=served)
         writer.write(frames.encode(0, "snapshot", snapshot))
         incoming = frames.FrameReader()
         while data := await reader.read(65_536):
@@ -141,6 +154,7 @@ def start(orders: dict[str, Any]) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=environment(),
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps({"die_with_parent": False, **orders}) + "\n")
@@ -206,3 +220,103 @@ def test_a_port_that_is_taken() -> None:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         process = start({"listen": listen, "control_socket": "none", "pepper": PEPPER.hex()})
         assert process.wait(20) == 7
+
+
+class SlowEngine(ScriptedEngine):
+    """Says a word every few milliseconds, and lives for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = ["word "] * 40
+        self.pace_s = 0.02
+
+    async def wait(self) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+
+@contextlib.contextmanager
+def runner(path: Path) -> Iterator[SlowEngine]:
+    """A real runner in a thread, before an engine that follows a script."""
+    engine, loop = SlowEngine(), asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def make() -> SlowEngine:
+        return engine
+
+    thread = threading.Thread(
+        target=lambda: loop.run_until_complete(Runner(make, path, SystemClock()).run(stop)),
+        daemon=True,
+    )
+    thread.start()
+    try:
+        yield engine
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+def test_sigterm_lets_streams_end(http2: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder, runner(Path(folder) / "runner.sock") as engine:
+        serving = Control(Path(folder) / "control.sock", Path(folder) / "runner.sock")
+        serving.start()
+        assert serving.listening.wait(10)
+        process = start(
+            {
+                "listen": "127.0.0.1:0",
+                "control_socket": str(Path(folder) / "control.sock"),
+                "pepper": PEPPER.hex(),
+            }
+        )
+        assert process.stderr is not None
+        ready = json.loads(process.stderr.readline())
+        url = f"http://{ready['listen']}"
+        while get(url + "/healthz") != 200:
+            pass
+        with (
+            httpx.Client(http1=not http2, http2=http2, timeout=20) as http,
+            http.stream(
+                "POST",
+                url + "/v1/chat/completions",
+                content=STREAM_BODY,
+                headers={"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
+            ) as answer,
+        ):
+            assert answer.http_version == ("HTTP/2" if http2 else "HTTP/1.1")
+            pieces = answer.iter_bytes()
+            said = next(pieces)
+            process.terminate()
+            said += b"".join(pieces)
+        assert said.count(b"word ") == len(engine.words)
+        assert said.endswith(b"data: [DONE]\n\n")
+        assert process.wait(20) == 0
+        host, port = ready["listen"].split(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)), timeout=5)
+        serving.stop()
+
+
+def test_the_end_of_its_orders_costs_no_connection(control: Path) -> None:
+    """The pipe of the orders was once closed twice, the second time as somebody's connection."""
+    issued = Site.make().issue()
+    material = {"certificate": issued.certificate.decode(), "key": issued.key.decode()}
+    process = start(
+        {
+            "listen": "127.0.0.1:0",
+            "tls_listen": "127.0.0.1:0",
+            "tls": material,
+            "control_socket": str(control),
+            "pepper": PEPPER.hex(),
+        }
+    )
+    try:
+        assert process.stderr is not None
+        host, port = json.loads(process.stderr.readline())["listen"].split(":")
+        kept = [http.client.HTTPConnection(host, int(port), timeout=10) for _ in range(20)]
+        for connection in kept * 3:
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read()
+    finally:
+        process.terminate()
+        process.wait(20)

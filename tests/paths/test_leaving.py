@@ -196,7 +196,7 @@ def test_azure_what_does_not_work_is_refused_by_name(
         client.chat.completions.create(
             model=running.model, messages=[{"role": "user", "content": "Hello"}], **field
         )
-    with pytest.raises(openai.BadRequestError, match="'embeddings'"):
+    with pytest.raises(openai.BadRequestError, match="no embeddings"):
         client.embeddings.create(model=running.model, input="Hello")
     with pytest.raises(openai.NotFoundError):
         client.responses.create(model=running.model, input="Hello")
@@ -205,8 +205,8 @@ def test_azure_what_does_not_work_is_refused_by_name(
 @pytest.mark.parametrize(
     ("name", "config"),
     [
-        ("tools", {"tools": [{"function_declarations": [{"name": "a"}]}]}),
-        ("responseSchema", {"response_schema": {"type": "OBJECT"}}),
+        ("googleSearch", {"tools": [{"google_search": {}}]}),
+        ("codeExecution", {"tools": [{"code_execution": {}}]}),
         ("candidateCount", {"candidate_count": 2}),
         ("responseLogprobs", {"response_logprobs": True}),
         ("thinkingBudget", {"thinking_config": {"thinking_budget": 5}}),
@@ -219,5 +219,3 @@ def test_google_what_does_not_work_is_refused_by_name(
     client = genai.Client(api_key=running.key, http_options={"base_url": running.url})
     with pytest.raises(genai.errors.ClientError, match=name):
         client.models.generate_content(model=running.model, contents="Hello", config=config)
-    with pytest.raises(genai.errors.ClientError, match="countTokens"):
-        client.models.count_tokens(model=running.model, contents="Hello")

@@ -80,7 +80,7 @@ def test_models(rig: Rig) -> None:
     assert isinstance(one, models.BaseModelCard)
     assert (one.id, one.max_context_length, one.owned_by) == (MODEL, 2048, "test")
     can = one.capabilities
-    assert (can.completion_chat, can.function_calling, can.vision) == (True, False, False)
+    assert (can.completion_chat, can.function_calling, can.vision) == (True, True, False)
     with pytest.raises(errors.SDKError) as missing:
         client(rig).models.retrieve(model_id="nope")
     assert missing.value.status_code == 404
@@ -94,7 +94,6 @@ def test_models(rig: Rig) -> None:
         (KEY, {"model": "nope"}, 404, "model_not_found"),
         (KEY, {"safe_prompt": True}, 400, "safe_prompt"),
         (KEY, {"tool_choice": "any"}, 400, "tool_choice"),
-        (KEY, {"response_format": {"type": "json_object"}}, 400, "response_format"),
         (KEY, {"prompt_mode": "reasoning"}, 400, "prompt_mode"),
         (KEY, {"n": 2}, 400, "'n'"),
     ],

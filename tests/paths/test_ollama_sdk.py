@@ -10,7 +10,9 @@ from typing import Any
 
 import ollama
 import pytest
+from pydantic import BaseModel
 
+from bastide.adapters.engine.fake import FakeEngine
 from bastide.core.receipt import commit, salt_for
 from paths.gateway_rig import (
     KEY,
@@ -106,6 +108,84 @@ def test_an_answer_is_a_stream_unless_told_otherwise(rig: Rig, path: str) -> Non
     assert receipt.answer_commitment == commit(salt, "answer", TEXT.encode())
 
 
+# Tools and bound answers
+
+
+@pytest.fixture
+def thinking(rig: Rig) -> Rig:
+    with pytest.warns(UserWarning, match="only for use in development"):
+        rig.engine.thinking = FakeEngine()
+    return rig
+
+
+def weather(city: str, days: int) -> str:
+    """Tell the weather.
+
+    Args:
+      city: Where.
+      days: For how long.
+    """
+    return f"rain in {city} for {days} days"
+
+
+ARGUMENTS = {"city": "wall", "days": 7}  # what the fake engine says
+
+
+def test_a_call_and_its_result(thinking: Rig) -> None:
+    asking = client(thinking)
+    first = asking.chat(MODEL, HI, tools=[weather])
+    assert (first.done_reason, first.message.content) == ("stop", "")
+    assert first.message.tool_calls is not None
+    (call,) = first.message.tool_calls
+    assert (call.function.name, call.function.arguments) == ("weather", ARGUMENTS)
+    result = {
+        "role": "tool",
+        "tool_name": "weather",
+        "content": weather(**call.function.arguments),
+    }
+    second = asking.chat(MODEL, [*HI, first.message, result], tools=[weather])
+    assert second.message.content
+    assert not second.message.tool_calls
+    asked = thinking.engine.requests[1]
+    said, answer = asked.messages[1:]
+    assert said.calls[0].ident == answer.answers
+    assert (answer.role, answer.content) == ("tool", "rain in wall for 7 days")
+    assert json.loads(asked.tools[0].parameters)["required"] == ["city", "days"]
+    assert asked.tools[0].description == "Tell the weather."
+
+
+def test_a_streamed_call(thinking: Rig) -> None:
+    rows = list(client(thinking).chat(MODEL, HI, tools=[weather], stream=True))
+    calls = [call for row in rows for call in row.message.tool_calls or []]
+    assert [call.function.arguments for call in calls] == [ARGUMENTS]
+    assert [row.done for row in rows] == [False, True]
+
+    async def talk() -> list[Any]:
+        asking = ollama.AsyncClient(**options(thinking))
+        rows = await asking.chat(MODEL, HI, tools=[weather], stream=True)
+        return [call async for row in rows for call in row.message.tool_calls or []]
+
+    assert [call.function.arguments for call in asyncio.run(talk())] == [ARGUMENTS]
+
+
+class House(BaseModel):
+    name: str
+    rooms: int
+    owner: str | None = None
+
+
+def test_answers_bound_by_a_schema(thinking: Rig) -> None:
+    asking, schema = client(thinking), House.model_json_schema()
+    house = House(name="wall", rooms=7, owner="wall")
+    chatted = asking.chat(MODEL, HI, format=schema)
+    assert House.model_validate_json(chatted.message.content or "") == house
+    assert House.model_validate_json(asking.generate(MODEL, "Hi", format=schema).response) == house
+    rows = list(asking.chat(MODEL, HI, format=schema, stream=True, think=False))
+    text = "".join(row.message.content or "" for row in rows)
+    assert House.model_validate_json(text) == house
+    assert json.loads(asking.chat(MODEL, HI, format="json").message.content or "") == {}
+
+
 def test_models(rig: Rig) -> None:
     assert [row.model for row in client(rig).list().models] == ["other", MODEL]
     assert [row.model for row in client(rig, NARROW_KEY).list().models] == ["other"]
@@ -150,7 +230,7 @@ def test_refusals_are_the_sdks_exceptions(rig: Rig) -> None:
         (STRANGE_KEY, MODEL, {}, 401),
         (NARROW_KEY, MODEL, {}, 403),
         (KEY, "nope", {}, 404),
-        (KEY, MODEL, {"format": "json"}, 400),
+        (KEY, MODEL, {"format": "json", "tools": [weather]}, 400),
         (KEY, MODEL, {"options": {"top_k": 3}}, 400),
         (KEY, MODEL, {"think": True}, 400),
     ):
@@ -159,9 +239,6 @@ def test_refusals_are_the_sdks_exceptions(rig: Rig) -> None:
                 answer: Any = client(rig, key).chat(model, HI, stream=stream, **more)
                 list(answer)
             assert refused.value.status_code == status
-    with pytest.raises(ollama.ResponseError, match="'embed'") as refused:
-        client(rig).embed(MODEL, "x")
-    assert refused.value.status_code == 400
     assert rig.engine.requests == []
 
 

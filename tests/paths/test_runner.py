@@ -22,13 +22,13 @@ from bastide.adapters.engine.remote import RemoteEngine
 from bastide.app.runner import Runner
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Sampling
 from bastide.core.errors import Misconfigured, Refused, Unavailable
-from bastide.core.limits import RUNNER_STREAMS_MAX
 from bastide.dialects.frames import FrameReader, decode, encode
 from contracts import smollm2
 
 pytestmark = pytest.mark.filterwarnings("ignore:FakeEngine")
 
 PATIENCE_S = 60.0
+STREAMS_MAX = 64
 
 
 def plain(text: str = "1, 2, 3, 4, 5, 6, 7,", **sampling) -> GenerateRequest:
@@ -54,7 +54,7 @@ async def until_healthy(engine: RemoteEngine) -> None:
 class Running:
     """A runner of engines that `make` gives, and a client of it."""
 
-    def __init__(self, folder: str, make, on_loaded=None) -> None:
+    def __init__(self, folder: str, make, on_loaded=None, **more) -> None:
         self.made: list = []
         self.socket = Path(folder) / "runner.sock"
         self.stop = asyncio.Event()
@@ -65,14 +65,14 @@ class Running:
             self.made.append(engine)
             return engine
 
-        runner = Runner(record, self.socket, SystemClock(), on_loaded)
+        runner = Runner(record, self.socket, SystemClock(), on_loaded, **more)
         self.task = asyncio.ensure_future(runner.run(self.stop))
 
 
 @asynccontextmanager
-async def running(make, on_loaded=None) -> AsyncIterator[Running]:
+async def running(make, on_loaded=None, **more) -> AsyncIterator[Running]:
     with tempfile.TemporaryDirectory(prefix="runner-") as folder:
-        world = Running(folder, make, on_loaded)
+        world = Running(folder, make, on_loaded, **more)
         try:
             async with asyncio.timeout(2 * PATIENCE_S):
                 await until(lambda: world.socket.exists() or world.task.done())
@@ -346,14 +346,15 @@ async def talk(world: Running, *frames: bytes) -> bytes:
 
 def test_a_client_that_breaks_the_rules_is_cut_off(capfd):
     async def scenario():
-        async with running(fakes(context_tokens=10**6, pace_s=0.01)) as world:
+        endless = fakes(context_tokens=10**6, pace_s=0.01)
+        async with running(endless, streams_max=STREAMS_MAX) as world:
             await until_healthy(world.client)
             long = plain(max_tokens=5_000)
             for frames in (
                 [b"\xff\xff\xff\xff"],
                 [b"\x00\x00\x00\x01\xc1"],
                 [encode(0, "health")],
-                [encode(i + 1, "generate", long) for i in range(RUNNER_STREAMS_MAX + 1)],
+                [encode(i + 1, "generate", long) for i in range(STREAMS_MAX + 1)],
             ):
                 assert await talk(world, *frames) == b""
             await until(lambda: world.made[0].busy == 0)
@@ -375,6 +376,6 @@ def test_a_request_of_another_shape_is_answered_by_an_error():
             ):
                 (error,) = FrameReader().feed(await talk(world, frame))
                 assert error.kind == "error"
-                assert decode(error, tuple[str, str])[0] == Misconfigured.code
+                assert decode(error, tuple[str, str, float])[0] == Misconfigured.code
 
     go(scenario)

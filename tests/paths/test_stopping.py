@@ -11,7 +11,8 @@ from bastide.app.alone import alone
 from bastide.app.deployments import deploy_release, end_deployment, plan_deployment
 from bastide.app.models import add_model
 from bastide.app.snapshots import build_snapshot
-from bastide.app.tenants import add_tenant, new_key, revoke_key
+from bastide.app.keys import KeyTerms, new_key, revoke_key
+from bastide.app.tenants import add_tenant
 from bastide.core.errors import NotProven, Waiting
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose

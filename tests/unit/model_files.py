@@ -172,6 +172,90 @@ def make_gguf(blocks: int = 1, vocabulary: int = 64, architecture: str = "llama"
     return Gguf(entries, [*tensors, ("output_norm.weight", (32,), 0)])
 
 
+def as_encoder(made: Gguf, architecture: str = "bert") -> Gguf:
+    """Make the settings and the tokenizer those of an encoder; the tensors stay."""
+    prefix = architecture + "."
+    made.without(prefix + "attention.layer_norm_rms_epsilon", "tokenizer.ggml.merges")
+    made.without("tokenizer.chat_template", "tokenizer.ggml.eos_token_id")
+    made.set(prefix + "attention.layer_norm_epsilon", F32, 1e-12)
+    made.set(prefix + "attention.causal", BOOL, 0).set(prefix + "pooling_type", U32, 1)
+    made.set("tokenizer.ggml.model", STRING, "bert").set("tokenizer.ggml.bos_token_id", U32, 1)
+    made.set("tokenizer.ggml.token_type_count", U32, 2)
+    for number, name in enumerate(("unknown", "seperator", "padding", "mask"), 2):
+        made.set(f"tokenizer.ggml.{name}_token_id", U32, number)
+    return made
+
+
+def make_bert() -> Gguf:
+    """A BERT with an embedding of 32, two heads, and a feed-forward of 64."""
+    made = as_encoder(make_gguf(architecture="bert"))
+    made.set("bert.attention.head_count_kv", U32, 2)
+    block = {"attn_q": (32, 32), "attn_k": (32, 32), "attn_v": (32, 32), "attn_output": (32, 32)}
+    block |= {"attn_output_norm": (32,), "ffn_up": (32, 64), "ffn_down": (64, 32)}
+    block |= {"layer_output_norm": (32,)}
+    made.tensors = [("token_embd.weight", (32, 64), 0), ("position_embd.weight", (32, 128), 0)]
+    made.tensors += [("token_types.weight", (32, 2), 0), ("token_embd_norm.weight", (32,), 0)]
+    made.tensors += [("token_embd_norm.bias", (32,), 0)]
+    made.tensors += [(f"blk.0.{name}.weight", shape, 0) for name, shape in block.items()]
+    norms = ("attn_output_norm", "layer_output_norm")
+    made.tensors += [(f"blk.0.{name}.bias", (32,), 0) for name in norms]
+    return made
+
+
+def make_sentence_model() -> dict[str, bytes]:
+    """The parts of a small BERT in the layout of sentence-transformers."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "wall", "##s", "gate"]
+    config = {
+        "model_type": "bert",
+        "hidden_act": "gelu",
+        "max_position_embeddings": 16,
+        "hidden_size": 4,
+        "num_hidden_layers": 1,
+        "intermediate_size": 8,
+        "num_attention_heads": 2,
+        "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12,
+    }
+    tokenizer = {
+        "normalizer": {"type": "BertNormalizer", "lowercase": True},
+        "model": {
+            "type": "WordPiece",
+            "continuing_subword_prefix": "##",
+            "vocab": {word: number for number, word in enumerate(words)},
+        },
+    }
+    layer, shapes = "encoder.layer.0.", {}
+    for name, shape in (
+        ("embeddings.word_embeddings", [len(words), 4]),
+        ("embeddings.position_embeddings", [16, 4]),
+        ("embeddings.token_type_embeddings", [2, 4]),
+        ("embeddings.LayerNorm", [4]),
+        (layer + "attention.self.query", [4, 4]),
+        (layer + "attention.self.key", [4, 4]),
+        (layer + "attention.self.value", [4, 4]),
+        (layer + "attention.output.dense", [4, 4]),
+        (layer + "attention.output.LayerNorm", [4]),
+        (layer + "intermediate.dense", [8, 4]),
+        (layer + "output.dense", [4, 8]),
+        (layer + "output.LayerNorm", [4]),
+        ("pooler.dense", [4, 4]),
+    ):
+        shapes[name + ".weight"] = shape
+        if not name.endswith("_embeddings"):
+            shapes[name + ".bias"] = shape[:1]
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + 4 * math.prod(shape)
+        header[name] = tensor_row("F32", shape, start, end)
+    data = struct.pack(f"<{end // 4}f", *(number / 100 for number in range(end // 4)))
+    return {
+        "config.json": json.dumps(config).encode(),
+        "1_Pooling/config.json": b'{"pooling_mode_mean_tokens": true}',
+        "tokenizer.json": json.dumps(tokenizer).encode(),
+        "model.safetensors": make_safetensors(header, data),
+    }
+
+
 def make_safetensors(header: Any, data: bytes, length: int | None = None) -> bytes:
     """A safetensors file from its parts; `header` is JSON text or a value."""
     raw = header if isinstance(header, bytes) else json.dumps(header).encode()

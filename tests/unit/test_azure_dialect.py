@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message, Sampling, Usage
+from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message, Said, Sampling, Usage
 from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound, Unavailable
 from bastide.dialects.azure import AZURE
 from bastide.dialects.families import find_route
@@ -22,9 +22,13 @@ from bastide.dialects.surface import (
     UNAUTHENTICATED,
     Asked,
     Context,
+    Deny,
+    Generate,
     Headers,
     Problem,
     Route,
+    Single,
+    Writer,
     problem_of,
 )
 
@@ -48,9 +52,17 @@ def route_of(path: str) -> Route:
 
 
 def asked_of(path: str, body: bytes) -> Asked:
-    decode = route_of(path).decode
-    assert decode is not None
-    return decode(body, "ID")
+    action = route_of(path).action
+    if isinstance(action, Deny):
+        return action.refuse(body, "ID")
+    assert isinstance(action, Generate)
+    return action.decode(body, "ID")
+
+
+def writer_of(path: str, context: Context) -> Writer:
+    action = route_of(path).action
+    assert isinstance(action, Generate)
+    return action.writer(context)
 
 
 @pytest.mark.parametrize("case", cases("requests"))
@@ -86,7 +98,15 @@ def test_any_path_is_known_or_not(rest: str) -> None:
         AZURE.route(root + rest, "", {})
     route = AZURE.route(f"/openai/models/{rest}", "", {})
     assert route is not None
-    assert route.single is not None
+    assert isinstance(route.action, Single)
+
+
+def test_responses_lie_beside_deployments() -> None:
+    for path in ("/openai/responses", "/openai/v1/responses"):
+        assert AZURE.route(path, "", {}) is OPENAI.route("/v1/responses", "", {})
+    problem = problem_of(NotFound("x", reasons=["response_not_found"]))
+    error = json.loads(AZURE.refusal(problem, "ID").body)["error"]
+    assert error == {"code": "response_not_found", "message": "x"}
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/openai", "/openaix/models", "/openai/files"])
@@ -98,14 +118,13 @@ def test_paths_of_others(path: str) -> None:
 def written(case: dict[str, Any]) -> tuple[bytes, bytes]:
     top = load("answers")
     asked = Asked(GenerateRequest("ID", "m"), True, case["usage"])
-    make = route_of(case["path"]).writer
-    assert make is not None
-    writer = make(Context(top["ident"], top["created"], top["model"], top["release"], asked))
+    context = Context(top["ident"], top["created"], top["model"], top["release"], asked)
+    writer = writer_of(case["path"], context)
     *pieces, end = case["deltas"]
     last = Delta(end["text"], FinishReason(end["finish"]), Usage(*end["usage"]))
     stream = writer.first() + b"".join(writer.piece(row["text"]) for row in pieces)
     text = "".join(row["text"] for row in case["deltas"])
-    return stream + writer.last(last), writer.whole(text, last)
+    return stream + writer.last(last), writer.whole(Said(text), last)
 
 
 @pytest.mark.parametrize("case", cases("answers"))
@@ -131,9 +150,8 @@ def test_no_verdict_of_a_filter_is_claimed(case: dict[str, Any]) -> None:
 
 @given(st.text())
 def test_any_text_survives_a_chunk(text: str) -> None:
-    make = route_of(CHAT).writer
-    assert make is not None
-    writer = make(Context("ID", 1, "m", "sha256:ab", Asked(GenerateRequest("ID", "m"), True, True)))
+    asked = Asked(GenerateRequest("ID", "m"), True, True)
+    writer = writer_of(CHAT, Context("ID", 1, "m", "sha256:ab", asked))
     event = writer.piece(text)
     assert event.count(b"\n") == 2
     choice = json.loads(event.removeprefix(b"data: "))["choices"][0]

@@ -1,189 +1,142 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The Bedrock dialect against tests/vectors/bedrock, with botocore's decoder of frames."""
+"""The requests of the Bedrock dialect against tests/vectors/bedrock, and its lists."""
 
 import base64
+import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message, Sampling, Usage
-from bastide.core.errors import BastideError, Misconfigured, NotFound
+from bastide.core.chat import GenerateRequest
+from bastide.core.errors import Misconfigured, NotFound
+from bastide.core.limits import REQUEST_MESSAGES_MAX
 from bastide.core.snapshot import Served
 from bastide.dialects.bedrock import BEDROCK
-from bastide.dialects.bedrock_converse import ConverseWriter
-from bastide.dialects.bedrock_invoke import InvokeWriter
-from bastide.dialects.eventstream import encode_frame, event_headers, exception_headers
 from bastide.dialects.families import find_route
-from bastide.dialects.surface import BUSY, STOPPING, UNAUTHENTICATED, Asked, Context, Problem
+from bastide.dialects.surface import Asked, ByKind, Count, Deny, Generate, Listing, Route, Single
+from unit.dialect_cases import VALUES, cases, request_of
 
-VECTORS = Path(__file__).parent.parent / "vectors" / "bedrock"
-VERBS = ("converse", "converse-stream", "invoke", "invoke-with-response-stream")
+VERBS = ("converse", "converse-stream", "invoke", "invoke-with-response-stream", "count-tokens")
 
 
-def cases(name: str) -> list[Any]:
-    rows = json.loads((VECTORS / f"{name}.json").read_text())["cases"]
-    return [pytest.param(row, id=f"{row.get('path', '')} {row['name']}") for row in rows]
+def found(path: str, query: str = "", headers: dict[bytes, bytes] | None = None) -> Route:
+    family, route = find_route(path, query, headers or {})
+    assert family is BEDROCK
+    assert route is not None
+    return route
+
+
+def answers(path: str, headers: dict[bytes, bytes] | None = None) -> Generate:
+    route = found(path, headers=headers)
+    assert route.methods == ("POST",)
+    action = route.action.answers if isinstance(route.action, ByKind) else route.action
+    assert isinstance(action, Generate)
+    return action
 
 
 def read(path: str, body: bytes, headers: dict[bytes, bytes] | None = None) -> Asked:
-    family, route = find_route(path, "", headers or {})
-    assert family is BEDROCK and route is not None and route.decode is not None
-    assert route.methods == ("POST",)
-    return route.decode(body, "ID")
+    return answers(path, headers).decode(body, "ID")
 
 
-def context(latency_ms: int = 25) -> Context:
-    asked = Asked(GenerateRequest("ID", "m"), True, True)
-    return Context("ID", 1, "m", "sha256:ab", asked, lambda: latency_ms)
+def count(path: str, body: bytes) -> GenerateRequest:
+    action = found(path).action
+    assert isinstance(action, Count)
+    return action.decode(body, "ID")
 
 
-def frames(data: bytes) -> list[tuple[dict[str, Any], bytes]]:
-    buffer = EventStreamBuffer()
-    buffer.add_data(data)
-    found = [(message.headers, message.payload) for message in buffer]
-    assert sum(len(encode_frame(b"", body)) for _, body in found) <= len(data)
-    return found
+def refused(path: str, body: bytes, headers: dict[bytes, bytes] | None = None) -> Misconfigured:
+    with pytest.raises(Misconfigured) as caught:
+        if path.endswith("/count-tokens"):
+            count(path, body)
+        else:
+            read(path, body, headers)
+    return caught.value
 
 
-@pytest.mark.parametrize("case", cases("requests"))
+@pytest.mark.parametrize("case", cases("bedrock", "requests"))
 def test_a_request_is_read(case: dict[str, Any]) -> None:
     asked = read(case["path"], json.dumps(case["body"]).encode())
-    want = case["request"]
-    assert (asked.request.ident, asked.request.model) == ("ID", want["model"])
-    assert asked.request.messages == tuple(Message(*turn) for turn in want["messages"])
-    sampling = {**want["sampling"], "stop": tuple(want["sampling"]["stop"])}
-    assert asked.request.sampling == Sampling(**sampling)
-    assert asked.stream == case["stream"]
+    assert (asked.request, asked.stream) == (request_of(case["request"]), case["stream"])
 
 
-@pytest.mark.parametrize("case", cases("refused"))
+@pytest.mark.parametrize("case", cases("bedrock", "requests"))
+def test_what_is_read_is_also_counted(case: dict[str, Any]) -> None:
+    model, verb = case["path"].rsplit("/", 1)
+    told = json.dumps(case["body"]).encode()
+    form = (
+        {"converse": case["body"]}
+        if verb.startswith("converse")
+        else {"invokeModel": {"body": base64.b64encode(told).decode()}}
+    )
+    if "stream_options" in case["body"]:
+        case["body"]["stream_options"] = None
+    counted = count(f"{model}/count-tokens", json.dumps({"input": form}).encode())
+    assert counted == request_of(case["request"])
+
+
+@pytest.mark.parametrize("case", cases("bedrock", "refused"))
 def test_a_request_is_refused_by_name(case: dict[str, Any]) -> None:
     body = case["raw"].encode() if "raw" in case else json.dumps(case["body"]).encode()
     headers = {name.encode(): value.encode() for name, value in case.get("headers", {}).items()}
-    with pytest.raises(Misconfigured) as caught:
-        read(case["path"], body, headers)
-    assert case["named"] in caught.value.message
+    assert case["named"] in refused(case["path"], body, headers).message
+
+
+def test_results_count_as_messages() -> None:
+    ids = [f"c{index}" for index in range(REQUEST_MESSAGES_MAX)]
+    calls = [{"toolUse": {"toolUseId": ident, "name": "f", "input": {}}} for ident in ids]
+    results = [{"toolResult": {"toolUseId": ident, "content": []}} for ident in ids]
+    turns = [{"role": "assistant", "content": calls}, {"role": "user", "content": results}]
+    error = refused("/model/m/converse", json.dumps({"messages": turns}).encode())
+    assert "at most" in error.message
 
 
 @pytest.mark.parametrize("verb", VERBS)
 @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_read_or_refused(verb: str, body: bytes) -> None:
-    with pytest.raises(Misconfigured):
-        read(f"/model/m/{verb}", body)
+    refused(f"/model/m/{verb}", body)
 
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("field", ["x", "toolConfig", "messages", "system", "tools"])
 def test_deep_nesting_is_refused(verb: str, field: str) -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
-    with pytest.raises(Misconfigured):
-        read(f"/model/m/{verb}", b'{"%b":%b}' % (field.encode(), deep))
+    refused(f"/model/m/{verb}", b'{"%b":%b}' % (field.encode(), deep))
 
 
-@pytest.mark.parametrize("case", cases("answers"))
-def test_an_answer_is_written(case: dict[str, Any]) -> None:
-    deltas = [
-        Delta(
-            row["text"],
-            FinishReason(row["finish"]) if "finish" in row else None,
-            Usage(*row["usage"]) if "usage" in row else None,
-        )
-        for row in case["deltas"]
-    ]
-    writer = ConverseWriter(context())
-    data = writer.first() + b"".join(writer.piece(delta.text) for delta in deltas[:-1])
-    found = frames(data + writer.last(deltas[-1]))
-    assert {head[":message-type"] for head, _ in found} == {"event"}
-    assert [[head[":event-type"], json.loads(body)] for head, body in found] == case["events"]
-    text = "".join(delta.text for delta in deltas)
-    assert json.loads(writer.whole(text, deltas[-1])) == case["whole"]
+_FIELDS = ("messages", "system", "inferenceConfig", "toolConfig", "outputConfig", "guardrailConfig")
+_MEMBERS = ("text", "toolUse", "toolResult", "image", "cachePoint")
+_TOOL_FIELDS = ("toolUseId", "name", "input", "content", "status", "type")
 
 
-def test_an_invoke_stream_has_the_events_of_the_anthropic_api() -> None:
-    writer = InvokeWriter(context())
-    end = Delta("!", FinishReason.STOP, Usage(12, 3, 8))
-    data = writer.first() + writer.piece("Hé\n\n") + writer.last(end)
-    found = frames(data)
-    assert {head[":event-type"] for head, _ in found} == {"chunk"}
-    events = [json.loads(base64.b64decode(json.loads(body)["bytes"])) for _, body in found]
-    assert [event["type"] for event in events] == [
-        "message_start",
-        "content_block_start",
-        "content_block_delta",
-        "content_block_delta",
-        "content_block_stop",
-        "message_delta",
-        "message_stop",
-    ]
-    assert [event["delta"]["text"] for event in events[2:4]] == ["Hé\n\n", "!"]
-    assert events[-1]["amazon-bedrock-invocationMetrics"] == {
-        "inputTokenCount": 4,
-        "outputTokenCount": 3,
-        "cacheReadInputTokenCount": 8,
-        "cacheWriteInputTokenCount": 0,
-        "invocationLatency": 25,
-        "firstByteLatency": 25,
-    }
+@given(st.sampled_from(_FIELDS), VALUES)
+def test_any_value_of_a_field_is_read_or_refused(field: str, value: object) -> None:
+    turn = {"role": "user", "content": [{"text": "x"}]}
+    body = json.dumps({"messages": [turn], field: value}).encode()
+    try:
+        asked = read("/model/m/converse", body)
+    except Misconfigured as error:
+        assert error.message
+    else:
+        assert asked.request.messages
 
 
-@given(st.text(), st.integers(0, 400))
-def test_any_text_survives_a_frame_that_is_cut(text: str, cut: int) -> None:
-    data = ConverseWriter(context()).piece(text)
-    buffer = EventStreamBuffer()
-    found = []
-    for part in (data[:cut], data[cut:]):
-        buffer.add_data(part)
-        found += list(buffer)
-    assert [json.loads(message.payload)["delta"]["text"] for message in found] == [text]
-
-
-@given(st.binary(max_size=300), st.data())
-def test_a_flipped_bit_in_a_frame_is_found(payload: bytes, data: st.DataObject) -> None:
-    frame = bytearray(encode_frame(event_headers("chunk"), payload))
-    assert frames(bytes(frame))[0][1] == payload
-    # The first eight bytes are the lengths: botocore waits for more if the total has grown.
-    index = data.draw(st.integers(8, len(frame) - 1))
-    frame[index] ^= 1 << data.draw(st.integers(0, 7))
-    with pytest.raises(ChecksumMismatch):
-        frames(bytes(frame))
-
-
-@pytest.mark.parametrize(
-    ("problem", "status", "name"),
-    [
-        (Problem(400, "m", "invalid_value"), 400, "ValidationException"),
-        (Problem(413, "m"), 400, "ValidationException"),
-        (Problem(422, "m", "not-proven"), 400, "ValidationException"),
-        (UNAUTHENTICATED, 403, "UnrecognizedClientException"),
-        (Problem(403, "m", "invalid_signature"), 403, "InvalidSignatureException"),
-        (Problem(403, "m", "model_not_allowed"), 403, "AccessDeniedException"),
-        (Problem(404, "m", "model_not_found"), 404, "ResourceNotFoundException"),
-        (BUSY, 429, "ThrottlingException"),
-        (STOPPING, 503, "ServiceUnavailableException"),
-        (Problem(500, "m"), 500, "InternalServerException"),
-    ],
+@given(
+    st.sampled_from(["user", "assistant"]),
+    st.sampled_from(_MEMBERS),
+    VALUES | st.dictionaries(st.sampled_from(_TOOL_FIELDS), VALUES),
 )
-def test_problems_are_exceptions(problem: Problem, status: int, name: str) -> None:
-    refusal = BEDROCK.refusal(problem, "ID")
-    headers = dict(refusal.headers)
-    assert (refusal.status, headers["x-amzn-ErrorType"]) == (status, name)
-    assert ("x-amz-retry-after" in headers) == (status in (429, 503))
-    assert list(json.loads(refusal.body)) == ["message"]
-    [(head, payload)] = frames(BEDROCK.event(problem, "ID"))
-    assert head[":message-type"] == "exception"
-    assert head[":exception-type"].lower() == name.lower()
-    assert payload == refusal.body
-
-
-def test_exception_frames_are_not_events() -> None:
-    [(head, _)] = frames(encode_frame(exception_headers("throttlingException"), b"{}"))
-    assert ":event-type" not in head
+def test_any_block_is_read_or_refused(role: str, member: str, value: object) -> None:
+    body = json.dumps({"messages": [{"role": role, "content": [{member: value}]}]}).encode()
+    try:
+        asked = read("/model/m/converse", body)
+    except Misconfigured as error:
+        assert error.message
+    else:
+        assert asked.request.messages
 
 
 SERVED = Served("smollm2", "sha256:r", "sha256:d", "s", "n", "bubblewrap", 2, 2048, 1)
@@ -201,24 +154,56 @@ SERVED = Served("smollm2", "sha256:r", "sha256:d", "s", "n", "bubblewrap", 2, 20
     ],
 )
 def test_the_list_is_filtered(query: str, count: int) -> None:
-    _, route = find_route("/foundation-models", query, {})
-    assert route is not None and route.listing is not None
-    assert len(json.loads(route.listing([SERVED], "test"))["modelSummaries"]) == count
+    assert len(json.loads(listing("/foundation-models", query))["modelSummaries"]) == count
+
+
+def listing(path: str, query: str, names: str = "") -> bytes:
+    action = found(path, query).action
+    assert isinstance(action, Listing)
+    rows = [dataclasses.replace(SERVED, name=name) for name in names] or [SERVED]
+    return action.write(rows, "test")
 
 
 def test_a_filter_that_is_no_filter_is_refused() -> None:
-    _, route = find_route("/foundation-models", "byInferenceType=LATER", {})
-    assert route is not None and route.listing is not None
     with pytest.raises(Misconfigured, match="byInferenceType"):
-        route.listing([SERVED], "test")
+        listing("/foundation-models", "byInferenceType=LATER")
+
+
+def profiles(query: str) -> tuple[str, str | None]:
+    page = json.loads(listing("/inference-profiles", query, "abcde"))
+    rows = page["inferenceProfileSummaries"]
+    return "".join(row["inferenceProfileId"] for row in rows), page.get("nextToken")
+
+
+def test_pages_of_inference_profiles() -> None:
+    assert profiles("") == ("abcde", None)
+    assert profiles("type=SYSTEM_DEFINED") == ("abcde", None)
+    assert profiles("type=APPLICATION") == ("", None)
+    assert profiles("maxResults=2") == ("ab", "b")
+    assert profiles("maxResults=2&nextToken=b") == ("cd", "d")
+    assert profiles("maxResults=2&nextToken=d") == ("e", None)
+    for value in ("0", "x", "²", "99999"):
+        with pytest.raises(Misconfigured, match="maxResults"):
+            profiles(f"maxResults={value}")
+
+
+def test_one_inference_profile() -> None:
+    arn = "arn%3Abastide%3Abedrock%3Atest%3A%3Ainference-profile%2Fsmollm2"
+    action = found(f"/inference-profiles/{arn}").action
+    assert isinstance(action, Single)
+    assert action.model == "smollm2"
+    row = json.loads(action.write(SERVED, "test"))
+    assert row["models"] == [{"modelArn": "arn:bastide:bedrock:test::foundation-model/smollm2"}]
+    assert row["inferenceProfileArn"].endswith("inference-profile/smollm2")
 
 
 def test_other_signed_operations_are_refused_in_this_familys_words() -> None:
     scope = b"AWS4-HMAC-SHA256 Credential=BST0/20260101/eu-west-1/bedrock/aws4_request, x"
-    family, route = find_route("/inference-profiles", "", {b"authorization": scope})
-    assert family is BEDROCK and route is not None and route.decode is not None
+    action = found("/custom-models", headers={b"authorization": scope}).action
+    assert isinstance(action, Deny)
     with pytest.raises(NotFound):
-        route.decode(b"", "ID")
-    assert find_route("/inference-profiles", "", {})[1] is None
-    with pytest.raises(BastideError, match="ApplyGuardrail"):
-        read("/guardrail/g/version/1/apply", b"{}")
+        action.refuse(b"", "ID")
+    assert find_route("/custom-models", "", {})[1] is None
+    # What other families have is theirs, signed or not.
+    for path in ("/v1/chat/completions", "/openai/v1/models", "/v1/nothing", "/api/chat"):
+        assert find_route(path, "", {b"authorization": scope})[0] is not BEDROCK

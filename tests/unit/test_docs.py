@@ -211,7 +211,8 @@ def test_shown_commands_exist() -> None:
     assert len(shown) > 20
     for page, line in shown:
         words = shlex.split(line, comments=True)[1:]
-        name = next((row for row in (" ".join(words[:2]), words[0]) if row in COMMANDS), None)
+        names = (" ".join(words[:count]) for count in (3, 2, 1))
+        name = next((row for row in names if row in COMMANDS), None)
         if name is None:
             wrong.append(f"{page}: {line}")
             continue

@@ -3,17 +3,32 @@
 """The fuzz targets run: a few thousand inputs each, from a small seed, without a find."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from unit.dialect_cases import VECTORS
 from unit.model_files import make_checkpoint, make_gguf
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
+
+
+def vector(family: str, name: str) -> bytes:
+    """The body of a request that a dialect reads."""
+    rows = json.loads((VECTORS / family / "requests.json").read_text())["cases"]
+    return json.dumps(next(row["body"] for row in rows if row["name"] == name)).encode()
+
+
 SEEDS = {
+    "fuzz_anthropic": vector("anthropic", "calls and their results"),
+    "fuzz_bedrock": vector("bedrock", "calls and their results"),
     "fuzz_gguf": make_gguf(vocabulary=8).encode(),
+    "fuzz_google": vector("google", "calls and results without ids"),
+    "fuzz_ollama": vector("ollama", "calls and results by name"),
+    "fuzz_openai": vector("openai", "calls and their results"),
     "fuzz_safetensors": make_checkpoint()["model.safetensors"],
 }
 

@@ -93,6 +93,7 @@ def test_further_templates_are_reported_by_name() -> None:
 
 def test_every_architecture_of_the_table_names_known_lengths() -> None:
     lengths = {"embd", "vocab", "ff", "ff2", "q", "k", "v", "vq", "qkv", "head", "rot"}
+    lengths |= {"ctx", "types"}
     for row in ARCHITECTURES.values():
         for shapes in (row.block, row.block_optional, row.outer, row.outer_optional):
             assert all(set(shape) <= lengths for shape in shapes.values())

@@ -13,14 +13,32 @@ from google.genai import types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message, Sampling, Usage
+from bastide.core.chat import (
+    CallPart,
+    Delta,
+    FinishReason,
+    GenerateRequest,
+    Hearing,
+    Message,
+    Sampling,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    Usage,
+)
 from bastide.core.errors import Misconfigured
-from bastide.core.limits import REQUEST_MESSAGES_MAX
+from bastide.core.limits import REQUEST_MESSAGES_MAX, REQUEST_TOOLS_MAX
 from bastide.dialects import google_generate
-from bastide.dialects.google import GOOGLE, GOOGLE_ARRAY, Google
+from bastide.dialects.google import GOOGLE, GOOGLE_ARRAY
+from bastide.dialects.google_answer import ArrayWriter, AskedForWord, SseWriter
 from bastide.dialects.google_errors import encode_problem
-from bastide.dialects.google_generate import ArrayWriter, SseWriter
-from bastide.dialects.surface import Asked, Context, Headers, Problem, Route, problem_of
+from bastide.dialects.google_schema import google_schema
+from bastide.dialects.surface import (
+    Asked,
+    Context,
+    Problem,
+    problem_of,
+)
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "google"
 HI = {"role": "user", "parts": [{"text": "Hi"}]}
@@ -39,8 +57,32 @@ def cases(name: str) -> list[Any]:
 def test_a_request_is_read(case: dict[str, Any]) -> None:
     asked = decode(json.dumps(case["body"]).encode(), "ID")
     sampling = Sampling(**{**case["sampling"], "stop": tuple(case["sampling"]["stop"])})
-    messages = tuple(Message(*turn) for turn in case["messages"])
-    assert asked == Asked(GenerateRequest("ID", "m", messages, None, sampling), False, True)
+    request = GenerateRequest(
+        "ID",
+        "m",
+        tuple(message_of(turn) for turn in case["messages"]),
+        None,
+        sampling,
+        tuple(
+            Tool(row["name"], row["description"], compact(row["parameters"]))
+            for row in case.get("tools", [])
+        ),
+        ToolChoice(*case.get("choice", ())),
+        None if case.get("schema") is None else compact(case["schema"]),
+    )
+    kind = AskedForWord if case.get("word") else Asked
+    assert asked == kind(request, False, True)
+
+
+def message_of(turn: Any) -> Message:
+    role, content, *more = turn
+    if role == "tool":
+        return Message(role, content, answers=more[0])
+    return Message(role, content, tuple(ToolCall(*call) for call in (more or [[]])[0]))
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("case", cases("refused"))
@@ -57,10 +99,14 @@ def test_a_request_is_refused(case: dict[str, Any]) -> None:
 
 def test_every_unsupported_field_is_named() -> None:
     image = {"role": "user", "parts": [{"inlineData": {}}]}
-    body = {"contents": [image], "tools": [1], "generationConfig": {"topK": 1}}
+    body = {
+        "contents": [image],
+        "tools": [{"googleSearch": {}}],
+        "generationConfig": {"topK": 1},
+    }
     with pytest.raises(Misconfigured) as caught:
         decode(json.dumps(body).encode(), "ID")
-    wanted = {"tools", "generationConfig.topK", "contents[0].parts[0].inlineData"}
+    wanted = {"tools[0].googleSearch", "generationConfig.topK", "contents[0].parts[0].inlineData"}
     assert set(caught.value.reasons) == wanted
 
 
@@ -79,6 +125,46 @@ def test_bounds_of_a_conversation() -> None:
         decode(json.dumps(body).encode(), "ID")
 
 
+def test_bounds_of_tools_and_schemas() -> None:
+    def refused(**more: Any) -> str:
+        with pytest.raises(Misconfigured) as caught:
+            decode(json.dumps({"contents": [HI], **more}).encode(), "ID")
+        return caught.value.message
+
+    many = [{"name": f"f{index}"} for index in range(REQUEST_TOOLS_MAX + 1)]
+    assert "at most" in refused(tools=[{"functionDeclarations": many}])
+    calls = [{"functionCall": {"name": "f"}}] * (REQUEST_MESSAGES_MAX + 1)
+    assert "at most" in refused(contents=[{"role": "model", "parts": calls}])
+    deep: dict[str, Any] = {"type": "STRING"}
+    for _ in range(700):
+        deep = {"type": "ARRAY", "items": deep}
+    large = {"type": "OBJECT", "properties": {f"p{index:09}": {} for index in range(10_000)}}
+    for schema, why in ((deep, "nested deeper"), (large, "bytes")):
+        declared = {"name": "f", "parameters": schema}
+        assert why in refused(tools=[{"functionDeclarations": [declared]}])
+        config = {"responseMimeType": "application/json", "responseSchema": schema}
+        assert why in refused(generationConfig=config)
+
+
+def test_what_is_counted() -> None:
+    count = partial(google_generate.decode_count, model="m")
+    whole = {"contents": [HI], "systemInstruction": {"parts": [{"text": "Be brief."}]}}
+    plain = count(json.dumps(whole).encode(), "ID")
+    assert [turn.role for turn in plain.messages] == ["system", "user"]
+    inside = {"generateContentRequest": {**whole, "model": "models/m", "safetySettings": []}}
+    assert count(json.dumps(inside).encode(), "ID") == plain
+    snake = {"generate_content_request": {"contents": [HI], "tools": [{"google_search": {}}]}}
+    for body, place in (
+        ({**inside, "contents": [HI]}, "generateContentRequest"),
+        (snake, "tools[0].googleSearch"),
+        ({}, "contents"),
+        ({"contents": [HI], "safetySettings": []}, "safetySettings"),
+    ):
+        with pytest.raises(Misconfigured) as caught:
+            count(json.dumps(body).encode(), "ID")
+        assert caught.value.place == place
+
+
 @pytest.mark.parametrize("field", ["x", "tools", "contents", "safetySettings"])
 def test_deep_nesting_is_refused(field: str) -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
@@ -90,7 +176,9 @@ NAMES = st.sampled_from(
     [
         *("contents", "parts", "text", "role", "systemInstruction", "tools", "inlineData", "x"),
         *("generationConfig", "generation_config", "temperature", "seed", "topP", "stopSequences"),
-        *("maxOutputTokens", "toolConfig", "thinkingConfig"),
+        *("maxOutputTokens", "toolConfig", "thinkingConfig", "functionDeclarations", "name"),
+        *("functionCall", "functionResponse", "args", "response", "responseSchema", "type"),
+        *("properties", "anyOf", "nullable", "functionCallingConfig", "mode", "enum"),
     ]
 )
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
@@ -112,33 +200,42 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 # Answers
 
 
-def context(model: str = "smollm2") -> Context:
-    asked = Asked(GenerateRequest("ID", "m"), True, True)
+def context(model: str = "smollm2", *, word: bool = False) -> Context:
+    kind = AskedForWord if word else Asked
+    asked = kind(GenerateRequest("ID", "m"), True, True)
     return Context("ID", 1_700_000_000, model, "sha256:ab", asked)
 
 
-def written(writer: SseWriter, case: dict[str, Any]) -> bytes:
-    *pieces, last = [
-        Delta(
-            row["text"],
-            FinishReason(row["finish"]) if "finish" in row else None,
-            Usage(*row["usage"]) if "usage" in row else None,
-        )
-        for row in case["deltas"]
-    ]
-    out = writer.first() + b"".join(writer.piece(delta.text) for delta in pieces)
-    text = "".join(row["text"] for row in case["deltas"])
-    assert json.loads(writer.whole(text, last)) == case["whole"]
+def delta_of(row: dict[str, Any]) -> Delta:
+    return Delta(
+        row.get("text", ""),
+        FinishReason(row["finish"]) if "finish" in row else None,
+        Usage(*row["usage"]) if "usage" in row else None,
+        CallPart(*row["call"]) if "call" in row else None,
+    )
+
+
+def written(make: type[SseWriter], case: dict[str, Any]) -> bytes:
+    asked = context(word=case.get("word", False))
+    *deltas, last = map(delta_of, case["deltas"])
+    hearing = Hearing()
+    for delta in (*deltas, last):
+        hearing.hear(delta)
+    assert json.loads(make(asked).whole(hearing.said(), last)) == case["whole"]
+    writer = make(asked)
+    out = writer.first()
+    for delta in deltas:
+        out += writer.piece(delta.text) if delta.call is None else writer.call(delta.call)
     return out + writer.last(last)
 
 
 @pytest.mark.parametrize("case", cases("answers"))
 def test_an_answer_is_written(case: dict[str, Any]) -> None:
-    events = written(SseWriter(context()), case).split(b"\r\n\r\n")
+    events = written(SseWriter, case).split(b"\r\n\r\n")
     assert events.pop() == b""
     assert all(event.startswith(b"data: ") for event in events)
     assert [json.loads(event[6:]) for event in events] == case["chunks"]
-    assert json.loads(written(ArrayWriter(context()), case)) == case["chunks"]
+    assert json.loads(written(ArrayWriter, case)) == case["chunks"]
     for row in [*case["chunks"], case["whole"]]:
         types.GenerateContentResponse.model_validate(row)
 
@@ -152,6 +249,34 @@ def test_any_text_survives_a_chunk(text: str) -> None:
         assert value["candidates"][0]["content"]["parts"][0]["text"] == text
 
 
+ARGUMENTS = st.dictionaries(st.text(), st.none() | st.integers(-(2**53), 2**53) | st.text())
+
+
+@given(ARGUMENTS, st.text(min_size=1), st.data())
+def test_any_arguments_survive_wherever_they_are_cut(
+    arguments: dict[str, Any], name: str, data: st.DataObject
+) -> None:
+    text = json.dumps(arguments)
+    cut = data.draw(st.integers(0, len(text)))
+    parts = [CallPart(0, "a", name, text[:cut]), CallPart(0, arguments=text[cut:])]
+    writer = SseWriter(context())
+    out = b"".join(writer.call(part) for part in parts)
+    out += writer.call(CallPart(1, "b", "g", "{}"))
+    out += writer.last(Delta("", FinishReason.TOOL_CALLS, Usage(1, 1)))
+    events = [json.loads(row[6:]) for row in out.decode().split("\r\n\r\n")[:-1]]
+    calls = [row["candidates"][0]["content"]["parts"][0]["functionCall"] for row in events]
+    assert calls == [
+        {"id": "a", "name": name, "args": arguments},
+        {"id": "b", "name": "g", "args": {}},
+    ]
+
+
+@given(VALUES)
+def test_any_schema_is_read_or_refused(value: Any) -> None:
+    with contextlib.suppress(Misconfigured):
+        assert isinstance(json.loads(google_schema(value, "x")), dict)
+
+
 def test_failed_streams_end_in_an_error() -> None:
     problem = Problem(503, "gone")
     error = {"code": 503, "message": "gone", "status": "UNAVAILABLE", "details": []}
@@ -160,119 +285,3 @@ def test_failed_streams_end_in_an_error() -> None:
     assert json.loads(event.removeprefix(b"data: ")) == {"error": error}
     array = ArrayWriter(context()).piece("x") + GOOGLE_ARRAY.event(problem, "ID")
     assert json.loads(array + b"]")[1] == {"error": error}  # which is not sent
-
-
-# Routes
-
-CLIENT: Headers = {b"x-goog-api-client": b"google-genai-sdk/3"}
-PROJECT = "projects/p/locations/l/"
-
-
-def found(path: str, query: str = "", headers: Headers | None = None) -> Route | None:
-    routes = [family.route(path, query, headers or {}) for family in (GOOGLE_ARRAY, GOOGLE)]
-    assert None in routes  # one of them at most
-    return routes[0] or routes[1]
-
-
-@pytest.mark.parametrize(
-    "place",
-    [
-        "/v1/models/",
-        "/v1beta/models/",
-        "/v1/publishers/google/models/",
-        "/v1beta1/publishers/google/models/",
-        f"/v1/{PROJECT}publishers/google/models/",
-        f"/v1beta1/{PROJECT}publishers/google/models/",
-    ],
-)
-def test_verbs(place: str) -> None:
-    body = json.dumps({"contents": [HI]}).encode()
-    rows = {
-        (":generateContent", ""): (SseWriter, False),
-        (":streamGenerateContent", "alt=sse"): (SseWriter, True),
-        (":streamGenerateContent", ""): (ArrayWriter, True),
-        (":streamGenerateContent", "$alt=json;enum-encoding=int"): (ArrayWriter, True),
-    }
-    for (verb, query), (writer, stream) in rows.items():
-        route = found(f"{place}org%2Fname:8b{verb}", query)
-        assert route is not None and route.decode is not None
-        assert route.writer is writer
-        assert route.methods == ("POST",)
-        asked = route.decode(body, "ID")
-        assert (asked.request.model, asked.stream) == ("org/name:8b", stream)
-    for verb in ("countTokens", "embedContent", "batchEmbedContents", "predict"):
-        route = found(f"{place}m:{verb}")
-        assert route is not None and route.decode is not None
-        with pytest.raises(Misconfigured, match=f"'{verb}' is not supported yet"):
-            route.decode(body, "ID")
-    route = found(f"{place}m:streamGenerateContent", "alt=proto")
-    assert route is not None and route.decode is not None
-    with pytest.raises(Misconfigured, match="'proto'"):
-        route.decode(body, "ID")
-
-
-@pytest.mark.parametrize(
-    ("path", "query", "headers", "model"),
-    [
-        ("/v1/models/m", "", {}, None),
-        ("/v1/models/m:8b", "", {}, None),
-        ("/v1/models", "", {}, None),
-        ("/v1/models", "", CLIENT, ""),
-        ("/v1/models", "key=x", {}, ""),
-        ("/v1/models", "", {b"x-goog-api-key": b"x"}, ""),
-        ("/v1beta/models", "", {}, ""),
-        ("/v1beta1/publishers/google/models", "", {}, ""),
-        ("/v1beta1/tunedModels", "", {}, ""),
-        (f"/v1beta1/{PROJECT}models", "", {}, ""),
-        ("/v1/models/m:8b", "", CLIENT, "m:8b"),
-        ("/v1beta/models/m", "", {}, "m"),
-        (f"/v1beta1/{PROJECT}publishers/google/models/m", "", {}, "m"),
-    ],
-)
-def test_lists_of_models(path: str, query: str, headers: Headers, model: str | None) -> None:
-    route = found(path, query, headers)
-    if model is None:
-        assert route is None
-    else:
-        assert route is not None
-        assert route.model == model
-        assert (route.single is not None) is bool(model)
-        assert (route.listing is None) is bool(model)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/chat/completions",
-        "/v1/files",
-        f"/v1/{PROJECT}publishers/anthropic/models/m:rawPredict",
-        f"/v1beta1/{PROJECT}publishers/anthropic/models/m:rawPredict",
-    ],
-)
-def test_paths_of_others(path: str) -> None:
-    assert found(path) is None
-
-
-@pytest.mark.parametrize(
-    ("query", "headers", "key"),
-    [
-        ("", {}, None),
-        ("key=a%2Db", {}, "a-b"),
-        ("", {b"x-goog-api-key": b"a"}, "a"),
-        ("", {b"authorization": b"Bearer a"}, "a"),
-        ("key=a", {b"x-goog-api-key": b"a", b"authorization": b"Bearer a"}, "a"),
-        ("key=a", {b"x-goog-api-key": b"b"}, None),
-        ("key=a&key=b", {}, None),
-        ("key=", {b"x-goog-api-key": b"", b"authorization": b"Bearer a"}, "a"),
-    ],
-)
-def test_keys(query: str, headers: Headers, key: str | None) -> None:
-    assert GOOGLE.key(query, headers) == key
-
-
-@given(st.text(max_size=40), st.text(max_size=40))
-def test_any_path_has_a_route_or_none(path: str, query: str) -> None:
-    for family in (Google(array=False), Google(array=True)):
-        for start in ("/", "/v1/models/", "/v1beta/"):
-            family.route(start + path, query, CLIENT)
-            family.key(query, {})

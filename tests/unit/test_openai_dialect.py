@@ -3,6 +3,7 @@
 """The OpenAI dialect against tests/vectors/openai, and against the `openai` SDK's own types."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message, Sampling, Usage
+from bastide.core.chat import (
+    Delta,
+    FinishReason,
+    GenerateRequest,
+    Message,
+    Said,
+    Sampling,
+    ToolCall,
+    Usage,
+)
 from bastide.core.errors import (
     BastideError,
     Misconfigured,
@@ -42,13 +52,19 @@ def cases(name: str) -> list[Any]:
     return [pytest.param(row, id=f"{row['endpoint'][4:]} {row['name']}") for row in rows]
 
 
+def message_of(
+    role: str, text: str, calls: Sequence[Sequence[str]] = (), answers: str = ""
+) -> Message:
+    return Message(role, text, tuple(ToolCall(*call) for call in calls), answers)
+
+
 @pytest.mark.parametrize("case", cases("requests"))
 def test_a_request_is_read(case: dict[str, Any]) -> None:
     asked = DECODE[case["endpoint"]](json.dumps(case["body"]).encode(), "ID")
     want = case["request"]
     assert asked.request.ident == "ID"
     assert asked.request.model == want["model"]
-    assert asked.request.messages == tuple(Message(*turn) for turn in want["messages"])
+    assert asked.request.messages == tuple(message_of(*turn) for turn in want["messages"])
     assert asked.request.prompt == want["prompt"]
     sampling = {**want["sampling"], "stop": tuple(want["sampling"]["stop"])}
     assert asked.request.sampling == Sampling(**sampling)
@@ -67,10 +83,10 @@ def test_a_request_is_refused(case: dict[str, Any]) -> None:
 
 
 def test_every_unsupported_field_is_named() -> None:
-    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": [1], "n": 3}
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "logprobs": True, "n": 3}
     with pytest.raises(Misconfigured) as caught:
         openai_chat.decode(json.dumps(body).encode(), "ID")
-    assert set(caught.value.reasons) == {"tools", "n"}
+    assert set(caught.value.reasons) == {"logprobs", "n"}
 
 
 def test_bounds_of_a_conversation() -> None:
@@ -117,7 +133,7 @@ def written(case: dict[str, Any]) -> tuple[bytes, bytes]:
     *pieces, last = deltas_of(case)
     stream = writer.first() + b"".join(writer.piece(delta.text) for delta in pieces)
     text = "".join(row["text"] for row in case["deltas"])
-    return stream + writer.last(last), writer.whole(text, last)
+    return stream + writer.last(last), writer.whole(Said(text), last)
 
 
 @pytest.mark.parametrize("case", cases("answers"))

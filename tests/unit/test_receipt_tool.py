@@ -215,6 +215,10 @@ GATES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda rows: _release_rule(rows)["gates"]["eval-floor"].update(counts={"exact": 41}),
         "exact: 0.5 under",
     ),
+    "no floors for embeddings": (
+        lambda rows: rows["admission"]["body"].update(architecture="bert"),
+        "names no floor",
+    ),
     "a pickle": (lambda rows: rows["admission"]["body"].update(format="pickle"), "not a safe"),
     "no origin": (lambda rows: rows["admission"]["body"].update(origin=" "), "its origin is not"),
     "no licence": (lambda rows: rows["admission"]["body"].update(licence=""), "its licence is"),

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -295,6 +295,7 @@ def test_receipts_read_back_as_they_were_written() -> None:
     | st.lists(st.integers(), min_size=1),
 )
 def test_receipts_of_another_shape_are_refused(name: str, value: object) -> None:
+    assume(not isinstance(value, bool) or name not in {"delivered", "retry"})
     row = make_receipt(1, SHA, SHA, SHA, 5).to_json()
     with pytest.raises(Misconfigured, match="receipt"):
         Receipt.from_json({**row, name: value})

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -235,3 +236,41 @@ def test_the_pair_of_a_key_is_derived() -> None:
     assert secret == apikey.sigv4_pair(b"p" * 32, "k_4f0c2d8a9b10")[1]
     assert secret != apikey.sigv4_pair(b"q" * 32, "k_4f0c2d8a9b10")[1]
     assert secret != apikey.sigv4_pair(b"p" * 32, "k_4f0c2d8a9b11")[1]
+
+
+@given(path=paths, query=queries, body=st.binary(max_size=100))
+def test_over_http2_the_authority_may_be_signed_in_place_of_the_host(
+    path: str, query: str, body: bytes
+) -> None:
+    # As AWS's client for JavaScript does: the same words, under the name of the pseudo-header.
+    url = f"http://gateway.test:8443{path}{'?' + query if query else ''}"
+    request = AWSRequest("POST", url, data=body)
+    signer = SigV4Auth(Credentials(KEY, SECRET), "bedrock", "eu-central-1")
+    request.context["timestamp"] = "20260301T000130Z"
+    request.headers["X-Amz-Date"] = "20260301T000130Z"
+    named = {":authority": "gateway.test:8443", "x-amz-date": "20260301T000130Z"}
+    with patch.object(SigV4Auth, "headers_to_sign", lambda _, __: _message(named)):
+        canonical = signer.canonical_request(request)
+        signature = signer.signature(signer.string_to_sign(request, canonical), request)
+    credential = f"{KEY}/20260301/eu-central-1/bedrock/aws4_request"
+    wire = {name.encode(): value.encode() for name, value in named.items()}
+    wire[b"host"] = b"gateway.test:8443"  # which the gateway makes of it
+    wire[b"authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=:authority;x-amz-date, "
+        f"Signature={signature}"
+    ).encode()
+    signed_request = SignedRequest("POST", path, query, wire, body)
+    verify(signed_request)
+    moved = {**wire, b":authority": b"other.test:8443"}
+    with pytest.raises(NotProven, match="does not match"):
+        verify(dataclasses.replace(signed_request, headers=moved))
+    del wire[b":authority"]  # HTTP/1.1 has no such header
+    with pytest.raises(NotProven, match="':authority'"):
+        verify(signed_request)
+
+
+def _message(fields: dict[str, str]) -> HTTPHeaders:
+    headers = HTTPHeaders()
+    for name, value in fields.items():
+        headers[name] = value
+    return headers

@@ -17,12 +17,24 @@ from bastide.core.canonical import canonical
 from bastide.core.chat import TokenChoice
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.subject import Digest
-from bastide.suites import DEMO_FLOORS, SUITES, Item, Method, Suite, pick, score
+from bastide.suites import (
+    DEMO_FLOORS,
+    EMBEDDING_FLOORS,
+    SUITES,
+    Item,
+    Method,
+    Suite,
+    closest,
+    pick,
+    score,
+    suite_for,
+)
 
 SUITE = SUITES["foundation"]
 CHOICES = [item for item in SUITE.items if item.method is Method.CHOICE]
 # Changes with every change of an item: then the version changes as well.
 GOLDEN = "sha256:97a3b4cdb7fed2ccbb379f0205c3b7ab995221ec3abae2393d7e6633bd7d5040"
+SIMILARITY_GOLDEN = "sha256:441fe580404463ad72ed193f9c275bf4971d1ab2577e5cc3e77fb3f0d560f6fa"
 CAPITAL = SUITE.item("knowledge/capitals-west/1")
 
 
@@ -111,6 +123,41 @@ def test_the_item_files_are_in_the_public_domain():
 def test_the_demo_floors_are_above_chance_and_of_benchmarks_that_exist():
     assert set(DEMO_FLOORS) <= set(SUITE.benchmarks)
     assert all(0.25 < floor < 1 for floor in DEMO_FLOORS.values())
+
+
+def test_the_suite_for_embeddings_is_stable_and_its_floors_are_above_chance():
+    suite = SUITES["similarity"]
+    assert str(suite.digest) == SIMILARITY_GOLDEN
+    assert set(EMBEDDING_FLOORS) == set(suite.benchmarks)
+    assert all(0.25 < floor < 1 for floor in EMBEDDING_FLOORS.values())
+    for item in suite.items:
+        assert (item.method, len(item.options)) == (Method.NEAREST, 4)
+    asked = Counter(item.prompt for item in suite.items)
+    assert max(asked.values()) == 1
+    for benchmark in suite.benchmarks:
+        targets = Counter(item.targets for item in suite.items if item.benchmark == benchmark)
+        assert max(targets.values()) == 1
+
+
+def test_an_embedding_model_is_asked_another_suite():
+    assert suite_for("bert") is SUITES["similarity"]
+    assert suite_for("llama") is SUITES["foundation"]
+
+
+def test_the_nearest_option_is_the_answer_and_a_tie_is_none():
+    item = SUITES["similarity"].items[0]
+    wall, tower, bridge = (1.0, 0.0), (0.8, 0.6), (0.0, 1.0)
+    assert closest(item, [wall, bridge, tower, bridge, bridge]) == item.options[1]
+    assert closest(item, [wall, tower, tower, bridge, bridge]) == ""
+    assert score(item, item.targets[0]) == 1
+    assert score(item, "") == 0
+
+
+@pytest.mark.parametrize("changes", [{"options": ("a", "a")}, {"targets": ("no",)}, {"prompt": ""}])
+def test_a_comparison_without_a_right_answer_is_refused(changes):
+    item = dataclasses.replace(SUITES["similarity"].items[0], **changes)
+    with pytest.raises(Misconfigured):
+        Suite("broken", "1", (item,))
 
 
 def test_groups_hold_every_item_once():

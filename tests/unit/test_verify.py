@@ -213,7 +213,7 @@ def test_a_payload_that_is_not_canonical_is_refused(
 
 def test_contents_are_checked_with_the_api_key(chain: ChainWorld) -> None:
     receipt = chain.receipts[0]
-    verify_content(receipt, API_KEY, PROMPT, ANSWER)
+    verify_content(receipt, API_KEY, PROMPT, ANSWER.encode())
     tool.check_content(receipt.to_json(), API_KEY.encode(), PROMPT, ANSWER.encode())
     for key, prompt, answer, place in (
         (API_KEY, PROMPT + b" ", ANSWER, "receipt.prompt_commitment"),
@@ -222,7 +222,7 @@ def test_contents_are_checked_with_the_api_key(chain: ChainWorld) -> None:
         (API_KEY, ANSWER.encode(), ANSWER, "receipt.prompt_commitment"),
     ):
         with pytest.raises(NotProven, match=place):
-            verify_content(receipt, key, prompt, answer)
+            verify_content(receipt, key, prompt, answer.encode())
         with pytest.raises(tool.NotProvenError, match=place):
             tool.check_content(receipt.to_json(), key.encode(), prompt, answer.encode())
 

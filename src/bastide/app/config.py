@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from bastide.core.errors import Misconfigured, NotFound
+from bastide.core.limits import FILE_DAYS_MAX, SHARE_COST_MAX, WORKERS_MAX
+from bastide.core.share import Cost
+from bastide.crypto.x509 import LOOPBACK_NAMES, read_names
 
 __all__ = ["Home", "Settings", "find_home", "read_settings", "write_settings"]
 
@@ -26,11 +29,18 @@ SETTINGS_DOC: Mapping[str, str] = {
     "environment": "Identifier of this environment; also the origin of its ledger.",
     "parties": "`solo` (one person holds all three parties' keys) or `separate`.",
     "listen": "Address and port of the gateway, for instance `127.0.0.1:8471`.",
+    "tls_listen": "Address and port of the gateway's HTTPS; empty for none. May be any address.",
+    "tls_names": "More names and addresses of the gateway for its certificate, by commas.",
+    "client_ca": "PEM file; with it, HTTPS clients must show a certificate of these authorities.",
+    "gateway_workers": "Processes of the gateway, which share its ports.",
     "node": "Name of this machine in receipts.",
     "sandbox": "`auto`, `bubblewrap` or `landlock`; never none.",
     "slots": "Answers that a deployment computes at the same time.",
     "context_tokens": "Tokens of context per slot.",
     "threads": "Threads of the engine; 0 means one less than the cores of the machine.",
+    "share_prompt_weight": "What a prompt token costs of a share; cached ones cost nothing.",
+    "share_output_weight": "What an output token costs of a share.",
+    "file_days": "Days that tenants' files and ended batches are kept.",
 }
 
 
@@ -41,11 +51,18 @@ class Settings:
     environment: str
     parties: str = "solo"
     listen: str = "127.0.0.1:8471"
+    tls_listen: str = ""
+    tls_names: str = ""
+    client_ca: str = ""
+    gateway_workers: int = 1
     node: str = "localhost"
     sandbox: str = "auto"
     slots: int = 4
     context_tokens: int = 2048
     threads: int = 0
+    share_prompt_weight: float = 0.25
+    share_output_weight: float = 1.0
+    file_days: int = 30
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -55,8 +72,33 @@ class Settings:
             if getattr(self, name) not in allowed:
                 raise Misconfigured(f"{name} = {getattr(self, name)!r}", fix=f"one of {allowed}")
         split_address(self.listen)
+        if self.tls_listen:
+            split_address(self.tls_listen, "tls_listen")
+        elif self.client_ca:
+            raise Misconfigured("client_ca needs tls_listen", fix='tls_listen = "127.0.0.1:8472"')
+        if not 1 <= self.gateway_workers <= WORKERS_MAX:
+            raise Misconfigured(f"gateway_workers is not between 1 and {WORKERS_MAX}")
+        read_names(self.tls_names)
         if self.slots < 1 or self.context_tokens < 64 or self.threads < 0:
             raise Misconfigured("slots, context_tokens or threads is too small")
+        if not 1 <= self.file_days <= FILE_DAYS_MAX:
+            raise Misconfigured(f"file_days is not between 1 and {FILE_DAYS_MAX}")
+        for name in ("share_prompt_weight", "share_output_weight"):
+            if not 0 < getattr(self, name) <= SHARE_COST_MAX:
+                raise Misconfigured(f"{name} is not above 0 and at most {SHARE_COST_MAX}")
+
+    @property
+    def certificate_names(self) -> tuple[str, ...]:
+        """Names of the gateway's certificate besides those of loopback."""
+        host, _ = split_address(self.tls_listen or self.listen)
+        everywhere = host in ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
+        named = () if everywhere or host in LOOPBACK_NAMES else read_names(host)
+        return tuple(dict.fromkeys((*named, *read_names(self.tls_names))))
+
+    @property
+    def cost(self) -> Cost:
+        """What tokens cost of a share."""
+        return Cost(self.share_prompt_weight, self.share_output_weight)
 
     @property
     def engine_threads(self) -> int:
@@ -89,6 +131,11 @@ class Home:
     def anchors(self) -> Path:
         """Public keys that auditors need: the trust anchors."""
         return self.root / "public" / "keys.json"
+
+    @property
+    def authority(self) -> Path:
+        """Certificate of the environment's own authority, in PEM, for HTTPS clients."""
+        return self.root / "public" / "ca.pem"
 
     @property
     def model_signing(self) -> Path:
@@ -132,6 +179,16 @@ class Home:
     def control_socket(self) -> Path:
         """Where control listens."""
         return self.run / "control.sock"
+
+    @property
+    def desk(self) -> Path:
+        """Sealed files and batches of tenants."""
+        return self.root / "desk"
+
+    @property
+    def desk_socket(self) -> Path:
+        """Where the desk listens."""
+        return self.run / "desk.sock"
 
     @property
     def founded(self) -> bool:
@@ -198,11 +255,11 @@ def write_settings(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def split_address(listen: str) -> tuple[str, int]:
+def split_address(listen: str, name: str = "listen") -> tuple[str, int]:
     """Split ``host:port``. Raises Misconfigured."""
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65_535:
-        raise Misconfigured(f"listen = {listen!r} is no address", fix='write "127.0.0.1:8471"')
+        raise Misconfigured(f"{name} = {listen!r} is no address", fix='write "127.0.0.1:8471"')
     return host.strip("[]"), int(port)
 
 

@@ -25,6 +25,7 @@ from bastide.core.snapshot import Snapshot
 from bastide.core.subject import Digest
 from bastide.dialects import frames
 from bastide.ledger import Ledger
+from bastide.ledger.erasure import ErasureShelf
 from bastide.ledger.receipts import ReceiptBook
 from bastide.ports import Clock, Keyring
 
@@ -40,13 +41,20 @@ class Control:
     """Serves frames on the control socket; see dialects/frames.py."""
 
     def __init__(
-        self, ledger: Ledger, book: ReceiptBook, keyring: Keyring, settings: Settings, clock: Clock
+        self,
+        ledger: Ledger,
+        book: ReceiptBook,
+        keyring: Keyring,
+        settings: Settings,
+        clock: Clock,
+        lists: ErasureShelf | None = None,
     ) -> None:
         self._ledger = ledger
         self._book = book
         self._keyring = keyring
         self._settings = settings
         self._clock = clock
+        self._lists = lists
         self._run: Path | None = None
         self._peers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,6 +121,12 @@ class Control:
             return "ok", None
         if frame.kind == "loaded":
             await asyncio.to_thread(self._state_load, frames.decode(frame, dict[str, str]))
+            return "ok", None
+        if frame.kind == "erasure" and self._lists is not None:
+            digest = frames.decode(frame, str)
+            return "erasure", (await asyncio.to_thread(self._lists.get, digest)).decode()
+        if frame.kind == "share-minute":
+            await asyncio.to_thread(self._state_minute, frames.decode(frame, dict[str, Any]))
             return "ok", None
         if frame.kind == "status":
             return "status", self._status()
@@ -183,6 +197,13 @@ class Control:
         statement = Statement("load/v1", (row.subject,), stated)
         self._ledger.append_statement(statement, [self._keyring.signer(Purpose.EVIDENCE)])
 
+    def _state_minute(self, body: dict[str, Any]) -> None:
+        deployment = Digest.parse(str(body.get("deployment")))
+        (row,) = self._ledger.find("deployment/v1", subject=deployment)[-1:]
+        stated = {**body, "time_ms": self._clock.now_ms()}
+        statement = Statement("share-minute/v1", (row.subject,), stated)
+        self._ledger.append_statement(statement, [self._keyring.signer(Purpose.EVIDENCE)])
+
     def _status(self) -> dict[str, Any]:
         snapshot = self._snapshot
         assert snapshot is not None
@@ -222,7 +243,8 @@ async def _serve(orders: dict[str, Any]) -> None:
         book = ReceiptBook(records, ledger, keyring.signer(Purpose.EVIDENCE), clock)
         stop = asyncio.Event()
         on_stop(stop)
-        await Control(ledger, book, keyring, settings, clock).run(home, stop)
+        lists = ErasureShelf(records)
+        await Control(ledger, book, keyring, settings, clock, lists).run(home, stop)
     finally:
         records.dispose()
 

@@ -7,12 +7,15 @@ from typing import Any
 from bastide.app.approvals import approve_here
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
+from bastide.app.loading import context_of
 from bastide.app.releases import find_candidate
+from bastide.core.embedding import EMBEDDING_ENGINE, embeds
 from bastide.core.errors import NotAllowed, NotFound, Waiting
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.party import Duty, Party
 from bastide.core.share import Share
+from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 from bastide.stages import deploy
 from bastide.stages.release import Approval
@@ -32,8 +35,10 @@ def plan_deployment(env: Environment, name: str) -> deploy.Plan:
     published = env.ledger.find("release/v1", subject=candidate.subject.digest)
     if not published:
         raise Waiting(f"{name} is not published", fix=f"bastide release show {name}")
-    share = Share(env.settings.slots, env.settings.context_tokens)
-    return deploy.plan(published[-1], candidate.subject.name, share, _ENGINE, "1")
+    admission = env.ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
+    share = Share(env.settings.slots, context_of(admission, env.settings.context_tokens))
+    engine = EMBEDDING_ENGINE if embeds(admission.body["architecture"]) else _ENGINE
+    return deploy.plan(published[-1], candidate.subject.name, share, engine, "1")
 
 
 def deploy_release(

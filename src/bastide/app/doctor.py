@@ -213,13 +213,18 @@ def _pth(_: Bench) -> list[Finding]:
 
 
 def _sockets(bench: Bench) -> list[Finding]:
-    """Our processes may listen on loopback and talk over Unix sockets, and nothing else."""
+    """Our processes may listen on loopback and talk over Unix sockets, and nothing else.
+
+    But for HTTPS, which may be offered to the world: what comes to its port is left out.
+    """
     pid = running_pid(bench.home)
     if pid is None:
         return [Finding("sockets", "ok", "the services are stopped")]
     mine = _descendants(pid)
     inodes, hidden = _socket_inodes(mine)
     outward = []
+    settings = read_settings(bench.home)
+    tls_port = split_address(settings.tls_listen)[1] if settings.tls_listen else 0
     for table, family in (
         ("tcp", socket.AF_INET),
         ("tcp6", socket.AF_INET6),
@@ -229,16 +234,18 @@ def _sockets(bench: Bench) -> list[Finding]:
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             address = fields[2] if fields[3] != "0A" else fields[1]
+            if table.startswith("tcp") and fields[1].endswith(f":{tls_port:04X}"):
+                continue
             if fields[9] in inodes and not _loopback(address, family):
                 outward.append(f"{table} {address}")
-    host, _ = split_address(read_settings(bench.home).listen)
+    places = " and ".join(filter(None, (settings.listen, settings.tls_listen)))
     if outward:
         fix = "stop the services and look: bastide down"
         return [Finding("sockets", "bad", f"beyond loopback: {', '.join(outward)}", fix)]
     if hidden:
         seen = f"{hidden} of {len(mine)} processes hide their sockets from this user"
         return [Finding("sockets", "warn", seen, "run doctor as root to see them")]
-    return [Finding("sockets", "ok", f"{len(mine)} processes, listening on {host} only")]
+    return [Finding("sockets", "ok", f"{len(mine)} processes, listening on {places} only")]
 
 
 def _descendants(pid: int) -> set[int]:

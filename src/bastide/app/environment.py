@@ -14,6 +14,7 @@ from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
 from bastide.crypto.dsse import Signer
 from bastide.ledger import Ledger
+from bastide.ledger.erasure import ErasureShelf
 from bastide.ledger.receipts import ReceiptBook
 from bastide.ports import Clock, Entropy, Keyring, SealingStore
 
@@ -29,6 +30,7 @@ class Environment:
     keyring: Keyring
     ledger: Ledger
     book: ReceiptBook
+    lists: ErasureShelf
     store: SealingStore
     clock: Clock
     entropy: Entropy
@@ -78,6 +80,7 @@ def open_environment(
             keyring=keyring,
             ledger=ledger,
             book=book,
+            lists=ErasureShelf(records),
             store=store,
             clock=clock,
             entropy=entropy,

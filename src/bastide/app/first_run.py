@@ -17,7 +17,8 @@ from bastide.app.deployments import deploy_release
 from bastide.app.environment import Environment
 from bastide.app.models import Progress, add_model, evaluate_model
 from bastide.app.releases import find_candidate, propose_release, publish_release
-from bastide.app.tenants import add_tenant, list_keys, list_tenants, new_key, own_key
+from bastide.app.keys import list_keys, new_key, own_key
+from bastide.app.tenants import add_tenant, list_tenants
 from bastide.core.errors import NotFound, Waiting
 from bastide.core.evidence import Evidence
 from bastide.stages.admit import Claim

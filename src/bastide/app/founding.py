@@ -16,7 +16,8 @@ from typing import Any
 
 from bastide.app import wiring
 from bastide.app.alone import alone
-from bastide.app.config import Home, Settings, node_name, write_settings
+from bastide.app.certificates import ensure_authority
+from bastide.app.config import Home, Settings, node_name, split_address, write_settings
 from bastide.app.remedies import outside
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, Refused, Unavailable
@@ -30,7 +31,7 @@ from bastide.crypto.dsse import Signer
 from bastide.crypto.p256 import public_pem
 from bastide.ledger import Ledger
 from bastide.ports import Clock, Keyring
-from bastide.suites import DEMO_FLOORS
+from bastide.suites import DEMO_FLOORS, EMBEDDING_FLOORS
 
 __all__ = ["Founded", "Wishes", "default_policy", "found", "free_address"]
 
@@ -71,7 +72,10 @@ def default_policy(parties: str) -> Policy:
         "format-safe": {},
         "scan-clean": {},
         "origin-stated": {},
-        "eval-floor": {"floors": dict(DEMO_FLOORS)},
+        "eval-floor": {
+            "floors": dict(DEMO_FLOORS),
+            "embedding": {"floors": dict(EMBEDDING_FLOORS)},
+        },
         "approvals": {},
     }
     early = {name: gates[name] for name in ("format-safe", "scan-clean", "origin-stated")}
@@ -89,9 +93,9 @@ def default_policy(parties: str) -> Policy:
     )
 
 
-def free_address() -> str:
+def free_address(usual: int = _PORT) -> str:
     """A loopback address for the gateway: the usual port, or any free one if it is taken."""
-    for port in (_PORT, 0):
+    for port in (usual, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -100,6 +104,12 @@ def free_address() -> str:
                 continue
             return f"127.0.0.1:{probe.getsockname()[1]}"
     raise Unavailable("no port is free on 127.0.0.1", fix="give --listen HOST:PORT")
+
+
+def _tls_address(listen: str) -> str:
+    """Where HTTPS goes: the port after that of plain HTTP, on loopback, or any free one."""
+    port = split_address(listen)[1] + 1
+    return free_address(port if 1 < port < 65_536 else 0)
 
 
 def found(home: Home, wishes: Wishes) -> Founded:
@@ -161,6 +171,7 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
         environment=environment,
         parties=wishes.parties,
         listen=wishes.listen,
+        tls_listen=_tls_address(wishes.listen),
         node=node_name(),
         sandbox=wishes.sandbox,
     )
@@ -196,6 +207,7 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
         anchors = _anchors(environment, ledger, charter.digest)
         pem = public_pem(keyring.signer(Purpose.MODEL_SIGNING).public).decode()
         _write_private(draft.model_signing, pem, mode=0o644)
+        ensure_authority(draft, keyring, settings, clock, entropy)
         _write_private(draft.anchors, json.dumps(anchors, indent=2) + "\n", mode=0o644)
     finally:
         records.dispose()

@@ -27,6 +27,7 @@ from typing import Any
 from bastide.app import wiring
 from bastide.app.wiring import LiveEngine
 from bastide.core.artifact import Artifact
+from bastide.core.embedding import embeds
 from bastide.core.errors import Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
@@ -42,6 +43,7 @@ from bastide.stages import deploy, release
 __all__ = [
     "Loaded",
     "bundle_name",
+    "context_of",
     "load_admitted",
     "load_deployment",
     "prove_deployment",
@@ -178,6 +180,13 @@ def _verify_bundle(
     (key,) = (key for key in ledger.keys().values() if key.purpose is Purpose.MODEL_SIGNING)
     artifact = Artifact.from_manifest(admission.body["artifact"])
     verify_model_signing(data, artifact, admission.subject.name, key)
+
+
+def context_of(admission: Evidence, wanted: int) -> int:
+    """Tokens of context for each slot. An encoder cannot read past its own positions."""
+    if not embeds(admission.body["architecture"]):
+        return wanted
+    return min(wanted, admission.body["context_tokens"])
 
 
 def engine_folder(run: Path, name: str) -> Path:

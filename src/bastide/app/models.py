@@ -12,22 +12,25 @@ from typing import Any
 
 from bastide.app import wiring
 from bastide.app.alone import alone
+from bastide.app.built_in import BUILT_IN, open_built_in
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
-from bastide.app.loading import engine_folder, start_proven
+from bastide.app.loading import context_of, engine_folder, start_proven
 from bastide.app.naming import newest_named
 from bastide.app.services import prepare_run
 from bastide.core.artifact import Artifact
+from bastide.core.embedding import embeds
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
 from bastide.core.evidence import Evidence, refusals
 from bastide.core.key import Purpose
 from bastide.core.party import Duty
 from bastide.stages import evaluate as evaluating
 from bastide.stages.admit import Claim, SourceFile, admit
-from bastide.suites import SUITES, Suite
+from bastide.suites import SUITES, Suite, suite_for
 
 __all__ = [
     "Progress",
+    "add_built_in",
     "add_model",
     "evaluate_model",
     "export_model",
@@ -55,6 +58,17 @@ def add_model(env: Environment, path: Path, claim: Claim, progress: Progress | N
         ]
         signer = env.signer(Purpose.EVIDENCE)
         return admit(env.ledger, env.store, sources, claim, signer, env.clock, progress)
+
+
+def add_built_in(env: Environment, name: str, progress: Progress | None) -> Evidence:
+    """Admit a model that an installed package carries. Raises NotFound if it is not there."""
+    require_stage(env.principal, "admit")
+    with ExitStack() as stack:
+        stack.enter_context(alone(env.home.store, lambda: None))
+        env.store.sweep("models")
+        source, claim = open_built_in(name, stack), BUILT_IN[name].claim
+        signer = env.signer(Purpose.EVIDENCE)
+        return admit(env.ledger, env.store, [source], claim, signer, env.clock, progress)
 
 
 def find_model(env: Environment, name: str) -> Evidence:
@@ -88,14 +102,16 @@ def show_model(env: Environment, name: str) -> dict[str, Any]:
 
 
 def evaluate_model(
-    env: Environment, name: str, suite_name: str, progress: Progress | None
+    env: Environment, name: str, suite_name: str | None, progress: Progress | None
 ) -> Evidence:
-    """Run a suite against a model in the sandbox and record the scores.
+    """Run a suite, or the one for its kind, against a model in the sandbox; record the scores.
 
     Finished items survive a kill; running again goes on where it stopped.
     """
     require_stage(env.principal, "evaluate")
     admission = find_model(env, name)
+    if suite_name is None:
+        suite_name = suite_for(admission.body["architecture"]).name
     if suite_name not in SUITES:
         raise NotFound(f"there is no suite {suite_name!r}", fix=f"one of: {', '.join(SUITES)}")
     reasons = refusals(evaluating.judge(env.ledger, admission))
@@ -150,10 +166,11 @@ async def _evaluate(
             folder,
             admission.subject.name,
             settings.slots,
-            settings.context_tokens,
+            context_of(admission, settings.context_tokens),
             settings.threads or os.cpu_count() or 1,
             proven,
             alone=True,
+            embeds=embeds(admission.body["architecture"]),
         ),
     )
     info = evaluating.EngineInfo("llama.cpp", engine.version)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from bastide.app.duties import require
 from bastide.app.environment import Environment
-from bastide.app.services import gateway_url
-from bastide.app.tenants import new_key
+from bastide.app.services import gateway_url, tls_url
+from bastide.app.keys import KeyTerms, new_key
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Duty
 
-__all__ = ["UNSET", "Move", "move_application", "variables"]
+__all__ = ["UNSET", "Move", "move_application", "trusting", "variables"]
 
 UNSET = (
     "AWS_BEARER_TOKEN_BEDROCK",
@@ -39,19 +39,44 @@ class Move:
     tenant: str
     variables: dict[str, str]
 
+    @property
+    def unset(self) -> tuple[str, ...]:
+        """What must not be left set beside them."""
+        return tuple(name for name in UNSET if name not in self.variables)
 
-def move_application(env: Environment, tenant: str, scopes: Sequence[str], url: str | None) -> Move:
+
+def move_application(
+    env: Environment, tenant: str, scopes: Sequence[str], url: str | None, tls: bool = False
+) -> Move:
     """Make an API key for an application. It is shown once, then gone. Raises NotFound.
 
     url: where the application reaches the gateway, if not where it listens.
+    tls: over HTTPS, with what makes SDKs trust this environment's authority.
     """
     require(env.principal, Duty.MANAGE_TENANTS)
-    base = (url or gateway_url(env.settings.listen)).rstrip("/")
-    if not base.startswith(("http://", "https://")):
+    base = url or (tls_url(env.settings) if tls else gateway_url(env.settings.listen))
+    if base is None:
+        raise Misconfigured("the gateway has no HTTPS", fix='tls_listen = "127.0.0.1:8472"')
+    if not base.startswith("https://" if tls else ("http://", "https://")):
         raise Misconfigured(f"{base!r} is no base URL", fix="http://HOST:PORT or https://HOST")
     made = new_key(env, tenant, scopes)
     pair = made["access_key_id"], made["secret_access_key"]
-    return Move(made["id"], tenant, variables(base, made["key"], pair))
+    found = variables(base.rstrip("/"), made["key"], pair)
+    if tls:
+        found |= trusting(str(env.home.authority)) | {"AWS_BEARER_TOKEN_BEDROCK": made["key"]}
+    return Move(made["id"], tenant, found)
+
+
+def trusting(authority: str) -> dict[str, str]:
+    """The variables that make SDKs trust the certificates of an authority (a PEM file).
+
+    The first two replace what the application trusted before; Node's adds to it.
+    """
+    return {
+        "SSL_CERT_FILE": authority,
+        "AWS_CA_BUNDLE": authority,
+        "NODE_EXTRA_CA_CERTS": authority,
+    }
 
 
 def variables(url: str, key: str, pair: tuple[str, str]) -> dict[str, str]:

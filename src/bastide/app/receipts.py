@@ -64,7 +64,7 @@ def trace_receipt(bundle: dict[str, Any], anchors: dict[str, Any]) -> Chain:
     return trace_bundle(bundle, anchors)
 
 
-def open_receipt(bundle: dict[str, Any], api_key: str, prompt: bytes, answer: str) -> None:
+def open_receipt(bundle: dict[str, Any], api_key: str, prompt: bytes, answer: bytes) -> None:
     """Check that a receipt is about this prompt and answer. Raises NotProven."""
     receipt = Receipt.from_json(bundle["receipt"])
     verify_content(receipt, api_key, prompt, answer)

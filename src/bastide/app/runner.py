@@ -6,6 +6,7 @@
   while it is down, requests are refused at once.
 * Nobody's slowness costs memory: what a client does not read waits in the engine. When a client
   goes away, its answers stop.
+* Answers begin in the order of app/turns.py, and not before the engine has a slot for them.
 * An engine that may not be loaded (Refused, NotProven, Misconfigured) ends the runner: to try
   again would not help, and to serve it would be wrong.
 """
@@ -20,9 +21,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bastide.app.process import log
-from bastide.core.chat import Delta, GenerateRequest
-from bastide.core.errors import BastideError, Misconfigured, Unavailable
-from bastide.core.limits import ENGINE_BACKOFF_S, RUNNER_DRAIN_S, RUNNER_STREAMS_MAX
+from bastide.app.turns import Turns
+from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
+from bastide.core.errors import BastideError, Busy, Misconfigured, Unavailable
+from bastide.core.limits import (
+    ENGINE_BACKOFF_S,
+    RUNNER_DRAIN_S,
+    RUNNER_STREAMS_MAX,
+)
 from bastide.dialects.frames import Frame, FrameReader, decode, encode
 from bastide.ports import Clock, Engine
 
@@ -40,7 +46,8 @@ class Runner:
     """Serves one deployment.
 
     `make_engine` verifies, loads and starts; `on_loaded` records the load, and nothing is served
-    before it returns. Both are called again for every start.
+    before it returns. Both are called again for every start. `turns` has as many slots as the
+    engine; without it nobody waits.
     """
 
     def __init__(
@@ -49,11 +56,15 @@ class Runner:
         socket: Path,
         clock: Clock,
         on_loaded: Callable[[], Awaitable[None]] | None = None,
+        turns: Turns | None = None,
+        streams_max: int = RUNNER_STREAMS_MAX,
     ) -> None:
         self._make_engine = make_engine
         self._socket = socket
         self._clock = clock
         self._on_loaded = on_loaded
+        self._streams_max = streams_max
+        self._turns = turns or Turns(streams_max, clock)
         self._engine: _Mortal | None = None
         self._why = "the engine is starting"
         self._connections: set[_Connection] = set()
@@ -116,7 +127,7 @@ class Runner:
             await asyncio.wait(tasks, timeout=RUNNER_DRAIN_S)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(writer, self._answer)
+        connection = _Connection(writer, self._answer, self._streams_max)
         self._connections.add(connection)
         frames = FrameReader()
         try:
@@ -135,23 +146,30 @@ class Runner:
         try:
             await self._dispatch(connection, frame)
         except BastideError as error:
-            await connection.send(frame.stream, "error", [error.code, error.message])
+            after_s = error.retry_after_s if isinstance(error, Busy) else 0.0
+            await connection.send(frame.stream, "error", [error.code, error.message, after_s])
         except OSError:
             pass  # the client is gone
         except Exception as error:
             self._log("stream_failed", error=type(error).__name__)
-            await connection.send(frame.stream, "error", [Unavailable.code, "the engine failed"])
+            await connection.send(
+                frame.stream, "error", [Unavailable.code, "the engine failed", 0.0]
+            )
 
     async def _dispatch(self, connection: "_Connection", frame: Frame) -> None:
-        engine = self._engine
-        if engine is None:
-            raise Unavailable(self._why)
+        engine = self._running()
         match frame.kind:
             case "generate":
-                answer = engine.generate(decode(frame, GenerateRequest))
-                async with aclosing(answer) as deltas:  # type: ignore[type-var]
-                    async for delta in deltas:
-                        await connection.send(frame.stream, "delta", delta)
+                await self._generate(connection, frame.stream, decode(frame, GenerateRequest))
+            case "count":
+                counted = await engine.count(decode(frame, GenerateRequest))
+                await connection.send(frame.stream, "counted", counted)
+            case "embed":
+                request = decode(frame, EmbedRequest)
+                async with self._turns.turn(request) as turn:
+                    embedded = await self._running().embed(request)
+                    turn.usage = Usage(embedded.prompt_tokens)
+                await connection.send(frame.stream, "embedded", embedded)
             case "next_tokens":
                 prompt, count = decode(frame, tuple[str, int])
                 choices = await engine.next_tokens(prompt, count)
@@ -161,6 +179,22 @@ class Runner:
                 await connection.send(frame.stream, "ok", None)
             case _:
                 raise Misconfigured(f"a runner knows no frame {frame.kind!r}")
+
+    async def _generate(
+        self, connection: "_Connection", stream: int, request: GenerateRequest
+    ) -> None:
+        async with self._turns.turn(request) as turn:
+            answer = self._running().generate(request)
+            async with aclosing(answer) as deltas:  # type: ignore[type-var]
+                async for delta in deltas:
+                    turn.streamed(delta)
+                    await connection.send(stream, "delta", delta)
+
+    def _running(self) -> _Mortal:
+        """The engine, which may be another one than when a request came. Raises Unavailable."""
+        if self._engine is None:
+            raise Unavailable(self._why)
+        return self._engine
 
     def _log(self, event: str, **fields: Any) -> None:
         log("runner", event, self._clock.now_ms, **fields)
@@ -173,10 +207,12 @@ class _Connection:
         self,
         writer: asyncio.StreamWriter,
         answer: Callable[["_Connection", Frame], Awaitable[None]],
+        streams_max: int,
     ) -> None:
         self.tasks: dict[int, asyncio.Future[None]] = {}
         self._writer = writer
         self._answer = answer
+        self._streams_max = streams_max
 
     def take(self, frame: Frame) -> None:
         """Begin or cancel a stream. Raises Misconfigured for a client that breaks the rules."""
@@ -186,8 +222,8 @@ class _Connection:
             return
         if frame.stream < 1 or frame.stream in self.tasks:
             raise Misconfigured(f"stream {frame.stream} cannot be opened")
-        if len(self.tasks) >= RUNNER_STREAMS_MAX:
-            raise Misconfigured(f"more than {RUNNER_STREAMS_MAX} requests on one connection")
+        if len(self.tasks) >= self._streams_max:
+            raise Misconfigured(f"more than {self._streams_max} requests on one connection")
         task = asyncio.ensure_future(self._answer(self, frame))
         self.tasks[frame.stream] = task
         task.add_done_callback(lambda done: self._forget(frame.stream, done))

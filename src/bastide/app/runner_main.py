@@ -12,10 +12,13 @@ from typing import Any
 
 from bastide.app import wiring
 from bastide.app.config import Home, read_settings
-from bastide.app.loading import engine_folder, prove_deployment, start_proven
+from bastide.app.loading import context_of, engine_folder, prove_deployment, start_proven
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.runner import Runner
+from bastide.app.share_minutes import ShareKeeper, kept_in_step
 from bastide.app.snapshots import runner_socket
+from bastide.app.turns import Turns
+from bastide.core.embedding import embeds
 from bastide.core.errors import BastideError
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
@@ -56,9 +59,10 @@ async def _serve(orders: dict[str, Any]) -> None:
                     folder,
                     admission.subject.name,
                     settings.slots,
-                    settings.context_tokens,
+                    context_of(admission, settings.context_tokens),
                     settings.engine_threads,
                     proven,
+                    embeds=embeds(admission.body["architecture"]),
                 ),
             )
         finally:
@@ -73,9 +77,11 @@ async def _serve(orders: dict[str, Any]) -> None:
 
     stop = asyncio.Event()
     on_stop(stop)
-    runner = Runner(make_engine, runner_socket(home.run, deployment), clock, state_load)
+    turns = Turns(settings.slots, clock, settings.cost)
+    runner = Runner(make_engine, runner_socket(home.run, deployment), clock, state_load, turns)
     try:
-        await runner.run(stop)
+        async with kept_in_step(ShareKeeper(turns, control, deployment, clock), stop):
+            await runner.run(stop)
     finally:
         await control.close()
 

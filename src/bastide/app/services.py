@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.app import wiring
-from bastide.app.config import Home, child_environment, read_settings, split_address
+from bastide.app.config import Home, Settings, child_environment, read_settings, split_address
 from bastide.core.errors import BastideError, Unavailable
+from bastide.crypto.x509 import LOOPBACK_NAMES
 from bastide.ports import Clock
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "start_services",
     "status",
     "stop_services",
+    "tls_url",
 ]
 
 _READY_S = 60.0
@@ -41,6 +43,15 @@ def gateway_url(listen: str) -> str:
     """The base URL of the gateway."""
     host, port = split_address(listen)
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def tls_url(settings: Settings) -> str | None:
+    """The base URL of the gateway over HTTPS, by a name that its certificate has; or None."""
+    if not settings.tls_listen:
+        return None
+    host, port = split_address(settings.tls_listen)
+    name = host if host in LOOPBACK_NAMES else next(iter(settings.certificate_names), "127.0.0.1")
+    return f"https://{f'[{name}]' if ':' in name else name}:{port}"
 
 
 def prepare_run(home: Home) -> None:
@@ -136,15 +147,17 @@ def start_services(
     prepare_run(home)
     if running_pid(home) is not None:
         return Started(home, None)
-    listen = read_settings(home).listen
+    settings = read_settings(home)
     deadline = clock.monotonic() + _PORT_S
-    while (refusal := _refusal(listen)) is not None:
-        if clock.monotonic() > deadline or refusal.errno != errno.EADDRINUSE:
-            raise Unavailable(
-                f"the gateway cannot listen on {listen}: {refusal.strerror}",
-                fix=f"free it, or change `listen` in {home.config}",
-            )
-        sleep(0.1)
+    for name in ("listen", "tls_listen"):
+        address = getattr(settings, name)
+        while address and (refusal := _refusal(address)) is not None:
+            if clock.monotonic() > deadline or refusal.errno != errno.EADDRINUSE:
+                raise Unavailable(
+                    f"the gateway cannot listen on {address}: {refusal.strerror}",
+                    fix=f"free it, or change `{name}` in {home.config}",
+                )
+            sleep(0.1)
     return Started(home, _spawn(home, passphrase))
 
 
@@ -172,6 +185,7 @@ def status(home: Home) -> dict[str, Any]:
         "home": str(home.root),
         "parties": settings.parties,
         "gateway_url": gateway_url(settings.listen),
+        "gateway_tls_url": tls_url(settings),
         "model": None,
         "models": [],
         "tenant": None,

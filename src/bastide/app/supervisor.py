@@ -1,18 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The supervisor: starts control, gateway and one runner per deployment, and keeps them up.
+"""The supervisor: starts control, desk, gateway and one runner per deployment, and keeps them up.
 
 Run as ``python -m bastide.app.supervisor`` by `bastide up`. It holds the unlocked keyring and
 gives each child only its portion, on standard input:
 
 * control: database key, evidence key, ledger key;
-* gateway: the pepper of the API keys;
-* runner:  database key, store identity.
+* gateway: the pepper of the API keys, its certificate, and each new certificate later on;
+* runner:  database key, store identity;
+* desk:    store identity.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import sys
@@ -23,8 +25,9 @@ from typing import Any
 
 from bastide.app import wiring
 from bastide.app.config import Home, child_environment, read_settings
+from bastide.app.gateways import Gateways
 from bastide.app.process import enter_service, log, on_stop
-from bastide.core.errors import NotAllowed, Unavailable
+from bastide.core.errors import BastideError, Unavailable
 from bastide.core.key import Purpose
 from bastide.core.snapshot import Served
 from bastide.ports import Clock, Keyring
@@ -43,7 +46,9 @@ class Child:
 
     name: str
     module: str
-    orders: dict[str, Any]
+    orders: Callable[[], dict[str, Any]]
+    descriptors: tuple[int, ...] = ()
+    told_more: bool = False  # its standard input stays open, for what it is told later
     process: asyncio.subprocess.Process | None = None
     keeper: asyncio.Task[None] | None = None
     failures: int = 0
@@ -62,26 +67,53 @@ class Supervisor:
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything, follow the snapshots, stop everything in order."""
         settings = read_settings(self._home)
+        gateways = Gateways(self._home, settings, self._keyring, self._clock, wiring.entropy())
         control = wiring.control_link(str(self._home.control_socket), self._clock)
         try:
             purposes = (Purpose.DATABASE, Purpose.EVIDENCE, Purpose.LEDGER)
-            self._start("control", "bastide.app.control", {"keys": self._keys(purposes)})
+            keys = self._keys(purposes)
+            self._start(Child("control", "bastide.app.control", lambda: {"keys": keys}))
             await control.start()
-            pepper = self._keyring.secret(Purpose.PEPPER).hex()
-            socket = str(self._home.control_socket)
-            orders = {"listen": settings.listen, "control_socket": socket, "pepper": pepper}
-            self._start("gateway", "bastide.gateway", orders)
+            store = self._keys((Purpose.STORE,))
+            self._start(Child("desk", "bastide.gateway.desk", lambda: {"keys": store}))
+            self._start_gateways(gateways)
             stopping = asyncio.create_task(stop.wait())
             while not stopping.done():
                 if control.snapshot is not None:
                     await self._reconcile(control.snapshot.served)
+                await self._renew(gateways)
                 await asyncio.wait([stopping], timeout=_POLL_S)
         finally:
             # The gateway first: answers that run get their receipts while control still lives.
-            await self._stop(["gateway"])
+            # Our own ends of its sockets before that, or clients would wait at a closed door.
+            gateways.close()
+            await self._stop([name for name in self._children if name.startswith("gateway")])
+            await self._stop(["desk"])
             await self._stop([name for name in self._children if name.startswith("runner")])
             await control.close()
             await self._stop(["control"])
+
+    def _start_gateways(self, gateways: Gateways) -> None:
+        for index, name in enumerate(gateways.names):
+            orders = functools.partial(gateways.orders, index)
+            child = Child(name, "bastide.gateway", orders, gateways.descriptors(index), True)
+            self._start(child)
+
+    async def _renew(self, gateways: Gateways) -> None:
+        """Tell the gateway of a new certificate; who is down gets it with its orders."""
+        try:
+            told = gateways.renewal()
+        except BastideError as error:
+            log("supervisor", "renewal-failed", self._clock.now_ms, code=error.code)
+            return
+        if told is None:
+            return
+        log("supervisor", "renewed", self._clock.now_ms)
+        for name in gateways.names:
+            process = self._children[name].process
+            if process is not None and process.stdin is not None:
+                with contextlib.suppress(ConnectionError, RuntimeError):
+                    process.stdin.write(json.dumps(told).encode() + b"\n")
 
     async def _reconcile(self, served: dict[str, Served]) -> None:
         """Start runners that are missing, stop those whose deployment has ended."""
@@ -90,16 +122,16 @@ class Supervisor:
             if name not in self._children:
                 keys = self._keys((Purpose.DATABASE, Purpose.STORE))
                 orders = {"keys": keys, "deployment": deployment}
-                self._start(name, "bastide.app.runner_main", orders)
+                orders_of = functools.partial(dict, orders)
+                self._start(Child(name, "bastide.app.runner_main", orders_of))
         gone = [name for name in self._children if name.startswith("runner") and name not in wanted]
         await self._stop(gone)
 
     def _keys(self, purposes: Sequence[Purpose]) -> str:
         return self._keyring.portion(purposes)
 
-    def _start(self, name: str, module: str, orders: dict[str, Any]) -> None:
-        child = Child(name, module, {"home": str(self._home.root), "parent": os.getpid(), **orders})
-        self._children[name] = child
+    def _start(self, child: Child) -> None:
+        self._children[child.name] = child
         child.keeper = asyncio.create_task(self._keep(child))
 
     async def _keep(self, child: Child) -> None:
@@ -131,12 +163,15 @@ class Supervisor:
                 stderr=file,
                 env=child_environment(),
                 cwd=self._home.run,
+                pass_fds=child.descriptors,
             )
         assert child.process.stdin is not None
-        child.process.stdin.write(json.dumps(child.orders).encode() + b"\n")
+        orders = {"home": str(self._home.root), "parent": os.getpid(), **child.orders()}
+        child.process.stdin.write(json.dumps(orders).encode() + b"\n")
         with contextlib.suppress(ConnectionError):
             await child.process.stdin.drain()
-        child.process.stdin.close()
+        if not child.told_more:
+            child.process.stdin.close()
 
     async def _stop(self, names: Sequence[str]) -> None:
         children = [self._children.pop(name) for name in names if name in self._children]
@@ -186,8 +221,8 @@ def main() -> None:
     clock = wiring.clock()
     try:
         asyncio.run(_serve(orders, clock.now_ms))
-    except (NotAllowed, Unavailable) as error:
-        log("supervisor", "refused", clock.now_ms, code=error.code)
+    except BastideError as error:
+        log("supervisor", "refused", clock.now_ms, code=error.code, reason=error.message)
         raise SystemExit(error.exit_status) from error
 
 

@@ -6,11 +6,12 @@ Adapters are imported inside the functions that need them, so that a command pay
 what it uses.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bastide.core.erasure import ErasureList
 from bastide.core.party import Party
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ControlClient",
+    "DeskClient",
     "LiveEngine",
     "clock",
     "control_link",
@@ -31,6 +33,7 @@ __all__ = [
     "create_memfd",
     "create_party_key",
     "decrypt_to_memfd",
+    "desk_link",
     "entropy",
     "keyring_from_portion",
     "open_keyring",
@@ -71,11 +74,16 @@ class ControlClient(Protocol):
         """When control confirmed the snapshot, on our own monotonic clock."""
         ...
 
+    @property
+    def erasure(self) -> ErasureList | None:
+        """The erasure list; the one before while a newer one is on its way."""
+        ...
+
     async def start(self) -> None:
         """Connect, and keep connecting."""
         ...
 
-    async def put(self, receipt: Receipt) -> None:
+    def put(self, receipt: Receipt) -> Awaitable[None]:
         """Return when the receipt is durable. Raises Unavailable otherwise."""
         ...
 
@@ -85,6 +93,18 @@ class ControlClient(Protocol):
 
     async def close(self) -> None:
         """Disconnect."""
+        ...
+
+
+class DeskClient(Protocol):
+    """The desk, which keeps tenants' files and runs batches. Raises Unavailable while it is down."""
+
+    async def ask(self, deed: str, fields: dict[str, Any], content: memoryview | None) -> Any:
+        """Have one thing done; what it answers. Raises the error it answers."""
+        ...
+
+    def read(self, deed: str, fields: dict[str, Any]) -> AsyncIterator[bytes]:
+        """The content of a file, piece by piece."""
         ...
 
 
@@ -212,12 +232,13 @@ async def start_engine(
     threads: int,
     proven: Awaitable[Any],
     alone: bool = False,
+    embeds: bool = False,
 ) -> LiveEngine:
     """Start llama.cpp over a weights descriptor inside a sandbox.
 
     Its process starts at once and touches the weights only after `proven`, which raises if they
     may not be loaded. `alone` says that nobody else's prompts meet in it, so that it may reuse
-    their beginnings.
+    their beginnings. `embeds` says that the model makes vectors.
     """
     from bastide.adapters.engine.llamacpp import start_llamacpp
 
@@ -230,6 +251,7 @@ async def start_engine(
         context_tokens=context,
         threads=threads,
         reuse=alone,
+        embeds=embeds,
         proven=proven,
     )
 
@@ -239,6 +261,13 @@ def remote_engine(socket: str) -> Engine:
     from bastide.adapters.engine.remote import RemoteEngine
 
     return RemoteEngine(socket)
+
+
+def desk_link(socket: str) -> DeskClient:
+    """The desk behind its socket."""
+    from bastide.adapters.desk.link import DeskLink
+
+    return DeskLink(socket)
 
 
 def control_link(socket: str, source: Clock) -> ControlClient:

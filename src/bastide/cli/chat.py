@@ -98,7 +98,8 @@ def _read_key(path: str) -> str:
 
 
 def _own_key(call: Call) -> str:
-    from bastide.app.tenants import list_tenants, own_key
+    from bastide.app.keys import own_key
+    from bastide.app.tenants import list_tenants
 
     with call.environment() as env:
         tenants = list_tenants(env)

@@ -19,23 +19,31 @@ def model() -> None:
 @parameters(
     "add",
     "bastide model add model.gguf --origin https://example.org/model --licence Apache-2.0",
-    click.argument("file", type=click.Path(exists=True, path_type=Path)),
+    click.argument("file", type=click.Path(exists=True, path_type=Path), required=False),
+    click.option("--builtin", help="A model of an installed package: embed."),
     click.option("--name", help="Name in this environment.  [default: the file's name]"),
     click.option("--origin", default="", help="Where it comes from."),
     click.option("--licence", default="", help="SPDX expression, or LicenseRef-NAME."),
 )
-def add(call: Call, file: Path, name: str | None, origin: str, licence: str) -> None:
-    """Admit a GGUF file, a safetensors file, or a folder of safetensors.
+def add(
+    call: Call, file: Path | None, builtin: str | None, name: str | None, origin: str, licence: str
+) -> None:
+    """Admit a GGUF file, a safetensors file, a folder of safetensors, or a built-in model.
 
     The file is checked, sealed and recorded. What a gate refuses leaves nothing behind but a
     refusal in the ledger; every reason is listed, and the exit code is 3.
     """
-    from bastide.app.models import add_model
+    from bastide.app.models import add_built_in, add_model
     from bastide.stages.admit import Claim
 
-    claim = Claim(name or file.name.removesuffix(".gguf").lower(), origin, licence)
+    if (file is None) is (builtin is None) or (builtin and (name or origin or licence)):
+        raise click.UsageError("give a file and its claims, or --builtin alone")
     with call.environment() as env:
-        row = add_model(env, file, claim, call.progress())
+        if file is None:
+            row = add_built_in(env, str(builtin), call.progress())
+        else:
+            claim = Claim(name or file.name.removesuffix(".gguf").lower(), origin, licence)
+            row = add_model(env, file, claim, call.progress())
     body = row.body
     template = body["template"]
     result = {
@@ -103,9 +111,9 @@ def export(call: Call, name: str, folder: Path) -> None:
     "evaluate",
     "bastide evaluate smollm2-135m-instruct",
     click.argument("name"),
-    click.option("--suite", default="foundation", show_default=True, help="Which suite."),
+    click.option("--suite", help="Which suite.  [default: the one for this kind of model]"),
 )
-def evaluate(call: Call, name: str, suite: str) -> None:
+def evaluate(call: Call, name: str, suite: str | None) -> None:
     """Run the evaluation suite against a model, in the sandbox, and record the scores.
 
     A killed run goes on where it stopped.
@@ -124,7 +132,8 @@ def evaluate(call: Call, name: str, suite: str) -> None:
         "entry": row.entry,
     }
     scores = row.body["scores"].items()
-    lines = [f"{row.subject.name} on {suite}  (entry {row.entry})"]
+    asked = row.body["suite"]["name"]
+    lines = [f"{row.subject.name} on {asked}  (entry {row.entry})"]
     lines += [f"  {name:<12}{score:.3f}  of {row.body['counts'][name]}" for name, score in scores]
     call.show(result, "\n".join(lines))
 

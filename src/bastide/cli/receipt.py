@@ -75,7 +75,7 @@ def export(call: Call, ident: str) -> None:
         "--prompt", type=click.Path(path_type=Path), required=True, help="The request's body."
     ),
     click.option(
-        "--answer", type=click.Path(path_type=Path), required=True, help="The answer's text."
+        "--answer", type=click.Path(path_type=Path), required=True, help="The answer's bytes."
     ),
     _KEYS,
 )
@@ -84,14 +84,14 @@ def open_(
 ) -> None:
     """Check that a receipt is about exactly this prompt and this answer.
 
-    Only the holder of the API key can: it salts the receipt's commitments.
+    The answer is its text; docs/reference/receipts.md says what it is for tools and vectors. Only the holder of the API key can: it salts the receipt's commitments.
     """
     from bastide.app.receipts import open_receipt, read_content
 
     bundle = _bundle(call, file_or_id)
     chain = _verified(call, bundle, keys)
     key = read_text(api_key_file).strip()
-    open_receipt(bundle, key, read_content(prompt), read_content(answer).decode())
+    open_receipt(bundle, key, read_content(prompt), read_content(answer))
     text = f"OPENED  the receipt {chain.receipt.ident} is about exactly this prompt and this answer"
     call.show({"opened": True, "receipt": chain.receipt.ident}, text)
 

@@ -76,15 +76,51 @@ def _tenant() -> click.Command:
 
 
 def _key() -> click.Command:
-    from bastide.cli import tenant
+    from bastide.cli import key
 
-    return tenant.key
+    return key.key
+
+
+def _project() -> click.Command:
+    from bastide.cli import project
+
+    return project.project
+
+
+def _price() -> click.Command:
+    from bastide.cli import price
+
+    return price.price
+
+
+def _budget() -> click.Command:
+    from bastide.cli import budget
+
+    return budget.budget
+
+
+def _usage_command() -> click.Command:
+    from bastide.cli import usage
+
+    return usage.usage
 
 
 def _alias() -> click.Command:
     from bastide.cli import alias
 
     return alias.alias
+
+
+def _guard() -> click.Command:
+    from bastide.cli import guard
+
+    return guard.guard
+
+
+def _share() -> click.Command:
+    from bastide.cli import share
+
+    return share.share
 
 
 def _env() -> click.Command:
@@ -125,8 +161,14 @@ _TABLE = {
     "deploy": (lambda: _approval("deploy"), "Put a release into service."),
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
     "tenant": (_tenant, "Enrol and list tenants."),
-    "key": (_key, "Make, list and revoke API keys."),
+    "project": (_project, "Add and list the projects of tenants."),
+    "key": (_key, "Make, list, rotate and revoke API keys."),
+    "price": (_price, "Set and list what tokens cost."),
+    "budget": (_budget, "Limit what tenants, projects and keys use in a day or a month."),
+    "usage": (_usage_command, "Show what was used, exact to the token."),
     "alias": (_alias, "Let a deployment answer to other providers' model names."),
+    "guard": (_guard, "Look for personal data, secrets and links in prompts and answers."),
+    "share": (_share, "Promise tenants a part of a deployment, and prove that they got it."),
     "env": (_env, "Print the variables with which an application moves here."),
     "ledger": (_ledger, "List, show, prove, audit, rebuild and export the ledger."),
     "exit-codes": (_exit_codes, "Explain the exit codes."),

@@ -6,10 +6,14 @@
   x Refused          exit 3, HTTP 403   a gate or a policy said no; carries every reason
     + NotAllowed     exit 4, HTTP 403   no such right, or the key is unknown
     + Waiting        exit 5, HTTP 409   approvals are still missing
+    + Filtered       exit 3, HTTP 400   the guard does not let a prompt through
+    + Exhausted      exit 3, HTTP 429   a budget is used up; says until when
   x NotProven        exit 6, HTTP 422   a signature, digest or proof does not hold; says where
   x NotFound         exit 1, HTTP 404   no object of that name
   x Misconfigured    exit 2, HTTP 400   the input or a setting is wrong; names the place
+    + TooLong        exit 2, HTTP 400   a prompt has more tokens than the model can hold
   x Unavailable      exit 7, HTTP 503   something outside is down, full or too slow
+    + Busy           exit 7, HTTP 429   more is asked than there is now; says when to come back
 
 Each carries a stable `code`, an exit status and an HTTP status, so no face needs a mapping of
 its own. `fix` says what the person should do next, `place` names the field that is wrong.
@@ -63,6 +67,26 @@ class Waiting(Refused):
     title = "Waiting for approval"
 
 
+class Filtered(Refused):
+    """The guard policy refuses what a prompt holds. Says which detector, never what it found."""
+
+    code = "content_filter"  # the word of OpenAI and Azure, which their clients look for
+    http_status = 400
+    title = "Filtered"
+
+
+class Exhausted(Refused):
+    """A budget is used up. `retry_after_s`: when its day or month ends."""
+
+    code = "insufficient_quota"  # the word of OpenAI, which its clients look for
+    http_status = 429
+    title = "Budget used up"
+
+    def __init__(self, message: str, *, retry_after_s: float, fix: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.retry_after_s = retry_after_s
+
+
 class NotProven(BastideError):
     """A signature, a digest or a proof does not hold. The message says which and where."""
 
@@ -90,6 +114,13 @@ class Misconfigured(BastideError):
     title = "Bad input"
 
 
+class TooLong(Misconfigured):
+    """A prompt has more tokens than the context of its deployment. The message says how many."""
+
+    code = "too-long"
+    title = "Too long"
+
+
 class Unavailable(BastideError):
     """Something outside is down, full or too slow. Trying again may help."""
 
@@ -97,3 +128,15 @@ class Unavailable(BastideError):
     exit_status = 7
     http_status = 503
     title = "Unavailable"
+
+
+class Busy(Unavailable):
+    """More is asked for than can be given now. `retry_after_s`: when it can, as far as we know."""
+
+    code = "busy"
+    http_status = 429
+    title = "Busy"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, fix: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.retry_after_s = retry_after_s

@@ -37,6 +37,7 @@ class Purpose(StrEnum):
     STORE = "store"  # age identity that opens sealed objects
     DATABASE = "database"  # seals every page of the database
     PEPPER = "pepper"  # keys the HMAC under which API keys are stored
+    TLS_CA = "tls-ca"  # signs the gateway's own server certificates; NIST P-256
 
 
 @dataclass(frozen=True, slots=True)

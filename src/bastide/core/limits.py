@@ -54,19 +54,89 @@ BLOCKS_MAX: Final = 512  # llama.cpp's LLAMA_MAX_LAYERS
 REQUEST_HEADER_BYTES_MAX: Final = 32 * KIB
 REQUEST_BODY_BYTES_MAX: Final = 4 * MIB
 REQUEST_MESSAGES_MAX: Final = 2_048
-REQUEST_STOPS_MAX: Final = 4  # the OpenAI API allows four
+REQUEST_STOPS_MAX: Final = 16  # OpenAI allows four, Gemini five, Bedrock up to 2,500
+REQUEST_TOOLS_MAX: Final = 128  # as the OpenAI API
+SCHEMA_BYTES_MAX: Final = 64 * KIB  # of one schema; an engine makes a grammar of it
+SCHEMA_DEPTH_MAX: Final = 32
+SCHEMA_REPEATS_MAX: Final = 2_000  # llama.cpp refuses a grammar that repeats more often
 REQUEST_READ_TIMEOUT_S: Final = 30.0  # a slow sender loses its connection
 ANSWER_TOKENS_MAX: Final = 131_072
+EMBED_TEXTS_MAX: Final = 2_048  # in one request, as the OpenAI API
+EMBED_NUMBERS_MAX: Final = 900_000  # of all vectors of one request: they must fit one frame
 RECEIPT_TIMEOUT_S: Final = 5.0  # no receipt in this time: the answer ends with an error
-SIGNATURE_SKEW_MAX_S: Final = 300.0  # as AWS; within it a signed request can be replayed
+SIGNATURE_SKEW_MAX_S: Final = 300.0  # as AWS
+SIGNATURE_REPEAT_S: Final = 5.0  # equal calls and retries of one second have one signature
+SIGNATURES_SEEN_MAX: Final = 32_768  # of one process, about 6 MB; a replay of older ones is taken
 SNAPSHOT_AGE_MAX_S: Final = 5.0  # an older snapshot may hide a revocation: refuse
 KEEP_ALIVE_TIMEOUT_S: Final = 75.0  # an idle connection, as nginx does by default
 WRITE_STALL_TIMEOUT_S: Final = 30.0  # a client that does not read loses its connection
 LINGER_S: Final = 2.0  # so that a client still sending reads why it was refused
 CONNECTIONS_MAX: Final = 4_096
 PIPELINE_BYTES_MAX: Final = 64 * KIB  # read ahead while an answer runs
-QUEUE_PER_SLOT: Final = 4  # requests that may wait for each slot; more get 429
+WINDOW_REQUESTS_MAX: Final = 4_096  # on their way to one engine; half of it for one tenant
+WINDOW_BYTES_MAX: Final = 64 * MIB  # of prompts, the same
 STOP_GRACE_S: Final = 6.0  # running answers may finish; the supervisor kills after 10 s
+WORKERS_MAX: Final = 64  # gateway processes; more than the cores of a machine bring nothing
+
+# HTTP/2 (gateway/h2_*.py).
+H2_STREAMS_MAX: Final = 128  # at once on a connection; clients take 100 before they are told
+H2_BODIES_BYTES_MAX: Final = 16 * MIB  # unfinished bodies of one connection; more are refused
+H2_HEADER_BLOCK_BYTES_MAX: Final = 64 * KIB  # coded, with all CONTINUATIONs: then the line is cut
+H2_HEADER_TABLE_BYTES_MAX: Final = 4 * KIB  # what we keep for a client's decoder, as RFC 9113
+H2_CLOSED_STREAMS_MAX: Final = 1_024  # remembered, for frames that were under way
+H2_WINDOW_BYTES: Final = MIB  # what a client may send before it hears from us
+H2_FRAME_BYTES: Final = 16 * KIB  # of an answer in one frame, so that streams take turns
+H2_TOLL_MAX: Final = 1_000.0  # frames that bring no request forward, in a burst
+H2_TOLL_PER_S: Final = 200.0  # and for ever
+H2_RESET_TOLL: Final = 5.0  # a reset costs a request: 200 in a burst, 40 a second (CVE-2023-44487)
+H2_SMALL_DATA_BYTES: Final = 512  # a smaller DATA frame that ends nothing pays toll
+
+# TLS.
+TLS_HANDSHAKE_TIMEOUT_S: Final = 10.0
+TLS_CA_DAYS: Final = 3_650  # `public/ca.pem` is copied to clients by hand
+TLS_SERVER_DAYS: Final = 7  # a stolen server key is worth this much
+TLS_RENEW_BEFORE_DAYS: Final = 5  # so it is renewed every two days, and may fail for five
+TLS_BACKDATE_S: Final = 300  # clocks of clients differ
+TLS_NAMES_MAX: Final = 32  # names and addresses of one server certificate
+
+# Guard (detectors/, docs/adr/0015-guard.md). What a stream holds back is at most one match.
+GUARD_PEM_CHARS_MAX: Final = 16 * KIB  # an RSA key of 16,384 bits has 12.7 KiB
+GUARD_JWT_CHARS_MAX: Final = 8 * KIB  # servers take headers of this size
+GUARD_LINK_CHARS_MAX: Final = 2_048  # browsers and servers cut longer ones
+GUARD_HOSTS_MAX: Final = 1_024  # allow-listed hosts of one policy
+GUARD_POLICY_BYTES_MAX: Final = 32 * KIB  # it must fit an entry of the ledger
+GUARD_CALL_CHARS_MAX: Final = 64 * KIB  # arguments of one tool call, held until it is whole
+GUARD_STEP_CHARS: Final = 4 * KIB  # of a prompt between two turns of others; 20 ms at worst
+GUARD_CEDAR_BYTES_MAX: Final = 16 * KIB  # rules for tool calls; read at every call
+GUARD_DECISIONS_MAX: Final = 64  # different lines in one receipt
+ERASURE_LETTERS_MIN: Final = 6  # of a whole name; shorter ones are words of other sentences
+ERASURE_LETTERS_MAX: Final = 64
+ERASURE_NAMES_MAX: Final = 50_000  # hashes of one list, about 4 to a name; they fit a frame
+ERASURE_GAP_MAX: Final = 16  # characters between two words of a name
+GUARD_HEAD_LETTERS: Final = 4  # letters behind the hash by which a stream knows what to hold
+LEAK_WORDS: Final = 8  # words of the system message in a row; fewer are common phrases
+
+# Files and batches (docs/adr/0019-batches.md).
+UPLOAD_BYTES_MAX: Final = 64 * MIB  # a form with one file; 50,000 lines of 1.3 KiB
+UPLOADS_MAX: Final = 4  # in one gateway at once, each held in memory; two for one tenant
+FILE_DAYS_MAX: Final = 3_650  # a file is kept at most
+FILES_MAX: Final = 500  # of one tenant; each has a retention
+FORM_PARTS_MAX: Final = 16
+FORM_HEADER_BYTES_MAX: Final = 4 * KIB  # of one part
+BATCH_LINES_MAX: Final = 50_000  # as the OpenAI API
+BATCH_FAULTS_MAX: Final = 100  # of one input file; more help nobody
+BATCH_WAITING_MAX: Final = 32  # batches of one tenant that have not ended
+BATCHES_RUNNING_MAX: Final = 4  # at once, one of them for one tenant
+BATCH_INFLIGHT_MAX: Final = 4  # lines of one batch; as many may be asked again after a kill
+BATCH_ATTEMPTS_MAX: Final = 6  # of one line while the engine is away; 31 s of waiting
+BATCH_RETRY_S_MAX: Final = 30.0  # between two attempts
+BATCH_WINDOW_S: Final = 86_400  # a batch that has not ended by then expires
+BATCH_METADATA_MAX: Final = 16  # pairs, as the OpenAI API
+DESK_PIECE_BYTES: Final = MIB  # of a file in one frame
+DESK_CALLS_MAX: Final = 64  # at once
+FILES_PAGE_MAX: Final = 10_000  # files in one list, as the OpenAI API
+BATCHES_PAGE_MAX: Final = 100  # batches in one list, the same
+FILES_SWEEP_S: Final = 600.0  # how often what has expired is deleted
 
 # Links between our processes, over Unix sockets.
 FRAME_BYTES_MAX: Final = 8 * MIB
@@ -79,5 +149,37 @@ ENGINE_BACKOFF_S: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # then the last one f
 ENGINE_READY_TIMEOUT_S: Final = 10.0  # an engine that is not healthy after this never will be
 ENGINE_SILENCE_MAX_S: Final = 300.0  # an engine that says nothing for so long has lost the answer
 ENGINE_REPLY_BYTES_MAX: Final = 4 * MIB  # no engine is trusted: one reply, one answer's text
-RUNNER_STREAMS_MAX: Final = 256  # open requests per connection
+RUNNER_STREAMS_MAX: Final = 8_192  # open requests per connection: a gateway's window, twice
 RUNNER_DRAIN_S: Final = 5.0  # how long answers may go on when the runner is told to stop
+
+# Shares (core/fair_queue.py, docs/adr/0013-shares.md).
+SHARE_BURST_S: Final = 5.0  # seconds of a promise that may be taken at once
+SHARE_BURST_S_MAX: Final = 60.0
+SHARE_GUARD_FRACTION: Final = 0.05  # of the slots is never lent; see guard_slots for small numbers
+SHARE_ROOM_FACTOR: Final = 1.5  # further slots not lent, per square root of the promised answers
+SHARE_ROOM_DIVISOR: Final = 5  # and at most a fifth of all slots
+SHARE_READING_TOKENS: Final = 1_024  # no prompt is lent a slot while so much of others' is read
+SHARE_QUEUE_S_MAX: Final = 30.0  # work that may wait for one tenant; more gets 429
+SHARE_WAIT_S_MAX: Final = 60.0  # a request that was not begun in this time gets 429
+SHARE_WAITING_MAX: Final = 1_024  # requests of one tenant, while nobody knows how fast we are
+SHARE_TENANTS_MAX: Final = 4_096  # remembered by one queue
+PROMPT_BYTES_PER_TOKEN: Final = 4  # of a usual tokenizer; the engine's count settles it
+SHARE_PERIOD_S: Final = 60.0  # how often a runner states what tenants got
+SHARE_PERIODS_KEPT: Final = 1_440  # a day of them, while control is away
+SHARE_ROWS_MAX: Final = 200  # tenants in one statement: 40 KiB of an entry's 64
+SHARE_RETRY_S_MAX: Final = 3_600.0  # what a retry-after says at most
+SHARE_WEIGHT_MAX: Final = 1_000.0
+SHARE_COST_MAX: Final = 100.0  # units that one token may cost
+SHARE_TOKENS_PER_S_MAX: Final = 10_000_000.0
+
+# Tenants, budgets and usage (core/billing.py, docs/adr/0016-budgets.md).
+PRICE_MICROEUR_MAX: Final = 250_000_000  # a million tokens; an answer's cost stays below 2^53
+BUDGET_LIMIT_MAX: Final = 1_000_000_000_000  # tokens or micro-euros: a million EUR
+BUDGET_ANSWER_TOKENS: Final = 1_024  # held back for an answer whose caller set no limit
+BUDGETS_MAX: Final = 4_096  # in force; all stand in every snapshot
+RETRY_MS: Final = 600_000  # a retry may replace an attempt that ended so long before
+RETRIES_REMEMBERED_MAX: Final = 65_536  # failed attempts that a retry may yet replace
+KEY_NETWORKS_MAX: Final = 32  # address ranges of one key
+KEY_DAYS_MAX: Final = 3_650  # of a key, or of an overlap
+USAGE_ROWS_MAX: Final = 100_000  # one table; narrow it by --from and --to
+METRIC_SERIES_MAX: Final = 10_000  # of one process; what comes later is counted as dropped

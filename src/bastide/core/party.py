@@ -22,6 +22,7 @@ class Duty(StrEnum):
     PROPOSE = "propose"
     DEPLOY = "deploy"
     MANAGE_TENANTS = "manage-tenants"
+    GUARD = "guard"
     READ = "read"
 
 
@@ -31,6 +32,7 @@ DUTIES: dict[Duty, frozenset[Party]] = {
     Duty.PROPOSE: frozenset({Party.FIRM, Party.OPERATOR}),
     Duty.DEPLOY: frozenset({Party.OPERATOR}),
     Duty.MANAGE_TENANTS: frozenset({Party.OPERATOR}),
+    Duty.GUARD: frozenset({Party.GUARDIAN}),
     Duty.READ: frozenset(Party),
 }
 

@@ -8,17 +8,26 @@ open a commitment. (A caller that signs by AWS SigV4 uses a derived secret inste
 holds the pepper can derive too.) ``salt = HMAC-SHA256(api key, "bastide/salt/v1" || receipt id)``
 and ``commitment = HMAC-SHA256(salt, label || bytes)`` with the label ``prompt`` or ``answer``
 followed by a zero byte.
+
+What is committed to as the answer: its text as UTF-8. If it calls tools, RFC 8785 JSON of
+``{"calls": [{"arguments", "id", "name"} ...], "text"}``. Vectors: each number as a little-endian
+IEEE 754 float of 32 bits, one vector after the other.
 """
 
 import hashlib
 import hmac
+import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from bastide.core.canonical import canonical
+from bastide.core.chat import Said
 from bastide.core.errors import Misconfigured
 
-RECEIPT_TYPE = "https://bastide.eu/receipt/v1"
+RECEIPT_TYPE = "https://bastide.eu/receipt/v2"
+RECEIPT_TYPE_V1 = "https://bastide.eu/receipt/v1"  # until there were projects and prices
+_SINCE_V2 = ("project", "cached_tokens", "cost_picoeur", "delivered", "fingerprint", "retry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +50,19 @@ class Receipt:
     completion_tokens: int
     finish: str
     guard: tuple[str, ...] = ()
+    project: str = "default"  # id of the key's project
+    cached_tokens: int = 0  # of the prompt's
+    cost_picoeur: int = 0  # by the price list of then, in 10^-12 EUR
+    delivered: bool = True  # something of the answer was sent
+    fingerprint: str = ""  # equal for attempts at one call; see `fingerprint`
+    retry: bool = False  # the client says that it asks again
+    version: int = 2  # of the form; 1 has none of the six fields above
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as plain JSON values."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in _NAMES[self.version]}
         fields["guard"] = list(self.guard)
-        return {"type": RECEIPT_TYPE, **fields}
+        return {"type": RECEIPT_TYPE if self.version == 2 else RECEIPT_TYPE_V1, **fields}
 
     def leaf(self) -> bytes:
         """The canonical bytes that are a leaf of the batch's Merkle tree."""
@@ -55,20 +71,33 @@ class Receipt:
     @classmethod
     def from_json(cls, value: Any) -> "Receipt":
         """Read what `to_json` wrote. Raises Misconfigured, naming the field that is wrong."""
-        if not isinstance(value, dict) or value.get("type") != RECEIPT_TYPE:
+        types = {RECEIPT_TYPE_V1: 1, RECEIPT_TYPE: 2}
+        version = types.get(str(value.get("type"))) if isinstance(value, dict) else None
+        if version is None:
             raise Misconfigured(f"receipt: not an object of the type {RECEIPT_TYPE}")
-        names = {field.name for field in fields(cls)}
+        names = _NAMES[version]
         wrong = sorted(map(str, (names | {"type"}) ^ value.keys()))
         if wrong:
             raise Misconfigured(f"receipt: unknown or missing fields: {', '.join(wrong)}")
         for name in sorted(names - {"guard"}):
-            kind = int if name.endswith(("_ms", "_tokens")) else str
+            kind = _kind(name)
             if type(value[name]) is not kind or (kind is int and value[name] < 0):
                 raise Misconfigured(f"receipt.{name}: not of the type {kind.__name__}, or negative")
         guard = value["guard"]
         if not isinstance(guard, list) or not all(isinstance(row, str) for row in guard):
             raise Misconfigured("receipt.guard: not a list of strings")
-        return cls(**{name: value[name] for name in names - {"guard"}}, guard=tuple(guard))
+        given = {name: value[name] for name in names - {"guard"}}
+        return cls(**given, guard=tuple(guard), version=version)
+
+
+_ALL = frozenset(field.name for field in fields(Receipt)) - {"version"}
+_NAMES = {1: _ALL - set(_SINCE_V2), 2: _ALL}
+
+
+def _kind(name: str) -> type:
+    if name in ("delivered", "retry"):
+        return bool
+    return int if name.endswith(("_ms", "_tokens", "_picoeur")) else str
 
 
 def salt_for(api_key: str, receipt_ident: str) -> bytes:
@@ -76,7 +105,26 @@ def salt_for(api_key: str, receipt_ident: str) -> bytes:
     return hmac.digest(api_key.encode(), b"bastide/salt/v1" + receipt_ident.encode(), "sha256")
 
 
+def fingerprint(api_key: str, invocation: str, body: bytes) -> str:
+    """What attempts at one call have in common; only the key's holder can tell what it is of."""
+    state = hmac.new(api_key.encode(), b"bastide/attempt/v1" + invocation.encode(), hashlib.sha256)
+    state.update(b"\0" + hashlib.sha256(body).digest())
+    return f"hmac-sha256:{state.hexdigest()}"
+
+
 def commit(salt: bytes, label: str, data: bytes) -> str:
     """Commit to `data`; the form is ``hmac-sha256:<hex>``."""
-    state = hmac.new(salt, label.encode() + b"\0" + data, hashlib.sha256)
-    return f"hmac-sha256:{state.hexdigest()}"
+    return "hmac-sha256:" + hmac.digest(salt, label.encode() + b"\0" + data, "sha256").hex()
+
+
+def answer_bytes(said: Said) -> bytes:
+    """The bytes of an answer that a receipt commits to."""
+    if not said.calls:
+        return said.text.encode()
+    calls = [{"id": c.ident, "name": c.name, "arguments": c.arguments} for c in said.calls]
+    return canonical({"text": said.text, "calls": calls})
+
+
+def vector_bytes(vectors: Iterable[Sequence[float]]) -> bytes:
+    """The bytes of an answer of vectors that a receipt commits to."""
+    return b"".join(struct.pack(f"<{len(row)}f", *row) for row in vectors)

@@ -4,17 +4,26 @@
 
 from dataclasses import dataclass, field
 
+from bastide.core.budget import Spent
+from bastide.core.money import Price
+from bastide.core.share import Promise
+
 
 @dataclass(frozen=True, slots=True)
 class KeyGrant:
     """What one API key may do.
 
-    `key` is its id; `scopes` are names of models or aliases for them, or ``*`` for all.
+    `key` is its id; `scopes` are names of models or aliases for them, or ``*`` for all. Without
+    `dialects` or `networks` every one will do; `expires_ms` of 0 is never.
     """
 
     key: str
     tenant: str
     scopes: tuple[str, ...]
+    project: str = "default"  # its id
+    dialects: tuple[str, ...] = ()  # names of families
+    networks: tuple[str, ...] = ()  # address ranges that clients may call from
+    expires_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,7 @@ class Served:
     slots: int
     context_tokens: int
     created_s: int
+    embeds: bool = False  # it makes vectors of texts, and answers nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,13 @@ class Snapshot:
     keys: dict[str, KeyGrant] = field(default_factory=dict)
     served: dict[str, Served] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    guards: dict[str, str] = field(default_factory=dict)  # JSON of a policy, by tenant or "*"
+    erasure: str = ""  # digest of the erasure list in force
+    prices: dict[str, Price] = field(default_factory=dict)  # by the deployment's name
+    budgets: tuple[Spent, ...] = ()  # with what was used of each when this was issued
+    workers: int = 1  # gateways, which share what is left of a budget
+    # What tenants are promised, by the deployment's name and the tenant's.
+    shares: dict[str, dict[str, Promise]] = field(default_factory=dict)
 
     def meant(self, name: str) -> str:
         """The model that a name means. A model's own name is never taken for an alias."""

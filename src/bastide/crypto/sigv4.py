@@ -6,11 +6,12 @@ The caller and the verifier share a secret; the caller signs method, path, query
 the hash of the body with a key derived from it for one day, region and service. Stricter than the
 specification leaves room for:
 
-* `host` and every ``x-amz-*`` header of the request must be signed, and the names be in order;
+* `host` (over HTTP/2 that, or ``:authority``, as AWS's client for JavaScript does) and every
+  ``x-amz-*`` header of the request must be signed, and the names be in order;
 * the hash is that of the body that came: ``UNSIGNED-PAYLOAD`` and streaming forms are refused;
 * the path is signed as it is on the wire, encoded once more; segments ``.`` and ``..`` and doubled
   slashes, which signers would have normalized, do not verify;
-* the time must be within a given skew. Within it a request can be replayed.
+* the time must be within a given skew. Whether a request came before is not known here.
 
 tests/unit/test_sigv4.py takes botocore as the oracle.
 """
@@ -35,7 +36,7 @@ _HASH: Final = b"x-amz-content-sha256"
 _CLAIM = re.compile(
     rf"{_ALGORITHM} +Credential=(?P<key>[0-9A-Za-z_]{{1,128}})/(?P<date>[0-9]{{8}})"
     rf"/(?P<region>[0-9a-z-]{{1,64}})/(?P<service>[0-9a-z-]{{1,64}})/{_END}, *"
-    r"SignedHeaders=(?P<headers>[!#$%&'*+.^_`|~0-9a-z;-]{1,4096}), *"
+    r"SignedHeaders=(?P<headers>[:!#$%&'*+.^_`|~0-9a-z;-]{1,4096}), *"
     r"Signature=(?P<signature>[0-9a-f]{64})"
 )
 _TIME = re.compile(rb"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
@@ -91,11 +92,12 @@ def verify_claim(claim: Claim, headers: Mapping[bytes, bytes], now_ms: int, skew
     missing = [name for name in names if name.encode() not in headers]
     if missing:
         raise NotProven(f"SignedHeaders: the request has no header {missing[0][:64]!r}.")
-    needed = [name for name in headers if name == b"host" or name.startswith(b"x-amz-")]
+    needed = [name for name in headers if name.startswith(b"x-amz-")]
     unsigned = {name.decode("latin-1") for name in needed} - set(names)
     if unsigned:
         raise NotProven(f"SignedHeaders: {min(unsigned)[:64]!r} must be signed.")
-    if "host" not in names:
+    # Both are the same place: who made the request of these headers has seen to that.
+    if "host" not in names and ":authority" not in names:
         raise NotProven("SignedHeaders: 'host' must be signed.")
     stamp = headers.get(_DATE, b"")
     if stamp[:8] != claim.date.encode():

@@ -2,17 +2,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Anthropic family: ``/v1/messages``, and ``/v1/models`` for who sends ``anthropic-version``.
 
-The same lies below ``/anthropic``, where `AnthropicFoundry` and `AnthropicBedrockMantle` look.
+The same lies below ``/anthropic``, where `AnthropicFoundry` and `AnthropicBedrockMantle` look, and
+`AnthropicVertex` finds it under ``/v1/projects/.../publishers/anthropic/models``.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final, Never
 from urllib.parse import unquote
 
 from bastide.core.errors import Misconfigured, NotFound
-from bastide.dialects import anthropic_errors, anthropic_messages, anthropic_models
-from bastide.dialects.surface import Asked, Headers, Problem, Refusal, Route, bearer, one_key
+from bastide.dialects import (
+    anthropic_errors,
+    anthropic_messages,
+    anthropic_models,
+    anthropic_vertex,
+)
+from bastide.dialects.surface import (
+    Count,
+    Deny,
+    Generate,
+    Headers,
+    Listing,
+    Problem,
+    Refusal,
+    Route,
+    Single,
+    bearer,
+    one_key,
+)
 
 __all__ = ["ANTHROPIC", "VERSIONS", "Anthropic"]
 
@@ -23,7 +42,19 @@ _MODELS: Final = "/v1/models"
 _READ: Final = ("GET", "HEAD")
 _ANY: Final = ("GET", "HEAD", "POST", "DELETE")
 _KEYS: Final = (b"x-api-key", b"api-key")
-_ANSWER: Final = Route(("POST",), anthropic_messages.decode, anthropic_messages.MessageWriter)
+_VERTEX: Final = re.compile(
+    r"/v1(?:beta1)?/projects/[^/]+/locations/[^/]+/publishers/anthropic/models/"
+    r"(?P<model>[^/]+):(?P<verb>rawPredict|streamRawPredict)"
+)
+_ANSWER: Final = Route(
+    ("POST",), Generate(anthropic_messages.decode, anthropic_messages.MessageWriter)
+)
+_COUNT: Final = Route(
+    ("POST",), Count(anthropic_messages.decode_count, anthropic_messages.encode_count)
+)
+_VERTEX_COUNT: Final = Route(
+    ("POST",), Count(anthropic_vertex.decode_count, anthropic_messages.encode_count)
+)
 
 
 class Anthropic:
@@ -39,15 +70,19 @@ class Anthropic:
         route: Route | None = None
         if path == _MESSAGES:
             route = _ANSWER
+        elif path == _MESSAGES + "/count_tokens":
+            route = _COUNT
+        elif found := _VERTEX.fullmatch(path):
+            route = _of_vertex(unquote(found["model"]), found["verb"])
         elif path.startswith(_MESSAGES + "/"):
-            route = Route(_ANY, listing=_absent(path))
+            route = Route(_ANY, Deny(_absent(path)))
         elif ours and path == _MODELS:
-            route = Route(_READ, listing=partial(anthropic_models.encode_models, query=query))
+            route = Route(_READ, Listing(partial(anthropic_models.encode_models, query=query)))
         elif ours and path.startswith(_MODELS + "/"):
             name = unquote(path.removeprefix(_MODELS + "/"))
-            route = Route(_READ, model=name, single=anthropic_models.encode_model)
+            route = Route(_READ, Single(anthropic_models.encode_model, name))
         elif below:
-            route = Route(_ANY, listing=_absent(path))
+            route = Route(_ANY, Deny(_absent(path)))
         if route is not None and headers.get(b"anthropic-version", VERSIONS[0]) not in VERSIONS:
             return _of_unknown_version(route)
         return route
@@ -69,10 +104,17 @@ class Anthropic:
 ANTHROPIC: Final = Anthropic()
 
 
-def _absent(path: str) -> Callable[[Iterable[Any], str], bytes]:
+def _of_vertex(model: str, verb: str) -> Route:
+    if model == "count-tokens":
+        return _VERTEX_COUNT
+    decode = partial(anthropic_vertex.decode, model=model, streams=verb == "streamRawPredict")
+    return Route(("POST",), Generate(decode, anthropic_messages.MessageWriter))
+
+
+def _absent(path: str) -> Callable[[bytes, str], Never]:
     """What is not there, whoever asks: first the key is checked, then this is said."""
 
-    def refuse(served: Iterable[Any], environment: str) -> bytes:
+    def refuse(body: bytes, ident: str) -> Never:
         raise NotFound(f"{path[:100]} is not supported by this environment.", place="path")
 
     return refuse
@@ -82,7 +124,7 @@ def _of_unknown_version(route: Route) -> Route:
     known = ", ".join(version.decode() for version in VERSIONS)
     message = f"anthropic-version: not a valid version; this environment knows {known}."
 
-    def decode(body: bytes, ident: str) -> Asked:
+    def refuse(body: bytes, ident: str) -> Never:
         raise Misconfigured(message, place="anthropic-version")
 
-    return Route(route.methods, decode, anthropic_messages.MessageWriter)
+    return Route(route.methods, Deny(refuse))

@@ -6,11 +6,11 @@ The `anthropic` client picks its exception by the HTTP status, and asks again af
 and everything from 500. What is down or full for now is 529 in this API.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from bastide.dialects.surface import Problem, Refusal
+from bastide.dialects.surface import Problem, Refusal, retry_headers
 
 __all__ = ["encode_error", "encode_event", "refuse"]
 
@@ -30,12 +30,9 @@ _encode = msgspec.json.Encoder().encode
 def refuse(problem: Problem, ident: str) -> Refusal:
     """An error response."""
     status = _status(problem)
-    headers: tuple[tuple[str, str], ...] = ()
-    if status in (429, _OVERLOADED):
-        headers += (("retry-after", "1"),)
-    elif status == 401:
-        headers += (("www-authenticate", "Bearer"),)
-    elif status == 409:  # the client would ask again, to be told the same
+    headers = retry_headers(problem)
+    if status == 409 or problem.code == "insufficient_quota":
+        # The client would ask again, to be told the same.
         headers += (("x-should-retry", "false"),)
     return Refusal(status, encode_error(problem, ident), headers)
 
@@ -44,10 +41,14 @@ def encode_error(problem: Problem, ident: str) -> bytes:
     """The error object. `ident` is the request's id, or empty."""
     status = _status(problem)
     kind = _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    error: dict[str, Any] = {"type": kind, "message": problem.message}
+    if problem.param == "thread":
+        # So the SDK's tool runner learns that nothing is kept here, and sends everything each time.
+        error["details"] = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
     return _encode(
         {
             "type": "error",
-            "error": {"type": kind, "message": problem.message},
+            "error": error,
             "request_id": f"req_{ident}" if ident else None,
         }
     )

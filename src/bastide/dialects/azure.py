@@ -4,44 +4,60 @@
 
 * ``/openai/deployments/{name}/chat/completions`` and ``/completions``: the path names the model,
   and the body's `model` is ignored. Any ``api-version`` gets the same answer.
-* ``/openai/models``, and OpenAI's own paths below ``/openai/v1``.
+* ``/openai/models``, ``/responses``, ``/files`` and ``/batches``, and OpenAI's own paths below ``/openai/v1``.
 
-Azure's clients read the results of its content filter. No filter runs here, so the results are
-empty objects: there is no verdict, not even "safe".
+Azure's clients read the results of its content filter. Our guard judges forms, not what Azure's
+categories mean, so the results are empty objects: there is no verdict, not even "safe". An answer
+that the guard ends has the finish reason `content_filter`, a refused prompt Azure's own error.
 """
 
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Never
 from urllib.parse import unquote
 
 import msgspec
 
-from bastide.core.errors import Misconfigured
+from bastide.core.errors import Filtered, Misconfigured
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.openai_chat import ChatWriter
 from bastide.dialects.openai_chat import decode as decode_chat
 from bastide.dialects.openai_completions import CompletionWriter
 from bastide.dialects.openai_completions import decode as decode_completion
-from bastide.dialects.openai_errors import encode_problem
+from bastide.dialects.openai_embeddings import decode as decode_embeddings
+from bastide.dialects.openai_errors import encode_problem, headers
+from bastide.dialects.openai_responses import RESPONSE_NOT_FOUND
 from bastide.dialects.surface import (
-    Asked,
+    Deny,
+    Embed,
+    Generate,
     Headers,
     Problem,
     Refusal,
     Route,
     bearer,
-    retry_headers,
 )
 
 __all__ = ["AZURE", "Azure", "AzureChatWriter", "AzureCompletionWriter"]
 
 _ROOT: Final = "/openai"
 _DEPLOYMENTS: Final = "/openai/deployments/"
+_AS_OPENAI: Final = ("models", "responses", "files", "batches")
 _encode = msgspec.json.Encoder().encode
 
 _NO_VERDICT: Final[dict[str, Any]] = {"content_filter_results": {}}
 _NO_PROMPT_VERDICT: Final[dict[str, Any]] = {
     "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]
+}
+# Our guard looks for forms, as Azure's blocklists do; of hate or violence it says nothing.
+_BLOCKED: Final[dict[str, Any]] = {
+    "code": Filtered.code,
+    "type": "invalid_request_error",
+    "param": "prompt",
+    "status": 400,
+    "innererror": {
+        "code": "ResponsibleAIPolicyViolation",
+        "content_filter_result": {"custom_blocklists": {"filtered": True, "details": []}},
+    },
 }
 _CODES: Final = {
     401: "401",
@@ -93,15 +109,16 @@ class Azure:
             return None
         if path.startswith(_DEPLOYMENTS):
             name, _, operation = path.removeprefix(_DEPLOYMENTS).partition("/")
-            decode, writer = _OPERATIONS.get(operation, (None, AzureChatWriter))
-            if decode is None:
-                return Route(("POST",), partial(_refuse, operation=unquote(operation)), writer)
-            return Route(("POST",), partial(decode, model=unquote(name)), writer)
+            return _of_deployment(unquote(name), operation)
         below = path.removeprefix(_ROOT)
         if below.startswith("/v1/"):
             decode, writer = _OPERATIONS.get(below.removeprefix("/v1/"), (None, None))
-            return Route(("POST",), decode, writer) if decode else OPENAI.route(below, query, {})
-        if below == "/models" or below.startswith("/models/"):
+            return (
+                Route(("POST",), Generate(decode, writer))
+                if decode
+                else OPENAI.route(below, query, {})
+            )
+        if below.partition("/")[2].partition("/")[0] in _AS_OPENAI:
             return OPENAI.route("/v1" + below, query, {})
         return None
 
@@ -115,21 +132,34 @@ class Azure:
 
     def refusal(self, problem: Problem, ident: str) -> Refusal:
         """``{"error": {"code", "message"}}``; a bad request is said as OpenAI says it."""
-        return Refusal(problem.status, _error(problem), retry_headers(problem))
+        return Refusal(problem.status, _error(problem), headers(problem))
 
     def event(self, problem: Problem, ident: str) -> bytes:
         """An error event; no ``[DONE]`` may follow it."""
         return b"data: " + _error(problem) + b"\n\n"
 
 
+def _of_deployment(name: str, operation: str) -> Route:
+    if operation == "embeddings":
+        return Route(("POST",), Embed(partial(decode_embeddings, model=name)))
+    decode, writer = _OPERATIONS.get(operation, (None, AzureChatWriter))
+    if decode is None:
+        return Route(("POST",), Deny(partial(_refuse, operation=unquote(operation))))
+    return Route(("POST",), Generate(partial(decode, model=name), writer))
+
+
 def _error(problem: Problem) -> bytes:
+    if problem.code == Filtered.code:
+        return _encode({"error": {**_BLOCKED, "message": problem.message}})
     if problem.status == 400:
         return encode_problem(problem)
     code = _CODES.get(problem.status, "InternalServerError")
+    if problem.code == RESPONSE_NOT_FOUND:
+        code = problem.code
     return _encode({"error": {"code": code, "message": problem.message}})
 
 
-def _refuse(body: bytes, ident: str, operation: str) -> Asked:
+def _refuse(body: bytes, ident: str, operation: str) -> Never:
     shown = operation[:100]
     raise Misconfigured(
         f"Unsupported operation: '{shown}' does not work with this deployment.",

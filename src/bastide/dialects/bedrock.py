@@ -9,30 +9,55 @@ segment of the path; the ARN that the model list shows is understood too.
 import re
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Final, Never
 from urllib.parse import unquote
 
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.snapshot import Served
-from bastide.crypto.sigv4 import Claim, read_claim
-from bastide.dialects import bedrock_converse, bedrock_errors, bedrock_invoke, bedrock_models
+from bastide.dialects import (
+    bedrock_converse,
+    bedrock_count,
+    bedrock_embed,
+    bedrock_errors,
+    bedrock_guardrail,
+    bedrock_models,
+)
+from bastide.dialects.bedrock_invoke import Invocation
 from bastide.dialects.eventstream import AMAZON_EVENT_STREAM
-from bastide.dialects.surface import Asked, Headers, Problem, Refusal, Route, bearer
+from bastide.dialects.surface import (
+    ByKind,
+    Count,
+    Deny,
+    Embed,
+    Generate,
+    Headers,
+    Judge,
+    Listing,
+    Problem,
+    Refusal,
+    Route,
+    Single,
+    bearer,
+)
 
 __all__ = ["BEDROCK", "Bedrock"]
 
 _READ: Final = ("GET", "HEAD")
 _ALL: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_SERVICES: Final = ("bedrock", "bedrock-mantle")
 _ID_LENGTH_MAX: Final = 2_048
-_ARN = re.compile(r"arn:[^:]*:bedrock:[^:]*:[^:]*:foundation-model/(?P<name>.+)", re.DOTALL)
+_ARN = re.compile(
+    r"arn:[^:]*:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile)/(?P<name>.+)", re.DOTALL
+)
 _CALL = re.compile(r"/model/([^/]+)/([a-z-]+)")
 _ONE = re.compile(r"/foundation-models/([^/]+)")
+_PROFILE = re.compile(r"/inference-profiles/([^/]+)")
+_OTHERS: Final = ("/v1/", "/openai/", "/anthropic/", "/api/")  # whose paths may be signed too
 _GUARDRAIL = re.compile(r"/guardrail/[^/]+/version/[^/]+/apply")
+_GUARD: Final = Route(("POST",), Judge(bedrock_guardrail.decode, bedrock_guardrail.encode))
 
 
 class Bedrock:
-    """See `Family` and `SignedFamily`."""
+    """See `Family`."""
 
     name = "bedrock"
 
@@ -40,24 +65,19 @@ class Bedrock:
         """Find a route. Whatever else is signed for this service is refused in its words."""
         if found := _CALL.fullmatch(path):
             return _call(_name(found[1]), found[2], headers)
-        if path == "/foundation-models":
-            return Route(_READ, listing=partial(_list, query=query))
-        if found := _ONE.fullmatch(path):
-            return Route(_READ, model=_name(found[1]), single=bedrock_models.encode_model)
+        if (told := _told(path, query)) is not None:
+            return Route(_READ, told)
         if _GUARDRAIL.fullmatch(path):
-            return Route(("POST",), partial(_refuse, operation="ApplyGuardrail"))
+            return _GUARD
         authorization = headers.get(b"authorization", b"")
-        if authorization.startswith(b"AWS4-") and b"/bedrock" in authorization:
-            return Route(_ALL, partial(_unknown, path=path))
+        signed = authorization.startswith(b"AWS4-") and b"/bedrock" in authorization
+        if signed and not path.startswith(_OTHERS):
+            return Route(_ALL, Deny(partial(_unknown, path=path)))
         return None
 
     def key(self, query: str, headers: Headers) -> str | None:
         """The bearer token, for callers that do not sign."""
         return bearer(headers)
-
-    def signature(self, query: str, headers: Headers) -> Claim | None:
-        """The claim of a signed request. Raises NotProven."""
-        return read_claim(headers, _SERVICES)
 
     def refusal(self, problem: Problem, ident: str) -> Refusal:
         """``{"message"}`` and the header ``x-amzn-ErrorType``."""
@@ -71,19 +91,36 @@ class Bedrock:
 def _call(model: str, verb: str, headers: Headers) -> Route | None:
     match verb:
         case "converse" | "converse-stream":
-            decode = partial(bedrock_converse.decode, model=model, stream=verb != "converse")
-            return Route(("POST",), decode, bedrock_converse.ConverseWriter, AMAZON_EVENT_STREAM)
+            read = partial(bedrock_converse.decode, model=model, stream=verb != "converse")
+            writer = bedrock_converse.ConverseWriter
+            return Route(("POST",), Generate(read, writer, AMAZON_EVENT_STREAM))
         case "invoke" | "invoke-with-response-stream":
-            decode = partial(
-                bedrock_invoke.decode, model=model, stream=verb != "invoke", headers=headers
-            )
-            return Route(("POST",), decode, bedrock_invoke.InvokeWriter, AMAZON_EVENT_STREAM)
+            invocation = Invocation(model, stream=verb != "invoke", headers=headers)
+            answers = Generate(invocation.decode, invocation.writer, AMAZON_EVENT_STREAM)
+            if verb != "invoke":
+                return Route(("POST",), answers)
+            vectors = Embed(partial(bedrock_embed.decode, model=model))
+            return Route(("POST",), ByKind(model, answers, vectors))
         case "count-tokens":
-            return Route(("POST",), partial(_refuse, operation="CountTokens"))
+            decode = partial(bedrock_count.decode, model=model)
+            return Route(("POST",), Count(decode, bedrock_count.encode))
         case "invoke-with-bidirectional-stream":
             return Route(
-                ("POST",), partial(_refuse, operation="InvokeModelWithBidirectionalStream")
+                ("POST",), Deny(partial(_refuse, operation="InvokeModelWithBidirectionalStream"))
             )
+    return None
+
+
+def _told(path: str, query: str) -> Listing | Single | None:
+    """What there is to know about the models."""
+    if path == "/foundation-models":
+        return Listing(partial(_list, query=query))
+    if path == "/inference-profiles":
+        return Listing(partial(_profiles, query=query))
+    if found := _ONE.fullmatch(path):
+        return Single(bedrock_models.encode_model, _name(found[1]))
+    if found := _PROFILE.fullmatch(path):
+        return Single(bedrock_models.encode_profile, _name(found[1]))
     return None
 
 
@@ -97,11 +134,15 @@ def _list(served: Iterable[Served], environment: str, *, query: str) -> bytes:
     return bedrock_models.encode_models(served, environment, query)
 
 
-def _refuse(body: bytes, ident: str, *, operation: str) -> Asked:
+def _profiles(served: Iterable[Served], environment: str, *, query: str) -> bytes:
+    return bedrock_models.encode_profiles(served, environment, query)
+
+
+def _refuse(body: bytes, ident: str, *, operation: str) -> Never:
     raise Misconfigured(f"{operation} is not supported here.", reasons=[operation])
 
 
-def _unknown(body: bytes, ident: str, *, path: str) -> Asked:
+def _unknown(body: bytes, ident: str, *, path: str) -> Never:
     raise NotFound(f"There is no operation at {path[:100]} here.")
 
 

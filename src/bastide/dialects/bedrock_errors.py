@@ -6,6 +6,7 @@ AWS clients pick their exception by ``x-amzn-ErrorType``, and try again only aft
 A bad key or signature is 403, as AWS states it, never 401.
 """
 
+from math import ceil
 from typing import Final
 
 import msgspec
@@ -20,8 +21,17 @@ _BY_STATUS: Final = {
     403: (403, "AccessDeniedException"),
     404: (404, "ResourceNotFoundException"),
     405: (405, "UnknownOperationException"),
+    408: (408, "ModelTimeoutException"),
+    424: (424, "ModelErrorException"),
     429: (429, "ThrottlingException"),
     503: (503, "ServiceUnavailableException"),
+}
+# What the status does not say. Spent quota is 400 there, so that clients do not try again.
+_BY_CODE: Final = {
+    "invalid_signature": (403, "InvalidSignatureException"),
+    "request_timeout": (408, "RequestTimeoutException"),
+    "model_not_ready": (429, "ModelNotReadyException"),
+    "insufficient_quota": (400, "ServiceQuotaExceededException"),
 }
 _WHO: Final = (
     "The security token included in the request is invalid: no active access key id or API key of"
@@ -35,7 +45,8 @@ def refuse(problem: Problem) -> Refusal:
     status, name = _named(problem)
     headers: tuple[tuple[str, str], ...] = (("x-amzn-ErrorType", name),)
     if status in (429, 503):
-        headers += (("x-amz-retry-after", "1000"),)  # milliseconds; botocore reads no other
+        # In milliseconds; botocore reads no other.
+        headers += (("x-amz-retry-after", str(max(1, ceil(1000 * problem.retry_after_s)))),)
     return Refusal(status, _body(problem), headers)
 
 
@@ -46,8 +57,8 @@ def encode_exception(problem: Problem) -> bytes:
 
 
 def _named(problem: Problem) -> tuple[int, str]:
-    if problem.code == "invalid_signature":
-        return 403, "InvalidSignatureException"
+    if problem.code in _BY_CODE:
+        return _BY_CODE[problem.code]
     default = (500, "InternalServerException") if problem.status >= 500 else (400, _VALIDATION)
     return _BY_STATUS.get(problem.status, default)
 

@@ -6,10 +6,19 @@ A frame is a big-endian u32 length and a MessagePack array ``[stream, kind, body
 are numbered by the side that connects, from 1; stream 0 is for what the server sends unasked.
 
 Runner:  ``generate`` GenerateRequest -> ``delta`` Delta ... (the last has `finish`);
-         ``next_tokens`` [prompt, count] -> ``tokens`` [TokenChoice ...]; ``health`` -> ``ok``;
+         ``count`` GenerateRequest -> ``counted`` int; ``embed`` EmbedRequest -> ``embedded``
+         Embedded; ``next_tokens`` [prompt, count] -> ``tokens`` [TokenChoice ...];
+         ``health`` -> ``ok``;
          ``cancel`` ends a stream and has no answer.
-Control: ``receipt`` Receipt -> ``ok``; on stream 0 ``snapshot`` Snapshot.
-Any request may be answered by ``error`` [code, message], with a code of core/errors.py.
+Control: ``receipt`` Receipt -> ``ok``; ``share-minute`` the body of a share-minute/v1 without its
+         `time_ms` -> ``ok``; on stream 0 ``snapshot`` Snapshot.
+Desk:    one call a connection, a map with `tenant` and what the deed needs. ``put_file``, then
+         ``piece`` bytes ... ``end`` -> ``ok`` KeptFile; ``get_file`` -> ``piece`` bytes ... ``end``;
+         ``file``, ``delete_file``, ``create_batch``, ``batch``, ``cancel_batch`` -> ``ok`` KeptFile,
+         id or Batch; ``list_files``, ``list_batches`` -> ``ok`` [rows, more]. Its ``error`` is
+         [code, message, reasons, retry_after_s].
+Any request may be answered by ``error`` [code, message], with a code of core/errors.py; a runner
+adds retry_after_s, which is 0 but for ``busy``.
 """
 
 from dataclasses import dataclass

@@ -14,15 +14,21 @@ from functools import partial
 from typing import Final, NoReturn
 from urllib.parse import parse_qs, unquote
 
-from bastide.core.errors import Misconfigured, NotFound
-from bastide.dialects import google_errors, google_generate, google_models
-from bastide.dialects.google_generate import ArrayWriter, SseWriter
+from bastide.core.errors import Filtered, Misconfigured, NotFound
+from bastide.dialects import google_embed, google_errors, google_generate, google_models
+from bastide.dialects.google_answer import ArrayWriter, SseWriter, encode_count
 from bastide.dialects.surface import (
     JSON,
+    Count,
+    Deny,
+    Embed,
+    Generate,
     Headers,
+    Listing,
     Problem,
     Refusal,
     Route,
+    Single,
     bearer,
     one_key,
     retry_headers,
@@ -51,15 +57,16 @@ _OURS_BY_HEADER: Final = (
     "/v1/batches",
 )
 _STREAM: Final = "streamGenerateContent"
+_EMBED: Final = {
+    "batchEmbedContents": google_embed.decode_batch,
+    "embedContent": google_embed.decode_single,
+    "predict": google_embed.decode_predict,
+}
 _LATER: Final = frozenset(
     {
         "asyncBatchEmbedContent",
-        "batchEmbedContents",
         "batchGenerateContent",
         "computeTokens",
-        "countTokens",
-        "embedContent",
-        "predict",
         "predictLongRunning",
     }
 )
@@ -78,7 +85,11 @@ class Google:
         if self._array and _STREAM not in path:
             return None
         route = _find(path, query, headers)
-        arrays = route is not None and route.writer is ArrayWriter
+        arrays = (
+            route is not None
+            and isinstance(route.action, Generate)
+            and route.action.writer is ArrayWriter
+        )
         return route if arrays is self._array else None
 
     def key(self, query: str, headers: Headers) -> str | None:
@@ -87,7 +98,9 @@ class Google:
         return one_key(*_values(query, "key"), bearer(headers), header)
 
     def refusal(self, problem: Problem, ident: str) -> Refusal:
-        """``{"error": {...}}``."""
+        """``{"error": {...}}``; a prompt that the guard refuses is an answer without candidates."""
+        if problem.code == Filtered.code:
+            return Refusal(200, google_errors.encode_blocked(problem))
         body = google_errors.encode_problem(problem)
         return Refusal(problem.status, body, retry_headers(problem))
 
@@ -112,27 +125,32 @@ def _of_models(found: re.Match[str], query: str, headers: Headers) -> Route | No
     google = not shared or _by_header(headers) or bool(_values(query, "key"))
     if found["rest"] is None:
         listing = partial(google_models.encode_models, vertex=vertex, query=query)
-        return Route(_READ, listing=listing) if google else None
+        return Route(_READ, Listing(listing)) if google else None
     name = unquote(found["rest"])
     model, _, verb = name.rpartition(":")
     if model and verb in ("generateContent", _STREAM):
         return _answer(model, verb, query)
+    if model and verb == "countTokens":
+        decode = partial(google_generate.decode_count, model=model)
+        return Route(("POST",), Count(decode, encode_count))
+    if model and verb in _EMBED:
+        return Route(("POST",), Embed(partial(_EMBED[verb], model=model)))
     if model and verb in _LATER:
-        return Route(("POST",), partial(_refuse_verb, verb), SseWriter)
+        return Route(("POST",), Deny(partial(_refuse_verb, verb)))
     single = partial(google_models.encode_model, vertex=vertex)
-    return Route(_READ, model=name, single=single) if google else None
+    return Route(_READ, Single(single, name)) if google else None
 
 
 def _answer(model: str, verb: str, query: str) -> Route:
     alt = (_values(query, "alt") or _values(query, "$alt") or ["json"])[-1].partition(";")[0]
     stream = verb == _STREAM
     if alt not in (("json", "sse") if stream else ("json",)):
-        return Route(("POST",), partial(_refuse_alt, alt[:32]), SseWriter)
+        return Route(("POST",), Deny(partial(_refuse_alt, alt[:32])))
     decode = partial(google_generate.decode, model=model, stream=stream)
     if stream and alt == "json":
-        return Route(("POST",), decode, ArrayWriter, JSON)
+        return Route(("POST",), Generate(decode, ArrayWriter, JSON))
     # A stream of Google's says no charset, and its lines end in CR LF.
-    return Route(("POST",), decode, SseWriter, "text/event-stream")
+    return Route(("POST",), Generate(decode, SseWriter, "text/event-stream"))
 
 
 def _of_others(path: str, headers: Headers) -> Route | None:
@@ -140,8 +158,8 @@ def _of_others(path: str, headers: Headers) -> Route | None:
     if not known and not (path.startswith(_OURS_BY_HEADER) and _by_header(headers)):
         return None
     if _TUNED.fullmatch(path):
-        return Route(_READ, listing=google_models.encode_no_tuned_models)
-    return Route(_ANY, partial(_refuse_path, path[:100]), SseWriter)
+        return Route(_READ, Listing(google_models.encode_no_tuned_models))
+    return Route(_ANY, Deny(partial(_refuse_path, path[:100])))
 
 
 def _values(query: str, name: str) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from bastide.dialects.surface import Problem
 
-__all__ = ["encode_problem", "status_name"]
+__all__ = ["encode_blocked", "encode_problem", "status_name"]
 
 _STATUS: Final = {
     401: "UNAUTHENTICATED",
@@ -32,6 +32,12 @@ _encode = msgspec.json.Encoder().encode
 def status_name(status: int) -> str:
     """The canonical name of an HTTP status."""
     return _STATUS.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
+
+
+def encode_blocked(problem: Problem) -> bytes:
+    """The answer to a prompt that was blocked; the SDK shows why it has no candidates."""
+    feedback = {"blockReason": "BLOCKLIST", "blockReasonMessage": problem.message}
+    return _encode({"promptFeedback": feedback})
 
 
 def encode_problem(problem: Problem) -> bytes:

@@ -17,6 +17,8 @@ __all__ = ["encode_model", "encode_models", "encode_no_tuned_models"]
 
 _PAGE: Final = 50
 _PAGE_MAX: Final = 1_000
+_GENERATE: Final = ("generateContent", "countTokens")
+_EMBED: Final = ("embedContent",)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,6 +60,6 @@ def _row(served: Served, vertex: bool) -> dict[str, Any]:
         "displayName": served.name,
         "inputTokenLimit": served.context_tokens,
         "outputTokenLimit": min(served.context_tokens, ANSWER_TOKENS_MAX),
-        "supportedGenerationMethods": ["generateContent"],
+        "supportedGenerationMethods": _EMBED if served.embeds else _GENERATE,
         "maxTemperature": 2,
     }

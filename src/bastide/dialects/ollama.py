@@ -7,19 +7,23 @@ Models are admitted, approved and deployed elsewhere: what would change them her
 """
 
 from functools import partial
-from typing import Final
+from typing import Final, Never
 
 import msgspec
 
-from bastide.core.errors import Misconfigured, NotAllowed
-from bastide.dialects import ollama_chat, ollama_generate, ollama_models
+from bastide.core.errors import NotAllowed
+from bastide.dialects import ollama_chat, ollama_embed, ollama_generate, ollama_models
 from bastide.dialects.ollama_fields import NDJSON
 from bastide.dialects.surface import (
-    Asked,
+    Deny,
+    Embed,
+    Generate,
     Headers,
+    Listing,
     Problem,
     Refusal,
     Route,
+    Single,
     bearer,
     retry_headers,
 )
@@ -30,38 +34,30 @@ _READ: Final = ("GET", "HEAD")
 _encode = msgspec.json.Encoder().encode
 
 
-def _forbid(body: bytes, ident: str, action: str) -> Asked:
+def _forbid(body: bytes, ident: str, action: str) -> Never:
     raise NotAllowed(f"Not allowed to {action} models here: releases are deployed by approval.")
 
 
-def _refuse(body: bytes, ident: str, what: str) -> Asked:
-    raise Misconfigured(f"Unsupported operation: '{what}'.", reasons=[what], place=what)
-
-
 def _forbidden(action: str, *methods: str) -> Route:
-    return Route(methods, partial(_forbid, action=action), ollama_chat.ChatWriter)
-
-
-def _refused(what: str) -> Route:
-    return Route(("POST",), partial(_refuse, what=what), ollama_chat.ChatWriter)
+    return Route(methods, Deny(partial(_forbid, action=action)))
 
 
 _ROUTES: Final[dict[str, Route]] = {
-    "/api/chat": Route(("POST",), ollama_chat.decode, ollama_chat.ChatWriter, NDJSON),
+    "/api/chat": Route(("POST",), Generate(ollama_chat.decode, ollama_chat.ChatWriter, NDJSON)),
     "/api/generate": Route(
-        ("POST",), ollama_generate.decode, ollama_generate.GenerateWriter, NDJSON
+        ("POST",), Generate(ollama_generate.decode, ollama_generate.GenerateWriter, NDJSON)
     ),
-    "/api/tags": Route(_READ, listing=ollama_models.encode_tags),
-    "/api/ps": Route(_READ, listing=ollama_models.encode_running),
-    "/api/version": Route(_READ, listing=ollama_models.encode_version),
-    "/api/show": Route(("POST",), single=ollama_models.encode_model, named=ollama_models.named),
+    "/api/tags": Route(_READ, Listing(ollama_models.encode_tags)),
+    "/api/ps": Route(_READ, Listing(ollama_models.encode_running)),
+    "/api/version": Route(_READ, Listing(ollama_models.encode_version)),
+    "/api/show": Route(("POST",), Single(ollama_models.encode_model, named=ollama_models.named)),
     "/api/delete": _forbidden("delete", "DELETE"),
     "/api/pull": _forbidden("pull", "POST"),
     "/api/push": _forbidden("push", "POST"),
     "/api/create": _forbidden("create", "POST"),
     "/api/copy": _forbidden("copy", "POST"),
-    "/api/embed": _refused("embed"),
-    "/api/embeddings": _refused("embeddings"),
+    "/api/embed": Route(("POST",), Embed(ollama_embed.decode)),
+    "/api/embeddings": Route(("POST",), Embed(ollama_embed.decode_old)),
 }
 _BLOBS: Final = "/api/blobs/"
 _BLOB: Final = _forbidden("upload", "POST", "HEAD")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bastide.core.chat import Delta, Sampling
+from bastide.core.chat import Delta, FinishReason, Said, Sampling
 from bastide.core.errors import Misconfigured
 from bastide.dialects.openai_fields import (
     ABSENT,
@@ -28,6 +28,7 @@ __all__ = ["NDJSON", "Asking", "LineWriter", "ollama_name", "options_of", "stamp
 NDJSON: Final = "application/x-ndjson"
 _ENDLESS: Final = (-1, -2)  # of num_predict: as long as the model wants, as the context allows
 _CHANCE: Final = -1  # of seed: whatever comes
+_FINISH: Final = {FinishReason.TOOL_CALLS: "stop"}  # all others are called as ours
 _encode = msgspec.json.Encoder().encode
 
 # Options and fields that would change the answer, with the values that ask for nothing.
@@ -38,7 +39,6 @@ _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
     "tfs_z": (1, 1.0),
     "repeat_penalty": (1, 1.0),
     "mirostat": (0, False),
-    "format": ("",),
     "think": (False,),
     "logprobs": (False,),
     "top_logprobs": (0,),
@@ -121,9 +121,13 @@ class LineWriter:
         self._top = {"model": context.model, "created_at": stamp(context.created_s)}
         self._elapsed_ms = context.elapsed_ms
 
-    def text(self, text: str) -> dict[str, Any]:
-        """The field that holds the text."""
-        return {"response": text}
+    def said(self, said: Said) -> dict[str, Any]:
+        """The field that holds what was said."""
+        return {"response": said.text}
+
+    def line(self, said: Said) -> bytes:
+        """One line of a stream."""
+        return _encode({**self._top, **self.said(said), "done": False}) + b"\n"
 
     def first(self) -> bytes:
         """A stream has no opening line."""
@@ -131,21 +135,21 @@ class LineWriter:
 
     def piece(self, text: str) -> bytes:
         """One line of text."""
-        return _encode({**self._top, **self.text(text), "done": False}) + b"\n"
+        return self.line(Said(text))
 
     def last(self, delta: Delta) -> bytes:
         """The last text, and the line that says `done`."""
-        return (self.piece(delta.text) if delta.text else b"") + self.whole("", delta) + b"\n"
+        return (self.piece(delta.text) if delta.text else b"") + self.whole(Said(), delta) + b"\n"
 
-    def whole(self, text: str, delta: Delta) -> bytes:
+    def whole(self, said: Said, delta: Delta) -> bytes:
         """The answer as one object."""
         assert delta.finish is not None and delta.usage is not None
         return _encode(
             {
                 **self._top,
-                **self.text(text),
+                **self.said(said),
                 "done": True,
-                "done_reason": delta.finish.value,
+                "done_reason": _FINISH.get(delta.finish, delta.finish.value),
                 "total_duration": self._elapsed_ms() * 1_000_000,
                 "prompt_eval_count": delta.usage.prompt_tokens,
                 "eval_count": delta.usage.completion_tokens,

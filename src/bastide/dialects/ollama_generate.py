@@ -13,8 +13,9 @@ import msgspec
 from bastide.core.chat import GenerateRequest, Message
 from bastide.core.errors import Misconfigured
 from bastide.dialects.ollama_fields import Asking, LineWriter, ollama_name, options_of
+from bastide.dialects.ollama_tools import schema_of
 from bastide.dialects.openai_fields import ABSENT, decode_body, refuse_unsupported
-from bastide.dialects.surface import Asked
+from bastide.dialects.surface import Asked, TextWriter
 
 __all__ = ["GenerateWriter", "decode"]
 
@@ -60,9 +61,10 @@ def decode(body: bytes, ident: str) -> Asked:
         () if given.raw else (*system, Message("user", given.prompt)),
         given.prompt if given.raw else None,
         options_of(given),
+        schema=schema_of(given.format, tools=False),
     )
     return Asked(request, given.stream is not False, usage=True)
 
 
-class GenerateWriter(LineWriter):
+class GenerateWriter(LineWriter, TextWriter):
     """Writes one answer."""

@@ -70,7 +70,7 @@ def encode_model(served: Served, environment: str) -> bytes:
                 "bastide.context_length": served.context_tokens,
                 "bastide.release": served.release,
             },
-            "capabilities": ["completion"],
+            "capabilities": ["embedding"] if served.embeds else ["completion", "tools"],
         }
     )
 

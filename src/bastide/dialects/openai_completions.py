@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from bastide.core.chat import Delta, GenerateRequest
+from bastide.core.chat import Delta, GenerateRequest, Said
 from bastide.core.errors import Misconfigured
 from bastide.dialects.openai_fields import (
     ABSENT,
@@ -23,7 +23,7 @@ from bastide.dialects.openai_fields import (
     usage_json,
     wants_usage,
 )
-from bastide.dialects.surface import Asked, Context
+from bastide.dialects.surface import Asked, Context, TextWriter
 
 __all__ = ["CompletionWriter", "decode"]
 
@@ -108,7 +108,7 @@ def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
     return Asked(request, bool(given.stream), wants_usage(given.stream, given.stream_options))
 
 
-class CompletionWriter:
+class CompletionWriter(TextWriter):
     """Writes one answer, whole or as a stream of chunks. Its kin add fields."""
 
     choice_fields: ClassVar[dict[str, Any]] = {}
@@ -142,13 +142,13 @@ class CompletionWriter:
             out += self._chunk([], usage_json(delta.usage))
         return out + b"data: [DONE]\n\n"
 
-    def whole(self, text: str, delta: Delta) -> bytes:
+    def whole(self, said: Said, delta: Delta) -> bytes:
         """The answer as one JSON object."""
         assert delta.finish is not None and delta.usage is not None
         return _encode(
             {
                 **self._top,
-                "choices": [self._choice(text, delta.finish.value)],
+                "choices": [self._choice(said.text, delta.finish.value)],
                 "usage": usage_json(delta.usage),
                 "system_fingerprint": self._fingerprint,
                 **self.answer_fields,

@@ -6,12 +6,15 @@ The `openai` client picks its exception by the HTTP status; `code` and `param` a
 for the few programs that look at them.
 """
 
+from typing import Final
+
 import msgspec
 
-from bastide.dialects.surface import Problem
+from bastide.dialects.surface import Problem, retry_headers
 
-__all__ = ["encode_event", "encode_problem"]
+__all__ = ["encode_event", "encode_problem", "headers"]
 
+_TRY_AGAIN: Final = (408, 429, 500, 503)  # where the same request may fare better
 _encode = msgspec.json.Encoder().encode
 
 
@@ -32,3 +35,13 @@ def encode_problem(problem: Problem) -> bytes:
 def encode_event(problem: Problem) -> bytes:
     """The event that ends a stream which fails; no ``[DONE]`` may follow it."""
     return b"data: " + encode_problem(problem) + b"\n\n"
+
+
+def headers(problem: Problem) -> tuple[tuple[str, str], ...]:
+    """What stands beside a refusal: when to come back, or that it is of no use.
+
+    The `openai` client would try a 409 again, and whatever is 500 or more.
+    """
+    if problem.status in _TRY_AGAIN:
+        return retry_headers(problem)
+    return (*retry_headers(problem), ("x-should-retry", "false"))

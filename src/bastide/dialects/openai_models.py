@@ -18,7 +18,6 @@ _encode = msgspec.json.Encoder().encode
 _CAPABILITIES: Final = {
     "completion_chat": True,
     "completion_fim": False,
-    "function_calling": False,
     "fine_tuning": False,
     "vision": False,
 }
@@ -42,5 +41,9 @@ def _row(served: Served, environment: str) -> dict[str, Any]:
         "owned_by": environment,
         "type": "base",
         "max_context_length": served.context_tokens,
-        "capabilities": _CAPABILITIES,
+        "capabilities": {
+            **_CAPABILITIES,
+            "completion_chat": not served.embeds,
+            "function_calling": not served.embeds,
+        },
     }

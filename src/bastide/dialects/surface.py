@@ -9,27 +9,53 @@ body into the chat vocabulary, writes answers, and states every error as its cli
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from math import ceil
+from typing import Any, Final, Never, Protocol
 
-from bastide.core.chat import Delta, GenerateRequest
-from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound, Unavailable
+from bastide.core.chat import CallPart, Delta, Embedded, EmbedRequest, GenerateRequest, Said
+from bastide.core.errors import (
+    BastideError,
+    Busy,
+    Misconfigured,
+    NotAllowed,
+    NotFound,
+    TooLong,
+    Unavailable,
+)
+from bastide.core.screening import Screened
 from bastide.core.snapshot import Served
-from bastide.crypto.sigv4 import Claim
+from bastide.crypto.sigv4 import Claim, read_claim
 
 __all__ = [
     "BUSY",
+    "BYTES",
     "EVENT_STREAM",
     "JSON",
+    "SERVICES",
     "STOPPING",
     "UNAUTHENTICATED",
+    "Action",
     "Asked",
+    "ByKind",
     "Context",
+    "Count",
+    "Deed",
+    "Deny",
+    "Embed",
     "Family",
+    "Generate",
     "Headers",
+    "Judge",
+    "Keep",
+    "Listing",
+    "Order",
     "Problem",
     "Refusal",
     "Route",
-    "SignedFamily",
+    "Single",
+    "Suspect",
+    "TextWriter",
+    "Vectors",
     "Writer",
     "bearer",
     "one_key",
@@ -38,6 +64,7 @@ __all__ = [
     "signature_of",
 ]
 
+BYTES: Final = "application/octet-stream"
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
 Headers = Mapping[bytes, bytes]  # names in lower case
@@ -52,6 +79,7 @@ class Problem:
     code: str | None = None
     param: str | None = None
     kind: str = "invalid_request_error"
+    retry_after_s: float = 1.0  # with a status of 429 or 503
 
 
 UNAUTHENTICATED: Final = Problem(
@@ -74,16 +102,32 @@ def problem_of(error: BastideError) -> Problem:
     """The neutral form of one of our errors."""
     match error:
         case Misconfigured():
-            code = "unsupported_parameter" if error.reasons else "invalid_value"
-            return Problem(400, error.message, code, error.place or None)
+            return _misconfigured(error)
         case NotFound():
-            return Problem(404, error.message, "model_not_found", error.place or None)
+            code = error.reasons[0] if error.reasons else "model_not_found"
+            return Problem(404, error.message, code, error.place or None)
         case NotAllowed():
             return Problem(403, error.message, "model_not_allowed", error.place or None)
+        case Busy():
+            return Problem(
+                429,
+                error.message,
+                "rate_limit_exceeded",
+                kind="requests",
+                retry_after_s=error.retry_after_s,
+            )
         case Unavailable():
             return Problem(503, error.message, "service_unavailable", kind="server_error")
     kind = "server_error" if error.http_status >= 500 else "invalid_request_error"
     return Problem(error.http_status, error.message, error.code, kind=kind)
+
+
+def _misconfigured(error: Misconfigured) -> Problem:
+    if isinstance(error, TooLong):
+        place = error.place or "messages"
+        return Problem(400, error.message, "context_length_exceeded", place)
+    code = "unsupported_parameter" if error.reasons else "invalid_value"
+    return Problem(400, error.message, code, error.place or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,32 +171,165 @@ class Writer(Protocol):
         """One piece of text."""
         ...
 
+    def call(self, part: CallPart) -> bytes:
+        """One piece of a tool call."""
+        ...
+
     def last(self, delta: Delta) -> bytes:
         """All that ends a stream."""
         ...
 
-    def whole(self, text: str, delta: Delta) -> bytes:
+    def whole(self, said: Said, delta: Delta) -> bytes:
         """The answer as one object."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What one request asks for: an answer, the list of models, or one model.
+class TextWriter:
+    """A writer of a route on which no tool can be given."""
 
-    An answer has `decode` (body and id to Asked; raises Misconfigured) and `writer`; a list has
-    `listing` (the models, the environment's id); one model has `single`, and `model`, or `named` if
-    the body names it.
+    def call(self, part: CallPart) -> bytes:
+        """Raises Unavailable: the engine answers what nobody asked."""
+        raise Unavailable("The engine calls a tool that it was not given.")
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """A model answers. `decode` takes the body and the request's id; it raises Misconfigured.
+
+    `failing` takes the writer of a stream that fails and says how it ends, where the family's
+    own event does not fit.
     """
 
-    methods: tuple[str, ...]
-    decode: Callable[[bytes, str], Asked] | None = None
-    writer: Callable[[Context], Writer] | None = None
+    decode: Callable[[bytes, str], Asked]
+    writer: Callable[[Context], Writer]
     stream_type: str = EVENT_STREAM
-    listing: Callable[[Iterable[Served], str], bytes] | None = None
+    failing: Callable[[Any, Problem], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many tokens a request would have. `write` takes their number."""
+
+    decode: Callable[[bytes, str], GenerateRequest]
+    write: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """A request for vectors, and how to write them; `write` takes also who made them."""
+
+    request: EmbedRequest
+    write: Callable[[Embedded, Served], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Texts become vectors. `decode` raises Misconfigured."""
+
+    decode: Callable[[bytes, str], Vectors]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Suspect:
+    """Texts that somebody wants judged by the guard, as prompts or as a model's `outward` ones."""
+
+    texts: tuple[str, ...]
+    outward: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The guard of the caller's tenant judges texts. `write` takes them and what it says of each.
+
+    `absent` is what to say to a tenant for whom no policy is set.
+    """
+
+    decode: Callable[[bytes, str], Suspect]
+    write: Callable[[Suspect, tuple[Screened, ...]], bytes]
+    absent: str = "No guard policy is set for this tenant."
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The models that the key may use. `write` takes them and the environment's id."""
+
+    write: Callable[[Iterable[Served], str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One model, which the path names, or the body if there is `named`."""
+
+    write: Callable[[Served, str], bytes]
     model: str = ""
-    single: Callable[[Served, str], bytes] | None = None
     named: Callable[[bytes], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Nothing that we have. `refuse` takes the body and the id, and raises what to say."""
+
+    refuse: Callable[[bytes, str], Never]
+
+
+@dataclass(frozen=True, slots=True)
+class ByKind:
+    """One path for models that answer and for models that make vectors."""
+
+    model: str
+    answers: Generate
+    vectors: Embed
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Order:
+    """What the desk is asked about a tenant's files and batches; see dialects/frames.py."""
+
+    deed: str
+    fields: dict[str, Any]
+    content: memoryview | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that the desk can do. `read` takes body and headers; it raises Misconfigured.
+
+    Without `write` what comes is the content of a file.
+    """
+
+    read: Callable[[bytes, Headers], Order]
+    write: Callable[[Any], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The desk keeps files and runs batches: what it does, by the request's method."""
+
+    deeds: Mapping[str, Deed]
+    uploads: bool = False  # a POST is a form with a file
+
+
+Action = Generate | Count | Embed | ByKind | Judge | Keep | Listing | Single | Deny
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What one request asks for."""
+
+    methods: tuple[str, ...]
+    action: Action
+
+    @property
+    def stream_type(self) -> str:
+        """The Content-Type of a streamed answer."""
+        if isinstance(self.action, Keep):
+            return BYTES
+        return self.action.stream_type if isinstance(self.action, Generate) else EVENT_STREAM
+
+    @property
+    def uploads(self) -> bool:
+        """True if a body may be as large as a file."""
+        return isinstance(self.action, Keep) and self.action.uploads
 
 
 class Family(Protocol):
@@ -177,18 +354,18 @@ class Family(Protocol):
         ...
 
 
-class SignedFamily(Family, Protocol):
-    """A family whose clients can sign requests instead of showing a key."""
-
-    def signature(self, query: str, headers: Headers) -> Claim | None:
-        """The claim of a signed request; None if there is no signature. Raises NotProven."""
-        ...
+# What AWS's own SDKs and those of others for AWS name as the service in a signature.
+SERVICES: Final = ("bedrock", "bedrock-mantle", "aws-external-anthropic")
 
 
-def signature_of(family: Family, query: str, headers: Headers) -> Claim | None:
-    """What a request claims if its family has signatures. Raises NotProven."""
-    signature: Callable[[str, Headers], Claim | None] | None = getattr(family, "signature", None)
-    return None if signature is None else signature(query, headers)
+def signature_of(headers: Headers) -> Claim | None:
+    """The claim of a signed request, of whichever family; None if it is not signed.
+
+    Raises NotProven if it is malformed.
+    """
+    if not headers.get(b"authorization", b"").startswith(b"AWS4"):
+        return None
+    return read_claim(headers, SERVICES)
 
 
 def one_key(*given: str | None) -> str | None:
@@ -200,7 +377,9 @@ def one_key(*given: str | None) -> str | None:
 def retry_headers(problem: Problem) -> tuple[tuple[str, str], ...]:
     """What HTTP says beside a refusal: when to come back, or by which scheme to show a key."""
     if problem.status in (429, 503):
-        return (("retry-after", "1"),)
+        # Whole seconds for all, and the exact time for clients that know it (OpenAI, Anthropic).
+        after_s = max(0.001, problem.retry_after_s)
+        return (("retry-after", str(ceil(after_s))), ("retry-after-ms", str(ceil(1000 * after_s))))
     return (("www-authenticate", "Bearer"),) if problem.status == 401 else ()
 
 

@@ -4,8 +4,8 @@
 
 A shape names lengths: `embd` embedding, `vocab` vocabulary, `ff` feed-forward, `q`, `k`, `v` all
 heads' queries, keys and values, `qkv` the three together, `head` one head's key, `rot` half of
-the rotated dimensions. The rows follow llama.cpp's src/models/<architecture>.cpp; a new one is
-one row here.
+the rotated dimensions, `ctx` positions, `types` kinds of text piece. The rows follow llama.cpp's
+src/models/<architecture>.cpp; a new one is one row here.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,8 @@ class Architecture:
     """One architecture's tensors: those it must have, in each block and outside, and others.
 
     In `block`, the separate attn_q, attn_k and attn_v may be one attn_qkv instead. floats: keys
-    (without the architecture's name) that must be there as well.
+    (without the architecture's name) that must be there as well. An `encoder` reads a whole text
+    at once and pools its tokens into one vector; its settings differ.
     """
 
     block: Shapes
@@ -30,6 +31,7 @@ class Architecture:
     outer: Shapes
     outer_optional: Shapes
     floats: tuple[str, ...] = ()
+    encoder: bool = False
 
 
 _QKV: Final[Shapes] = {
@@ -73,6 +75,13 @@ _ROPE: Final[Shapes] = {
 }
 _FREE: Final[Shapes] = {**_OUTPUT, **_ROPE}  # without output.weight the embedding is used again
 
+_NORMS: Final[Shapes] = {
+    "attn_output_norm.weight": ("embd",),
+    "attn_output_norm.bias": ("embd",),
+    "layer_output_norm.weight": ("embd",),
+    "layer_output_norm.bias": ("embd",),
+}
+
 _PLAIN: Final = Architecture({**_BEFORE, **_ATTENTION, **_GATED}, _BIASES, _OUTER, _FREE)
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
@@ -81,6 +90,19 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         {**_BIASES, "attn_q_norm.bias": ("head",), "attn_k_norm.bias": ("head",)},
         {**_OUTER, **_OUTPUT},
         _ROPE,
+    ),
+    "bert": Architecture(
+        {**_ATTENTION, **_UNGATED, **_NORMS},
+        {name: shape for name, shape in _BIASES.items() if name != "ffn_gate.bias"},
+        {
+            "token_embd.weight": ("embd", "vocab"),
+            "token_embd_norm.weight": ("embd",),
+            "token_embd_norm.bias": ("embd",),
+            "position_embd.weight": ("embd", "ctx"),
+            "token_types.weight": ("embd", "types"),
+        },
+        {},
+        encoder=True,
     ),
     "gemma": Architecture({**_BEFORE, **_ATTENTION, **_GATED}, _BIASES, _OUTER, {}),
     "gemma2": Architecture({**_BEFORE, **_AFTER, **_ATTENTION, **_GATED}, _BIASES, _OUTER, {}),

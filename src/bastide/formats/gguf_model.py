@@ -10,7 +10,7 @@ from typing import Any, Final
 from bastide.core import limits
 from bastide.formats.faults import Faults
 from bastide.formats.gguf_architectures import ARCHITECTURES, Architecture
-from bastide.formats.gguf_header import FLOAT32, STRING, UINT32, Header, TensorInfo
+from bastide.formats.gguf_header import BOOL, FLOAT32, STRING, UINT32, Header, TensorInfo
 from bastide.formats.gguf_layout import TENSOR_TYPES
 
 __all__ = ["Model", "check_model"]
@@ -18,6 +18,9 @@ __all__ = ["Model", "check_model"]
 _WIDTH_MAX: Final = 1 << 20  # of an embedding, a feed-forward layer; the widest known has 2**17
 _HEADS_MAX: Final = 4_096
 _BLOCK: Final = re.compile(r"blk\.(0|[1-9][0-9]{0,3})\.(.+)")
+_KINDS_MAX: Final = 16  # kinds of text piece that an encoder tells apart; BERT has two
+_KINDS: Final = "tokenizer.ggml.token_type_count"
+_POOLINGS: Final = (1, 2)  # llama.h: the mean of all tokens, or the first token
 _ROPE_SCALINGS: Final = ("none", "linear", "yarn", "longrope")
 
 # Settings that make llama.cpp build another kind of model than the rows describe.
@@ -55,9 +58,14 @@ def check_model(header: Header, vocabulary: int, faults: Faults) -> Model:
         return Model(str(name), 0)
     settings = _Settings(header, str(name), faults)
     context = settings.number("context_length", limits.CONTEXT_TOKENS_MAX)
-    lengths = _lengths(settings, vocabulary)
+    types = _token_types(header, faults) if architecture.encoder else 1
+    lengths = {**_lengths(settings, vocabulary), "ctx": context, "types": types}
     blocks = settings.number("block_count", limits.BLOCKS_MAX)
-    _check_further(settings, architecture)
+    if architecture.encoder:
+        _check_encoder(settings)
+    else:
+        _check_further(settings, architecture)
+    _check_foreign(settings, architecture)
     if not faults:  # shapes that follow from wrong settings would only repeat what is wrong
         _check_tensors(header, architecture, blocks, lengths, faults)
     return Model(str(name), context)
@@ -146,10 +154,31 @@ def _check_further(settings: _Settings, architecture: Architecture) -> None:
     scaling = settings.get("rope.scaling.type", STRING)
     if scaling is not None and scaling not in _ROPE_SCALINGS:
         settings.faults.add(f"{settings.prefix}rope.scaling.type is {scaling!r}")
+
+
+def _check_foreign(settings: _Settings, architecture: Architecture) -> None:
     for key in _FOREIGN:
         entry = settings.header.metadata.get(settings.prefix + key)
-        if entry is not None and entry.value != 0:
+        pools = architecture.encoder and key == "pooling_type"
+        if entry is not None and entry.value != 0 and not pools:
             settings.faults.add(f"{settings.prefix}{key} is not supported")
+
+
+def _check_encoder(settings: _Settings) -> None:
+    """What an encoder needs: without a pooling it would make a vector of every token."""
+    settings.positive("attention.layer_norm_epsilon", 1.0, required=True)
+    if settings.get("attention.causal", BOOL) != 0:
+        settings.faults.add(f"{settings.prefix}attention.causal is missing or true")
+    if settings.get("pooling_type", UINT32) not in _POOLINGS:
+        settings.faults.add(f"{settings.prefix}pooling_type is neither the mean nor the first")
+
+
+def _token_types(header: Header, faults: Faults) -> int:
+    value = _setting(header, _KINDS, UINT32, faults)
+    if value is None or not 1 <= value <= _KINDS_MAX:
+        faults.add(f"{_KINDS} is missing or not in 1..{_KINDS_MAX}")
+        return 1
+    return value
 
 
 def _check_tensors(

@@ -24,8 +24,18 @@ _PREFIX: Final = "tokenizer.ggml."
 _TEMPLATE: Final = "tokenizer.chat_template"
 _TOKEN_TYPES: Final = range(7)  # llama.h: UNDEFINED, NORMAL, UNKNOWN, CONTROL ... BYTE
 
-# Tokenizers that need nothing but these lists: SentencePiece pieces, or byte pairs with merges.
-_NEEDS: Final = {"llama": ("scores", FLOAT32), "gpt2": ("merges", STRING)}
+# Tokenizers that need nothing but these lists: SentencePiece pieces, byte pairs with merges, or
+# WordPiece, which needs only the tokens.
+_NEEDS: Final = {"llama": ("scores", FLOAT32), "gpt2": ("merges", STRING), "bert": None}
+
+# The token numbers that llama.cpp takes for WordPiece where the file names none.
+_WORDPIECE: Final = {
+    "bos_token_id": 101,
+    "unknown_token_id": 100,
+    "seperator_token_id": 102,
+    "padding_token_id": 0,
+    "mask_token_id": 103,
+}
 
 
 def check_tokenizer(header: Header, faults: Faults) -> int:
@@ -41,10 +51,12 @@ def check_tokenizer(header: Header, faults: Faults) -> int:
     model = entry.value if entry and entry.kind == STRING else None
     if model not in _NEEDS:
         faults.add(f"the tokenizer {model!r} is not one of {', '.join(sorted(_NEEDS))}")
-    else:
-        name, item = _NEEDS[model]
+    elif needed := _NEEDS[model]:
+        name, item = needed
         if _array(header, name, item, faults) is None:
             faults.add(f"{_PREFIX}{name} is missing")
+    else:
+        _check_wordpiece(header, tokens.count, faults)
     for name, item in (("scores", FLOAT32), ("token_type", INT32)):
         items = _array(header, name, item, faults)
         if items and items.count != tokens.count:
@@ -85,6 +97,13 @@ def _array(header: Header, name: str, item: int, faults: Faults) -> Array | None
 
 def _numbers(header: Header, array: Array, form: str) -> tuple[int, ...]:
     return struct.unpack_from(f"<{array.count}{form}", header.buffer, array.start)
+
+
+def _check_wordpiece(header: Header, vocabulary: int, faults: Faults) -> None:
+    """Every special token that llama.cpp assumes must be in the list: it looks them up blindly."""
+    for key, assumed in _WORDPIECE.items():
+        if _PREFIX + key not in header.metadata and assumed >= vocabulary:
+            faults.add(f"{_PREFIX}{key} is missing, and {assumed} is beyond the vocabulary")
 
 
 def _check_types(header: Header, faults: Faults) -> None:

@@ -3,12 +3,14 @@
 """Every benchmark that the policy names scores at least its floor, over enough items.
 
 Parameters: `floors` {benchmark: 0..1}, which must not be empty, and `counts` {benchmark: least
-number of items}; a benchmark without a count needs at least one item.
+number of items}; a benchmark without a count needs at least one item. `embedding` holds the same
+two for models that make embeddings, which answer nothing that other benchmarks ask.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bastide.core.embedding import embeds
 from bastide.core.evidence import Verdict
 from bastide.gates.dossier import Dossier, evaluation_reasons
 from bastide.gates.gate import Gate
@@ -18,7 +20,8 @@ __all__ = ["GATE", "judge"]
 
 def judge(dossier: Dossier, parameters: Mapping[str, Any]) -> Verdict:
     """Pass an evaluation whose scores reach every floor."""
-    floors, counts = parameters.get("floors", {}), parameters.get("counts", {})
+    rule = _rule(dossier, parameters)
+    floors, counts = rule.get("floors", {}), rule.get("counts", {})
     reasons = _parameter_reasons(floors, counts)
     reasons += evaluation_reasons(dossier)
     if reasons or dossier.evaluation is None:
@@ -36,6 +39,14 @@ def judge(dossier: Dossier, parameters: Mapping[str, Any]) -> Verdict:
         if type(count) is not int or count < least:
             reasons.append(f"{benchmark} has {count} items, at least {least} are needed")
     return Verdict(GATE.ident, tuple(reasons))
+
+
+def _rule(dossier: Dossier, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters for this kind of model. None for embeddings: then no floor is named."""
+    if dossier.admission is None or not embeds(str(dossier.admission.body.get("architecture"))):
+        return parameters
+    rule = parameters.get("embedding", {})
+    return rule if isinstance(rule, Mapping) else {}
 
 
 def _parameter_reasons(floors: Any, counts: Any) -> list[str]:
@@ -60,5 +71,8 @@ def _is_share(value: Any) -> bool:
 
 
 GATE: Final = Gate(
-    "eval-floor", ("admission/v1", "evaluation/v1"), judge, frozenset({"floors", "counts"})
+    "eval-floor",
+    ("admission/v1", "evaluation/v1"),
+    judge,
+    frozenset({"floors", "counts", "embedding"}),
 )

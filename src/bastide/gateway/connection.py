@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""One client connection: requests in, answers out, one at a time and in order.
+"""One client connection of HTTP/1.1: requests in, answers out, one at a time and in order.
 
 Rules:
 * While an answer runs, what else arrives is held, up to PIPELINE_BYTES_MAX. Reading is not paused
@@ -12,60 +12,22 @@ Rules:
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import cast
 
-from bastide.core.limits import (
-    KEEP_ALIVE_TIMEOUT_S,
-    LINGER_S,
-    PIPELINE_BYTES_MAX,
-    REQUEST_READ_TIMEOUT_S,
-    WRITE_STALL_TIMEOUT_S,
-)
+from bastide.core.limits import PIPELINE_BYTES_MAX
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import EVENT_STREAM, STOPPING, Problem
+from bastide.gateway.answering import Job
+from bastide.gateway.host import Host, Patience
 from bastide.gateway.inbound import Arrival, Inbound, Request
-from bastide.gateway.reply import Headers, Pen, Reply, refusal
-from bastide.gateway.routes import Job, Routes
+from bastide.gateway.reply import Headers, Reply, refusal
+from bastide.gateway.tls import peer_of
 
 __all__ = ["Connection", "Patience"]
 
 _WRITE_BUFFER_BYTES = 65_536
 _BROKEN = Problem(500, "The gateway failed.", "internal_error", kind="server_error")
 _SLOW = Problem(408, "The request took too long to arrive.", "request_timeout")
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client may keep us waiting, in seconds."""
-
-    request_s: float = REQUEST_READ_TIMEOUT_S
-    idle_s: float = KEEP_ALIVE_TIMEOUT_S
-    write_s: float = WRITE_STALL_TIMEOUT_S
-    linger_s: float = LINGER_S
-
-
-class Host(Protocol):
-    """What a connection needs from its server."""
-
-    routes: Routes
-    pen: Pen
-
-    def enter(self, connection: "Connection") -> bool:
-        """Count a connection in. False if there are too many."""
-        ...
-
-    def leave(self, connection: "Connection") -> None:
-        """Count a connection out."""
-        ...
-
-    def track(self, task: asyncio.Task[Any]) -> None:
-        """Remember a running answer, so that a stop can wait for it."""
-        ...
-
-    def report(self, error: BaseException) -> None:
-        """Log where our own code failed."""
-        ...
 
 
 class Connection(asyncio.Protocol):
@@ -103,6 +65,7 @@ class Connection(asyncio.Protocol):
         if not self._server.enter(self):
             self._transport.abort()
             return
+        self._inbound = Inbound(self._screen, peer_of(self._transport))
         self._set_alarm(self._patience.request_s, self.close)
 
     def data_received(self, data: bytes) -> None:
@@ -187,11 +150,10 @@ class Connection(asyncio.Protocol):
         if self._request is None:
             self._hang_up()
 
-    def interrupt(self) -> asyncio.Task[None] | None:
+    def interrupt(self) -> None:
         """Stop the current answer, and tell the client."""
         if self._task is not None:
             self._task.cancel()
-        return self._task
 
     # The life of a request.
 
@@ -300,7 +262,8 @@ class Connection(asyncio.Protocol):
         )
 
     def _part(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+        # An empty chunk would end the body.
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data
 
     def _keeps(self, reply: Reply) -> bool:
         if reply.close:

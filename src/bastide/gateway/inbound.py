@@ -14,16 +14,20 @@ from typing import Any, Final
 
 import httptools
 
-from bastide.core.limits import REQUEST_BODY_BYTES_MAX, REQUEST_HEADER_BYTES_MAX
+from bastide.core.limits import (
+    REQUEST_BODY_BYTES_MAX,
+    REQUEST_HEADER_BYTES_MAX,
+    UPLOAD_BYTES_MAX,
+)
 from bastide.dialects.families import find_route
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import Family, Problem, Route
 from bastide.gateway.reply import Reply, refusal
 
-__all__ = ["CONTINUE", "Arrival", "Inbound", "Request"]
+__all__ = ["CONTINUE", "HEADERS_MAX", "ONCE", "Arrival", "Inbound", "Request"]
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_ONCE: Final = frozenset(
+ONCE: Final = frozenset(
     (
         b"host",
         b"authorization",
@@ -37,11 +41,11 @@ _ONCE: Final = frozenset(
     )
 )
 _DISCARD_BYTES_MAX: Final = 65_536  # a refused body up to this is read, so the connection can live
-_HEADERS_MAX: Final = 128
+HEADERS_MAX: Final = 128
 _MESSAGE_BYTES_MAX: Final = REQUEST_HEADER_BYTES_MAX + 2 * REQUEST_BODY_BYTES_MAX
 
 
-@dataclass(slots=True, repr=False)
+@dataclass(slots=True, repr=False, eq=False, weakref_slot=True)
 class Request:
     """One request. `body` is complete when the request is given out."""
 
@@ -56,6 +60,7 @@ class Request:
     family: Family = OPENAI
     route: Route | None = None
     caller: Any = None  # what `screen` found out about who asks
+    peer: str = ""  # who the client's certificate says it is; see gateway/tls.py
 
 
 # What comes out: a request, interim bytes to send, or a last refusal after which nothing is read.
@@ -79,8 +84,9 @@ class _Partial:
 class Inbound:
     """Feed it bytes; it gives arrivals in order. `screen` sees a head before its body is read."""
 
-    def __init__(self, screen: Callable[[Request], Reply | None]) -> None:
+    def __init__(self, screen: Callable[[Request], Reply | None], peer: str = "") -> None:
         self._screen = screen
+        self._peer = peer
         self._parser = httptools.HttpRequestParser(self)
         self._arrivals: list[Arrival] = []
         self._partial: _Partial | None = None
@@ -107,7 +113,9 @@ class Inbound:
         if partial is not None and not self.dead:
             if partial.request is None and partial.later_bytes > REQUEST_HEADER_BYTES_MAX:
                 self._end_head_too_large()
-            elif partial.later_bytes > _MESSAGE_BYTES_MAX:
+            elif partial.later_bytes > _MESSAGE_BYTES_MAX and (
+                partial.request is None or partial.later_bytes > 2 * _body_max(partial.request)
+            ):
                 self._end_body_too_large()
         arrivals, self._arrivals = self._arrivals, []
         return arrivals
@@ -138,11 +146,11 @@ class Inbound:
             return
         partial.count += 1
         partial.head_bytes += len(name) + len(value) + 4
-        if partial.head_bytes > REQUEST_HEADER_BYTES_MAX or partial.count > _HEADERS_MAX:
+        if partial.head_bytes > REQUEST_HEADER_BYTES_MAX or partial.count > HEADERS_MAX:
             self._end_head_too_large()
             return
         name = name.lower()
-        if name in partial.headers and name in _ONCE:
+        if name in partial.headers and name in ONCE:
             self._end(400, f"The header {name.decode()} is there twice.", "invalid_http")
             return
         partial.headers[name] = value.strip(b" \t")
@@ -162,6 +170,7 @@ class Inbound:
             version=version,
             keep_alive=version == "1.1" and self._parser.should_keep_alive(),
             headers=headers,
+            peer=self._peer,
         )
         if version not in ("1.1", "1.0"):
             self._end(505, "Only HTTP/1.1 is supported.", "invalid_http")
@@ -171,7 +180,9 @@ class Inbound:
             self._end(501, "No transfer coding but chunked is supported.", "invalid_http")
         elif version == "1.0" and b"transfer-encoding" in headers:
             self._end(400, "HTTP/1.0 has no transfer codings.", "invalid_http")
-        elif int(headers.get(b"content-length", b"0")) > REQUEST_BODY_BYTES_MAX:
+        elif (length := int(headers.get(b"content-length", b"0"))) > REQUEST_BODY_BYTES_MAX and (
+            length > _body_max(request)
+        ):
             self._end_body_too_large()
         else:
             self._admit(request)
@@ -182,7 +193,9 @@ class Inbound:
         if partial is None or self.dead:
             return
         partial.body_bytes += len(body)
-        if partial.body_bytes > REQUEST_BODY_BYTES_MAX:
+        if partial.body_bytes > REQUEST_BODY_BYTES_MAX and (
+            partial.request is None or partial.body_bytes > _body_max(partial.request)
+        ):
             self._end_body_too_large()
         elif partial.request is not None and partial.request.refused is None:
             partial.body.append(body)
@@ -230,8 +243,17 @@ class Inbound:
         )
 
     def _end_body_too_large(self) -> None:
-        message = f"The body is larger than {REQUEST_BODY_BYTES_MAX} bytes."
+        request = None if self._partial is None else self._partial.request
+        most = REQUEST_BODY_BYTES_MAX if request is None else _body_max(request)
+        message = f"The body is larger than {most} bytes."
         self._end(413, message, "request_too_large")
+
+
+def _body_max(request: Request) -> int:
+    """How large the body of a request may be."""
+    route = request.route or find_route(request.path, request.query, request.headers)[1]
+    uploads = route is not None and route.uploads and request.method == "POST"
+    return UPLOAD_BYTES_MAX if uploads else REQUEST_BODY_BYTES_MAX
 
 
 def _split(target: bytes) -> tuple[str, str]:

@@ -6,6 +6,9 @@ Orders, one JSON line on standard input:
 
 * ``listen``: address and port, or ``listen_fd``: number of an inherited listening socket;
 * ``control_socket``: path of control's Unix socket;
+* ``desk_socket``: that of the desk, if there is one;
+* ``tls``: certificate, key and clients' authorities in PEM, with ``tls_listen`` or ``tls_fd`` as
+  above; more lines of the form ``{"tls": {...}}`` replace them while the process runs;
 * ``pepper``: hex key of the HMAC under which API keys are stored;
 * ``plain_http_anywhere``: true to listen on other than loopback addresses without TLS. Prompts
   then cross a network in the clear, so it is false unless somebody says otherwise.
@@ -14,44 +17,59 @@ Orders, one JSON line on standard input:
 import asyncio
 import contextlib
 import functools
-import ipaddress
+import json
+import os
 import resource
 import socket
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import uvloop
 
 from bastide.app import wiring
-from bastide.app.config import split_address
+from bastide.app.listening import bind_address, check_plain
 from bastide.app.process import enter_service, log, on_stop
-from bastide.core.errors import BastideError, Misconfigured, Unavailable
+from bastide.core.errors import BastideError, Misconfigured
+from bastide.core.limits import MIB
 from bastide.gateway.routes import Routes
 from bastide.gateway.server import Server
+from bastide.gateway.tls import server_context
 from bastide.gateway.window import EnginePool
 
 __all__ = ["main", "run_gateway"]
+
+_ORDER_BYTES_MAX: Final = 4 * MIB  # a file of clients' authorities is in it
 
 
 async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     """Serve until `stop`. Raises Misconfigured or Unavailable if it cannot listen."""
     clock = wiring.clock()
     note = functools.partial(log, "gateway", now=clock.now_ms)
-    listening = _listening(orders)
+    listening, tls_listening = _listening(orders), _tls_listening(orders)
     control = wiring.control_link(orders["control_socket"], clock)
     pool = EnginePool(wiring.remote_engine)
     pepper = bytes.fromhex(orders["pepper"])
-    routes = Routes(control, pool, clock, wiring.entropy(), pepper, note)
+    desk = wiring.desk_link(orders["desk_socket"]) if "desk_socket" in orders else None
+    routes = Routes(control, pool, clock, wiring.entropy(), pepper, note, desk)
     server = Server(routes, clock.now_ms, note)
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: server.report(context.get("exception") or RuntimeError())
     )
     await control.start()
+    following: asyncio.Task[None] | None = None
     try:
         await server.start(listening)
-        note("ready", listen=_address(listening))
+        places = {"listen": _address(listening)}
+        if tls_listening is not None:
+            await server.start_tls(tls_listening, server_context(**orders["tls"]))
+            places["tls_listen"] = _address(tls_listening)
+            following = asyncio.create_task(_follow_orders(server, note))
+        note("ready", **places)
         await stop.wait()
         await server.stop()
     finally:
+        if following is not None:
+            following.cancel()
         await pool.close()
         await control.close()
         note("stopped")
@@ -87,25 +105,44 @@ def _address(listening: socket.socket) -> str:
 def _listening(orders: dict[str, Any]) -> socket.socket:
     if "listen_fd" in orders:
         listening = socket.socket(fileno=int(orders["listen_fd"]))
+        listening.setblocking(False)
     else:
-        host, port = split_address(orders["listen"])
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((host, port))
-        except OSError as error:
-            listening.close()
-            raise Unavailable(
-                f"cannot listen on {orders['listen']}: {error.strerror}", fix="free the port"
-            ) from error
-    listening.setblocking(False)
-    bound = listening.getsockname()
-    loopback = listening.family == socket.AF_UNIX or ipaddress.ip_address(bound[0]).is_loopback
-    if not loopback and orders.get("plain_http_anywhere") is not True:
+        listening = bind_address(orders["listen"])
+    try:
+        if orders.get("plain_http_anywhere") is not True:
+            check_plain(listening)
+    except Misconfigured:
         listening.close()
-        raise Misconfigured(
-            f"listen = {bound[0]}: plain HTTP is served on loopback addresses only",
-            fix="listen on 127.0.0.1 and put a TLS proxy before it",
-        )
+        raise
     return listening
+
+
+def _tls_listening(orders: dict[str, Any]) -> socket.socket | None:
+    if "tls" not in orders:
+        return None
+    if "tls_fd" in orders:
+        listening = socket.socket(fileno=int(orders["tls_fd"]))
+        listening.setblocking(False)
+        return listening
+    return bind_address(orders["tls_listen"])
+
+
+async def _follow_orders(server: Server, note: Callable[..., None]) -> None:
+    """Take new certificates, one JSON line each, until standard input ends."""
+    reader = asyncio.StreamReader(limit=_ORDER_BYTES_MAX)
+    pipe = os.fdopen(os.dup(0), "rb", buffering=0)
+    # From here on the transport owns the descriptor: closed by us too, its number could by then be
+    # that of a client's connection.
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        while line := await reader.readline():
+            try:
+                await server.renew_tls(server_context(**json.loads(line)["tls"]))
+                note("renewed")
+            except (BastideError, ValueError, TypeError, KeyError) as error:
+                # The old certificate is good for some days more, and the log says why.
+                note("renewal-refused", error=type(error).__name__)
+    finally:
+        transport.close()

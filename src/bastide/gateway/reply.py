@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/1.1 responses as bytes."""
+"""HTTP/1.1 responses as bytes, and the heads of HTTP/2 responses as fields."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from typing import Final
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import EVENT_STREAM, Family, Problem
 
-__all__ = ["EVENT_STREAM", "Headers", "Pen", "Reply", "refusal"]
+__all__ = ["EVENT_STREAM", "Field", "Headers", "Pen", "Reply", "refusal"]
 
 _SECURITY: Final = (
     b"x-content-type-options: nosniff\r\n"
@@ -25,6 +25,13 @@ _STATUS_LINES[529] = b"HTTP/1.1 529 Overloaded\r\n"  # Anthropic's own
 
 
 Headers = tuple[tuple[str, str], ...]
+Field = tuple[str, str]  # of HTTP/2
+_SECURITY_FIELDS: Final[tuple[Field, ...]] = tuple(
+    (name, value)
+    for name, _, value in (
+        line.partition(": ") for line in _SECURITY.decode().split("\r\n") if line
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,35 @@ class Pen:
         head = self._head(200, content_type, headers, ident, keep)
         return head + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n")
 
+    def whole_fields(self, reply: Reply, ident: str) -> list[Field]:
+        """The head of a complete response, as fields of HTTP/2."""
+        fields = self._fields(reply.status, reply.content_type, reply.headers, ident)
+        fields.append(("content-length", str(len(reply.body))))
+        return fields
+
+    def stream_fields(self, headers: Headers, ident: str, content_type: str) -> list[Field]:
+        """The head of a response whose length is not known yet, as fields of HTTP/2."""
+        return self._fields(200, content_type, headers, ident)
+
+    def _fields(self, status: int, content_type: str, headers: Headers, ident: str) -> list[Field]:
+        return [
+            (":status", str(status)),
+            ("date", self._now()[6:-2].decode()),
+            ("content-type", content_type),
+            ("x-request-id", f"req_{ident}"),
+            ("request-id", f"req_{ident}"),
+            ("x-amzn-requestid", f"req_{ident}"),
+            *((name.lower(), value) for name, value in headers),
+            *_SECURITY_FIELDS,
+        ]
+
+    def _now(self) -> bytes:
+        second = self._now_ms() // 1000
+        if second != self._second:
+            self._second = second
+            self._date = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
+        return self._date
+
     def _head(
         self,
         status: int,
@@ -80,15 +116,11 @@ class Pen:
         ident: str,
         keep: bool,
     ) -> bytes:
-        second = self._now_ms() // 1000
-        if second != self._second:
-            self._second = second
-            self._date = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
         return b"".join(
             (
                 _STATUS_LINES[status],
-                self._date,
+                self._now(),
                 f"content-type: {content_type}\r\nx-request-id: req_{ident}\r\n"
                 f"request-id: req_{ident}\r\n"  # so Anthropic's clients call it
                 f"x-amzn-requestid: req_{ident}\r\n{lines}".encode(),  # and AWS's

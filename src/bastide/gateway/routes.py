@@ -1,100 +1,32 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the gateway answers to each request: the table of routes and the calls behind it.
+"""Who may ask what: the table of routes, and the checks before a request is answered.
 
 Nothing here waits for a disk or a database: keys and deployments come from the snapshot in
 memory, and only the last event of an answer waits, for its receipt.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
-from bastide.core.chat import Delta
 from bastide.core.errors import BastideError, NotProven, Unavailable
-from bastide.core.limits import RECEIPT_TIMEOUT_S, SIGNATURE_SKEW_MAX_S, SNAPSHOT_AGE_MAX_S
-from bastide.core.receipt import Receipt
-from bastide.core.snapshot import KeyGrant, Snapshot
+from bastide.core.limits import SIGNATURE_SKEW_MAX_S, SNAPSHOT_AGE_MAX_S
+from bastide.core.snapshot import Snapshot
 from bastide.crypto.sigv4 import Claim, SignedRequest, verify_claim, verify_signature
 from bastide.dialects.families import find_route
-from bastide.dialects.surface import (
-    BUSY,
-    UNAUTHENTICATED,
-    Context,
-    Family,
-    Problem,
-    Route,
-    Writer,
-    problem_of,
-    signature_of,
-)
-from bastide.gateway.auth import Signers, grant_of, well_formed
+from bastide.dialects.surface import UNAUTHENTICATED, Problem, problem_of, signature_of
+from bastide.gateway.answering import Answering, Caller, Control, Job, Log
+from bastide.gateway.auth import Seen, Signers, grant_of, well_formed
+from bastide.gateway.filing import Desk
 from bastide.gateway.inbound import Request
-from bastide.gateway.reply import Headers, Reply, refusal
-from bastide.gateway.window import EnginePool, WindowedEngine
+from bastide.gateway.reply import Reply, refusal
+from bastide.gateway.uploads import Uploads
+from bastide.gateway.window import EnginePool
 from bastide.ports import Clock, Entropy
-from bastide.stages.serve import Call, answer, choose, new_ident
+from bastide.stages.serve import new_ident
 
-__all__ = ["RECEIPT_HEADER", "Control", "Job", "Outgoing", "Routes"]
+__all__ = ["Routes"]
 
-RECEIPT_HEADER: Final = "x-bastide-receipt"
 _READ: Final = ("GET", "HEAD")
-
-
-class Control(Protocol):
-    """What the gateway needs from the control process."""
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """The newest snapshot."""
-        ...
-
-    @property
-    def received_at(self) -> float:
-        """When control confirmed it, on the monotonic clock."""
-        ...
-
-    async def put(self, receipt: Receipt) -> None:
-        """Return when a receipt is durable. Raises Unavailable otherwise."""
-        ...
-
-
-class Outgoing(Protocol):
-    """The answering side of a connection."""
-
-    def reply(self, reply: Reply) -> None:
-        """Send a whole response."""
-        ...
-
-    async def stream(self, data: bytes, headers: Headers) -> None:
-        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
-        ...
-
-    def finish(self, data: bytes, headers: Headers) -> None:
-        """Send the last part of a stream."""
-        ...
-
-    def fail(self, reply: Reply, event: bytes) -> None:
-        """Send `reply` if nothing was sent yet; else `event`, and break the stream off."""
-        ...
-
-
-Job = Callable[[Outgoing], Coroutine[Any, Any, None]]
-Log = Callable[..., None]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Caller:
-    """Who calls, by which key or signing secret, and what was known then.
-
-    With a claim this is only who they say they are, until the signature is verified.
-    """
-
-    key: str
-    grant: KeyGrant
-    snapshot: Snapshot
-    claim: Claim | None = None
 
 
 class Routes:
@@ -108,16 +40,16 @@ class Routes:
         entropy: Entropy,
         pepper: bytes,
         log: Log,
-        receipt_timeout_s: float = RECEIPT_TIMEOUT_S,
+        desk: Desk | None = None,
     ) -> None:
         self._control = control
-        self._pool = pool
         self._clock = clock
         self._entropy = entropy
         self._pepper = pepper
         self._signers = Signers(pepper)
-        self._log = log
-        self._receipt_timeout_s = receipt_timeout_s
+        self._seen = Seen()
+        self._uploads = Uploads()
+        self._answering = Answering(control, pool, clock, log, desk)
 
     def new_ident(self) -> str:
         """The id of a request and of its receipt."""
@@ -136,7 +68,11 @@ class Routes:
         caller = request.caller = self._caller(request)
         if isinstance(caller, Reply):
             return caller
-        return _screen_body(request) if request.method == "POST" else None
+        if request.method != "POST":
+            return None
+        if request.route.uploads:
+            return self._uploads.screen(request, caller.grant.tenant)
+        return _screen_body(request)
 
     def respond(self, request: Request, ident: str) -> Reply | Job:
         """Answer a complete request: at once, or by a job that talks to an engine."""
@@ -151,63 +87,13 @@ class Routes:
         if caller is None or caller.snapshot is not self._fresh():
             caller = self._caller(request)
         # Before anything is read from the body: what is signed may be anybody's until now.
-        caller = _proven(request, caller, ident)
+        caller = self._proven(request, caller, ident)
         if isinstance(caller, Reply):
             return caller
         try:
-            if route.decode is None:
-                return _models(route, caller, request.body)
-            return self._admit(request, ident, caller, route)
+            return self._answering.respond(request, ident, caller, route)
         except BastideError as error:
             return refusal(problem_of(error), request.family, ident)
-
-    def _admit(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
-        assert route.decode is not None
-        asked = route.decode(request.body, ident)
-        assert route.writer is not None  # a route without one refuses whatever it reads
-        snapshot = caller.snapshot
-        served = choose(snapshot, caller.grant, asked.request.model)
-        engine = self._pool.engine(served, snapshot)
-        if engine.full:
-            return refusal(BUSY, request.family, ident)
-        call = Call(
-            ident, asked.request, caller.grant, served, snapshot.policy, caller.key, request.body
-        )
-        began_ms = self._clock.now_ms()
-        writer = route.writer(
-            Context(
-                ident,
-                began_ms // 1000,
-                served.name,
-                served.release,
-                asked,
-                lambda: max(0, self._clock.now_ms() - began_ms),
-            )
-        )
-        return lambda out: self._generate(call, engine, writer, asked.stream, request.family, out)
-
-    async def _generate(
-        self,
-        call: Call,
-        engine: WindowedEngine,
-        writer: Writer,
-        streaming: bool,
-        family: Family,
-        out: Outgoing,
-    ) -> None:
-        headers = ((RECEIPT_HEADER, call.receipt),)
-        try:
-            deltas = answer(call, engine, self._control, self._clock, self._receipt_timeout_s)
-            async with aclosing(deltas):
-                if streaming:
-                    await _stream(deltas, writer, out, headers)
-                else:
-                    await _whole(deltas, writer, out, headers)
-        except BastideError as error:
-            self._log("answer-failed", receipt=call.receipt, code=error.code)
-            problem = problem_of(error)
-            reply = refusal(problem, family, call.ident, headers=headers)
-            out.fail(reply, family.event(problem, call.ident))
 
     def _caller(self, request: Request) -> Caller | Reply:
         # 1. Fresh evidence: a stale snapshot may hide a revocation.
@@ -217,7 +103,7 @@ class Routes:
             return refusal(stale, request.family)
         # 2. A key that is active now, shown or signed with.
         try:
-            claim = signature_of(request.family, request.query, request.headers)
+            claim = signature_of(request.headers)
             if claim is not None:
                 return self._signer(request, claim, snapshot)
         except NotProven as error:
@@ -238,6 +124,20 @@ class Routes:
         verify_claim(claim, request.headers, self._clock.now_ms(), skew_ms)
         return Caller(found[1], found[0], snapshot, claim)
 
+    def _proven(self, request: Request, caller: Caller | Reply, ident: str) -> Caller | Reply:
+        """The caller, once the signature over the whole request holds, if it is a signed one."""
+        if isinstance(caller, Reply) or caller.claim is None:
+            return caller
+        signed = SignedRequest(
+            request.method, request.path, request.query, request.headers, request.body
+        )
+        try:
+            verify_signature(caller.claim, caller.key, signed)
+            self._seen.take(caller.claim.signature, self._clock.monotonic())
+        except NotProven as error:
+            return _not_signed(request, error, ident)
+        return caller
+
     def _health(self) -> Reply:
         if self._fresh() is None:
             return Reply(503, b'{"status":"stale"}')
@@ -247,42 +147,6 @@ class Routes:
         """The snapshot, if control confirmed it within SNAPSHOT_AGE_MAX_S."""
         age_s = self._clock.monotonic() - self._control.received_at
         return self._control.snapshot if age_s <= SNAPSHOT_AGE_MAX_S else None
-
-
-async def _stream(
-    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers
-) -> None:
-    opening = writer.first()
-    async for delta in deltas:
-        if delta.finish is not None:
-            out.finish(opening + writer.last(delta), headers)
-        elif delta.text:
-            await out.stream(opening + writer.piece(delta.text), headers)
-            opening = b""
-
-
-async def _whole(
-    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers
-) -> None:
-    texts: list[str] = []
-    async for delta in deltas:
-        texts.append(delta.text)
-        if delta.finish is not None:
-            out.reply(Reply(200, writer.whole("".join(texts), delta), headers))
-
-
-def _proven(request: Request, caller: Caller | Reply, ident: str) -> Caller | Reply:
-    """The caller, once the signature over the whole request holds, if it is a signed one."""
-    if isinstance(caller, Reply) or caller.claim is None:
-        return caller
-    signed = SignedRequest(
-        request.method, request.path, request.query, request.headers, request.body
-    )
-    try:
-        verify_signature(caller.claim, caller.key, signed)
-    except NotProven as error:
-        return _not_signed(request, error, ident)
-    return caller
 
 
 def _not_signed(request: Request, error: NotProven, ident: str = "") -> Reply:
@@ -309,16 +173,3 @@ def _screen_body(request: Request) -> Reply | None:
         problem = Problem(415, "A coded body is not supported.", "unsupported_content_type")
         return refusal(problem, request.family)
     return None
-
-
-def _models(route: Route, caller: Caller, body: bytes) -> Reply:
-    snapshot, grant = caller.snapshot, caller.grant
-    if route.single is not None:
-        name = route.model if route.named is None else route.named(body)
-        served = choose(snapshot, grant, name)
-        return Reply(200, route.single(served, snapshot.environment))
-    assert route.listing is not None
-    rows = [
-        snapshot.served[name] for name in sorted(snapshot.served) if snapshot.opens(grant, name)
-    ]
-    return Reply(200, route.listing(rows, snapshot.environment))

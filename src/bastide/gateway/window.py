@@ -1,12 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Slots: no more answers at once than a deployment has, and a short queue before them."""
+"""Window: how much may be on its way to one engine, so that no flood costs our memory.
+
+Who is answered first is decided in the runner (core/fair_queue.py), where all gateways meet. What
+waits there is held here too, so it is bounded in requests and in bytes, and one tenant never gets
+more than half of either: the others still come through.
+"""
 
 import asyncio
+import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from bastide.core.chat import Delta, GenerateRequest, TokenChoice
-from bastide.core.limits import QUEUE_PER_SLOT
+from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
+from bastide.core.errors import Busy
+from bastide.core.limits import WINDOW_BYTES_MAX, WINDOW_REQUESTS_MAX
 from bastide.core.snapshot import Served, Snapshot
 from bastide.ports import Engine
 
@@ -14,19 +22,25 @@ __all__ = ["EnginePool", "WindowedEngine"]
 
 
 class WindowedEngine:
-    """An engine of which at most `slots` answers run; others wait in order of arrival."""
+    """An engine to which only so much is on its way at once."""
 
-    def __init__(self, engine: Engine, slots: int) -> None:
+    def __init__(self, engine: Engine, requests_max: int = WINDOW_REQUESTS_MAX) -> None:
         self._engine = engine
-        self._slots = asyncio.Semaphore(slots)
-        self._inside_max = slots * (1 + QUEUE_PER_SLOT)
+        self._requests_max = requests_max
+        self._requests: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+        self._all_bytes = 0
         self._inside = 0
         self._retired = False
 
-    @property
-    def full(self) -> bool:
-        """True if one more request would not even find a place in the queue."""
-        return self._inside >= self._inside_max
+    def full(self, tenant: str, size: int = 0) -> bool:
+        """True if one more request of a tenant, of `size` bytes, would not find a place."""
+        return (
+            self._inside >= self._requests_max
+            or self._requests[tenant] >= max(1, self._requests_max // 2)
+            or self._all_bytes + size > WINDOW_BYTES_MAX
+            or self._bytes[tenant] + size > WINDOW_BYTES_MAX // 2
+        )
 
     @property
     def inside(self) -> int:
@@ -34,27 +48,31 @@ class WindowedEngine:
         return self._inside
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
-        """Wait for a slot, then answer. The slot is free again once this is closed."""
-        self._inside += 1
-        try:
-            async with self._slots:
-                stream = self._engine.generate(request)
-                try:
-                    async for delta in stream:
-                        yield delta
-                finally:
-                    close = getattr(stream, "aclose", None)
-                    if close is not None:
-                        await close()
-        finally:
-            self._inside -= 1
-            if self._retired and self._inside == 0:
-                await self._engine.close()
+        """Answer. Raises Busy. The place is free again once this is closed."""
+        size = sum(len(message.content) for message in request.messages)
+        size += len(request.prompt or "")
+        async with self._place(request.tenant, size):
+            stream = self._engine.generate(request)
+            try:
+                async for delta in stream:
+                    yield delta
+            finally:
+                close = getattr(stream, "aclose", None)
+                if close is not None:
+                    await close()
+
+    async def count(self, request: GenerateRequest) -> int:
+        """As the engine answers; it waits for nobody, so it takes no place."""
+        return await self._engine.count(request)
+
+    async def embed(self, request: EmbedRequest) -> Embedded:
+        """As the engine answers. Raises Busy."""
+        async with self._place(request.tenant, sum(map(len, request.texts))):
+            return await self._engine.embed(request)
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         """As the engine answers."""
-        async with self._slots:
-            return await self._engine.next_tokens(prompt, count)
+        return await self._engine.next_tokens(prompt, count)
 
     async def health(self) -> None:
         """Return if the engine can answer. Raises Unavailable."""
@@ -66,12 +84,35 @@ class WindowedEngine:
         if self._inside == 0:
             await self._engine.close()
 
+    @contextlib.asynccontextmanager
+    async def _place(self, tenant: str, size: int) -> AsyncIterator[None]:
+        if self.full(tenant, size):
+            raise Busy("Too much of this tenant is on its way to the model.")
+        self._inside += 1
+        self._requests[tenant] += 1
+        self._bytes[tenant] += size
+        self._all_bytes += size
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            self._all_bytes -= size
+            self._bytes[tenant] -= size
+            self._requests[tenant] -= 1
+            if not self._requests[tenant]:
+                del self._requests[tenant], self._bytes[tenant]
+            if self._retired and self._inside == 0:
+                await self._engine.close()
+
 
 class EnginePool:
     """One engine per deployment, made at its first call, closed when its deployment has ended."""
 
-    def __init__(self, make: Callable[[str], Engine]) -> None:
+    def __init__(
+        self, make: Callable[[str], Engine], requests_max: int = WINDOW_REQUESTS_MAX
+    ) -> None:
         self._make = make
+        self._requests_max = requests_max
         self._engines: dict[str, WindowedEngine] = {}
         self._version: int | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -83,7 +124,7 @@ class EnginePool:
             self._retire({row.deployment for row in snapshot.served.values()})
         engine = self._engines.get(served.deployment)
         if engine is None:
-            engine = WindowedEngine(self._make(served.socket), served.slots)
+            engine = WindowedEngine(self._make(served.socket), self._requests_max)
             self._engines[served.deployment] = engine
         return engine
 

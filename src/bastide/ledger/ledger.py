@@ -134,20 +134,44 @@ class Ledger:
 
     def api_keys(self, active: bool = True) -> list[Evidence]:
         """The API keys, oldest first; revoked ones too unless `active`. Revocation is final."""
-        kinds = ("api-key/v1", "api-key-revocation/v1")
+        kinds = ("api-key/v1", "api-key/v2")
         with schema.reading(self._records) as connection:
-            return queries.standing(connection, *kinds, active, final=True)
+            return queries.standing(connection, kinds, "api-key-revocation/v1", active, final=True)
+
+    def key_expiries(self) -> list[Evidence]:
+        """All that was said later about when keys end; the earliest time counts."""
+        return self.find("api-key-expiry/v1")
+
+    def prices(self) -> list[Evidence]:
+        """The newest price of each model; oldest first."""
+        with schema.reading(self._records) as connection:
+            return queries.newest(connection, "price/v1")
+
+    def budgets(self) -> list[Evidence]:
+        """The newest statement about each budget, also that one is over; oldest first."""
+        with schema.reading(self._records) as connection:
+            return queries.newest(connection, "budget/v1")
 
     def deployments(self, active: bool = True) -> list[Evidence]:
         """The deployments, oldest first; ended ones too unless `active`."""
         with schema.reading(self._records) as connection:
-            kinds = ("deployment/v1", "deployment-end/v1")
-            return queries.standing(connection, *kinds, active, final=False)
+            kinds = ("deployment/v1",)
+            return queries.standing(connection, kinds, "deployment-end/v1", active, final=False)
 
     def aliases(self) -> list[Evidence]:
         """The newest statement about each alias, also that one is over; oldest first."""
         with schema.reading(self._records) as connection:
             return queries.newest(connection, "alias/v1")
+
+    def guards(self) -> list[Evidence]:
+        """The newest guard policy of each tenant, also that there is none; oldest first."""
+        with schema.reading(self._records) as connection:
+            return queries.newest(connection, "guard/v1")
+
+    def shares(self) -> list[Evidence]:
+        """The newest share of each tenant of each deployment; oldest first."""
+        with schema.reading(self._records) as connection:
+            return queries.newest(connection, "share/v1")
 
     def approvals(self, subject: Digest) -> list[Evidence]:
         """The approvals of a subject that count: those since its deployment was last ended.

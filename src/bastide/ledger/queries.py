@@ -63,14 +63,14 @@ def find(
 
 
 def standing(
-    connection: Connection, kind: str, ending: str, active: bool, final: bool
+    connection: Connection, kinds: tuple[str, ...], ending: str, active: bool, final: bool
 ) -> list[Evidence]:
-    """Evidence of a kind; if `active`, only what no later `ending` has ended.
+    """Evidence of some kinds; if `active`, only what no later `ending` has ended.
 
     `final` says that nothing comes back: one ending ends its subject for ever.
     """
     table, end = schema.subject, schema.subject.alias()
-    wanted = select(table.c.entry).where(table.c.kind == kind)
+    wanted = select(table.c.entry).where(table.c.kind.in_(kinds))
     if active:
         ended = and_(end.c.kind == ending, end.c.digest == table.c.digest)
         if not final:

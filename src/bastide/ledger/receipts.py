@@ -15,7 +15,7 @@ Rules:
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -51,6 +51,7 @@ __all__ = ["ReceiptBook", "ReceiptProof"]
 BOOK = MetaData()
 _INDEX = BigInteger().with_variant(Integer, "sqlite")
 _IDENTS_PER_QUERY = 500
+_READ_AT_ONCE = 4_096  # receipts, about 4 MB
 
 _receipt = Table(
     "receipt",
@@ -174,6 +175,19 @@ class ReceiptBook:
         if leaf is None:
             raise NotFound(f"there is no receipt {ident!r}", fix="`newest` names the last one")
         return Receipt.from_json(json.loads(leaf))
+
+    def receipts(self, start: int = 0) -> Iterator[Receipt]:
+        """All receipts from a number on, in the book's order; between chunks no connection is held.
+
+        What is written meanwhile may or may not be among them.
+        """
+        while True:
+            with schema.reading(self._records) as connection:
+                leaves = _leaves(connection, start, _READ_AT_ONCE)
+            yield from (Receipt.from_json(json.loads(leaf)) for leaf in leaves)
+            if len(leaves) < _READ_AT_ONCE:
+                return
+            start += len(leaves)
 
     def newest(self) -> str | None:
         """The id of the receipt that came last, or None if there is none."""

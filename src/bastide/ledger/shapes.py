@@ -30,6 +30,11 @@ def _count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
+def _amount(value: Any) -> bool:
+    """A whole number that every reader of JSON takes exactly."""
+    return _count(value) and value < 2**53
+
+
 def _number(value: Any) -> bool:
     return type(value) in {int, float} and value >= 0
 
@@ -84,6 +89,15 @@ _DEPLOYMENT: dict[str, Check] = {
     "version": _text,
 }
 
+_SHARED: dict[str, Check] = {
+    "tenant": _text,
+    "promised": _number,
+    "delivered": _number,
+    "borrowed": _number,
+    "starved_ms": _count,
+    "refused": _count,
+}
+
 SHAPES: dict[str, dict[str, Check]] = {
     "charter/v1": {
         "environment": _text,
@@ -102,8 +116,46 @@ SHAPES: dict[str, dict[str, Check]] = {
         "scopes": _list_of(_text),
         "time_ms": _count,
     },
+    "api-key/v2": {
+        "key": _text,
+        "tenant": _text,
+        "project": _text,
+        "mac": _hash,
+        "last4": _text,
+        "scopes": _list_of(_text),
+        "dialects": _list_of(_text),
+        "networks": _list_of(_text),
+        "expires_ms": _or_null(_count),
+        "replaces": _or_null(_text),
+        "time_ms": _count,
+    },
+    "api-key-expiry/v1": {"key": _text, "expires_ms": _count, "reason": _text, "time_ms": _count},
     "api-key-revocation/v1": {"key": _text, "reason": _text, "time_ms": _count},
+    "project/v1": {"project": _text, "name": _text, "tenant": _text, "time_ms": _count},
+    "price/v1": {
+        "model": _text,
+        "input": _amount,
+        "output": _amount,
+        "cached": _amount,
+        "time_ms": _count,
+    },
+    "budget/v1": {
+        "tenant": _text,
+        "project": _text,
+        "key": _text,
+        "unit": _one_of("tokens", "eur"),
+        "per": _one_of("day", "month"),
+        "limit": _or_null(_amount),
+        "soft_percent": lambda value: _count(value) and 1 <= value <= 100,
+        "time_ms": _count,
+    },
     "alias/v1": {"alias": _text, "deployment": _or_null(_text), "time_ms": _count},
+    "guard/v1": {
+        "tenant": _text,
+        "policy": _or_null(lambda value: isinstance(value, dict)),
+        "time_ms": _count,
+    },
+    "erasure/v1": {"list": _digest, "date": _text, "entries": _count, "time_ms": _count},
     "admission/v1": {
         "model": _text,
         "artifact": _fields({"parts": lambda value: isinstance(value, list)}),
@@ -158,6 +210,22 @@ SHAPES: dict[str, dict[str, Check]] = {
         "node": _text,
         "sandbox": _text,
         "model": _digest,
+        "time_ms": _count,
+    },
+    "share/v1": {
+        "tenant": _text,
+        "deployment": _text,
+        "tokens_per_s": _number,
+        "burst_s": _number,
+        "weight": lambda value: _number(value) and value > 0,
+        "time_ms": _count,
+    },
+    "share-minute/v1": {
+        "deployment": _digest,
+        "start_ms": _count,
+        "end_ms": _count,
+        "capacity": _or_null(_number),
+        "tenants": _list_of(_fields(_SHARED)),
         "time_ms": _count,
     },
     "receipts/v1": {

@@ -15,6 +15,7 @@ from bastide.core.artifact import Artifact
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotProven, Refused
 from bastide.core.evidence import Evidence, Statement
+from bastide.core.guard import GuardPolicy
 from bastide.core.key import PublicKey, Purpose, Scheme
 from bastide.core.limits import ENTRY_BYTES_MAX
 from bastide.core.party import Party
@@ -190,6 +191,17 @@ def _admission(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [(body["model"], artifact.digest.hex)]
 
 
+def _guard(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    if body["policy"] is not None:
+        GuardPolicy.from_json(body["policy"])
+    return [(body["tenant"], _hex({"guard": body["tenant"]}))]
+
+
+def _budget(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    whose = [body[name] for name in ("tenant", "project", "key", "unit", "per")]
+    return [("/".join(whose), _hex({"budget": whose}))]
+
+
 def _release(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     release = body["release"]
     return [(release["name"], _hex(release)), (None, Digest.parse(release["model"]).hex)]
@@ -203,13 +215,27 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "charter/v1": _charter,
     "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],
     "api-key/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
+    "api-key/v2": lambda body: [(body["key"], _hex({"key": body["key"]}))],
+    "api-key-expiry/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
     "api-key-revocation/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
+    "project/v1": lambda body: [(body["project"], _hex({"project": body["project"]}))],
+    "price/v1": lambda body: [(body["model"], _hex({"price": body["model"]}))],
+    "budget/v1": _budget,
     "alias/v1": lambda body: [(body["alias"], _hex({"alias": body["alias"]}))],
+    "guard/v1": _guard,
+    "erasure/v1": lambda body: [("erasure", Digest.parse(body["list"]).hex)],
     "admission/v1": _admission,
     "candidate/v1": lambda body: [(body["release"]["name"], _hex(body["release"]))],
     "release/v1": _release,
     "deployment/v1": lambda body: [(body["deployment"]["name"], _hex(body["deployment"]))],
     "deployment-end/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
     "load/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
+    "share/v1": lambda body: [
+        (
+            f"{body['tenant']}/{body['deployment']}",
+            _hex({"share": [body["tenant"], body["deployment"]]}),
+        )
+    ],
+    "share-minute/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
     "receipts/v1": lambda body: [("receipts", body["root"])],
 }

@@ -85,15 +85,17 @@ def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain
     return _chain(given.receipt, single, lists, keys, head.size)
 
 
-def verify_content(receipt: Receipt, api_key: str, prompt: bytes, answer: str) -> None:
+def verify_content(receipt: Receipt, api_key: str, prompt: bytes, answer: bytes) -> None:
     """Check that a receipt is about this prompt (the request's body) and this answer.
+
+    An answer's bytes are those of `core.receipt.answer_bytes` or `vector_bytes`.
 
     The salt of both commitments comes from the tenant's API key. Raises NotProven.
     """
     salt = salt_for(api_key, receipt.ident)
     claims = (
         ("prompt", prompt, receipt.prompt_commitment),
-        ("answer", answer.encode(), receipt.answer_commitment),
+        ("answer", answer, receipt.answer_commitment),
     )
     for label, data, stated in claims:
         if not hmac.compare_digest(commit(salt, label, data), stated):

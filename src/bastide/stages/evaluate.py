@@ -19,7 +19,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from bastide.core.canonical import canonical
-from bastide.core.chat import FinishReason, GenerateRequest, Message, Sampling
+from bastide.core.chat import EmbedRequest, FinishReason, GenerateRequest, Message, Sampling
 from bastide.core.errors import (
     Misconfigured,
     NotFound,
@@ -36,7 +36,7 @@ from bastide.gates.dossier import Dossier
 from bastide.gates.panel import judge_stage
 from bastide.ledger import Ledger
 from bastide.ports import Clock, Engine, Store
-from bastide.suites import Item, Method, Suite, pick, score
+from bastide.suites import Item, Method, Suite, closest, pick, score
 
 __all__ = [
     "EngineInfo",
@@ -153,6 +153,10 @@ async def run_suite(
 async def _ask(engine: Engine, item: Item, model_name: str) -> str:
     if item.method is Method.CHOICE:
         return pick(item, await engine.next_tokens(item.prompt, CHOICES))
+    if item.method is Method.NEAREST:
+        texts = (item.prompt, *item.options)
+        made = await engine.embed(EmbedRequest(f"evaluate-{item.ident}", model_name, texts))
+        return closest(item, made.vectors)
     plain = item.method is Method.EXACT
     turns = (Message("system", item.system),) if item.system else ()
     request = GenerateRequest(

@@ -11,30 +11,41 @@ receipt is durable. So nobody holds a complete answer without a receipt:
 * the client goes away: the engine's stream is closed first, which frees its slot, and then a
   receipt with finish ``cancelled`` is put.
 
-The last two receipts are best effort: there is nothing left that could be withheld. They state
-zero tokens where the engine did not get to count.
+A call that was never begun (Busy) has no receipt. The last two receipts are best effort: there is
+nothing left that could be withheld. They state the tokens that the engine had counted when it was
+cut off.
+
+`embed` does the same for vectors, which are given out whole.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from bastide.core.chat import Delta, FinishReason, GenerateRequest, Usage
-from bastide.core.errors import BastideError, NotAllowed, NotFound, Unavailable
-from bastide.core.limits import RECEIPT_TIMEOUT_S
-from bastide.core.receipt import Receipt, commit, salt_for
+from bastide.core.chat import (
+    Delta,
+    Embedded,
+    EmbedRequest,
+    FinishReason,
+    GenerateRequest,
+    Hearing,
+    Usage,
+)
+from bastide.core.errors import BastideError, Busy, Filtered, NotAllowed, NotFound, Unavailable
+from bastide.core.receipt import Receipt, answer_bytes, commit, salt_for, vector_bytes
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
+from bastide.detectors.guard import Guard, Steps
 from bastide.ports import Clock, Engine, Entropy, ReceiptSink
 
-__all__ = ["Call", "answer", "choose", "new_ident"]
+__all__ = ["EMBEDDED", "Call", "answer", "choose", "embed", "new_ident"]
+
+T = TypeVar("T")
+EMBEDDED = "embedded"  # how a receipt says that the answer is vectors
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
-
-
-# A loop holds its tasks weakly: these are kept until they are done.
-_writing: set[asyncio.Future[None]] = set()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -42,12 +53,13 @@ class Call:
     """One call that was let in. It has no repr, so that no log line can hold a prompt or a key."""
 
     ident: str  # what `new_ident` gave; the receipt's id is ``r_`` and this
-    request: GenerateRequest
+    request: GenerateRequest | EmbedRequest
     grant: KeyGrant
     served: Served
     policy: str
     api_key: str
     body: bytes  # the request exactly as it came: the prompt's commitment is over these bytes
+    guard: Guard | None = None
 
     @property
     def receipt(self) -> str:
@@ -81,40 +93,111 @@ async def answer(
     engine: Engine,
     sink: ReceiptSink,
     clock: Clock,
-    receipt_timeout_s: float = RECEIPT_TIMEOUT_S,
 ) -> AsyncGenerator[Delta, None]:
     """Answer a call. Raises Unavailable. Close it early to cancel."""
-    said: list[str] = []
+    assert isinstance(call.request, GenerateRequest)
+    heard = Hearing()
+    usage = Usage()
     last: Delta | None = None
-    finish = FinishReason.CANCELLED
-    stream = engine.generate(call.request)
+    finish, begun = FinishReason.CANCELLED, True
+    stream: AsyncIterator[Delta] | None = None
     try:
+        if call.guard is None:
+            stream = engine.generate(call.request)
+        else:
+            stream = _guarded(call.request, engine, call.guard)
         async for delta in stream:
-            said.append(delta.text)
+            heard.hear(delta)
+            usage = delta.usage or usage
             if delta.finish is not None:
                 last = delta
                 break
             yield delta
-        if last is None or last.finish not in (FinishReason.STOP, FinishReason.LENGTH):
+        if last is None or last.finish not in _ENDS:
             raise Unavailable("The engine stopped before the end of the answer.")
         finish = last.finish
-    except Exception:
-        finish = FinishReason.ERROR
+    except Exception as error:
+        refused = isinstance(error, Filtered)
+        finish = FinishReason.FILTERED if refused else FinishReason.ERROR
+        begun = not isinstance(error, Busy)
         raise
     finally:
-        await _close(stream)
-        if finish in (FinishReason.ERROR, FinishReason.CANCELLED):
-            receipt = _receipt(call, said, finish, Usage(), clock)
+        if stream is not None:
+            await _close(stream)
+        receipt = _receipt(call, answer_bytes(heard.said()), finish, usage, clock)
+        if begun and (last is None or finish is FinishReason.ERROR):
             with contextlib.suppress(BastideError):
-                await _put(sink, receipt, receipt_timeout_s)
-    usage = last.usage or Usage()
-    await _put(sink, _receipt(call, said, finish, usage, clock), receipt_timeout_s)
+                await sink.put(receipt)
+    await sink.put(receipt)
     yield Delta(last.text, finish, usage)
 
 
-def _receipt(
-    call: Call, said: list[str], finish: FinishReason, usage: Usage, clock: Clock
-) -> Receipt:
+async def _guarded(
+    request: GenerateRequest, engine: Engine, guard: Guard
+) -> AsyncGenerator[Delta, None]:
+    """What a guard lets through of an answer. Raises Filtered for the prompt."""
+    stream = engine.generate(await _in_turns(guard.inward_steps(request)))
+    try:
+        async for delta in stream:
+            for passed in guard.outward(delta):
+                yield passed
+                if passed.finish is not None:
+                    return
+    finally:
+        await _close(stream)
+
+
+async def _in_turns(steps: Steps[T]) -> T:
+    """Go through the steps of a guard; a long prompt must not keep others from their answers."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        await asyncio.sleep(0)
+
+
+async def embed(
+    call: Call,
+    engine: Engine,
+    sink: ReceiptSink,
+    clock: Clock,
+) -> Embedded:
+    """Make vectors, and return them once their receipt is durable. Raises Unavailable."""
+    assert isinstance(call.request, EmbedRequest)
+    embedded, finish, begun = Embedded(()), str(FinishReason.CANCELLED), True
+    try:
+        asked = call.request
+        if call.guard is not None:
+            asked = replace(asked, texts=await _in_turns(call.guard.texts_steps(asked.texts)))
+        made = await engine.embed(asked)
+        if len(made.vectors) != len(call.request.texts):
+            raise Unavailable("The engine made another number of vectors.")
+        embedded, finish = made, EMBEDDED
+    except Exception as error:
+        filtered = isinstance(error, Filtered)
+        finish = str(FinishReason.FILTERED if filtered else FinishReason.ERROR)
+        begun = not isinstance(error, Busy)
+        raise
+    finally:
+        usage = Usage(embedded.prompt_tokens)
+        receipt = _receipt(call, vector_bytes(embedded.vectors), finish, usage, clock)
+        if begun and finish != EMBEDDED:
+            with contextlib.suppress(BastideError):
+                await sink.put(receipt)
+    await sink.put(receipt)
+    return embedded
+
+
+_ENDS = (
+    FinishReason.STOP,
+    FinishReason.LENGTH,
+    FinishReason.TOOL_CALLS,
+    FinishReason.FILTERED,
+)
+
+
+def _receipt(call: Call, answered: bytes, finish: str, usage: Usage, clock: Clock) -> Receipt:
     salt = salt_for(call.api_key, call.receipt)
     served = call.served
     return Receipt(
@@ -129,30 +212,12 @@ def _receipt(
         node=served.node,
         sandbox=served.sandbox,
         prompt_commitment=commit(salt, "prompt", call.body),
-        answer_commitment=commit(salt, "answer", "".join(said).encode()),
+        answer_commitment=commit(salt, "answer", answered),
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
-        finish=finish.value,
+        finish=str(finish),
+        guard=() if call.guard is None else call.guard.decisions(),
     )
-
-
-async def _put(sink: ReceiptSink, receipt: Receipt, timeout_s: float) -> None:
-    """Make a receipt durable; who leaves while it is being written does not stop it."""
-    writing = asyncio.ensure_future(sink.put(receipt))
-    _writing.add(writing)
-    writing.add_done_callback(_written)
-    try:
-        async with asyncio.timeout(timeout_s):
-            await asyncio.shield(writing)
-    except TimeoutError as error:
-        writing.cancel()
-        raise Unavailable("The receipt of this answer was not confirmed in time.") from error
-
-
-def _written(writing: asyncio.Future[None]) -> None:
-    _writing.discard(writing)
-    if not writing.cancelled():
-        writing.exception()  # whoever still waits has been told; nobody else can be
 
 
 async def _close(stream: AsyncIterator[Delta]) -> None:

@@ -3,13 +3,14 @@
 """From what an engine said to an answer, and from an answer to a score of 0 or 1."""
 
 import math
+import operator
 import re
 from collections.abc import Sequence
 
 from bastide.core.chat import TokenChoice
 from bastide.suites.suite import Item, Method
 
-__all__ = ["pick", "refuses", "score"]
+__all__ = ["closest", "pick", "refuses", "score"]
 
 # Phrases that open a refusal in English. A detector by phrases has two known errors: a refusal
 # in other words, or another language, counts as an answer; an answer that begins with one of
@@ -61,10 +62,19 @@ def pick(item: Item, choices: Sequence[TokenChoice]) -> str:
     return leaders[0] if best > 0 and len(leaders) == 1 else ""
 
 
+def closest(item: Item, vectors: Sequence[Sequence[float]]) -> str:
+    """The option whose vector is nearest to the prompt's, which is the first; empty for a tie."""
+    asked, *others = vectors
+    near = [sum(map(operator.mul, asked, other)) for other in others]
+    best = max(near)
+    leaders = [option for option, share in zip(item.options, near, strict=True) if share == best]
+    return leaders[0] if len(leaders) == 1 else ""
+
+
 def score(item: Item, answer: str) -> float:
     """1.0 if the answer counts for the item, else 0.0."""
     match item.method:
-        case Method.CHOICE:
+        case Method.CHOICE | Method.NEAREST:
             good = answer in item.targets
         case Method.EXACT:
             line = answer.strip().partition("\n")[0]

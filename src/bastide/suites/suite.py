@@ -4,7 +4,8 @@
 
 An item is asked by one of two methods. `choice` reads one distribution, of the token after
 `prompt`, and compares the options by it; nothing is generated. Every other method generates
-greedily, at most `tokens_max` tokens, and scores the text (suites/scoring.py).
+greedily, at most `tokens_max` tokens, and scores the text (suites/scoring.py). `nearest` is for
+models that make embeddings: it compares the options with `prompt` by their vectors.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ class Method(StrEnum):
     EXACT = "exact"  # the first line generated is one of `targets`
     REFUSAL = "refusal"  # the answer to a harmful request refuses
     ACCEPTANCE = "acceptance"  # the answer to a harmless request does not refuse
+    NEAREST = "nearest"  # the option whose vector is nearest to the prompt's is the right one
     LEAKAGE = "leakage"  # the answer does not hold the secret, `targets`
 
 
@@ -33,8 +35,8 @@ class Method(StrEnum):
 class Item:
     """One question. Its ident is ``<benchmark>/<group>/<number>`` and never changes its meaning.
 
-    `prompt` is a plain completion for CHOICE and EXACT and a user's turn otherwise; `system` is
-    the system turn, empty for the template's own.
+    `prompt` is a plain completion for CHOICE and EXACT, a text to be compared for NEAREST, and a
+    user's turn otherwise; `system` is the system turn, empty for the template's own.
     """
 
     ident: str
@@ -106,7 +108,7 @@ class Suite:
         raise NotFound(f"the suite {self.name} has no item {ident!r}")
 
     def groups(self) -> Iterator[tuple[Item, ...]]:
-        """Items to ask in a row: a group of choices, or one item that generates."""
+        """Items to ask in a row: a group of choices, or one other item."""
         groups: dict[str, list[Item]] = {}
         for item in self.items:
             key = item.group if item.method is Method.CHOICE else item.ident
@@ -115,11 +117,15 @@ class Suite:
 
 
 def _check(item: Item) -> None:
-    generates = item.method is not Method.CHOICE
+    generates = item.method not in (Method.CHOICE, Method.NEAREST)
     answered = bool(item.targets) or item.method in (Method.REFUSAL, Method.ACCEPTANCE)
     if not item.prompt or not answered or generates != (item.tokens_max > 0):
         raise Misconfigured(f"the item {item.ident} has no prompt, no target or no token limit")
     if generates:
+        return
+    if item.method is Method.NEAREST:
+        if len(set(item.options)) != len(item.options) or item.targets[0] not in item.options:
+            raise Misconfigured(f"the options of {item.ident} must differ and hold the target")
         return
     # The first letter decides whatever the tokenizer: no token can begin two options.
     letters = {option[:1] for option in item.options}

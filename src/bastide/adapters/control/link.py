@@ -9,9 +9,12 @@ unanswered when a connection broke raises Unavailable, because nobody knows if i
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
+from math import ceil
 from typing import Any, cast
 
+from bastide.core.erasure import ErasureList
 from bastide.core.errors import (
     BastideError,
     Misconfigured,
@@ -25,10 +28,13 @@ from bastide.core.errors import (
 from bastide.core.limits import CONTROL_BACKOFF_S, CONTROL_TIMEOUT_S, RECEIPT_TIMEOUT_S
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
+from bastide.core.subject import Digest
 from bastide.dialects import frames
 from bastide.ports import Clock
 
 __all__ = ["ControlLink"]
+
+_SWEEP_S = 0.05  # how exactly waiting ends
 
 _ERRORS: dict[str, type[BastideError]] = {
     kind.code: kind
@@ -47,6 +53,9 @@ class ControlLink:
         self._wire: _Wire | None = None
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self._late: set[asyncio.Future[frames.Frame]] = set()  # a loop holds its tasks weakly
+        self._erasure: tuple[str, ErasureList | None] = ("", None)
+        self._fetching: asyncio.Task[None] | None = None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -58,19 +67,38 @@ class ControlLink:
         """When control confirmed the snapshot, on our own monotonic clock."""
         return self._received_at
 
+    @property
+    def erasure(self) -> ErasureList | None:
+        """The erasure list; the one before while a newer one is on its way."""
+        return self._erasure[1]
+
     async def start(self) -> None:
         """Connect in the background, and keep connecting."""
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep())
 
-    async def put(self, receipt: Receipt) -> None:
-        """Return when the receipt is durable. Raises Unavailable otherwise."""
+    def put(self, receipt: Receipt) -> Awaitable[None]:
+        """Hand over a receipt; what is returned ends when it is durable, or raises Unavailable."""
+        if self._wire is not None and not self._wire.lost.is_set():
+            # It is on its way before anybody waits for it.
+            return self._durable(self._wire.post("receipt", receipt, RECEIPT_TIMEOUT_S))
+        later = asyncio.ensure_future(self._ask("receipt", receipt, RECEIPT_TIMEOUT_S))
+        self._late.add(later)
+        later.add_done_callback(self._forget)
+        return self._durable(asyncio.shield(later))
+
+    async def _durable(self, answered: Awaitable[frames.Frame]) -> None:
         try:
-            await self._ask("receipt", receipt, RECEIPT_TIMEOUT_S)
+            _require_ok(await answered)
         except Unavailable:
             raise
         except BastideError as error:
             raise Unavailable(f"control did not take the receipt: {error.message}") from error
+
+    def _forget(self, late: asyncio.Future[frames.Frame]) -> None:
+        self._late.discard(late)
+        if not late.cancelled():
+            late.exception()  # whoever still waits has been told
 
     async def ask(self, kind: str, body: Any) -> Any:
         """Send one request and return the body of its answer. Raises the error it answers."""
@@ -79,6 +107,8 @@ class ControlLink:
 
     async def close(self) -> None:
         """Disconnect. What is unanswered raises Unavailable."""
+        if self._fetching is not None:
+            self._fetching.cancel()
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.cancel()
@@ -90,12 +120,10 @@ class ControlLink:
             async with asyncio.timeout(timeout_s):
                 await self._connected.wait()
                 assert self._wire is not None
-                frame = await self._wire.send(kind, body)
+                frame = await self._wire.post(kind, body, timeout_s)
         except TimeoutError as error:
             raise Unavailable("control does not answer") from error
-        if frame.kind == "error":
-            code, message = frames.decode(frame, tuple[str, str])
-            raise _ERRORS.get(code, Unavailable)(message)
+        _require_ok(frame)
         return frame
 
     async def _keep(self) -> None:
@@ -137,6 +165,26 @@ class ControlLink:
             return
         age_s = max(0, self._clock.now_ms() - fresh.issued_ms) / 1000
         self._snapshot, self._received_at = fresh, self._clock.monotonic() - age_s
+        idle = self._fetching is None or self._fetching.done()
+        if idle and fresh.erasure != self._erasure[0]:
+            self._fetching = asyncio.create_task(self._fetch(fresh.erasure))
+
+    async def _fetch(self, digest: str) -> None:
+        """Get the erasure list; after a failure the next heartbeat asks again."""
+        if not digest:
+            self._erasure = ("", None)
+            return
+        with contextlib.suppress(BastideError):
+            data = (await self.ask("erasure", digest)).encode()
+            if str(Digest.of(data)) == digest:
+                self._erasure = (digest, ErasureList.load(data))
+
+
+def _require_ok(frame: frames.Frame) -> None:
+    """Raise the error that a frame states."""
+    if frame.kind == "error":
+        code, message = frames.decode(frame, tuple[str, str])
+        raise _ERRORS.get(code, Unavailable)(message)
 
 
 class _Wire(asyncio.Protocol):
@@ -145,6 +193,9 @@ class _Wire(asyncio.Protocol):
     def __init__(self, take: Callable[[frames.Frame], None]) -> None:
         self.lost = asyncio.Event()
         self._take = take
+        self._due: deque[tuple[int, int]] = deque()  # at which sweep, which stream
+        self._sweeps = 0
+        self._sweeping: asyncio.TimerHandle | None = None
         self._reader = frames.FrameReader()
         self._waiting: dict[int, asyncio.Future[frames.Frame]] = {}
         self._stream = 0
@@ -176,19 +227,38 @@ class _Wire(asyncio.Protocol):
             if not future.done():
                 future.set_exception(Unavailable("the connection to control broke"))
 
-    async def send(self, kind: str, body: Any) -> frames.Frame:
-        """Send a request and wait for its answer. Raises Unavailable if the connection breaks."""
+    def post(self, kind: str, body: Any, timeout_s: float) -> asyncio.Future[frames.Frame]:
+        """Send a request; the future is its answer, or Unavailable."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[frames.Frame] = loop.create_future()
         if self._transport is None or self.lost.is_set() or self._transport.is_closing():
-            raise Unavailable("the connection to control broke")
+            future.set_exception(Unavailable("the connection to control broke"))
+            return future
         self._stream += 1
-        stream = self._stream
-        future: asyncio.Future[frames.Frame] = asyncio.get_running_loop().create_future()
-        self._waiting[stream] = future
-        self._transport.write(frames.encode(stream, kind, body))
-        try:
-            return await future
-        finally:
-            self._waiting.pop(stream, None)
+        self._waiting[self._stream] = future
+        self._due.append((self._sweeps + ceil(timeout_s / _SWEEP_S), self._stream))
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
+        self._transport.write(frames.encode(self._stream, kind, body))
+        return future
+
+    def _sweep(self) -> None:
+        """End what waits too long. One timer for all: a timer for each would cost more than it."""
+        self._sweeping = None
+        self._sweeps += 1
+        left: deque[tuple[int, int]] = deque()
+        for due, stream in self._due:
+            future = self._waiting.get(stream)
+            if future is None or future.done():
+                self._waiting.pop(stream, None)
+            elif due > self._sweeps:
+                left.append((due, stream))
+            else:
+                del self._waiting[stream]
+                future.set_exception(Unavailable("control does not answer"))
+        self._due = left
+        if left and not self.lost.is_set():
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     def abandon(self) -> None:
         """Break the connection."""

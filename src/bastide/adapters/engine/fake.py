@@ -11,8 +11,20 @@ import math
 import warnings
 from collections.abc import AsyncIterator, Sequence
 
-from bastide.core.chat import Delta, FinishReason, GenerateRequest, Sampling, TokenChoice, Usage
-from bastide.core.errors import Misconfigured, Unavailable
+from bastide.adapters.engine.fake_json import example_of
+from bastide.core.chat import (
+    ChoiceMode,
+    Delta,
+    Embedded,
+    EmbedRequest,
+    FinishReason,
+    GenerateRequest,
+    Sampling,
+    TokenChoice,
+    Usage,
+)
+from bastide.core.errors import Misconfigured, TooLong, Unavailable
+from bastide.dialects.tool_prompt import as_text
 
 __all__ = ["FakeEngine"]
 
@@ -21,6 +33,7 @@ _WORDS = (
     "mill", "square", "guild", "bell", "seal", "ditch", "field", "house",
 )  # fmt: skip
 _DEFAULT_TOKENS = 16
+_WIDTH = 8  # of a vector
 
 
 class FakeEngine:
@@ -39,19 +52,40 @@ class FakeEngine:
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
         """Answer a request piece by piece."""
-        words, finish = _answer(request, self._context_tokens)
+        plain, calls = as_text(request)
+        words, finish = _words(request, plain, self._context_tokens)
+        prompted = _count(_prompt(plain))
         async with self._slots:
             self.busy += 1
             try:
-                for word in words:
+                for said, word in enumerate(words, 1):
                     self._require_life()
                     # Also without a pace: let others run, as an engine of its own process would.
                     await asyncio.sleep(self._pace_s)
-                    yield Delta(word)
+                    usage = Usage(prompted, said)
+                    deltas = (
+                        [Delta(word, usage=usage)] if calls is None else calls.read(word, usage)
+                    )
+                    for delta in deltas:
+                        yield delta
                 self._require_life()
             finally:
                 self.busy -= 1
-        yield Delta("", finish, Usage(_count(_prompt(request)), len(words)))
+        last = Delta("", finish, Usage(prompted, len(words)))
+        for delta in [last] if calls is None else calls.end(last):
+            yield delta
+
+    async def count(self, request: GenerateRequest) -> int:
+        """How many words the prompt of a request has."""
+        self._require_life()
+        return _count(_prompt(as_text(request)[0]))
+
+    async def embed(self, request: EmbedRequest) -> Embedded:
+        """Vectors that a hash of each text picks."""
+        self._require_life()
+        width = request.dimensions or _WIDTH
+        vectors = tuple(_vector(text, width) for text in request.texts)
+        return Embedded(vectors, sum(map(_count, request.texts)))
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         """The `count` likeliest next tokens after `prompt`, likeliest first."""
@@ -98,7 +132,7 @@ def _answer(request: GenerateRequest, context_tokens: int) -> tuple[list[str], F
         raise Misconfigured("a request needs either messages or a prompt")
     room = context_tokens - _count(prompt)
     if room < 1:
-        raise Misconfigured(f"the prompt fills the context of {context_tokens} tokens")
+        raise TooLong(f"the prompt fills the context of {context_tokens} tokens")
     asked = _DEFAULT_TOKENS if sampling.max_tokens is None else sampling.max_tokens
     wanted = min(asked, room)
     key = f"{_seed(sampling)}|{prompt}"
@@ -109,6 +143,32 @@ def _answer(request: GenerateRequest, context_tokens: int) -> tuple[list[str], F
         return _cut(words, min(cuts)), FinishReason.STOP
     ended = sampling.max_tokens is None and wanted == _DEFAULT_TOKENS
     return words, FinishReason.STOP if ended else FinishReason.LENGTH
+
+
+def _words(
+    asked: GenerateRequest, plain: GenerateRequest, context_tokens: int
+) -> tuple[list[str], FinishReason]:
+    """What is said: JSON where it must be; a call of the first tool after a user's turn."""
+    if plain.schema is not None:
+        words = _pieces(example_of(plain.schema))
+    elif asked.tools and asked.choice.mode is ChoiceMode.AUTO and asked.messages[-1].role == "user":
+        tool = asked.tools[0]
+        call = f'{{"name": "{tool.name}", "arguments": {example_of(tool.parameters)}}}'
+        words = _pieces(f"<tool_call>{call}</tool_call>")
+    else:
+        return _answer(plain, context_tokens)
+    wanted = asked.sampling.max_tokens or len(words)
+    return words[:wanted], FinishReason.STOP if wanted >= len(words) else FinishReason.LENGTH
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[start : start + 5] for start in range(0, len(text), 5)]
+
+
+def _vector(text: str, width: int) -> tuple[float, ...]:
+    numbers = [1.0 + _draw(text, index) for index in range(width)]
+    length = math.sqrt(sum(number * number for number in numbers))
+    return tuple(number / length for number in numbers)
 
 
 def _cut(words: list[str], length: int) -> list[str]:

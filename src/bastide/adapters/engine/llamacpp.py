@@ -24,9 +24,17 @@ from typing import Any
 
 from bastide.adapters.engine import llamacpp_wire as wire
 from bastide.adapters.engine.http1 import Answer, UnixHttp
-from bastide.core.chat import Delta, GenerateRequest, TokenChoice
-from bastide.core.errors import Unavailable
+from bastide.adapters.engine.llamacpp_embed import Embedder
+from bastide.core.chat import (
+    Delta,
+    Embedded,
+    EmbedRequest,
+    GenerateRequest,
+    TokenChoice,
+)
+from bastide.core.errors import Misconfigured, Unavailable
 from bastide.core.limits import ENGINE_READY_TIMEOUT_S, ENGINE_START_TIMEOUT_S
+from bastide.dialects.tool_prompt import as_text
 from bastide.ports import Jail, Process, Sandbox
 
 __all__ = ["LlamaCpp", "start_llamacpp"]
@@ -55,6 +63,7 @@ class LlamaCpp:
         slots: int,
         context_tokens: int,
         reuse: bool,
+        embeds: bool = False,
     ) -> None:
         self.version = f"llama.cpp (xllamacpp {importlib.metadata.version('xllamacpp')})"
         self._process = process
@@ -63,7 +72,11 @@ class LlamaCpp:
         self._name = name
         self._context_tokens = context_tokens
         self._reuse = reuse
+        self._workers = slots
         self._slots = asyncio.Semaphore(slots)
+        self._embedder = (
+            Embedder(self._whole, name, context_tokens, self._slots) if embeds else None
+        )
         self._ended = asyncio.ensure_future(process.wait())
         self._ended.add_done_callback(lambda _: self._http.close())
 
@@ -74,17 +87,42 @@ class LlamaCpp:
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
         """Answer a request piece by piece. Raises Misconfigured for what the model cannot take."""
-        target, body = wire.encode_request(request, self._context_tokens, self._reuse)
+        self._require_answers()
+        plain, calls = as_text(request)
+        target, body = wire.encode_request(plain, self._context_tokens, self._reuse)
         async with self._slots, self._asking(target, body) as answer:
             reading = wire.AnswerReader()
             async for line in answer.lines():
-                if text := reading.feed(line):
-                    yield Delta(text)
+                text = reading.feed(line)
+                if text and calls is None:
+                    yield Delta(text, usage=reading.counted)
+                elif text and calls is not None:
+                    for delta in calls.read(text, reading.counted):
+                        yield delta
             last = reading.last()
-        yield last
+        for delta in [last] if calls is None else calls.end(last):
+            yield delta
+
+    async def count(self, request: GenerateRequest) -> int:
+        """How many tokens the prompt of a request has, with the model's template."""
+        self._require_answers()
+        prompt = request.prompt
+        if prompt is None:
+            plain, _ = as_text(request)
+            async with self._asking(*wire.encode_template(plain)) as answer:
+                prompt = wire.decode_template(await answer.read())
+        async with self._asking(*wire.encode_tokenize(prompt)) as answer:
+            return wire.decode_tokenize(await answer.read())
+
+    async def embed(self, request: EmbedRequest) -> Embedded:
+        """One vector of length 1 for each text. Raises Misconfigured for a model that answers."""
+        if self._embedder is None:
+            raise Misconfigured(f"the model {self._name} makes no embeddings", place="model")
+        return await self._embedder.embed(request, self._workers)
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         """The `count` likeliest next tokens after `prompt`, likeliest first."""
+        self._require_answers()
         target, body = wire.encode_next_tokens(prompt, count, self._reuse)
         async with self._slots, self._asking(target, body) as answer:
             return wire.decode_next_tokens(await answer.read(), count)
@@ -113,6 +151,16 @@ class LlamaCpp:
         except TimeoutError:
             self._process.kill()
             await self.wait()
+
+    def _require_answers(self) -> None:
+        if self._embedder is not None:
+            raise Misconfigured(
+                f"the model {self._name} makes embeddings, no answers", place="model"
+            )
+
+    async def _whole(self, target: str, body: bytes) -> bytes:
+        async with self._asking(target, body) as answer:
+            return await answer.read()
 
     @asynccontextmanager
     async def _asking(self, target: str, body: bytes = b"") -> AsyncIterator[Answer]:
@@ -146,6 +194,7 @@ async def start_llamacpp(
     context_tokens: int,
     threads: int,
     reuse: bool = False,
+    embeds: bool = False,
     proven: Awaitable[Any] | None = None,
 ) -> LlamaCpp:
     """Load a GGUF model from a descriptor and return when it answers. Raises Unavailable.
@@ -156,7 +205,8 @@ async def start_llamacpp(
 
     `context_tokens` are for each slot. With `reuse`, a prompt is looked up among earlier ones:
     faster, but its answer then depends a little on what came before, and one tenant can tell by
-    the time what another has asked. So it is off by default.
+    the time what another has asked. So it is off by default. With `embeds` the model makes vectors
+    and answers nothing; then `context_tokens` is what one text may have.
     """
     (folder / _SOCKET).unlink(missing_ok=True)
     settings = {
@@ -164,7 +214,8 @@ async def start_llamacpp(
         "slots": slots,
         "context_tokens": context_tokens,
         "threads": threads,
-        "reuse": reuse,
+        "reuse": reuse and not embeds,
+        "embeds": embeds,
         "package": str(_package()),
     }
     process, lifeline_end, status_end = await _spawn(settings, sandbox, folder, weights_fd)
@@ -176,6 +227,7 @@ async def start_llamacpp(
         slots=slots,
         context_tokens=context_tokens,
         reuse=reuse,
+        embeds=embeds,
     )
     try:
         await _let_load(proven, lifeline_end, status_end)

@@ -97,6 +97,10 @@ def _parameters(chosen: Any, orders: dict[str, Any]) -> Any:
     chosen.n_ctx = orders["context_tokens"] * orders["slots"]
     chosen.n_threads_http = orders["connections"]
     chosen.n_batch = max(orders["batch_tokens"], orders["slots"])
+    if orders["embeds"]:
+        # An encoder reads a whole text in one go; how it pools, the model itself says.
+        chosen.embedding = True
+        chosen.n_batch = chosen.n_ubatch = orders["context_tokens"]
     chosen.cpuparams.n_threads = orders["threads"]
     chosen.cpuparams_batch.n_threads = orders["threads"]
     chosen.use_jinja = True  # the model's own chat template; here it can do no harm

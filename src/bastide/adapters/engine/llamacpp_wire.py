@@ -2,23 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said to llama.cpp's server, and how its answers are read. Bytes in, values out."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Sampling, TokenChoice, Usage
-from bastide.core.errors import BastideError, Misconfigured, Unavailable
+from bastide.core.errors import BastideError, Misconfigured, TooLong, Unavailable
 from bastide.core.limits import ENGINE_REPLY_BYTES_MAX
 
 __all__ = [
     "AnswerReader",
     "decode_next_tokens",
+    "decode_template",
+    "decode_tokenize",
     "encode_next_tokens",
     "encode_request",
+    "encode_template",
+    "encode_tokenize",
     "failure",
     "printable",
 ]
 
+_T = TypeVar("_T")
 _SEED_RANDOM = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED
 
 
@@ -54,8 +59,17 @@ class _Error(msgspec.Struct):
     n_ctx: int | None = None
 
 
+class _Timings(msgspec.Struct):
+    """What is counted so far. `prompt_n` are the prompt tokens that were not in the cache."""
+
+    cache_n: _Count = 0
+    prompt_n: _Count = 0
+    predicted_n: _Count = 0
+
+
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
+    timings: _Timings | None = None
     usage: _Usage | None = None
     error: _Error | None = None
 
@@ -77,6 +91,16 @@ class _Completion(msgspec.Struct):
     completion_probabilities: list[_Position] = []
 
 
+class _Prompt(msgspec.Struct):
+    prompt: str
+
+
+class _Tokens(msgspec.Struct):
+    tokens: list[int]
+
+
+_prompt = msgspec.json.Decoder(_Prompt)
+_tokens = msgspec.json.Decoder(_Tokens)
 _chunks = msgspec.json.Decoder(_Chunk)
 _failed = msgspec.json.Decoder(_Failed)
 _completion = msgspec.json.Decoder(_Completion)
@@ -87,16 +111,40 @@ def encode_request(request: GenerateRequest, context_tokens: int, reuse: bool) -
     body: dict[str, Any] = {
         "stream": True,
         "stream_options": {"include_usage": True},
+        "timings_per_token": True,
         "cache_prompt": reuse,
         **_sampling(request.sampling, context_tokens),
     }
+    if request.schema is not None:
+        body["json_schema"] = msgspec.Raw(request.schema.encode())
     if request.prompt is not None and not request.messages:
         return "/v1/completions", msgspec.json.encode(body | {"prompt": request.prompt})
     if request.prompt is None and request.messages:
         # The text of the model, as it is: nothing is parsed out of it.
-        body |= {"messages": request.messages, "reasoning_format": "none"}
+        body |= {"messages": _turns(request), "reasoning_format": "none"}
         return "/v1/chat/completions", msgspec.json.encode(body)
     raise Misconfigured("a request needs either messages or a prompt")
+
+
+def encode_template(request: GenerateRequest) -> tuple[str, bytes]:
+    """The path and the body that ask what prompt the template makes of a chat."""
+    return "/apply-template", msgspec.json.encode({"messages": _turns(request)})
+
+
+def decode_template(data: bytes) -> str:
+    """Read the answer to `encode_template`."""
+    return _read(_prompt, data).prompt
+
+
+def encode_tokenize(prompt: str) -> tuple[str, bytes]:
+    """The path and the body that ask for the tokens of a prompt, as an answer would see them."""
+    body = {"content": prompt, "add_special": True, "parse_special": True}
+    return "/tokenize", msgspec.json.encode(body)
+
+
+def decode_tokenize(data: bytes) -> int:
+    """Read the number of tokens in the answer to `encode_tokenize`."""
+    return len(_read(_tokens, data).tokens)
 
 
 def encode_next_tokens(prompt: str, count: int, reuse: bool) -> tuple[str, bytes]:
@@ -128,6 +176,7 @@ class AnswerReader:
         self._finish: str | None = None
         self._usage: _Usage | None = None
         self._length = 0
+        self.counted: Usage | None = None  # so far
 
     def feed(self, line: bytes) -> str:
         """The text in one line. Raises what the engine reports, or Unavailable if it is odd."""
@@ -140,6 +189,8 @@ class AnswerReader:
         if chunk.error is not None:
             raise _translate(chunk.error)
         self._usage = chunk.usage or self._usage
+        if (now := chunk.timings) is not None:
+            self.counted = Usage(now.prompt_n + now.cache_n, now.predicted_n, now.cache_n)
         text = ""
         for choice in chunk.choices[:1]:
             self._finish = choice.finish_reason or self._finish
@@ -178,7 +229,7 @@ def printable(text: str) -> str:
 
 def _translate(error: _Error) -> BastideError:
     if error.type == "exceed_context_size_error":
-        return Misconfigured(
+        return TooLong(
             f"the prompt has {error.n_prompt_tokens} tokens, but the context of the deployment "
             f"holds {error.n_ctx}",
             fix="shorten the prompt, or deploy with more context tokens",
@@ -186,6 +237,17 @@ def _translate(error: _Error) -> BastideError:
     if 400 <= error.code < 500:
         return Misconfigured(f"the engine refuses the request: {printable(error.message)}")
     return Unavailable(f"the engine failed: {printable(error.message)}")
+
+
+def _turns(request: GenerateRequest) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in request.messages]
+
+
+def _read(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise Unavailable("the engine's answer is malformed") from error
 
 
 def _sampling(sampling: Sampling, context_tokens: int) -> dict[str, Any]:

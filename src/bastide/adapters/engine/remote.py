@@ -9,12 +9,19 @@ more than the text of an answer.
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from bastide.core import errors
-from bastide.core.chat import Delta, GenerateRequest, TokenChoice
-from bastide.core.errors import BastideError, Misconfigured, Unavailable
+from bastide.core.chat import (
+    Delta,
+    Embedded,
+    EmbedRequest,
+    GenerateRequest,
+    TokenChoice,
+)
+from bastide.core.errors import BastideError, Busy, Misconfigured, Unavailable
 from bastide.dialects.frames import Frame, FrameReader, decode, encode
 
 __all__ = ["RemoteEngine"]
@@ -28,6 +35,7 @@ _ERRORS: dict[str, type[BastideError]] = {
         errors.NotProven,
         errors.NotFound,
         errors.Misconfigured,
+        errors.TooLong,
         errors.Unavailable,
     )
 }
@@ -52,6 +60,14 @@ class RemoteEngine:
                 yield delta
                 if delta.finish is not None:
                     return
+
+    async def count(self, request: GenerateRequest) -> int:
+        """How many tokens the prompt of a request has."""
+        return decode(await self._ask("count", request), int)
+
+    async def embed(self, request: EmbedRequest) -> Embedded:
+        """One vector for each text."""
+        return decode(await self._ask("embed", request), Embedded)
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         """The `count` likeliest next tokens after `prompt`, likeliest first."""
@@ -146,21 +162,19 @@ class _Mailbox:
     def __init__(self) -> None:
         self.ended = False
         self._arrived = asyncio.Event()
-        self._texts: list[str] = []
-        self._last: Delta | None = None
+        self._deltas: deque[Delta] = deque()
         self._frame: Frame | None = None
         self._error: BastideError | None = None
 
     def put(self, frame: Frame) -> None:
         """Add a frame. Raises Misconfigured if it has not the shape of its kind."""
         if frame.kind == "error":
-            code, message = decode(frame, tuple[str, str])
-            self.fail(_ERRORS.get(code, Unavailable)(message))
+            self.fail(_error(*decode(frame, tuple[str, str, float])))
         elif frame.kind == "delta":
             delta = decode(frame, Delta)
-            self._texts.append(delta.text)
+            self._deltas.append(delta)
             if delta.finish is not None:
-                self._last, self.ended = delta, True
+                self.ended = True
         else:
             self._frame, self.ended = frame, True
         self._arrived.set()
@@ -172,20 +186,26 @@ class _Mailbox:
         self._arrived.set()
 
     async def next_delta(self) -> Delta:
-        """All deltas that have come, as one."""
+        """The next delta; texts that wait one behind the other come as one."""
         await self._arrived.wait()
-        self._arrived.clear()
-        text = "".join(self._texts)
-        self._texts.clear()
-        if self._last is not None:
-            return Delta(text, self._last.finish, self._last.usage)
-        if self._error is not None:
-            if not text:
+        if not self._deltas:
+            if self._error is not None:
                 raise self._error
-            self._arrived.set()  # the text first, then the error
-        elif self._frame is not None:
-            raise Unavailable(f"the runner answered with {self._frame.kind!r}")
-        return Delta(text)
+            frame = self._frame
+            raise Unavailable(f"the runner answered with {frame.kind if frame else 'nothing'!r}")
+        delta = self._deltas.popleft()
+        if self._deltas and delta.call is None and self._deltas[0].call is None:
+            delta = self._joined(delta)
+        if not self._deltas and not self.ended:
+            self._arrived.clear()
+        return delta
+
+    def _joined(self, delta: Delta) -> Delta:
+        texts = [delta.text]
+        while self._deltas and self._deltas[0].call is None:
+            delta = self._deltas.popleft()
+            texts.append(delta.text)
+        return Delta("".join(texts), delta.finish, delta.usage)
 
     async def next_frame(self) -> Frame:
         """The one frame that answers."""
@@ -195,3 +215,9 @@ class _Mailbox:
         if self._frame is None:
             raise Unavailable("the runner answered with a delta")
         return self._frame
+
+
+def _error(code: str, message: str, retry_after_s: float) -> BastideError:
+    if code == Busy.code:
+        return Busy(message, retry_after_s=retry_after_s)
+    return _ERRORS.get(code, Unavailable)(message)

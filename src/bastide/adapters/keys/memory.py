@@ -28,7 +28,7 @@ from bastide.ports import Entropy
 
 __all__ = ["MemoryKeyring"]
 
-_SECRETS: Final = (Purpose.DATABASE, Purpose.PEPPER)
+_SECRETS: Final = (Purpose.DATABASE, Purpose.PEPPER, Purpose.TLS_CA)
 _SIGNING: Final = tuple(
     purpose for purpose in Purpose if purpose not in (Purpose.PARTY, Purpose.STORE, *_SECRETS)
 )
@@ -56,7 +56,8 @@ class MemoryKeyring:
         slots: list[Slot] = [(purpose, None) for purpose in (*_SIGNING, *_SECRETS)]
         slots += [(Purpose.PARTY, party) for party in parties]
         keys = {slot: entropy.token(32) for slot in slots}
-        keys[Purpose.MODEL_SIGNING, None] = p256.secret_from(entropy.token(48))
+        for purpose in (Purpose.MODEL_SIGNING, Purpose.TLS_CA):
+            keys[purpose, None] = p256.secret_from(entropy.token(48))
         identities = (
             age.X25519Identity(entropy.token(32)).secret(),
             age.HybridIdentity(entropy.token(32)).secret(),
@@ -112,7 +113,7 @@ class MemoryKeyring:
         return Signer(public, key.sign)
 
     def secret(self, purpose: Purpose) -> bytes:
-        """The 32 secret bytes of `Purpose.DATABASE` or `Purpose.PEPPER`. Raises NotFound."""
+        """The 32 secret bytes of `DATABASE`, `PEPPER` or `TLS_CA`. Raises NotFound."""
         if purpose not in _SECRETS or (purpose, None) not in self._keys:
             raise NotFound(f"this keyring holds no {purpose.value} secret")
         return self._keys[purpose, None]

@@ -1,0 +1,221 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The gateways that are compared: how each is started, and what it costs while it runs.
+
+Every one checks a key where it can, and relays to the same upstream. A peer that is not installed
+is named as absent; `peers.sh` installs them.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from upstream import ROOT
+
+from paths.gateway_rig import KEY, MODEL, PEPPER
+
+START_TIMEOUT_S = 90.0
+
+
+@dataclasses.dataclass
+class Target:
+    """One running gateway."""
+
+    name: str
+    port: int
+    key: str
+    process: subprocess.Popen[bytes]
+    model: str = MODEL
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the process and all its children, dead and alive."""
+        total = 0.0
+        for row in self._family():
+            times = row.cpu_times()
+            total += times.user + times.system
+        return total
+
+    def memory_mb(self) -> float:
+        """Proportional set size of the process and its children."""
+        return sum(row.memory_full_info().pss for row in self._family()) / 2**20
+
+    def stop(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for row in reversed(self._family()):
+                row.kill()
+        self.process.wait()
+
+    def _family(self) -> list[psutil.Process]:
+        root = psutil.Process(self.process.pid)
+        return [root, *root.children(recursive=True)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """What a gateway needs to know: a folder of its own, the upstream's port, the peers' folder."""
+
+    folder: Path
+    upstream: int
+    peers: Path
+
+
+def nothing(place: Place) -> Target | None:
+    """The upstream itself: what everything else is measured from."""
+    sleeping = subprocess.Popen(["sleep", "1000000"])
+    return Target("direct", place.upstream, KEY, sleeping)
+
+
+def bastide(place: Place) -> Target:
+    """The gateway process as `bastide up` starts it: keys, scopes, shares, guard, receipts."""
+    port = _free_port()
+    orders = {
+        "home": str(place.folder),
+        "parent": os.getpid(),
+        "listen": f"127.0.0.1:{port}",
+        "control_socket": str(place.folder / "control.sock"),
+        "pepper": PEPPER.hex(),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "bastide.gateway"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=(place.folder / "bastide.log").open("wb"),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")},
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(orders).encode() + b"\n")
+    process.stdin.close()
+    return Target("bastide", port, KEY, process)
+
+
+def nginx(place: Place) -> Target | None:
+    if (program := shutil.which("nginx")) is None:
+        return None
+    port = _free_port()
+    config = place.folder / "nginx.conf"
+    config.write_text(f"""
+daemon off; worker_processes 1; pid {place.folder}/nginx.pid; error_log stderr error;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; client_body_buffer_size 1m; keepalive_requests 10000000;
+  client_body_temp_path {place.folder}/nginx-body;
+  proxy_temp_path {place.folder}/nginx-proxy;
+  map_hash_bucket_size 256;
+  map $http_authorization $known {{ default 0; "Bearer {KEY}" 1; }}
+  upstream engine {{ server 127.0.0.1:{place.upstream}; keepalive 256; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      if ($known = 0) {{ return 401; }}
+      proxy_pass http://engine; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffering off;
+    }}
+  }}
+}}""")
+    command = [program, "-e", "stderr", "-p", str(place.folder), "-c", str(config)]
+    return Target("nginx", port, KEY, _start(command, place, "nginx"))
+
+
+def haproxy(place: Place) -> Target | None:
+    if (program := shutil.which("haproxy")) is None:
+        return None
+    port = _free_port()
+    config = place.folder / "haproxy.cfg"
+    config.write_text(f"""
+global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode http
+  option http-no-delay
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+frontend f
+  bind 127.0.0.1:{port}
+  http-request deny deny_status 401 unless {{ req.hdr(authorization) -m str "Bearer {KEY}" }}
+  default_backend b
+backend b
+  http-reuse always
+  server s 127.0.0.1:{place.upstream}
+""")
+    command = [program, "-db", "-f", str(config)]
+    return Target("haproxy", port, KEY, _start(command, place, "haproxy"))
+
+
+def litellm(place: Place) -> Target | None:
+    program = place.peers / "litellm" / "bin" / "litellm"
+    if not program.exists():
+        return None
+    port = _free_port()
+    config = place.folder / "litellm.yaml"
+    config.write_text(f"""
+model_list:
+  - model_name: {MODEL}
+    litellm_params:
+      model: openai/{MODEL}
+      api_base: http://127.0.0.1:{place.upstream}/v1
+      api_key: none
+general_settings:
+  master_key: sk-{KEY}
+litellm_settings:
+  telemetry: false
+""")
+    command = [str(program), "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
+    process = _start(command, place, "litellm", LITELLM_LOG="ERROR", LITELLM_TELEMETRY="False",
+                     LITELLM_LOCAL_MODEL_COST_MAP="True")  # fmt: skip
+    return Target("litellm", port, f"sk-{KEY}", process)
+
+
+def portkey(place: Place) -> Target | None:
+    script = place.peers / "portkey/node_modules/@portkey-ai/gateway/build/start-server.js"
+    node = str(ROOT / ".sdks/node/bin/node")
+    if not script.exists() or not Path(node).exists():
+        return None
+    port = _free_port()
+    command = [node, str(script), f"--port={port}", "--headless"]
+    return Target("portkey", port, KEY, _start(command, place, "portkey", NODE_ENV="production"))
+
+
+TARGETS: dict[str, Callable[[Place], Target | None]] = {
+    "direct": nothing,
+    "nginx": nginx,
+    "haproxy": haproxy,
+    "bastide": bastide,
+    "portkey": portkey,
+    "litellm": litellm,
+}
+
+
+def wait_for(target: Target, place: Place) -> None:
+    """Return when a gateway accepts connections. Raises RuntimeError if it never does."""
+    end = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < end and target.process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", target.port)) == 0:
+                return
+        time.sleep(0.1)
+    log = place.folder / f"{target.name}.log"
+    said = log.read_text(errors="replace")[-1_000:] if log.exists() else ""
+    raise RuntimeError(f"{target.name} does not listen on port {target.port}: {said}")
+
+
+def _start(command: list[str], place: Place, name: str, **variables: str) -> Any:
+    log = (place.folder / f"{name}.log").open("wb")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(place.folder), **variables}
+    return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]

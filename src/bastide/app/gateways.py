@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the supervisor holds for the gateway's workers: their sockets and their certificate.
+
+Each worker has its own socket on the shared port, and the kernel deals connections among them.
+The supervisor keeps them open: when a worker dies, connections that wait there are taken by the
+one that is started in its place.
+"""
+
+import socket
+from typing import Any
+
+from bastide.app.certificates import client_authorities, due, ensure_authority, server_certificate
+from bastide.app.config import Home, Settings
+from bastide.app.listening import bind_shared
+from bastide.core.key import Purpose
+from bastide.crypto.x509 import Issued
+from bastide.ports import Clock, Entropy, Keyring
+
+__all__ = ["Gateways"]
+
+
+class Gateways:
+    """The ports are bound when this is made. Raises Unavailable, NotFound, Misconfigured."""
+
+    def __init__(
+        self, home: Home, settings: Settings, keyring: Keyring, clock: Clock, entropy: Entropy
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._keyring = keyring
+        self._clock = clock
+        self._entropy = entropy
+        self._issued: Issued | None = None
+        self._client_ca = ""
+        self._client_ca_ns = 0
+        self._tls: list[socket.socket] = []
+        count = settings.gateway_workers
+        self._plain = bind_shared(settings.listen, count)
+        if settings.tls_listen:
+            ensure_authority(home, keyring, settings, clock, entropy)
+            self._renew()
+            self._tls = bind_shared(settings.tls_listen, count)
+
+    @property
+    def names(self) -> list[str]:
+        """The workers' names."""
+        return ["gateway", *(f"gateway-{n}" for n in range(2, len(self._plain) + 1))]
+
+    def descriptors(self, index: int) -> tuple[int, ...]:
+        """What a worker inherits."""
+        return tuple(bound[index].fileno() for bound in (self._plain, self._tls) if bound)
+
+    def orders(self, index: int) -> dict[str, Any]:
+        """A worker's orders, with the certificate of now."""
+        orders: dict[str, Any] = {
+            "listen_fd": self._plain[index].fileno(),
+            "control_socket": str(self._home.control_socket),
+            "desk_socket": str(self._home.desk_socket),
+            "pepper": self._keyring.secret(Purpose.PEPPER).hex(),
+        }
+        if self._tls:
+            orders["tls_fd"] = self._tls[index].fileno()
+            orders["tls"] = self._material()
+        return orders
+
+    def renewal(self) -> dict[str, Any] | None:
+        """What the workers should get now, if their certificate or their clients' has changed."""
+        if self._issued is None:
+            return None
+        if not due(self._issued, self._clock.now_ms()) and self._stamp() == self._client_ca_ns:
+            return None
+        self._renew()
+        return {"tls": self._material()}
+
+    def close(self) -> None:
+        """Let go of the ports."""
+        for bound in (*self._plain, *self._tls):
+            bound.close()
+
+    def _renew(self) -> None:
+        self._issued = server_certificate(self._keyring, self._settings, self._clock, self._entropy)
+        self._client_ca_ns = self._stamp()
+        self._client_ca = client_authorities(self._home, self._settings)
+
+    def _material(self) -> dict[str, str]:
+        assert self._issued is not None
+        return {
+            "certificate": self._issued.certificate.decode(),
+            "key": self._issued.key.decode(),
+            "client_ca": self._client_ca,
+        }
+
+    def _stamp(self) -> int:
+        """When the clients' authorities were last changed; as before while the file is away."""
+        if not self._settings.client_ca:
+            return 0
+        try:
+            return (self._home.root / self._settings.client_ca).stat().st_mtime_ns
+        except OSError:
+            return self._client_ca_ns

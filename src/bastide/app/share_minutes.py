@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Share minutes: a runner learns what is promised, and states every minute what was given.
+
+Promises come with control's snapshots. Each period becomes statements of at most SHARE_ROWS_MAX
+tenants, and those that asked for nothing are left out. While control is away they wait here, a day
+of them at most; what a killed runner had not yet stated is lost, which is at most a minute.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from bastide.app.process import log
+from bastide.app.turns import Turns
+from bastide.app.wiring import ControlClient
+from bastide.core.errors import BastideError
+from bastide.core.limits import SHARE_PERIOD_S, SHARE_PERIODS_KEPT, SHARE_ROWS_MAX
+from bastide.core.share import Promise, Tally
+from bastide.core.subject import Digest
+from bastide.ports import Clock
+
+__all__ = ["ShareKeeper", "kept_in_step"]
+
+_LOOK_S = 0.1  # how soon a changed share counts
+_LAST_S = 1.0  # how long a runner that ends tries to state its last period
+
+
+class ShareKeeper:
+    """Keeps one runner's turns and control in step."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        control: ControlClient,
+        deployment: Digest,
+        clock: Clock,
+        period_s: float = SHARE_PERIOD_S,
+    ) -> None:
+        self._turns = turns
+        self._control = control
+        self._deployment = str(deployment)
+        self._clock = clock
+        self._period_s = period_s
+        self._promises: Mapping[str, Promise] = {}
+        self._unstated: deque[dict[str, Any]] = deque(maxlen=SHARE_PERIODS_KEPT)
+        self._began_ms = clock.now_ms()
+
+    async def run(self) -> None:
+        """Follow the snapshots, and state each period, until it is cancelled."""
+        ends = self._clock.monotonic() + self._period_s
+        while True:
+            self._follow()
+            if self._clock.monotonic() >= ends:
+                ends += self._period_s
+                await self.state()
+            await asyncio.sleep(min(_LOOK_S, self._period_s))
+
+    async def state(self) -> None:
+        """End the period, and state it and all that was not taken before."""
+        self._unstated.extend(self._close())
+        while self._unstated:
+            try:
+                await self._control.ask("share-minute", self._unstated[0])
+            except BastideError as error:
+                log("runner", "share-minute-kept", self._clock.now_ms, code=error.code)
+                return
+            self._unstated.popleft()
+
+    def _follow(self) -> None:
+        snapshot = self._control.snapshot
+        if snapshot is None:
+            return
+        name = next(
+            (row.name for row in snapshot.served.values() if row.deployment == self._deployment), ""
+        )
+        promises = snapshot.shares.get(name, {})
+        if promises != self._promises:
+            self._promises = promises
+            self._turns.share_out(promises)
+
+    def _close(self) -> list[dict[str, Any]]:
+        tallies = sorted(self._turns.close_period().items())
+        began_ms, self._began_ms = self._began_ms, self._clock.now_ms()
+        capacity = self._turns.capacity
+        return [
+            {
+                "deployment": self._deployment,
+                "start_ms": began_ms,
+                "end_ms": self._began_ms,
+                "capacity": None if capacity is None else round(capacity, 3),
+                "tenants": [
+                    _row(tenant, tally) for tenant, tally in tallies[first : first + SHARE_ROWS_MAX]
+                ],
+            }
+            for first in range(0, len(tallies), SHARE_ROWS_MAX)
+        ]
+
+
+@contextlib.asynccontextmanager
+async def kept_in_step(keeper: ShareKeeper, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Run a keeper inside the block, and state the last period after it.
+
+    `stop` is set if the keeper fails: a runner that knows no promises must not serve.
+    """
+    keeping = asyncio.create_task(keeper.run())
+    keeping.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait((keeping,))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_S):
+                await keeper.state()
+    if not keeping.cancelled():
+        keeping.result()
+
+
+def _row(tenant: str, tally: Tally) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "promised": _units(tally.promised),
+        "delivered": _units(tally.delivered),
+        "borrowed": _units(tally.borrowed),
+        "starved_ms": round(1000 * tally.starved_s),
+        "refused": tally.refused,
+    }
+
+
+def _units(units: float) -> float:
+    # A settlement may give back what an earlier period had counted.
+    return round(max(0.0, units), 3)

@@ -1,0 +1,213 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases about shares: what is promised of a deployment, and the proof of what was given."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from bastide.app.duties import require
+from bastide.app.environment import Environment
+from bastide.app.loading import verify_entries
+from bastide.app.naming import newest_named
+from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured, NotFound, Refused
+from bastide.core.evidence import Evidence, Statement
+from bastide.core.key import Purpose
+from bastide.core.limits import (
+    SHARE_BURST_S,
+    SHARE_BURST_S_MAX,
+    SHARE_TOKENS_PER_S_MAX,
+    SHARE_WEIGHT_MAX,
+)
+from bastide.core.party import Duty
+from bastide.core.subject import Digest, Subject
+
+__all__ = ["list_shares", "prove_shares", "set_share"]
+
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+
+
+def set_share(
+    env: Environment,
+    tenant: str,
+    model: str,
+    tokens_per_s: float,
+    burst_s: float = SHARE_BURST_S,
+    weight: float = 1.0,
+) -> Evidence:
+    """Promise a tenant a part of a deployment; the same again returns the first entry.
+
+    Raises NotFound for an unknown tenant or deployment, Misconfigured for impossible numbers,
+    Refused if all promises together are more than the deployment was measured to do.
+    """
+    require(env.principal, Duty.MANAGE_TENANTS)
+    _check_numbers(tokens_per_s, burst_s, weight)
+    if not env.ledger.find("tenant/v1", name=tenant):
+        raise NotFound(f"there is no tenant {tenant!r}", fix=f"run `bastide tenant add {tenant}`")
+    deployed = env.ledger.deployments(active=True)
+    deployment = newest_named(deployed, model, "deployment").subject.name
+    current = _current(env.ledger.shares())
+    said = {"tokens_per_s": tokens_per_s, "burst_s": burst_s, "weight": weight}
+    known = current.get((tenant, deployment))
+    if known is not None and all(known.body[name] == value for name, value in said.items()):
+        return known
+    others = sum(
+        row.body["tokens_per_s"]
+        for (whose, of), row in current.items()
+        if of == deployment and whose != tenant
+    )
+    _check_room(env, deployment, tokens_per_s, others)
+    digest = Digest.of(canonical({"share": [tenant, deployment]}))
+    body = {"tenant": tenant, "deployment": deployment, **said, "time_ms": env.clock.now_ms()}
+    statement = Statement("share/v1", (Subject(f"{tenant}/{deployment}", digest),), body)
+    return env.ledger.append_statement(statement, [env.signer(Purpose.EVIDENCE)])
+
+
+def list_shares(env: Environment) -> list[dict[str, Any]]:
+    """One row per share. `capacity` is what its deployment was measured to do, or null."""
+    require(env.principal, Duty.READ)
+    current = _current(env.ledger.shares())
+    capacities = {of: _capacity(env, of) for _, of in current}
+    return [
+        {
+            "tenant": tenant,
+            "deployment": deployment,
+            "tokens_per_s": row.body["tokens_per_s"],
+            "burst_s": row.body["burst_s"],
+            "weight": row.body["weight"],
+            "capacity": capacities[deployment],
+            "entry": row.entry,
+        }
+        for (tenant, deployment), row in sorted(current.items())
+    ]
+
+
+@dataclass(slots=True)
+class _Given:
+    promised: float = 0.0
+    delivered: float = 0.0
+    borrowed: float = 0.0
+    starved_ms: int = 0
+    refused: int = 0
+    minutes: int = 0
+    worst: dict[str, Any] | None = field(default=None)
+
+    def add(self, body: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+        self.promised += row["promised"]
+        self.delivered += row["delivered"]
+        self.borrowed += row["borrowed"]
+        self.starved_ms += row["starved_ms"]
+        self.refused += row["refused"]
+        self.minutes += 1
+        kept = _kept(row["promised"], row["delivered"])
+        if self.worst is None or (kept, -row["starved_ms"]) < (
+            self.worst["kept"],
+            -self.worst["starved_ms"],
+        ):
+            start = datetime.fromtimestamp(body["start_ms"] / 1000, UTC)
+            self.worst = {
+                "start": start.isoformat(timespec="seconds"),
+                "kept": kept,
+                "promised": row["promised"],
+                "delivered": row["delivered"],
+                "starved_ms": row["starved_ms"],
+            }
+
+
+def prove_shares(env: Environment, tenant: str, month: str) -> list[dict[str, Any]]:
+    """What a tenant was promised and given in a month (``2026-11``, UTC), by deployment.
+
+    Every statement that counts is proven first: its signature, and its inclusion under the signed
+    head. Raises NotProven, Misconfigured for what is no month, NotFound for an unknown tenant.
+    """
+    require(env.principal, Duty.READ)
+    if not env.ledger.find("tenant/v1", name=tenant):
+        raise NotFound(f"there is no tenant {tenant!r}", fix="`bastide tenant ls` shows them")
+    first_ms, end_ms = _month(month)
+    rows = [
+        row
+        for row in env.ledger.find("share-minute/v1")
+        if first_ms <= row.body["start_ms"] < end_ms and _of(row, tenant)
+    ]
+    verify_entries(env.ledger, rows)
+    given: defaultdict[str, _Given] = defaultdict(_Given)
+    for row in rows:
+        for part in _of(row, tenant):
+            given[row.subject.name].add(row.body, part)
+    return [
+        {
+            "tenant": tenant,
+            "deployment": deployment,
+            "month": month,
+            "minutes": sums.minutes,
+            "promised": round(sums.promised, 3),
+            "delivered": round(sums.delivered, 3),
+            "kept": _kept(sums.promised, sums.delivered),
+            "borrowed": round(sums.borrowed, 3),
+            "starved_ms": sums.starved_ms,
+            "refused": sums.refused,
+            "worst": sums.worst,
+            "entries": [row.entry for row in rows if row.subject.name == deployment],
+        }
+        for deployment, sums in sorted(given.items())
+    ]
+
+
+def _check_numbers(tokens_per_s: float, burst_s: float, weight: float) -> None:
+    for name, value, low, high in (
+        ("tokens-per-s", tokens_per_s, 0.0, SHARE_TOKENS_PER_S_MAX),
+        ("burst-s", burst_s, 0.0, SHARE_BURST_S_MAX),
+        ("weight", weight, 1 / SHARE_WEIGHT_MAX, SHARE_WEIGHT_MAX),
+    ):
+        if not low <= value <= high:
+            raise Misconfigured(f"--{name} {value} is not between {low} and {high}", place=name)
+
+
+def _check_room(env: Environment, deployment: str, wanted: float, others: float) -> None:
+    capacity = _capacity(env, deployment)
+    if capacity is None or wanted + others <= capacity:
+        return
+    raise Refused(
+        f"{deployment} cannot keep that promise",
+        reasons=(
+            f"it was measured to do {capacity:g} units a second",
+            f"{others:g} a second are promised to others already",
+        ),
+        fix=f"promise at most {max(0.0, capacity - others):g}",
+    )
+
+
+def _capacity(env: Environment, deployment: str) -> float | None:
+    """Units a second that a runner measured last, while its engine was full; None before that."""
+    for row in reversed(env.ledger.find("share-minute/v1", name=deployment)):
+        if row.body["capacity"] is not None:
+            return row.body["capacity"]
+    return None
+
+
+def _current(rows: Iterable[Evidence]) -> dict[tuple[str, str], Evidence]:
+    return {(row.body["tenant"], row.body["deployment"]): row for row in rows}
+
+
+def _of(row: Evidence, tenant: str) -> Sequence[Mapping[str, Any]]:
+    return [part for part in row.body["tenants"] if part["tenant"] == tenant]
+
+
+def _kept(promised: float, delivered: float) -> float:
+    return round(delivered / promised, 4) if promised else 1.0
+
+
+def _month(text: str) -> tuple[int, int]:
+    found = _MONTH.fullmatch(text)
+    if found is None:
+        raise Misconfigured(f"{text!r} is no month", fix="write it as 2026-11")
+    year, month = int(found[1]), int(found[2])
+    if year < 1970:
+        raise Misconfigured(f"{text!r} is before 1970", fix="write it as 2026-11")
+    first = datetime(year, month, 1, tzinfo=UTC)
+    after = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    return int(first.timestamp() * 1000), int(after.timestamp() * 1000)

@@ -1,0 +1,380 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""FairQueue: who is answered next, so that promises hold and nothing that is free stands idle.
+
+It stands in front of an engine that runs `slots` requests at once. It knows no clock: every call
+says what time it is, in seconds. docs/adr/0013-shares.md derives the bound that rule 1 gives.
+
+1. *Due.* A promise is a virtual clock: what a tenant takes moves its clock `used_until` ahead by
+   cost / rate. While that is less than `burst_s` ahead of now, its next request is due, and its
+   cost is taken from the promise at that moment, so that waiting costs it nothing. Its deadline
+   is where its clock then stands. Free slots go to what is due first, earliest deadline first.
+2. *Borrowed.* What is then free goes to the tenant that has borrowed least for its weight (VTC).
+   The last `kept` slots are not lent, and no prompt is lent a slot while SHARE_READING_TOKENS of
+   other borrowers' prompts are being read: both are what a due request would wait for.
+3. *Nothing is hoarded.* A clock that fell behind is set to now, and who comes back from idle is
+   lifted to where the others stand.
+4. *Nothing is killed.* What runs, runs to its end.
+5. *Nothing waits for ever.* Who has SHARE_QUEUE_S_MAX of work waiting is refused, and told when to
+   come back; what did not begin in SHARE_WAIT_S_MAX is refused too.
+
+The prompt is charged when a request begins, by estimate; each output token as it streams; `finish`
+settles what the engine counted. An answer that is cut off has so been charged for what it was.
+"""
+
+import heapq
+import math
+from collections.abc import Mapping
+
+from bastide.core.capacity import Capacity
+from bastide.core.chat import Usage
+from bastide.core.errors import Busy
+from bastide.core.limits import (
+    SHARE_QUEUE_S_MAX,
+    SHARE_READING_TOKENS,
+    SHARE_RETRY_S_MAX,
+    SHARE_ROOM_DIVISOR,
+    SHARE_ROOM_FACTOR,
+    SHARE_TENANTS_MAX,
+    SHARE_WAIT_S_MAX,
+    SHARE_WAITING_MAX,
+)
+from bastide.core.share import Cost, Promise, Tally, guard_slots
+from bastide.core.ticket import Standing, State, Ticket
+
+__all__ = ["FairQueue"]
+
+_NEWEST = 0.1  # weight of the newest answer in a tenant's mean length
+_EPSILON_S = 1e-6  # far below any timer's precision: a clock that is due in less is due now
+
+
+class FairQueue:
+    """The queue of one engine. `dispatch` after every call that may have freed something."""
+
+    def __init__(
+        self,
+        slots: int,
+        cost: Cost | None = None,
+        queue_s_max: float = SHARE_QUEUE_S_MAX,
+        wait_s_max: float = SHARE_WAIT_S_MAX,
+    ) -> None:
+        self.slots = slots
+        self.free = slots
+        self._cost = cost or Cost()
+        self._queue_s_max = queue_s_max
+        self._wait_s_max = wait_s_max
+        self._tenants: dict[str, Standing] = {}
+        self._backlog: dict[str, Standing] = {}  # who has something waiting that is not due
+        self._due: list[tuple[float, int, Ticket]] = []  # a heap; withdrawn ones stay until popped
+        self._numbers = 0
+        self.guard = 0
+        self.reading = 0.0  # tokens of lent prompts that the engine reads now
+        self._promised_running = 0
+        self._floor = 0.0  # what the least served of those who wait has borrowed; never falls
+        self._capacity = Capacity()
+        self._saturated = False
+        self._now = float("-inf")
+
+    @property
+    def capacity(self) -> float | None:
+        """Units a second that the engine does when it is full, or None if it never was."""
+        return self._capacity.units_per_s
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return sum(len(row.waiting) + len(row.due) for row in self._tenants.values())
+
+    @property
+    def kept(self) -> int:
+        """Slots that are not lent now: the guard, and room for those who use their promise.
+
+        Who needs N slots on average needs some more at times; the square root is how chance
+        grows with N. The factor and the limit are measured (docs/adr/0013-shares.md).
+        """
+        if not self.guard:
+            return 0
+        room = int(SHARE_ROOM_FACTOR * math.sqrt(self._promised_running))
+        return self.guard + min(room, self.slots // SHARE_ROOM_DIVISOR)
+
+    def share_out(self, now: float, promises: Mapping[str, Promise]) -> None:
+        """Replace all promises. What is due already stays due, and nobody's clock is reset."""
+        self._advance(now)
+        for name in promises.keys() | self._tenants.keys():
+            tenant = self._tenant(name)
+            old, new = tenant.promise, promises.get(name, Promise())
+            # Its debt and its credit are times of the old rate; a new rate starts from now.
+            if old.tokens_per_s != new.tokens_per_s:
+                tenant.used_until = now
+            # What it borrowed is counted in weights.
+            tenant.borrowed *= old.weight / new.weight
+            tenant.promise = new
+        promised = any(row.tokens_per_s > 0 for row in promises.values())
+        self.guard = guard_slots(self.slots) if promised else 0
+
+    def enter(self, now: float, name: str, prompt: float, output_max: float | None) -> Ticket:
+        """Wait for a slot. Raises Busy if too much of this tenant's waits already."""
+        self._advance(now)
+        if len(self._tenants) >= SHARE_TENANTS_MAX and name not in self._tenants:
+            self._forget()
+            if len(self._tenants) >= SHARE_TENANTS_MAX:
+                raise _busy(1.0, "Too many tenants ask at once.")
+        tenant = self._tenant(name)
+        output = float("inf") if output_max is None else output_max
+        ticket = Ticket(name, now, prompt, output, 0.0)
+        ticket.wanted = self._cost.of(prompt, min(output, tenant.output_mean))
+        # One request may always wait, however large it is.
+        if tenant.waiting or tenant.due:
+            self._check_room(tenant, ticket)
+        if not tenant.waiting:
+            tenant.borrowed = max(tenant.borrowed, self._floor)
+        tenant.waiting.append(ticket)
+        tenant.queued += ticket.wanted
+        self._backlog[name] = tenant
+        return ticket
+
+    def dispatch(self, now: float) -> list[Ticket]:
+        """Everything that may begin now."""
+        self._advance(now)
+        self._make_due(now)
+        begun = []
+        while self.free and (ticket := self._next_due() or self._next_borrower()):
+            self._begin(now, ticket)
+            begun.append(ticket)
+        self._saturated = bool(self._backlog) or self._next_due() is not None
+        return begun
+
+    def charge(
+        self, now: float, ticket: Ticket, usage: Usage | None = None, tokens: int = 1
+    ) -> bool:
+        """Count what was streamed: what the engine has counted so far, or `tokens` more.
+
+        True if this was the first of its answer, after which another prompt may be read.
+        """
+        if ticket.state is not State.RUNNING:
+            return False
+        self._advance(now)
+        if usage is None:
+            ticket.output += tokens
+        else:
+            ticket.output = usage.completion_tokens
+            ticket.prompt = max(0, usage.prompt_tokens - usage.cached_tokens)
+        self._settle(now, ticket)
+        return self._read(ticket)
+
+    def finish(self, now: float, ticket: Ticket, usage: Usage | None = None) -> None:
+        """End a request, whether it waits or runs, and settle what it cost."""
+        self._advance(now)
+        tenant = self._tenants[ticket.tenant]
+        if ticket.state is State.RUNNING:
+            if usage is not None:
+                self.charge(now, ticket, usage)
+            self._read(ticket)
+            self._refund(ticket, tenant)
+            tenant.output_mean += _NEWEST * (ticket.output - tenant.output_mean)
+            tenant.running -= 1
+            self._promised_running -= ticket.promised
+            self.free += 1
+        elif ticket.state is State.DUE:
+            self._refund(ticket, tenant)
+            self._leave_due(now, ticket, tenant)
+        elif ticket.state is State.WAITING:
+            tenant.waiting.remove(ticket)
+            self._left(ticket, tenant)
+        ticket.state = State.ENDED
+
+    def expire(self, now: float) -> list[Ticket]:
+        """End what has waited too long. Its clients are to be told that we are busy."""
+        late = [
+            ticket
+            for tenant in self._tenants.values()
+            for queue in (tenant.due, tenant.waiting)
+            for ticket in queue
+            if now - ticket.entered >= self._wait_s_max
+        ]
+        for ticket in late:
+            self.finish(now, ticket)
+            self._tenants[ticket.tenant].tally.refused += 1
+        return late
+
+    def too_late(self, ticket: Ticket) -> Busy:
+        """What to tell the client of an expired request."""
+        tenant = self._tenants.get(ticket.tenant) or Standing()
+        rate = self._rate(tenant)
+        after_s = (tenant.queued + ticket.wanted) / rate if rate else 1.0
+        return _busy(after_s, "This request could not begin in time.")
+
+    def wake_at(self) -> float | None:
+        """When to call `dispatch` or `expire` even if nothing happens until then."""
+        times = [row.waiting[0].entered + self._wait_s_max for row in self._backlog.values()]
+        times += [
+            row.due[0].entered + self._wait_s_max for row in self._tenants.values() if row.due
+        ]
+        if self.free:
+            times += [
+                row.used_until - row.promise.burst_s
+                for row in self._backlog.values()
+                if row.promise.tokens_per_s > 0
+            ]
+        return min(times, default=None)
+
+    def close_period(self, now: float) -> dict[str, Tally]:
+        """What each tenant got since the last call; only those that asked for something."""
+        self._advance(now)
+        active = {}
+        for name, tenant in list(self._tenants.items()):
+            tally, tenant.tally = tenant.tally, Tally()
+            if tenant.due:
+                tally.starved_s += now - tenant.starving_since
+                tenant.starving_since = now
+                tally.owed = sum(ticket.paid for ticket in tenant.due)
+            if tally != Tally():
+                active[name] = tally
+        self._forget()
+        return active
+
+    # Time and memory.
+
+    def _check_room(self, tenant: Standing, ticket: Ticket) -> None:
+        """Raises Busy; it says when what waits now, and this request, could have been answered."""
+        rate = self._rate(tenant)
+        excess_s = tenant.queued / rate - self._queue_s_max if rate else -1.0
+        if excess_s < 0 and len(tenant.waiting) + len(tenant.due) < SHARE_WAITING_MAX:
+            return
+        tenant.tally.refused += 1
+        after_s = ticket.wanted / rate + max(0.0, excess_s) if rate else 1.0
+        raise _busy(after_s, "This tenant has as much waiting as can be answered in time.")
+
+    def _advance(self, now: float) -> None:
+        if self._saturated:
+            self._capacity.advance(max(0.0, now - self._now))
+        self._now = max(now, self._now)
+
+    def _tenant(self, name: str) -> Standing:
+        if name not in self._tenants:
+            self._tenants[name] = Standing()
+            self._tenants[name].borrowed = self._floor
+        return self._tenants[name]
+
+    def _forget(self) -> None:
+        """Forget who is idle, was promised nothing, and would be lifted anyway."""
+        for name, row in list(self._tenants.items()):
+            unknown = row.idle and row.promise == Promise() and row.tally == Tally()
+            if unknown and (row.borrowed <= self._floor or len(self._tenants) >= SHARE_TENANTS_MAX):
+                del self._tenants[name]
+
+    def _rate(self, tenant: Standing) -> float | None:
+        """Units a second that a tenant can count on now, or None while nobody knows.
+
+        Its promise, and its part of what the promises of those who are active leave.
+        """
+        capacity = self._capacity.units_per_s
+        if capacity is None:
+            return None
+        rivals = [row for row in self._tenants.values() if not row.idle or row is tenant]
+        left = capacity - sum(row.promise.tokens_per_s for row in rivals)
+        weights = sum(row.promise.weight for row in rivals)
+        # Even if promises take all there is, a little is left over now and then.
+        left = max(left, 0.01 * capacity)
+        return tenant.promise.tokens_per_s + left * tenant.promise.weight / weights
+
+    # Rule 1: what is due.
+
+    def _make_due(self, now: float) -> None:
+        for name, tenant in list(self._backlog.items()):
+            rate = tenant.promise.tokens_per_s
+            if rate <= 0:
+                continue
+            while tenant.waiting and tenant.used_until - tenant.promise.burst_s <= now + _EPSILON_S:
+                ticket = tenant.waiting.popleft()
+                ticket.state, ticket.promised, ticket.rate = State.DUE, True, rate
+                ticket.paid = ticket.wanted
+                tenant.used_until = max(now, tenant.used_until) + ticket.wanted / rate
+                # A refund may have set the clock back, but nobody overtakes within a tenant.
+                earlier = tenant.due[-1].deadline if tenant.due else 0.0
+                ticket.deadline = max(tenant.used_until, earlier)
+                if not tenant.due:
+                    tenant.starving_since = now
+                tenant.due.append(ticket)
+                self._numbers += 1
+                heapq.heappush(self._due, (ticket.deadline, self._numbers, ticket))
+            if not tenant.waiting:
+                del self._backlog[name]
+
+    def _next_due(self) -> Ticket | None:
+        while self._due and self._due[0][2].state is not State.DUE:
+            heapq.heappop(self._due)
+        return self._due[0][2] if self._due else None
+
+    # Rule 2: what is lent.
+
+    def _next_borrower(self) -> Ticket | None:
+        if not self._backlog or self.free <= self.kept:
+            return None
+        if self.guard and self.reading >= SHARE_READING_TOKENS:
+            return None
+        tenant = min(self._backlog.values(), key=lambda row: row.borrowed)
+        self._floor = max(self._floor, tenant.borrowed)
+        return tenant.waiting[0]
+
+    def _begin(self, now: float, ticket: Ticket) -> None:
+        tenant = self._tenants[ticket.tenant]
+        if ticket.state is State.DUE:
+            heapq.heappop(self._due)
+            self._leave_due(now, ticket, tenant)
+        else:
+            tenant.waiting.popleft()
+            self._left(ticket, tenant)
+            ticket.reading = ticket.prompt
+            self.reading += ticket.reading
+        ticket.state = State.RUNNING
+        tenant.running += 1
+        self._promised_running += ticket.promised
+        self.free -= 1
+        self._settle(now, ticket)
+
+    def _leave_due(self, now: float, ticket: Ticket, tenant: Standing) -> None:
+        tenant.due.remove(ticket)
+        tenant.queued -= ticket.wanted
+        if not tenant.due:
+            tenant.tally.starved_s += now - tenant.starving_since
+
+    def _left(self, ticket: Ticket, tenant: Standing) -> None:
+        tenant.queued -= ticket.wanted
+        if not tenant.waiting:
+            self._backlog.pop(ticket.tenant, None)
+
+    # What it costs.
+
+    def _settle(self, now: float, ticket: Ticket) -> None:
+        """Charge the difference to what was charged before."""
+        units = self._cost.of(ticket.prompt, ticket.output)
+        more = units - ticket.charged
+        ticket.charged = units
+        tenant = self._tenants[ticket.tenant]
+        if self._saturated:
+            self._capacity.add(more)
+        if not ticket.promised:
+            tenant.borrowed += more / tenant.promise.weight
+            tenant.tally.borrowed += more
+            return
+        tenant.tally.delivered += more
+        if units > ticket.paid:
+            tenant.used_until = max(now, tenant.used_until) + (units - ticket.paid) / ticket.rate
+            ticket.paid = units
+
+    def _refund(self, ticket: Ticket, tenant: Standing) -> None:
+        """Give back what the promise paid and nobody used."""
+        if ticket.promised and ticket.rate == tenant.promise.tokens_per_s:
+            tenant.used_until -= (ticket.paid - ticket.charged) / ticket.rate
+
+    def _read(self, ticket: Ticket) -> bool:
+        """Note that a borrower's prompt has been read."""
+        read, ticket.reading = ticket.reading, 0.0
+        self.reading = max(0.0, self.reading - read)
+        return read > 0
+
+
+def _busy(after_s: float, message: str) -> Busy:
+    after_s = min(max(1.0, after_s), SHARE_RETRY_S_MAX)
+    return Busy(message, retry_after_s=after_s)

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ticket and Standing: one request's place in a FairQueue, and what the queue knows of a tenant."""
+
+from collections import deque
+from enum import Enum, auto
+from typing import Final
+
+from bastide.core.share import Promise, Tally
+
+__all__ = ["Standing", "State", "Ticket"]
+
+_OUTPUT_GUESS: Final = 64.0  # output tokens of a tenant's first answer, before any has ended
+
+
+class State(Enum):
+    """Where a request stands."""
+
+    WAITING = auto()
+    DUE = auto()  # it waits, and its tenant's promise pays for it
+    RUNNING = auto()
+    ENDED = auto()
+
+
+class Ticket:
+    """One request's place in the queue. Only the queue changes it."""
+
+    __slots__ = (
+        "charged", "deadline", "entered", "output", "output_max", "paid", "promised", "prompt",
+        "rate", "reading", "state", "tenant", "wanted",
+    )  # fmt: skip
+
+    def __init__(
+        self, tenant: str, entered: float, prompt: float, output_max: float, wanted: float
+    ) -> None:
+        self.tenant = tenant
+        self.entered = entered
+        self.prompt = prompt  # tokens, estimated until the engine has counted them
+        self.output_max = output_max
+        self.wanted = wanted  # units that it will cost, as far as we know
+        self.state = State.WAITING
+        self.promised = False  # paid by the promise, not borrowed
+        self.rate = 0.0  # the promise that pays
+        self.deadline = 0.0
+        self.paid = 0.0  # units taken from the promise
+        self.charged = 0.0  # units that it has really cost so far
+        self.output = 0
+        self.reading = 0.0  # tokens of a lent prompt that the engine reads now
+
+
+class Standing:
+    """Where one tenant stands. Only the queue changes it."""
+
+    __slots__ = (
+        "borrowed", "due", "output_mean", "promise", "queued", "running", "starving_since",
+        "tally", "used_until", "waiting",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.promise = Promise()
+        self.used_until = float("-inf")
+        self.borrowed = 0.0  # units / weight: the virtual counter
+        self.waiting: deque[Ticket] = deque()
+        self.due: deque[Ticket] = deque()
+        self.queued = 0.0  # units that wait, due or not
+        self.running = 0
+        self.output_mean = _OUTPUT_GUESS
+        self.starving_since = 0.0
+        self.tally = Tally()
+
+    @property
+    def idle(self) -> bool:
+        """True if nothing of it waits or runs."""
+        return not (self.running or self.waiting or self.due)

@@ -1,0 +1,323 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a caller who was let in gets: an answer, vectors, a count, or what there is to know.
+
+An answer is a job, which the connection runs; what needs no engine is replied at once.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Hearing
+from bastide.core.erasure import ErasureList
+from bastide.core.errors import BastideError, Busy, Misconfigured, NotFound, Unavailable
+from bastide.core.receipt import Receipt
+from bastide.core.snapshot import KeyGrant, Served, Snapshot
+from bastide.crypto.sigv4 import Claim
+from bastide.detectors.guard import Guard
+from bastide.dialects.surface import (
+    BUSY,
+    ByKind,
+    Context,
+    Count,
+    Deny,
+    Embed,
+    Generate,
+    Judge,
+    Keep,
+    Listing,
+    Problem,
+    Route,
+    Single,
+    Writer,
+    problem_of,
+)
+from bastide.gateway.filing import Desk, file_away
+from bastide.gateway.guards import Guards
+from bastide.gateway.inbound import Request
+from bastide.gateway.reply import Headers, Reply, refusal
+from bastide.gateway.window import EnginePool, WindowedEngine
+from bastide.ports import Clock
+from bastide.stages.serve import Call, answer, choose, embed
+
+__all__ = ["RECEIPT_HEADER", "Answering", "Caller", "Control", "Job", "Outgoing"]
+
+RECEIPT_HEADER: Final = "x-bastide-receipt"
+
+
+class Control(Protocol):
+    """What the gateway needs from the control process."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest snapshot."""
+        ...
+
+    @property
+    def received_at(self) -> float:
+        """When control confirmed it, on the monotonic clock."""
+        ...
+
+    @property
+    def erasure(self) -> ErasureList | None:
+        """The erasure list; the one before while a newer one is on its way."""
+        ...
+
+    def put(self, receipt: Receipt) -> Awaitable[None]:
+        """Hand over a receipt; what is returned ends when it is durable, or raises Unavailable."""
+        ...
+
+
+class Outgoing(Protocol):
+    """The answering side of a connection."""
+
+    def reply(self, reply: Reply) -> None:
+        """Send a whole response."""
+        ...
+
+    async def stream(self, data: bytes, headers: Headers) -> None:
+        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
+        ...
+
+    def finish(self, data: bytes, headers: Headers) -> None:
+        """Send the last part of a stream."""
+        ...
+
+    def fail(self, reply: Reply, event: bytes) -> None:
+        """Send `reply` if nothing was sent yet; else `event`, and break the stream off."""
+        ...
+
+
+Job = Callable[[Outgoing], Coroutine[Any, Any, None]]
+Done = (
+    Generate | Count | Embed | Judge | Keep | Listing | Single | Deny
+)  # an action, once a model is known
+Log = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Caller:
+    """Who calls, by which key or signing secret, and what was known then.
+
+    With a claim this is only who they say they are, until the signature is verified.
+    """
+
+    key: str
+    grant: KeyGrant
+    snapshot: Snapshot
+    claim: Claim | None = None
+
+
+class Answering:
+    """Does what a route asks for."""
+
+    def __init__(
+        self,
+        control: Control,
+        pool: EnginePool,
+        clock: Clock,
+        log: Log,
+        desk: Desk | None = None,
+    ) -> None:
+        self._control = control
+        self._pool = pool
+        self._clock = clock
+        self._log = log
+        self._desk = desk
+        self._guards = Guards()
+
+    def respond(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
+        """Answer at once, or by a job. Raises what is wrong with the request."""
+        match _action(route, caller):
+            case Generate() as action:
+                return self._generate(request, ident, caller, action)
+            case Listing() | Single() as action:
+                return Reply(200, _told(action, caller, request.body))
+            case Count() as action:
+                return self._count(request, ident, caller, action)
+            case Judge() as action:
+                return self._judge(request, ident, caller, action)
+            case Keep() as action:
+                return self._keep(request, ident, caller, action)
+            case Embed() as action:
+                return self._embed(request, ident, caller, action)
+            case Deny() as action:
+                return action.refuse(request.body, ident)
+
+    def _generate(
+        self, request: Request, ident: str, caller: Caller, action: Generate
+    ) -> Reply | Job:
+        asked = action.decode(request.body, ident)
+        call, engine = self._let_in(request, ident, caller, asked.request)
+        if engine.full(caller.grant.tenant, len(request.body)):
+            return refusal(BUSY, request.family, ident)
+        began_ms = self._clock.now_ms()
+        writer = action.writer(
+            Context(
+                ident,
+                began_ms // 1000,
+                call.served.name,
+                call.served.release,
+                asked,
+                lambda: max(0, self._clock.now_ms() - began_ms),
+            )
+        )
+        headers = ((RECEIPT_HEADER, call.receipt),)
+
+        async def run(out: Outgoing) -> None:
+            deltas = answer(call, engine, self._control, self._clock)
+            async with aclosing(deltas):
+                if asked.stream:
+                    await _stream(deltas, writer, out, headers)
+                else:
+                    await _whole(deltas, writer, out, headers)
+
+        failing = action.failing
+        ending = None if failing is None else lambda problem: failing(writer, problem)
+        return self._telling(run, request, ident, headers, ending)
+
+    def _embed(self, request: Request, ident: str, caller: Caller, action: Embed) -> Reply | Job:
+        asked = action.decode(request.body, ident)
+        call, engine = self._let_in(request, ident, caller, asked.request)
+        if engine.full(caller.grant.tenant, len(request.body)):
+            return refusal(BUSY, request.family, ident)
+        headers = ((RECEIPT_HEADER, call.receipt),)
+
+        async def run(out: Outgoing) -> None:
+            made = await embed(call, engine, self._control, self._clock)
+            out.reply(Reply(200, asked.write(made, call.served), headers))
+
+        return self._telling(run, request, ident, headers)
+
+    def _count(self, request: Request, ident: str, caller: Caller, action: Count) -> Job:
+        call, engine = self._let_in(request, ident, caller, action.decode(request.body, ident))
+        asked = call.request
+        assert isinstance(asked, GenerateRequest)
+
+        async def run(out: Outgoing) -> None:
+            out.reply(Reply(200, action.write(await engine.count(asked))))
+
+        return self._telling(run, request, ident, ())
+
+    def _judge(self, request: Request, ident: str, caller: Caller, action: Judge) -> Reply:
+        asked = action.decode(request.body, ident)
+        guard = self._guard(caller)
+        if guard is None:
+            raise NotFound(action.absent, reasons=["guard_not_found"])
+        return Reply(200, action.write(asked, guard.screened(asked.texts, asked.outward)))
+
+    def _keep(self, request: Request, ident: str, caller: Caller, action: Keep) -> Job:
+        desk = self._desk
+        if desk is None:
+            raise Unavailable("There is no desk here, which keeps files and runs batches.")
+        deed = action.deeds[request.method]
+        order = deed.read(request.body, request.headers)
+
+        async def run(out: Outgoing) -> None:
+            await file_away(desk, out, deed, order, caller.grant, caller.key, ident)
+
+        return self._telling(run, request, ident, ())
+
+    def _guard(self, caller: Caller) -> Guard | None:
+        return self._guards.guard(
+            caller.snapshot, self._control.erasure, caller.grant.tenant, self._clock.now_ms()
+        )
+
+    def _let_in(
+        self, request: Request, ident: str, caller: Caller, asked: GenerateRequest | EmbedRequest
+    ) -> tuple[Call, WindowedEngine]:
+        snapshot, grant = caller.snapshot, caller.grant
+        served: Served = choose(snapshot, grant, asked.model)
+        _require_kind(served, asked)
+        asked = replace(asked, tenant=grant.tenant)
+        guard = self._guard(caller)
+        call = Call(ident, asked, grant, served, snapshot.policy, caller.key, request.body, guard)
+        return call, self._pool.engine(served, snapshot)
+
+    def _telling(
+        self,
+        run: Callable[[Outgoing], Awaitable[None]],
+        request: Request,
+        ident: str,
+        headers: Headers,
+        ending: Callable[[Problem], bytes] | None = None,
+    ) -> Job:
+        """A job that tells the client, in its family's words, what went wrong.
+
+        `ending` says how a stream that has begun ends, if not by the family's event.
+        """
+
+        async def job(out: Outgoing) -> None:
+            try:
+                await run(out)
+            except BastideError as error:
+                self._log("answer-failed", receipt="r_" + ident, code=error.code)
+                problem = problem_of(error)
+                # What was never begun has no receipt.
+                told = () if isinstance(error, Busy) else headers
+                reply = refusal(problem, request.family, ident, headers=told)
+                event = request.family.event(problem, ident) if ending is None else ending(problem)
+                out.fail(reply, event)
+
+        return job
+
+
+async def _stream(
+    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers
+) -> None:
+    opening = writer.first()
+    async for delta in deltas:
+        if delta.finish is not None:
+            out.finish(opening + writer.last(delta), headers)
+        elif delta.call is not None:
+            await out.stream(opening + writer.call(delta.call), headers)
+            opening = b""
+        elif delta.text:
+            await out.stream(opening + writer.piece(delta.text), headers)
+            opening = b""
+
+
+async def _whole(
+    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers
+) -> None:
+    heard = Hearing()
+    async for delta in deltas:
+        heard.hear(delta)
+        if delta.finish is not None:
+            out.reply(Reply(200, writer.whole(heard.said(), delta), headers))
+
+
+def _action(route: Route, caller: Caller) -> Done:
+    """What a route does; where that depends on the model, what it does for this model."""
+    action = route.action
+    if not isinstance(action, ByKind):
+        return action
+    served = choose(caller.snapshot, caller.grant, action.model)
+    return action.vectors if served.embeds else action.answers
+
+
+def _require_kind(served: Served, asked: GenerateRequest | EmbedRequest) -> None:
+    """Raise Misconfigured if a model makes vectors and is asked to answer, or the reverse."""
+    if served.embeds is isinstance(asked, EmbedRequest):
+        return
+    makes = "embeddings and answers nothing" if served.embeds else "answers and no embeddings"
+    raise Misconfigured(f"The model '{asked.model}' makes {makes}.", place="model")
+
+
+def _told(action: Listing | Single, caller: Caller, body: bytes) -> bytes:
+    environment = caller.snapshot.environment
+    if isinstance(action, Listing):
+        return action.write(_models(caller), environment)
+    name = action.model if action.named is None else action.named(body)
+    return action.write(choose(caller.snapshot, caller.grant, name), environment)
+
+
+def _models(caller: Caller) -> list[Served]:
+    snapshot = caller.snapshot
+    return [
+        snapshot.served[name]
+        for name in sorted(snapshot.served)
+        if snapshot.opens(caller.grant, name)
+    ]

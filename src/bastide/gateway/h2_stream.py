@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""One request and its answer on one stream of an HTTP/2 connection.
+
+An answer that failed ends with its family's event and then RST_STREAM, never with END_STREAM: a
+client that ignores the event still sees that it is not whole.
+"""
+
+import asyncio
+from typing import Protocol
+
+from h2.errors import ErrorCodes
+
+from bastide.core.limits import H2_FRAME_BYTES
+from bastide.dialects.surface import EVENT_STREAM, STOPPING, Problem
+from bastide.gateway.answering import Job
+from bastide.gateway.host import Host
+from bastide.gateway.inbound import Request
+from bastide.gateway.reply import Field, Headers, Reply, refusal
+
+__all__ = ["BROKEN", "Exchange", "Line"]
+
+BROKEN = Problem(500, "The gateway failed.", "internal_error", kind="server_error")
+
+
+class Line(Protocol):
+    """The connection, as its exchanges see it."""
+
+    host: Host
+
+    def open(self, exchange: "Exchange", fields: list[Field], last: bool) -> None:
+        """Send the head of an answer."""
+        ...
+
+    def push(self, exchange: "Exchange") -> None:
+        """Send what waits in an exchange, as far as the client takes it."""
+        ...
+
+    def reset(self, exchange: "Exchange", code: ErrorCodes) -> None:
+        """End a stream for both sides."""
+        ...
+
+    def settle(self, exchange: "Exchange") -> None:
+        """Forget an exchange, if nothing is left to do for it."""
+        ...
+
+
+class Exchange:
+    """An `Outgoing` for the job of its request."""
+
+    def __init__(self, line: Line, stream: int, request: Request, ident: str) -> None:
+        self.stream_id = stream
+        self.request = request
+        self.pending = bytearray()  # of the answer, until the client takes it
+        self.body: list[bytes] = []
+        self.body_bytes = 0
+        self.heard = False  # the request is complete
+        self.complete = False  # nothing will be added to `pending`
+        self.broken = False  # and after it comes a reset
+        self.gone = False  # the stream is closed
+        self.task: asyncio.Task[None] | None = None
+        self._line = line
+        self.ident = ident
+        self._begun = False
+        self._room: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._moved = 0
+
+    # What jobs call.
+
+    def reply(self, reply: Reply) -> None:
+        """Send a whole response."""
+        if self.gone:
+            return
+        self._begun = self.complete = True
+        bodiless = self.request.method == "HEAD" or not reply.body
+        if not bodiless:
+            self.pending += reply.body
+        pen = self._line.host.pen
+        self._line.open(self, pen.whole_fields(reply, self.ident), bodiless)
+        self._line.push(self)
+
+    async def stream(self, data: bytes, headers: Headers) -> None:
+        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
+        if self.gone:
+            return
+        self._open(headers)
+        self.pending += data
+        self._line.push(self)
+        while self.pending and not self.gone:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    def finish(self, data: bytes, headers: Headers) -> None:
+        """Send the last part of a stream."""
+        if self.gone:
+            return
+        self._open(headers)
+        self.pending += data
+        self.complete = True
+        self._line.push(self)
+
+    def fail(self, reply: Reply, event: bytes) -> None:
+        """Send `reply` if nothing was sent yet; else `event`, and break the stream off."""
+        if self.gone or self.complete:
+            return
+        if not self._begun:
+            self.reply(reply)
+            return
+        self.pending += event
+        self.complete = self.broken = True
+        self._line.push(self)
+
+    # What the connection calls.
+
+    def run(self, job: Job) -> None:
+        """Answer by a job."""
+        self.task = asyncio.get_running_loop().create_task(self._run(job))
+        self.task.add_done_callback(self._ended)
+        self._line.host.track(self.task)
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer with a refusal."""
+        self.reply(refusal(problem, self.request.family, self.ident))
+
+    def give_up(self) -> None:
+        """The stream was cut: nobody waits for the answer."""
+        if self.task is not None:
+            self.task.cancel()
+        self.leave()
+
+    def leave(self) -> None:
+        """The stream is closed. A job that has said all may go on to its own end."""
+        self.gone = self.complete = True
+        self.pending.clear()
+        self.body.clear()
+        self.set_alarm(0, None)
+        self._wake()
+        self._line.settle(self)
+
+    def took(self, count: int, patience_s: float) -> None:
+        """The client took some bytes of what waited; 0 only says that some still wait."""
+        self._moved += count
+        if not self.pending:
+            self.set_alarm(0, None)
+            self._wake()
+        elif self._alarm is None or self._moved >= H2_FRAME_BYTES:
+            # A client that takes a byte now and then is as slow as one that takes none.
+            self.set_alarm(patience_s, lambda: self._line.reset(self, ErrorCodes.CANCEL))
+
+    def set_alarm(self, seconds: float, ring: object) -> None:
+        """Wait for the client no longer than this."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._moved = 0
+        if callable(ring):
+            self._alarm = asyncio.get_running_loop().call_later(seconds, ring)
+
+    def _open(self, headers: Headers) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        route = self.request.route
+        media = EVENT_STREAM if route is None else route.stream_type
+        fields = self._line.host.pen.stream_fields(headers, self.ident, media)
+        self._line.open(self, fields, False)
+
+    def _wake(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            await job(self)
+        except Exception as error:  # our bug: the client gets an answer, the log gets the place
+            self._line.host.report(error)
+            self._break_off(BROKEN)
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        """Here, not in `_run`: a task that is cancelled early never enters its function."""
+        self.task = None
+        self._break_off(STOPPING)
+        self._line.settle(self)
+
+    def _break_off(self, problem: Problem) -> None:
+        family = self.request.family
+        self.fail(refusal(problem, family, self.ident), family.event(problem, self.ident))

@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a connection and its server know of each other."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bastide.core.limits import (
+    KEEP_ALIVE_TIMEOUT_S,
+    LINGER_S,
+    REQUEST_READ_TIMEOUT_S,
+    WRITE_STALL_TIMEOUT_S,
+)
+from bastide.gateway.reply import Pen
+from bastide.gateway.routes import Routes
+
+__all__ = ["Guest", "Host", "Patience"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may keep us waiting, in seconds."""
+
+    request_s: float = REQUEST_READ_TIMEOUT_S
+    idle_s: float = KEEP_ALIVE_TIMEOUT_S
+    write_s: float = WRITE_STALL_TIMEOUT_S
+    linger_s: float = LINGER_S
+
+
+class Guest(Protocol):
+    """A connection, of any protocol, as its server sees it."""
+
+    def close(self) -> None:
+        """Take no further request; close when what runs has ended."""
+        ...
+
+    def interrupt(self) -> None:
+        """Stop what runs, and tell the client."""
+        ...
+
+
+class Host(Protocol):
+    """What a connection needs from its server."""
+
+    routes: Routes
+    pen: Pen
+    now_ms: Callable[[], int]
+
+    def enter(self, connection: Guest) -> bool:
+        """Count a connection in. False if there are too many."""
+        ...
+
+    def leave(self, connection: Guest) -> None:
+        """Count a connection out."""
+        ...
+
+    def track(self, task: asyncio.Task[Any]) -> None:
+        """Remember a running answer, so that a stop can wait for it."""
+        ...
+
+    def report(self, error: BaseException) -> None:
+        """Log where our own code failed."""
+        ...

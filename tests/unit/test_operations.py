@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The table of operations says what the families answer: no more, and no less."""
+
+import re
+
+import pytest
+
+from bastide.dialects import ollama, openai
+from bastide.dialects.families import FAMILIES, find_route
+from bastide.dialects.operation_bodies import BODIES, ERRORS
+from bastide.dialects.operations import OPERATIONS, Operation, statuses
+from bastide.dialects.surface import Deny, Headers, Listing, Single
+
+CLIENTS: dict[str, Headers] = {
+    "anthropic": {b"anthropic-version": b"2023-06-01"},
+    "google": {b"x-goog-api-client": b"x"},
+}
+READS = (Listing, Single)
+
+
+def filled(path: str) -> str:
+    return re.sub(r"\{\w+\}", "x", path)
+
+
+@pytest.mark.parametrize("row", OPERATIONS, ids=lambda row: f"{row.method} {row.path}")
+def test_an_operation_is_answered_by_its_families(row: Operation) -> None:
+    for name in row.families:
+        shared = len(row.families) > 1
+        family, route = find_route(filled(row.path), "", CLIENTS.get(name, {}) if shared else {})
+        assert family.name == name
+        assert route is not None and row.method in route.methods
+        assert isinstance(route.action, Deny) is row.only_refused
+        if row.method == "GET" and not row.only_refused:
+            assert row.body is None
+            assert isinstance(route.action, READS)
+        if row.stream is not None:
+            assert route.stream_type.partition(";")[0] in (row.stream, "application/json")
+
+
+def test_every_family_and_body_is_there() -> None:
+    assert len({(row.method, row.path) for row in OPERATIONS}) == len(OPERATIONS)
+    names = {family.name for family in FAMILIES}
+    assert {name for row in OPERATIONS for name in row.families} == names == set(ERRORS)
+    assert {row.body for row in OPERATIONS} == {*BODIES, None}
+    for row in OPERATIONS:
+        assert all(codes for codes in statuses(row).values())
+
+
+@pytest.mark.parametrize("table", [openai._ROUTES, ollama._ROUTES], ids=["openai", "ollama"])
+def test_no_route_of_a_table_is_missing(table: dict[str, object]) -> None:
+    paths = {row.path for row in OPERATIONS}
+    assert set(table) <= paths

@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What leaves the filter does not depend on where the text was cut, and comes as soon as it may."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bastide.core.erasure import ErasureList
+from bastide.detectors.catalogue import DETECTORS
+from bastide.detectors.erasure import erasure_detector
+from bastide.detectors.link import link_detectors
+from bastide.detectors.prompt_leak import leak_detectors
+from bastide.detectors.stream_filter import Chain, StreamFilter, Tally, filtered
+
+SYSTEM = "Never tell anybody that the treasure lies under the oak. canary-0123456789abcdef"
+NAMES = ErasureList.make(["Anna Schmidt-Müller", "Patrick O'Brien"], "2026-11-01", bytes(16))
+ALL = (
+    *(row for rows in DETECTORS.values() for row in rows),
+    *link_detectors(frozenset({"docs.eu"})),
+    erasure_detector(NAMES),
+    *leak_detectors(SYSTEM),
+)
+MASKING = Chain(held=ALL)
+REFUSING = Chain(held=ALL, refusing=frozenset({"card", "erasure"}))
+OBSERVING = Chain(observed=ALL)
+MIXED = Chain(held=ALL[:8], observed=ALL[8:])
+
+# Pieces of matches, matches, and what lies between, in any order.
+PIECES = [
+    *("DE89 3704 0044 0532 0130 00", "DE89", "4111 1111 1111 1111", "4111", "-", " ", ",", "\n"),
+    *("anna@firma.eu", "anna", "@", ".eu", "+49 30 901820", "BSN 111222333", "8.8.8.8", "1", "A"),
+    *("https://evil.com/x", "https:", "//evil.com", "](", "[a", ")", "<img src=", ">", "docs.eu"),
+    *("Anna Schmidt Müller", "Anna ", "Schmidt", "-", "Mu\u0308ller", "\u200b", "Patrick O’Brien"),
+    *("never tell anybody that the treasure lies under", " the oak", "never tell", "canary-"),
+    *("-----BEGIN PRIVATE KEY-----", "-----", "eyJ", "ghp_", "AKIA", "\u202e", "❤\ufe0f", "ß", "Ⅷ"),
+]
+TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map("".join)
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    bounds = sorted({0, len(text), *(place % (len(text) + 1) for place in places)})
+    return [text[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+@pytest.mark.parametrize("chain", [MASKING, REFUSING, OBSERVING, MIXED])
+@given(text=TEXTS, places=st.lists(st.integers(0, 10_000), max_size=12))
+@settings(max_examples=300, deadline=None)
+def test_the_output_is_that_of_the_whole_text_whatever_the_cuts(
+    chain: Chain, text: str, places: list[int]
+) -> None:
+    whole: Tally = {}
+    said, refused = filtered(chain, text, whole)
+    pieces: Tally = {}
+    stream = StreamFilter(chain, pieces)
+    out = "".join(map(stream.feed, cut(text, places))) + stream.feed("", final=True)
+    assert (out, stream.refused, pieces) == (said, refused, whole)
+
+
+@given(text=TEXTS)
+@settings(max_examples=100, deadline=None)
+def test_character_by_character_is_the_same_too(text: str) -> None:
+    stream = StreamFilter(MASKING, {})
+    out = "".join(map(stream.feed, text)) + stream.feed("", final=True)
+    assert out == filtered(MASKING, text, {})[0]
+
+
+@given(text=TEXTS)
+@settings(max_examples=100, deadline=None)
+def test_observing_changes_and_delays_nothing(text: str) -> None:
+    stream = StreamFilter(OBSERVING, {})
+    assert [stream.feed(letter) for letter in text] == list(text)
+
+
+SPELLINGS = (
+    "Anna Schmidt-Müller",
+    "ANNA SCHMIDT MUELLER",
+    "An\u200bna_Schmidt\u00a0Mu\u0308ller",
+    "Schmidt-Müller, Anna",
+    "Аnna Sсhmidt-Müller",  # with Cyrillic letters
+)
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_planted_name_never_leaves_in_a_stream_cut_at_every_byte_offset(name: str) -> None:
+    """Cut at each byte of the UTF-8 text; the part of a character waits, as in any decoder."""
+    whole = f"The winner is {name}. Well done, {name}!"
+    data = whole.encode()
+    chain = Chain(held=(erasure_detector(NAMES),))
+    for first in range(len(data) + 1):
+        for second in range(first, min(first + 40, len(data)) + 1):
+            stream = StreamFilter(chain, {})
+            out, rest = "", b""
+            for part in (data[:first], data[first:second], data[second:]):
+                rest += part
+                text = rest.decode(errors="ignore")
+                # What ends within a character is not text yet.
+                while text.encode() != rest[: len(text.encode())]:
+                    text = text[:-1]
+                rest = rest[len(text.encode()) :]
+                out += stream.feed(text)
+            out += stream.feed("", final=True)
+            assert out == "The winner is [erasure]. Well done, [erasure]!"
+
+
+def test_a_name_never_leaves_even_in_part_when_it_is_refused() -> None:
+    chain = Chain(held=(erasure_detector(NAMES),), refusing=frozenset({"erasure"}))
+    for at in range(len("Hello Anna Schmidt-Müller, hi") + 1):
+        stream = StreamFilter(chain, {})
+        text = "Hello Anna Schmidt-Müller, hi"
+        out = stream.feed(text[:at]) + stream.feed(text[at:]) + stream.feed("", final=True)
+        assert out == "Hello "
+        assert stream.refused
+
+
+def test_only_what_could_become_a_match_is_held_back() -> None:
+    stream = StreamFilter(Chain(held=(*DETECTORS["github-token"], *DETECTORS["iban"])), {})
+    for word in ("The ", "quick ", "brown ", "fox, ", "gh ", "12 "):
+        assert stream.feed(word) == word
+    assert stream.feed("a gh") == "a "
+    assert stream.feed("ost") == "ghost"
+    assert stream.feed(" DE89 37") == " "
+    assert stream.feed("!") == "DE89 37!"
+
+
+def test_words_that_cannot_begin_a_name_are_not_held_back() -> None:
+    stream = StreamFilter(Chain(held=(erasure_detector(NAMES),)), {})
+    assert stream.feed("Tomorrow the weather") == "Tomorrow the weather"
+    assert stream.feed(" Anna") == " "
+    assert (
+        stream.feed(" has a cat and a dog with everybody.")
+        == "Anna has a cat and a dog with everybody."
+    )
+
+
+def test_what_waits_is_bounded() -> None:
+    """However the text goes on, no more is held back than the longest match has."""
+    for text in ("1 " * 40_000, "A" * 80_000, "[a](" + "x" * 80_000, "Anna" * 20_000, "-" * 80_000):
+        stream = StreamFilter(MASKING, {})
+        out = sum(len(stream.feed(text[at : at + 500])) for at in range(0, len(text), 500))
+        assert len(text) - out < 20_000
+
+
+def test_matches_that_overlap_leave_nothing_between_them() -> None:
+    leaks = Chain(held=leak_detectors(SYSTEM))
+    said, _ = filtered(
+        leaks, "He: never tell anybody that the treasure lies under the oak. So.", {}
+    )
+    assert said == "He: [prompt-leak]. So."
+
+
+@pytest.mark.parametrize("chain", [MASKING, OBSERVING, MIXED])
+def test_a_long_text_is_filtered_as_a_short_one_is(chain: Chain) -> None:
+    """The buffer is cut many times on the way."""
+    prose = "The council met on Tuesday, to talk about 12 new bridges. " * 40
+    found = "Pay to DE89 3704 0044 0532 0130 00, says Anna Schmidt Müller. "
+    tally: Tally = {}
+    text = (prose + found) * 3 + prose
+    stream = StreamFilter(chain, tally)
+    out = "".join(stream.feed(word + " ") for word in text.split(" ")) + stream.feed("", final=True)
+    assert out[:-1] == filtered(chain, text, {})[0]
+    assert tally == dict.fromkeys(tally, 3)
+    assert {name for name, _ in tally} == {"iban", "erasure"}
