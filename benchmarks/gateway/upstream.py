@@ -113,8 +113,14 @@ class Runner(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for frame in self._frames.feed(data):
             if frame.kind == "generate":
-                asked = frames.decode(frame, GenerateRequest).sampling
-                self._answer(frame.stream, asked.max_tokens or 4, (asked.seed or 0) / 1000)
+                request = frames.decode(frame, GenerateRequest)
+                asked = request.sampling
+                count = asked.max_tokens or 4
+                if request.whole:  # as a runner joins them
+                    last = Delta(WORD * count, FinishReason.STOP, Usage(100, count))
+                    self._transport.write(frames.encode(frame.stream, "delta", last))
+                else:
+                    self._answer(frame.stream, count, (asked.seed or 0) / 1000)
 
     def _answer(self, stream: int, count: int, pause_s: float) -> None:
         if pause_s:

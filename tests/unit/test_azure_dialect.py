@@ -109,7 +109,7 @@ def test_responses_lie_beside_deployments() -> None:
     assert error == {"code": "response_not_found", "message": "x"}
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/openai", "/openaix/models", "/openai/files"])
+@pytest.mark.parametrize("path", ["/v1/models", "/openai", "/openaix/models", "/openai/images"])
 def test_paths_of_others(path: str) -> None:
     assert AZURE.route(path, "", {}) is None
     assert AZURE.route(path.upper(), "", {}) is None

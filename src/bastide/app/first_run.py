@@ -15,9 +15,9 @@ from typing import Any
 from bastide.app.approvals import approve_here
 from bastide.app.deployments import deploy_release
 from bastide.app.environment import Environment
+from bastide.app.keys import list_keys, new_key, own_key
 from bastide.app.models import Progress, add_model, evaluate_model
 from bastide.app.releases import find_candidate, propose_release, publish_release
-from bastide.app.keys import list_keys, new_key, own_key
 from bastide.app.tenants import add_tenant, list_tenants
 from bastide.core.errors import NotFound, Waiting
 from bastide.core.evidence import Evidence
@@ -84,7 +84,7 @@ def first_run(env: Environment, progress: Progress | None, tell: Callable[[str],
 def first_key(env: Environment, run: FirstRun) -> None:
     """Make the demo tenant's key, once. The last step, so that it is shown when it is made."""
     if env.ledger.find("tenant/v1", name=run.tenant) and len(list_keys(env, run.tenant)) < 2:
-        run.key = new_key(env, run.tenant, ())["key"]
+        run.key = new_key(env, run.tenant)["key"]
 
 
 def _serve(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from bastide.app.duties import require
 from bastide.app.environment import Environment
-from bastide.app.services import gateway_url, tls_url
 from bastide.app.keys import KeyTerms, new_key
+from bastide.app.services import gateway_url, tls_url
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Duty
 
@@ -59,7 +59,7 @@ def move_application(
         raise Misconfigured("the gateway has no HTTPS", fix='tls_listen = "127.0.0.1:8472"')
     if not base.startswith("https://" if tls else ("http://", "https://")):
         raise Misconfigured(f"{base!r} is no base URL", fix="http://HOST:PORT or https://HOST")
-    made = new_key(env, tenant, scopes)
+    made = new_key(env, tenant, KeyTerms(models=scopes))
     pair = made["access_key_id"], made["secret_access_key"]
     found = variables(base.rstrip("/"), made["key"], pair)
     if tls:

@@ -20,6 +20,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
 
+from bastide.app.joined import Joined
 from bastide.app.process import log
 from bastide.app.turns import Turns
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
@@ -186,9 +187,11 @@ class Runner:
         async with self._turns.turn(request) as turn:
             answer = self._running().generate(request)
             async with aclosing(answer) as deltas:  # type: ignore[type-var]
+                joined = Joined(self._clock) if request.whole else None
                 async for delta in deltas:
                     turn.streamed(delta)
-                    await connection.send(stream, "delta", delta)
+                    for ready in (delta,) if joined is None else joined.take(delta):
+                        await connection.send(stream, "delta", ready)
 
     def _running(self) -> _Mortal:
         """The engine, which may be another one than when a request came. Raises Unavailable."""

@@ -97,7 +97,7 @@ class ControlClient(Protocol):
 
 
 class DeskClient(Protocol):
-    """The desk, which keeps tenants' files and runs batches. Raises Unavailable while it is down."""
+    """The desk, which keeps tenants' files and runs batches. Raises Unavailable if it is down."""
 
     async def ask(self, deed: str, fields: dict[str, Any], content: memoryview | None) -> Any:
         """Have one thing done; what it answers. Raises the error it answers."""

@@ -40,9 +40,7 @@ class Scope:
 
     def covers(self, tenant: str, project: str, key: str) -> bool:
         """True if what this key of this project uses counts here."""
-        return (
-            self.tenant == tenant and self.project in ("", project) and self.key in ("", key)
-        )
+        return self.tenant == tenant and self.project in ("", project) and self.key in ("", key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ class GenerateRequest:
     """A request to a model: either `messages` (chat) or `prompt` (plain completion).
 
     The chat template is applied by the engine, inside its sandbox. `schema` is the JSON text of a
-    schema that the answer must follow. `tenant` is set by the gateway, never by a client.
+    schema that the answer must follow. `tenant` is set by the gateway, never by a client, and so is
+    `whole`: nobody reads the answer before its end, so its pieces may come joined.
     """
 
     ident: str
@@ -98,6 +99,7 @@ class GenerateRequest:
     choice: ToolChoice = field(default_factory=ToolChoice)
     schema: str | None = None
     tenant: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,7 @@ ENGINE_BACKOFF_S: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # then the last one f
 ENGINE_READY_TIMEOUT_S: Final = 10.0  # an engine that is not healthy after this never will be
 ENGINE_SILENCE_MAX_S: Final = 300.0  # an engine that says nothing for so long has lost the answer
 ENGINE_REPLY_BYTES_MAX: Final = 4 * MIB  # no engine is trusted: one reply, one answer's text
+WHOLE_FLUSH_S: Final = 0.1  # an answer that is read as a whole goes out in pieces this far apart
 RUNNER_STREAMS_MAX: Final = 8_192  # open requests per connection: a gateway's window, twice
 RUNNER_DRAIN_S: Final = 5.0  # how long answers may go on when the runner is told to stop
 

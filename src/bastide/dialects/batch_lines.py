@@ -9,7 +9,15 @@ import msgspec
 from bastide.core.batch import Fault
 from bastide.core.errors import Misconfigured
 
-__all__ = ["ENDPOINTS", "Line", "LineReader", "endpoint_of", "read_line", "write_line", "write_unasked"]
+__all__ = [
+    "ENDPOINTS",
+    "Line",
+    "LineReader",
+    "endpoint_of",
+    "read_line",
+    "write_line",
+    "write_unasked",
+]
 
 ENDPOINTS: Final = (
     "/v1/chat/completions",

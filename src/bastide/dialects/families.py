@@ -29,8 +29,20 @@ FAMILIES: Final[tuple[Family, ...]] = (
 )
 
 
+# What most requests ask for. No other family wants these paths, so none needs to be asked.
+_COMMON: Final[dict[str, Family]] = {
+    "/v1/chat/completions": OPENAI,
+    "/v1/embeddings": OPENAI,
+    "/v1/responses": OPENAI,
+    "/api/chat": OLLAMA,
+}
+
+
 def find_route(path: str, query: str, headers: Headers) -> tuple[Family, Route | None]:
     """The family of a request and its route; OpenAI's and None if nobody knows it."""
+    common = _COMMON.get(path)
+    if common is not None:
+        return common, common.route(path, query, headers)
     for family in FAMILIES:
         route = family.route(path, query, headers)
         if route is not None:

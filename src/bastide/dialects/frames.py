@@ -22,6 +22,7 @@ adds retry_after_s, which is 0 but for ``busy``.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -52,9 +53,14 @@ def encode(stream: int, kind: str, body: Any = None) -> bytes:
 def decode(frame: Frame, kind: type[_T]) -> _T:
     """Read a frame's body as `kind`. Raises Misconfigured if it has another shape."""
     try:
-        return msgspec.msgpack.decode(frame.body, type=kind)
+        return _decoder_of(kind).decode(frame.body)
     except msgspec.DecodeError as error:
         raise Misconfigured(f"a {frame.kind!r} frame is malformed: {error}") from error
+
+
+@cache
+def _decoder_of(kind: type[_T]) -> msgspec.msgpack.Decoder[_T]:
+    return msgspec.msgpack.Decoder(kind)
 
 
 class FrameReader:

@@ -78,21 +78,6 @@ def _responses(root: str, family: str, *query: str) -> list[Operation]:
     ]
 
 
-def _files(root: str, family: str, *query: str) -> list[Operation]:
-    files, batches, pages = f"{root}/files", f"{root}/batches", ("after", "limit", "order")
-    return [
-        _get(files, "List the files", family, query=(*query, *pages, "purpose")),
-        _post(files, "Upload a file", family, "OpenAIFile", None, *query),
-        _get(f"{files}/{{file}}", "Show a file", family, query=query),
-        Operation("DELETE", f"{files}/{{file}}", (family,), "Delete a file", query=query),
-        _get(f"{files}/{{file}}/content", "Download a file", family, query=query),
-        _get(batches, "List the batches", family, query=(*query, "after", "limit")),
-        _post(batches, "Create a batch", family, "OpenAIBatch", None, *query),
-        _get(f"{batches}/{{batch}}", "Show a batch", family, query=query),
-        Operation("POST", f"{batches}/{{batch}}/cancel", (family,), "Cancel a batch", query=query),
-    ]
-
-
 def _models(root: str, *families: str, query: tuple[str, ...] = ()) -> list[Operation]:
     return [
         _get(f"{root}/models", "List the models", *families, query=query),

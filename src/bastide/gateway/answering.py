@@ -139,10 +139,12 @@ class Answering:
                 return self._count(request, ident, caller, action)
             case Judge() as action:
                 return self._judge(request, ident, caller, action)
-            case Keep() as action:
-                return self._keep(request, ident, caller, action)
-            case Embed() as action:
-                return self._embed(request, ident, caller, action)
+            case Embed() | Keep() as action:
+                return (
+                    self._keep(request, ident, caller, action)
+                    if isinstance(action, Keep)
+                    else self._embed(request, ident, caller, action)
+                )
             case Deny() as action:
                 return action.refuse(request.body, ident)
 
@@ -150,7 +152,8 @@ class Answering:
         self, request: Request, ident: str, caller: Caller, action: Generate
     ) -> Reply | Job:
         asked = action.decode(request.body, ident)
-        call, engine = self._let_in(request, ident, caller, asked.request)
+        meant = replace(asked.request, tenant=caller.grant.tenant, whole=not asked.stream)
+        call, engine = self._let_in(request, ident, caller, meant)
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
         began_ms = self._clock.now_ms()
@@ -180,7 +183,8 @@ class Answering:
 
     def _embed(self, request: Request, ident: str, caller: Caller, action: Embed) -> Reply | Job:
         asked = action.decode(request.body, ident)
-        call, engine = self._let_in(request, ident, caller, asked.request)
+        meant = replace(asked.request, tenant=caller.grant.tenant)
+        call, engine = self._let_in(request, ident, caller, meant)
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
         headers = ((RECEIPT_HEADER, call.receipt),)
@@ -231,7 +235,6 @@ class Answering:
         snapshot, grant = caller.snapshot, caller.grant
         served: Served = choose(snapshot, grant, asked.model)
         _require_kind(served, asked)
-        asked = replace(asked, tenant=grant.tenant)
         guard = self._guard(caller)
         call = Call(ident, asked, grant, served, snapshot.policy, caller.key, request.body, guard)
         return call, self._pool.engine(served, snapshot)

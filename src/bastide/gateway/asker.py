@@ -17,7 +17,7 @@ from bastide.gateway.answering import RECEIPT_HEADER, Answering, Caller, Control
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Headers, Reply, refusal
 from bastide.ports import Clock, Entropy
-from bastide.stages.serve import new_ident
+from bastide.stages.serve import Idents
 
 __all__ = ["Answer", "Asker", "KeyGone", "TimeOver"]
 
@@ -56,7 +56,7 @@ class Asker:
         self._answering = answering
         self._control = control
         self._clock = clock
-        self._entropy = entropy
+        self._idents = Idents(clock, entropy)
 
     async def ask(self, batch: Batch, body: bytes, stop: asyncio.Event) -> Answer | None:
         """Ask until there is an answer, or `stop`: then None. Raises KeyGone or TimeOver.
@@ -71,13 +71,15 @@ class Asker:
             if snapshot is None:
                 return None
             grant = self._grant(snapshot, batch)
-            ident = new_ident(self._clock, self._entropy)
+            ident = self._idents.new()
             request = Request("POST", batch.endpoint, "1.1", True, {}, body, route=route)
             caller = Caller(batch.secret, grant, snapshot)
             reply = await self._reply(request, ident, caller, route)
             headers = dict(reply.headers)
             attempts += reply.status in _AGAIN
-            if reply.status != 429 and (reply.status not in _AGAIN or attempts >= BATCH_ATTEMPTS_MAX):
+            if reply.status != 429 and (
+                reply.status not in _AGAIN or attempts >= BATCH_ATTEMPTS_MAX
+            ):
                 return Answer(ident, reply.status, reply.body, headers.get(RECEIPT_HEADER, ""))
             asked_s = float(headers.get("retry-after", "1"))
             with suppress(TimeoutError):
@@ -85,9 +87,7 @@ class Asker:
                 await asyncio.wait_for(stop.wait(), wait_s)
         return None
 
-    async def _reply(
-        self, request: Request, ident: str, caller: Caller, route: Route
-    ) -> Reply:
+    async def _reply(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply:
         try:
             outcome = self._answering.respond(request, ident, caller, route)
         except BastideError as error:

@@ -42,7 +42,9 @@ class _Running:
 
     batch: Batch
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    results: asyncio.Queue[Result] = field(default_factory=lambda: asyncio.Queue(BATCH_INFLIGHT_MAX))
+    results: asyncio.Queue[Result] = field(
+        default_factory=lambda: asyncio.Queue(BATCH_INFLIGHT_MAX)
+    )
     done: set[int] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
 
@@ -292,9 +294,7 @@ class Clerk:
             self._put(batch, batch.error_file, "error", now_s, self._errors(batch, set(known)))
         return batch
 
-    def _put(
-        self, batch: Batch, ident: str, what: str, now_s: int, rows: Iterator[bytes]
-    ) -> None:
+    def _put(self, batch: Batch, ident: str, what: str, now_s: int, rows: Iterator[bytes]) -> None:
         name = f"{batch.ident}_{what}.jsonl"
         self._shelf.put_file(ident, batch.tenant, name, "batch_output", now_s, rows, most=None)
 

@@ -65,18 +65,16 @@ class Desk:
 
     async def run(self, socket: Path, stop: asyncio.Event) -> None:
         """Serve until `stop`."""
-        socket.unlink(missing_ok=True)
         await asyncio.to_thread(self._shelf.sweep)
         await self._clerk.resume()
+        # The umask of a service makes it ours alone, in a folder that is ours alone.
         server = await asyncio.start_unix_server(self._connect, socket)
-        socket.chmod(0o600)
         sweeping = asyncio.create_task(self._expire())
         log("desk", "ready", self._clock.now_ms)
         await stop.wait()
         server.close()
         sweeping.cancel()
         await self._clerk.close()
-        socket.unlink(missing_ok=True)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._calls += 1
@@ -135,9 +133,7 @@ class Desk:
                 await asyncio.gather(keeping, return_exceptions=True)
 
     async def _get_file(self, fields: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        opened = await asyncio.to_thread(
-            self._shelf.open_file, fields["tenant"], fields["ident"]
-        )
+        opened = await asyncio.to_thread(self._shelf.open_file, fields["tenant"], fields["ident"])
         with opened as reader:
             for at in range(0, reader.size, DESK_PIECE_BYTES):
                 piece = await asyncio.to_thread(reader.read_at, at, DESK_PIECE_BYTES)
@@ -244,6 +240,7 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
     answering = Answering(control, pool, clock, note)
     clerk = Clerk(shelf, Asker(answering, control, clock, entropy), clock, note)
     await control.start()
+    home.desk_socket.unlink(missing_ok=True)
     try:
         await Desk(shelf, clerk, clock).run(home.desk_socket, stop)
     finally:

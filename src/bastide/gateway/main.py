@@ -17,6 +17,7 @@ Orders, one JSON line on standard input:
 import asyncio
 import contextlib
 import functools
+import gc
 import json
 import os
 import resource
@@ -38,6 +39,7 @@ from bastide.gateway.window import EnginePool
 
 __all__ = ["main", "run_gateway"]
 
+_GC_OBJECTS: Final = 20_000  # new ones before the collector looks for cycles among them
 _ORDER_BYTES_MAX: Final = 4 * MIB  # a file of clients' authorities is in it
 
 
@@ -90,6 +92,11 @@ async def _serve(orders: dict[str, Any]) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # What is loaded by now stays: the collector need not look at it again. And what a request makes
+    # is freed by counting, so looking for cycles less often costs no memory.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_OBJECTS, 20, 50)
     stop = asyncio.Event()
     on_stop(stop)
     await run_gateway(orders, stop)

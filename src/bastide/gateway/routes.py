@@ -22,7 +22,7 @@ from bastide.gateway.reply import Reply, refusal
 from bastide.gateway.uploads import Uploads
 from bastide.gateway.window import EnginePool
 from bastide.ports import Clock, Entropy
-from bastide.stages.serve import new_ident
+from bastide.stages.serve import Idents
 
 __all__ = ["Routes"]
 
@@ -44,7 +44,7 @@ class Routes:
     ) -> None:
         self._control = control
         self._clock = clock
-        self._entropy = entropy
+        self._idents = Idents(clock, entropy)
         self._pepper = pepper
         self._signers = Signers(pepper)
         self._seen = Seen()
@@ -53,7 +53,7 @@ class Routes:
 
     def new_ident(self) -> str:
         """The id of a request and of its receipt."""
-        return new_ident(self._clock, self._entropy)
+        return self._idents.new()
 
     def screen(self, request: Request) -> Reply | None:
         """Refuse by the head alone, before the body is read: route, method, freshness, key."""
@@ -66,10 +66,8 @@ class Routes:
         if request.method not in request.route.methods:
             return _wrong_method(request, request.route.methods)
         caller = request.caller = self._caller(request)
-        if isinstance(caller, Reply):
-            return caller
-        if request.method != "POST":
-            return None
+        if isinstance(caller, Reply) or request.method != "POST":
+            return caller if isinstance(caller, Reply) else None
         if request.route.uploads:
             return self._uploads.screen(request, caller.grant.tenant)
         return _screen_body(request)

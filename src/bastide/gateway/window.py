@@ -8,7 +8,6 @@ more than half of either: the others still come through.
 """
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -51,7 +50,8 @@ class WindowedEngine:
         """Answer. Raises Busy. The place is free again once this is closed."""
         size = sum(len(message.content) for message in request.messages)
         size += len(request.prompt or "")
-        async with self._place(request.tenant, size):
+        self._enter(request.tenant, size)
+        try:
             stream = self._engine.generate(request)
             try:
                 async for delta in stream:
@@ -60,6 +60,8 @@ class WindowedEngine:
                 close = getattr(stream, "aclose", None)
                 if close is not None:
                     await close()
+        finally:
+            await self._leave(request.tenant, size)
 
     async def count(self, request: GenerateRequest) -> int:
         """As the engine answers; it waits for nobody, so it takes no place."""
@@ -67,8 +69,12 @@ class WindowedEngine:
 
     async def embed(self, request: EmbedRequest) -> Embedded:
         """As the engine answers. Raises Busy."""
-        async with self._place(request.tenant, sum(map(len, request.texts))):
+        size = sum(map(len, request.texts))
+        self._enter(request.tenant, size)
+        try:
             return await self._engine.embed(request)
+        finally:
+            await self._leave(request.tenant, size)
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         """As the engine answers."""
@@ -84,25 +90,23 @@ class WindowedEngine:
         if self._inside == 0:
             await self._engine.close()
 
-    @contextlib.asynccontextmanager
-    async def _place(self, tenant: str, size: int) -> AsyncIterator[None]:
+    def _enter(self, tenant: str, size: int) -> None:
         if self.full(tenant, size):
             raise Busy("Too much of this tenant is on its way to the model.")
         self._inside += 1
         self._requests[tenant] += 1
         self._bytes[tenant] += size
         self._all_bytes += size
-        try:
-            yield
-        finally:
-            self._inside -= 1
-            self._all_bytes -= size
-            self._bytes[tenant] -= size
-            self._requests[tenant] -= 1
-            if not self._requests[tenant]:
-                del self._requests[tenant], self._bytes[tenant]
-            if self._retired and self._inside == 0:
-                await self._engine.close()
+
+    async def _leave(self, tenant: str, size: int) -> None:
+        self._inside -= 1
+        self._all_bytes -= size
+        self._bytes[tenant] -= size
+        self._requests[tenant] -= 1
+        if not self._requests[tenant]:
+            del self._requests[tenant], self._bytes[tenant]
+        if self._retired and self._inside == 0:
+            await self._engine.close()
 
 
 class EnginePool:

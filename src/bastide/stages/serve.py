@@ -39,11 +39,14 @@ from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.detectors.guard import Guard, Steps
 from bastide.ports import Clock, Engine, Entropy, ReceiptSink
 
-__all__ = ["EMBEDDED", "Call", "answer", "choose", "embed", "new_ident"]
+__all__ = ["EMBEDDED", "Call", "Idents", "answer", "choose", "embed"]
 
 T = TypeVar("T")
 EMBEDDED = "embedded"  # how a receipt says that the answer is vectors
 
+_CHANCE_BYTES = 10
+_CHANCE_AT_ONCE = 64
+_SHIFTS = range(120, -1, -10)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
@@ -52,7 +55,7 @@ _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 class Call:
     """One call that was let in. It has no repr, so that no log line can hold a prompt or a key."""
 
-    ident: str  # what `new_ident` gave; the receipt's id is ``r_`` and this
+    ident: str  # what `Idents` gave; the receipt's id is ``r_`` and this
     request: GenerateRequest | EmbedRequest
     grant: KeyGrant
     served: Served
@@ -67,10 +70,25 @@ class Call:
         return "r_" + self.ident
 
 
-def new_ident(clock: Clock, entropy: Entropy) -> str:
-    """26 characters of Crockford base32: 48 bits of time, so that they sort, and 80 of chance."""
-    number = int.from_bytes(clock.now_ms().to_bytes(6) + entropy.token(10)) << 2
-    return "".join([_PAIRS[(number >> shift) & 1_023] for shift in range(120, -1, -10)])
+class Idents:
+    """Makes ids: 26 characters of Crockford base32, 48 bits of time and 80 of chance."""
+
+    def __init__(self, clock: Clock, entropy: Entropy) -> None:
+        self._clock = clock
+        self._entropy = entropy
+        # Fetched for many at once: a system call for each would cost more than all the rest of it.
+        self._chance = b""
+        self._used = 0
+
+    def new(self) -> str:
+        """A new id. They sort by time."""
+        start, end = self._used, self._used + _CHANCE_BYTES
+        if end > len(self._chance):
+            self._chance = self._entropy.token(_CHANCE_BYTES * _CHANCE_AT_ONCE)
+            start, end = 0, _CHANCE_BYTES
+        self._used = end
+        number = int.from_bytes(self._clock.now_ms().to_bytes(6) + self._chance[start:end]) << 2
+        return "".join([_PAIRS[(number >> shift) & 1_023] for shift in _SHIFTS])
 
 
 def choose(snapshot: Snapshot, grant: KeyGrant, model: str) -> Served:
