@@ -21,7 +21,7 @@ class Mode:
     pace_ms: int = 0
     prompt: str = "Which town has a wall? " * 20
 
-    def request(self, key: str, model: str, path: str = "/v1/chat/completions") -> bytes:
+    def request(self, key: str, model: str, more: str = "") -> bytes:
         body: dict[str, Any] = {
             "model": model,
             "messages": [{"role": "user", "content": self.prompt}],
@@ -32,8 +32,9 @@ class Mode:
             body["seed"] = self.pace_ms
         data = json.dumps(body).encode()
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
-            f"Content-Type: application/json\r\nx-portkey-provider: openai\r\n"
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {key}\r\n"
+            f"Content-Type: application/json\r\n{more}"
             f"Content-Length: {len(data)}\r\n\r\n"
         )
         return head.encode() + data

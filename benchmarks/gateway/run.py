@@ -70,7 +70,7 @@ def world(names: list[str], peers: Path) -> Iterator[tuple[list[Target], list[st
 
 def measure(target: Target, mode: Mode, callers: int, count: int) -> dict[str, float]:
     """CPU per request (and per piece of a stream), requests per second, latency."""
-    request = mode.request(target.key, target.model)
+    request = mode.request(target.key, target.model, target.headers)
     before = target.cpu_s()
     seconds, times = uvloop.run(flood(target.port, request, callers, count))
     cpu_us = 1e6 * (target.cpu_s() - before) / count
@@ -88,7 +88,7 @@ def measure(target: Target, mode: Mode, callers: int, count: int) -> dict[str, f
 
 def drop(target: Target, count: int, per_s: float) -> dict[str, float]:
     """Latency at a fixed rate."""
-    request = WHOLE.request(target.key, target.model)
+    request = WHOLE.request(target.key, target.model, target.headers)
     times = sorted(whole for _, whole in uvloop.run(drip(target.port, request, per_s, count)))
     return {
         "p50_ms": 1e3 * times[len(times) // 2],
@@ -98,7 +98,7 @@ def drop(target: Target, count: int, per_s: float) -> dict[str, float]:
 
 def warm(target: Target) -> None:
     """Ask until it answers: some listen a while before they are ready."""
-    request = WHOLE.request(target.key, target.model)
+    request = WHOLE.request(target.key, target.model, target.headers)
     for attempt in range(WARM_ATTEMPTS):
         try:
             uvloop.run(flood(target.port, request, 4, 40))
@@ -123,7 +123,7 @@ def a_round(target: Target, scale: float, keep: Any) -> None:
 
 def million(target: Target, count: int) -> dict[str, float]:
     """Memory before and after `count` requests."""
-    request = WHOLE.request(target.key, target.model)
+    request = WHOLE.request(target.key, target.model, target.headers)
     uvloop.run(flood(target.port, request, 64, 5_000))
     before = target.memory_mb()
     uvloop.run(flood(target.port, request, 64, count))

@@ -36,6 +36,7 @@ class Target:
     key: str
     process: subprocess.Popen[bytes]
     model: str = MODEL
+    headers: str = ""  # lines that it needs beside the key
 
     def cpu_s(self) -> float:
         """CPU seconds of the process and all its children, dead and alive."""
@@ -184,7 +185,14 @@ def portkey(place: Place) -> Target | None:
         return None
     port = _free_port()
     command = [node, str(script), f"--port={port}", "--headless"]
-    return Target("portkey", port, KEY, _start(command, place, "portkey", NODE_ENV="production"))
+    process = _start(
+        command, place, "portkey", NODE_ENV="production", TRUSTED_CUSTOM_HOSTS="127.0.0.1"
+    )
+    headers = (
+        "x-portkey-provider: openai\r\n"
+        f"x-portkey-custom-host: http://127.0.0.1:{place.upstream}/v1\r\n"
+    )
+    return Target("portkey", port, KEY, process, headers=headers)
 
 
 TARGETS: dict[str, Callable[[Place], Target | None]] = {

@@ -4,7 +4,9 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -12,9 +14,10 @@ import openai
 import pytest
 
 from bastide.core.batch import batch_secret
+from bastide.core.limits import UPLOADS_MAX
 from bastide.core.receipt import commit, salt_for
 from paths.desk_rig import OTHER_KEY, DeskRig, desk, lines
-from paths.gateway_rig import KEY, NARROW_KEY
+from paths.gateway_rig import KEY, NARROW_KEY, read_response, request_bytes
 
 CHAT = "/v1/chat/completions"
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -158,7 +161,8 @@ def test_other_tenants_find_nothing(shared: DeskRig) -> None:
     ):
         with pytest.raises(openai.NotFoundError):
             deed()
-    assert other.files.list().data == [] and other.batches.list().data == []
+    assert made.input_file_id not in [row.id for row in other.files.list()]
+    assert other.batches.list().data == []
 
 
 @pytest.mark.parametrize(
@@ -248,10 +252,36 @@ def test_forms_that_are_no_upload(shared: DeskRig) -> None:
         headers = {**head, "content-type": kind}
         sent = httpx.post(f"{shared.url}/v1/files", headers=headers, content=body)
         assert sent.status_code == status, sent.text
-    large = {
-        **head,
-        "content-type": "multipart/form-data; boundary=b",
-        "content-length": "99999999",
-    }
-    sent = httpx.post(f"{shared.url}/v1/files", headers=large, content=b"")
-    assert sent.status_code == 413
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as talking:
+        talking.sendall(head_of_upload(99_999_999))
+        assert read_response(talking).status == 413
+
+
+def head_of_upload(size: int) -> bytes:
+    return request_bytes(b"", path="/v1/files", headers="Expect: 100-continue\r\n").replace(
+        b"Content-Type: application/json\r\nContent-Length: 0",
+        b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: %d" % size,
+    )
+
+
+def test_a_file_larger_than_any_other_body_is_taken_and_uploads_are_few(shared: DeskRig) -> None:
+    asking = client(shared).with_options(max_retries=0)
+    large = bytes(9_000_000)
+    assert asking.files.create(file=("large", large), purpose="user_data").bytes == len(large)
+
+    def taken() -> bool:
+        try:
+            asking.files.create(file=("small", b"x"), purpose="user_data")
+        except openai.RateLimitError:
+            return False
+        return True
+
+    with ExitStack() as stack:
+        for _ in range(UPLOADS_MAX // 2):
+            talking = stack.enter_context(socket.create_connection(("127.0.0.1", shared.port)))
+            talking.sendall(head_of_upload(9_000_000))
+            assert read_response(talking).status == 100  # its head was seen
+        assert not taken()
+        # Another tenant still comes through.
+        client(shared, OTHER_KEY).files.create(file=("small", b"x"), purpose="user_data")
+    shared.until(taken)

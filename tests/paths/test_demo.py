@@ -30,7 +30,7 @@ def supervisor(running: Running) -> psutil.Process:
 
 def child(running: Running, module: str) -> psutil.Process:
     for process in supervisor(running).children(recursive=True):
-        if any(module in part for part in process.cmdline()):
+        if any(part.endswith(module) for part in process.cmdline()):
             return process
     raise AssertionError(f"no process runs {module}")
 
@@ -189,7 +189,7 @@ def test_a_kill_mid_stream_is_a_clean_error_and_it_recovers(running: Running, mo
 
 
 def test_killing_the_runner_and_control_and_gateway_recovers(running: Running) -> None:
-    for module in ("runner_main", "app.control", "bastide.gateway"):
+    for module in ("runner_main", "app.control", "gateway.desk", "bastide.gateway"):
         child(running, module).send_signal(signal.SIGKILL)
         wait_for(lambda: running.json("status")["ready"], 30)
         assert running.json("chat", "Hi", "--max-tokens", "2")["receipt"].startswith("r_")

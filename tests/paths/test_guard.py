@@ -349,6 +349,8 @@ def test_azure_says_what_its_own_filter_says(rig: Rig) -> None:
     guard(rig, {"out": {"iban": "refuse"}})
     answer = client.chat.completions.create(model=MODEL, messages=chat(ATTACKS["iban"][0]))
     assert answer.choices[0].finish_reason == "content_filter"
+    results = answer.choices[0].to_dict()["content_filter_results"]
+    assert results == {"custom_blocklists": {"filtered": True, "details": []}}
 
 
 @pytest.mark.parametrize("streaming", [False, True])

@@ -5,7 +5,7 @@
 All blocks of a page run in one shell, in order. A console block is commands (lines that start with
 `$ `) and what they print; a Python block is followed by a text block with what it prints; `...`
 stands for anything. URL and KEY are in the environment, and no credential of this machine is.
-What a page says does not work yet is asked for too, and must be refused by name.
+What a page says works is asked for, and what it says does not work yet must be refused by name.
 """
 
 import json
@@ -116,15 +116,157 @@ def test_a_page_word_for_word(page: Path, running: Running, tmp_path: Path) -> N
             )
 
 
-# What does not work yet
+# What works
 
-HELLO = [{"role": "user", "content": [{"text": "Hello"}]}]
-TITAN = json.dumps({"inputText": "Hello"})
-AWS: dict[str, Callable[[Any, Any, str], object]] = {
-    "toolConfig": lambda bedrock, _, model: bedrock.converse(
+HELLO: list[Any] = [{"role": "user", "content": [{"text": "Hello"}]}]
+SHORT = {"maxTokens": 8}
+ADD = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+ASKED: list[Any] = [{"role": "user", "content": "Add 2."}]
+
+
+def bedrock_tools(bedrock: Any, model: str) -> None:
+    spec = {"name": "add", "inputSchema": {"json": ADD}}
+    answer = bedrock.converse(
         modelId=model,
         messages=HELLO,
-        toolConfig={"tools": [{"toolSpec": {"name": "a", "inputSchema": {"json": {}}}}]},
+        inferenceConfig={"maxTokens": 60},
+        toolConfig={"tools": [{"toolSpec": spec}], "toolChoice": {"any": {}}},
+    )
+    [block] = answer["output"]["message"]["content"]
+    assert block["toolUse"]["name"] == "add"
+
+
+def bedrock_schema(bedrock: Any, model: str) -> None:
+    form = {
+        "type": "json_schema",
+        "structure": {"jsonSchema": {"schema": json.dumps(ADD), "name": "add"}},
+    }
+    answer = bedrock.converse(
+        modelId=model,
+        messages=HELLO,
+        inferenceConfig={"maxTokens": 60},
+        outputConfig={"textFormat": form},
+    )
+    assert answer["output"]["message"]["content"][0]["text"].lstrip().startswith("{")
+
+
+def bedrock_count(bedrock: Any, model: str) -> None:
+    asked = {"converse": {"messages": HELLO}}
+    counted = bedrock.count_tokens(modelId=model, input=asked)["inputTokens"]
+    answer = bedrock.converse(modelId=model, messages=HELLO, inferenceConfig=SHORT)
+    assert counted == answer["usage"]["inputTokens"]
+
+
+def bedrock_titan(bedrock: Any, model: str) -> None:
+    body = {"inputText": "Hello", "textGenerationConfig": {"maxTokenCount": 8}}
+    answer = bedrock.invoke_model(modelId=model, body=json.dumps(body))
+    assert json.loads(answer["body"].read())["results"][0]["tokenCount"] > 0
+
+
+def bedrock_guard(bedrock: Any, model: str) -> None:
+    """It asks the tenant's guard; here is none, and the answer says so."""
+    with pytest.raises(bedrock.exceptions.ResourceNotFoundException, match="guard policy"):
+        bedrock.apply_guardrail(
+            guardrailIdentifier="abc",
+            guardrailVersion="1",
+            source="INPUT",
+            content=[{"text": {"text": "Hello"}}],
+        )
+
+
+@pytest.mark.parametrize(
+    "use", [bedrock_tools, bedrock_schema, bedrock_count, bedrock_titan, bedrock_guard]
+)
+def test_aws_what_works(
+    use: Callable[[Any, str], None], bedrock: tuple[Any, Any], running: Running
+) -> None:
+    use(bedrock[0], running.model)
+
+
+def azure_tools(client: openai.AzureOpenAI, model: str) -> None:
+    tool: Any = {"type": "function", "function": {"name": "add", "parameters": ADD}}
+    answer = client.chat.completions.create(
+        model=model, messages=ASKED, tools=[tool], tool_choice="required", max_tokens=60
+    )
+    [call] = answer.choices[0].message.tool_calls or []
+    assert call.type == "function" and call.function.name == "add"
+
+
+def azure_schema(client: openai.AzureOpenAI, model: str) -> None:
+    form: Any = {"type": "json_schema", "json_schema": {"name": "add", "schema": ADD}}
+    answer = client.chat.completions.create(
+        model=model, messages=ASKED, response_format=form, max_tokens=60
+    )
+    assert (answer.choices[0].message.content or "").lstrip().startswith("{")
+
+
+def azure_responses(client: openai.AzureOpenAI, model: str) -> None:
+    answer = client.responses.create(model=model, input="Hello", max_output_tokens=16)
+    assert answer.output_text
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(answer.id)
+
+
+def azure_moderations(client: openai.AzureOpenAI, model: str) -> None:
+    """It asks the tenant's guard; here is none, and the answer says so."""
+    with pytest.raises(openai.NotFoundError, match="guard policy"):
+        client.moderations.create(input="Hello")
+
+
+def azure_batches(client: openai.AzureOpenAI, model: str) -> None:
+    assert list(client.batches.list()) == []
+
+
+@pytest.fixture(scope="module")
+def azure(running: Running) -> openai.AzureOpenAI:
+    return openai.AzureOpenAI(
+        azure_endpoint=running.url, api_key=running.key, api_version="2024-10-21"
+    )
+
+
+@pytest.mark.parametrize(
+    "use", [azure_tools, azure_schema, azure_responses, azure_moderations, azure_batches]
+)
+def test_azure_what_works(
+    use: Callable[[openai.AzureOpenAI, str], None], azure: openai.AzureOpenAI, running: Running
+) -> None:
+    use(azure, running.model)
+
+
+def test_google_what_works(running: Running) -> None:
+    client = genai.Client(api_key=running.key, http_options={"base_url": running.url})
+    asked: Any = {"model": running.model, "contents": "Hello"}
+    counted = client.models.count_tokens(**asked)
+    function = {"name": "add", "parameters_json_schema": ADD}
+    config: Any = {
+        "max_output_tokens": 60,
+        "tools": [{"function_declarations": [function]}],
+        "tool_config": {"function_calling_config": {"mode": "ANY"}},
+    }
+    [call] = client.models.generate_content(**asked, config=config).function_calls or []
+    assert call.name == "add"
+    config = {
+        "max_output_tokens": 60,
+        "response_mime_type": "application/json",
+        "response_json_schema": ADD,
+    }
+    answer = client.models.generate_content(**asked, config=config)
+    assert (answer.text or "").lstrip().startswith("{")
+    plain = client.models.generate_content(**asked, config={"max_output_tokens": 8})
+    assert plain.usage_metadata is not None
+    assert counted.total_tokens == plain.usage_metadata.prompt_token_count
+    with pytest.raises(genai.errors.ClientError, match="no embeddings"):
+        client.models.embed_content(**asked)
+
+
+# What does not work yet
+
+LLAMA = json.dumps({"prompt": "Hello"})
+AWS: dict[str, Callable[[Any, Any, str], object]] = {
+    "systemTool": lambda bedrock, _, model: bedrock.converse(
+        modelId=model,
+        messages=HELLO,
+        toolConfig={"tools": [{"systemTool": {"name": "nova_grounding"}}]},
     ),
     "image": lambda bedrock, _, model: bedrock.converse(
         modelId=model,
@@ -137,17 +279,30 @@ AWS: dict[str, Callable[[Any, Any, str], object]] = {
         messages=HELLO,
         guardrailConfig={"guardrailIdentifier": "abc", "guardrailVersion": "1"},
     ),
-    "ApplyGuardrail": lambda bedrock, _, model: bedrock.apply_guardrail(
+    "document": lambda bedrock, _, model: bedrock.converse(
+        modelId=model,
+        messages=[
+            {
+                "role": "user",
+                "content": [
+                    {"document": {"format": "txt", "name": "a", "source": {"bytes": b"x"}}},
+                    {"text": "Hello"},
+                ],
+            }
+        ],
+    ),
+    "X-Amzn-Bedrock-GuardrailIdentifier": lambda bedrock, _, model: bedrock.invoke_model(
+        modelId=model,
+        body=json.dumps({"inputText": "Hello"}),
         guardrailIdentifier="abc",
         guardrailVersion="1",
-        source="INPUT",
-        content=[{"text": {"text": "Hello"}}],
     ),
-    "CountTokens": lambda bedrock, _, model: bedrock.count_tokens(
-        modelId=model, input={"converse": {"messages": HELLO}}
+    "anthropic_version": lambda bedrock, _, model: bedrock.invoke_model(modelId=model, body=LLAMA),
+    "embeddings": lambda bedrock, _, model: bedrock.invoke_model(
+        modelId=model, body=json.dumps({"texts": ["Hello"], "input_type": "search_query"})
     ),
-    "anthropic_version": lambda bedrock, _, model: bedrock.invoke_model(modelId=model, body=TITAN),
     "/guardrails": lambda _, control, model: control.list_guardrails(),
+    "/model-invocation-jobs": lambda _, control, model: control.list_model_invocation_jobs(),
 }
 
 
@@ -179,27 +334,34 @@ def test_aws_what_does_not_work_is_refused_by_name(
 @pytest.mark.parametrize(
     ("name", "field"),
     [
-        ("tools", {"tools": [{"type": "function", "function": {"name": "a"}}]}),
-        ("response_format", {"response_format": {"type": "json_object"}}),
         ("n", {"n": 2}),
         ("logprobs", {"logprobs": True}),
         ("data_sources", {"extra_body": {"data_sources": [{"type": "azure_search"}]}}),
     ],
 )
 def test_azure_what_does_not_work_is_refused_by_name(
-    name: str, field: dict[str, Any], running: Running
+    name: str, field: dict[str, Any], azure: openai.AzureOpenAI, running: Running
 ) -> None:
-    client = openai.AzureOpenAI(
-        azure_endpoint=running.url, api_key=running.key, api_version="2024-10-21"
-    )
     with pytest.raises(openai.BadRequestError, match=f"'{name}'"):
-        client.chat.completions.create(
-            model=running.model, messages=[{"role": "user", "content": "Hello"}], **field
-        )
+        azure.chat.completions.create(model=running.model, messages=ASKED, **field)
+
+
+def test_azure_what_is_not_there(azure: openai.AzureOpenAI, running: Running) -> None:
+    model = running.model
     with pytest.raises(openai.BadRequestError, match="no embeddings"):
-        client.embeddings.create(model=running.model, input="Hello")
+        azure.embeddings.create(model=model, input="Hello")
+    image: Any = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    with pytest.raises(openai.BadRequestError, match="image_url"):
+        azure.chat.completions.create(model=model, messages=[{"role": "user", "content": [image]}])
+    with pytest.raises(openai.BadRequestError, match="audio/transcriptions"):
+        azure.audio.transcriptions.create(model=model, file=b"x")
+    for more in ({"previous_response_id": "resp_1"}, {"background": True}):
+        with pytest.raises(openai.BadRequestError, match=next(iter(more))):
+            azure.responses.create(model=model, input="Hello", **more)
     with pytest.raises(openai.NotFoundError):
-        client.responses.create(model=running.model, input="Hello")
+        azure.fine_tuning.jobs.list()
+    with pytest.raises(openai.NotFoundError):
+        azure.beta.assistants.list()
 
 
 @pytest.mark.parametrize(

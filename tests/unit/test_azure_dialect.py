@@ -107,6 +107,9 @@ def test_responses_lie_beside_deployments() -> None:
     problem = problem_of(NotFound("x", reasons=["response_not_found"]))
     error = json.loads(AZURE.refusal(problem, "ID").body)["error"]
     assert error == {"code": "response_not_found", "message": "x"}
+    problem = problem_of(NotFound("x", reasons=["guard_not_found"]))
+    error = json.loads(AZURE.refusal(problem, "ID").body)["error"]
+    assert error == {"code": "guard_not_found", "message": "x"}
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/openai", "/openaix/models", "/openai/images"])
@@ -146,6 +149,25 @@ def test_no_verdict_of_a_filter_is_claimed(case: dict[str, Any]) -> None:
     stream, whole = written(case)
     for claim in (b"safe", b"severity", b"filtered", b"detected"):
         assert claim not in stream + whole
+
+
+@pytest.mark.parametrize("path", [CHAT, "/openai/deployments/m/completions"])
+def test_what_the_guard_ended_is_said_as_a_blocklist_s_match(path: str) -> None:
+    """Of Azure's own categories nothing is claimed even then."""
+    asked = Asked(GenerateRequest("ID", "m"), True, False)
+    last = Delta("", FinishReason.FILTERED, Usage(1, 1))
+    writer = writer_of(path, Context("ID", 1, "m", "sha256:ab", asked))
+    writer.first()
+    assert b"filtered" not in writer.piece("x")
+    whole = json.loads(writer.whole(Said("x"), last))
+    chunk = json.loads(writer.last(last).split(b"\n\n")[0].removeprefix(b"data: "))
+    for answer in (whole, chunk):
+        [choice] = answer["choices"]
+        assert choice["finish_reason"] == "content_filter"
+        assert choice["content_filter_results"] == {
+            "custom_blocklists": {"filtered": True, "details": []}
+        }
+    assert whole["prompt_filter_results"][0]["content_filter_results"] == {}
 
 
 @given(st.text())

@@ -77,20 +77,29 @@ def export(call: Call, ident: str) -> None:
     click.option(
         "--answer", type=click.Path(path_type=Path), required=True, help="The answer's bytes."
     ),
+    click.option("--batch", metavar="ID", default="", help="The batch of which it was a line."),
     _KEYS,
 )
 def open_(
-    call: Call, file_or_id: str, api_key_file: str, prompt: Path, answer: Path, keys: str | None
+    call: Call,
+    file_or_id: str,
+    api_key_file: str,
+    prompt: Path,
+    answer: Path,
+    batch: str,
+    keys: str | None,
 ) -> None:
     """Check that a receipt is about exactly this prompt and this answer.
 
     The answer is its text; docs/reference/receipts.md says what it is for tools and vectors. Only the holder of the API key can: it salts the receipt's commitments.
     """
     from bastide.app.receipts import open_receipt, read_content
+    from bastide.core.batch import batch_secret
 
     bundle = _bundle(call, file_or_id)
     chain = _verified(call, bundle, keys)
     key = read_text(api_key_file).strip()
+    key = batch_secret(key, batch) if batch else key
     open_receipt(bundle, key, read_content(prompt), read_content(answer))
     text = f"OPENED  the receipt {chain.receipt.ident} is about exactly this prompt and this answer"
     call.show({"opened": True, "receipt": chain.receipt.ident}, text)

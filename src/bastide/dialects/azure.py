@@ -4,11 +4,13 @@
 
 * ``/openai/deployments/{name}/chat/completions`` and ``/completions``: the path names the model,
   and the body's `model` is ignored. Any ``api-version`` gets the same answer.
-* ``/openai/models``, ``/responses``, ``/files`` and ``/batches``, and OpenAI's own paths below ``/openai/v1``.
+* ``/openai/models``, ``/responses``, ``/files``, ``/batches`` and ``/moderations``, and OpenAI's
+  own paths below ``/openai/v1``.
 
 Azure's clients read the results of its content filter. Our guard judges forms, not what Azure's
-categories mean, so the results are empty objects: there is no verdict, not even "safe". An answer
-that the guard ends has the finish reason `content_filter`, a refused prompt Azure's own error.
+categories mean, so of these there is no verdict, not even "safe": the results are empty objects.
+An answer that the guard ends has the finish reason `content_filter`, a refused prompt Azure's own
+error; both say what Azure says where a blocklist of the customer's matched.
 """
 
 from functools import partial
@@ -41,7 +43,7 @@ __all__ = ["AZURE", "Azure", "AzureChatWriter", "AzureCompletionWriter"]
 
 _ROOT: Final = "/openai"
 _DEPLOYMENTS: Final = "/openai/deployments/"
-_AS_OPENAI: Final = ("models", "responses", "files", "batches")
+_AS_OPENAI: Final = ("models", "responses", "files", "batches", "moderations")
 _encode = msgspec.json.Encoder().encode
 
 _NO_VERDICT: Final[dict[str, Any]] = {"content_filter_results": {}}
@@ -49,6 +51,8 @@ _NO_PROMPT_VERDICT: Final[dict[str, Any]] = {
     "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]
 }
 # Our guard looks for forms, as Azure's blocklists do; of hate or violence it says nothing.
+_BY_BLOCKLIST: Final[dict[str, Any]] = {"custom_blocklists": {"filtered": True, "details": []}}
+_FILTERED: Final[dict[str, Any]] = {"content_filter_results": _BY_BLOCKLIST}
 _BLOCKED: Final[dict[str, Any]] = {
     "code": Filtered.code,
     "type": "invalid_request_error",
@@ -56,7 +60,7 @@ _BLOCKED: Final[dict[str, Any]] = {
     "status": 400,
     "innererror": {
         "code": "ResponsibleAIPolicyViolation",
-        "content_filter_result": {"custom_blocklists": {"filtered": True, "details": []}},
+        "content_filter_result": _BY_BLOCKLIST,
     },
 }
 _CODES: Final = {
@@ -68,12 +72,14 @@ _CODES: Final = {
     429: "429",
     503: "ServiceUnavailable",
 }
+_NAMED: Final = (RESPONSE_NOT_FOUND, "guard_not_found")  # what is missing is no deployment
 
 
 class AzureChatWriter(ChatWriter):
     """Chat answers with Azure's fields; a stream opens with a chunk about the prompt."""
 
     choice_fields = _NO_VERDICT
+    filtered_fields = _FILTERED
     answer_fields = _NO_PROMPT_VERDICT
 
     def first(self) -> bytes:
@@ -85,6 +91,7 @@ class AzureCompletionWriter(CompletionWriter):
     """Plain completions with Azure's fields."""
 
     choice_fields = _NO_VERDICT
+    filtered_fields = _FILTERED
     answer_fields = _NO_PROMPT_VERDICT
 
     def first(self) -> bytes:
@@ -154,7 +161,7 @@ def _error(problem: Problem) -> bytes:
     if problem.status == 400:
         return encode_problem(problem)
     code = _CODES.get(problem.status, "InternalServerError")
-    if problem.code == RESPONSE_NOT_FOUND:
+    if problem.code in _NAMED:
         code = problem.code
     return _encode({"error": {"code": code, "message": problem.message}})
 

@@ -13,10 +13,10 @@ Runner:  ``generate`` GenerateRequest -> ``delta`` Delta ... (the last has `fini
 Control: ``receipt`` Receipt -> ``ok``; ``share-minute`` the body of a share-minute/v1 without its
          `time_ms` -> ``ok``; on stream 0 ``snapshot`` Snapshot.
 Desk:    one call a connection, a map with `tenant` and what the deed needs. ``put_file``, then
-         ``piece`` bytes ... ``end`` -> ``ok`` KeptFile; ``get_file`` -> ``piece`` bytes ... ``end``;
-         ``file``, ``delete_file``, ``create_batch``, ``batch``, ``cancel_batch`` -> ``ok`` KeptFile,
-         id or Batch; ``list_files``, ``list_batches`` -> ``ok`` [rows, more]. Its ``error`` is
-         [code, message, reasons, retry_after_s].
+         ``piece`` bytes ... ``end`` -> ``ok`` KeptFile; ``get_file`` -> ``piece`` ... ``end``;
+         ``file`` -> ``ok`` KeptFile; ``delete_file`` -> ``ok`` id; ``create_batch``, ``batch``,
+         ``cancel_batch`` -> ``ok`` Batch; ``list_files``, ``list_batches`` -> ``ok`` [rows, more].
+         Its ``error`` is [code, message, reasons, retry_after_s].
 Any request may be answered by ``error`` [code, message], with a code of core/errors.py; a runner
 adds retry_after_s, which is 0 but for ``busy``.
 """

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenAI family: chat, plain completions, responses, embeddings and models below ``/v1``.
+"""The OpenAI family: chat, plain completions, responses, embeddings, moderations and models
+below ``/v1``.
 
 Mistral's clients use the same routes. They expect the usage at the end of every stream and have
 no option to ask for it, so they are known by their User-Agent.
@@ -18,6 +19,7 @@ from bastide.dialects import (
     openai_errors,
     openai_files,
     openai_models,
+    openai_moderations,
     openai_responses,
 )
 from bastide.dialects.openai_chat_writer import MistralWriter
@@ -25,6 +27,7 @@ from bastide.dialects.surface import (
     Embed,
     Generate,
     Headers,
+    Judge,
     Listing,
     Problem,
     Refusal,
@@ -35,7 +38,12 @@ from bastide.dialects.surface import (
 
 __all__ = ["OPENAI", "OpenAI"]
 
+_MISTRAL: Final = b"mistral-client"
 _CHAT: Final = "/v1/chat/completions"
+_MODERATIONS: Final = "/v1/moderations"
+_NO_GUARD: Final = (
+    "No guard policy is set for this tenant, so there is nothing that could moderate."
+)
 _MODEL_PREFIX: Final = "/v1/models/"
 _ROUTES: Final[dict[str, Route]] = {
     _CHAT: Route(("POST",), Generate(openai_chat.decode, openai_chat.ChatWriter)),
@@ -43,11 +51,17 @@ _ROUTES: Final[dict[str, Route]] = {
         ("POST",), Generate(openai_completions.decode, openai_completions.CompletionWriter)
     ),
     "/v1/embeddings": Route(("POST",), Embed(openai_embeddings.decode)),
+    _MODERATIONS: Route(
+        ("POST",), Judge(openai_moderations.decode, openai_moderations.encode, _NO_GUARD)
+    ),
     "/v1/models": Route(("GET", "HEAD"), Listing(openai_models.encode_models)),
 }
-
-
-_MISTRAL_CHAT: Final = Route(("POST",), Generate(openai_chat.decode, MistralWriter))
+_MISTRAL_ROUTES: Final[dict[str, Route]] = {
+    _CHAT: Route(("POST",), Generate(openai_chat.decode, MistralWriter)),
+    _MODERATIONS: Route(
+        ("POST",), Judge(openai_moderations.decode, openai_moderations.encode_mistral, _NO_GUARD)
+    ),
+}
 
 
 class OpenAI:
@@ -60,8 +74,8 @@ class OpenAI:
         if path.startswith(_MODEL_PREFIX):
             name = unquote(path.removeprefix(_MODEL_PREFIX))
             return Route(("GET", "HEAD"), Single(openai_models.encode_model, name))
-        if path == _CHAT and headers.get(b"user-agent", b"").startswith(b"mistral-client"):
-            return _MISTRAL_CHAT
+        if path in _MISTRAL_ROUTES and headers.get(b"user-agent", b"").startswith(_MISTRAL):
+            return _MISTRAL_ROUTES[path]
         return (
             _ROUTES.get(path)
             or openai_responses.route(path)

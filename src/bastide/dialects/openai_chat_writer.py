@@ -27,6 +27,7 @@ class ChatWriter:
     """Writes one answer, whole or as a stream of chunks. Its kin add fields."""
 
     choice_fields: ClassVar[dict[str, Any]] = {}
+    filtered_fields: ClassVar[dict[str, Any]] = {}  # instead, where the guard ended the answer
     answer_fields: ClassVar[dict[str, Any]] = {}
     usage_at_finish: ClassVar[bool] = False  # the chunk that ends the text states the usage
 
@@ -92,7 +93,7 @@ class ChatWriter:
             "message": message,
             "logprobs": None,
             "finish_reason": self._finish(delta.finish),
-            **self.choice_fields,
+            **self._about(delta.finish.value),
         }
         return _encode(
             {
@@ -132,8 +133,12 @@ class ChatWriter:
             "delta": delta,
             "logprobs": None,
             "finish_reason": finish,
-            **self.choice_fields,
+            **self._about(finish),
         }
+
+    def _about(self, finish: str | None) -> dict[str, Any]:
+        filtered = finish == FinishReason.FILTERED
+        return self.filtered_fields if filtered else self.choice_fields
 
     def _finish(self, finish: FinishReason) -> str:
         called = self._functions and finish is FinishReason.TOOL_CALLS

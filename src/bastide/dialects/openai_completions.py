@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from bastide.core.chat import Delta, GenerateRequest, Said
+from bastide.core.chat import Delta, FinishReason, GenerateRequest, Said
 from bastide.core.errors import Misconfigured
 from bastide.dialects.openai_fields import (
     ABSENT,
@@ -112,6 +112,7 @@ class CompletionWriter(TextWriter):
     """Writes one answer, whole or as a stream of chunks. Its kin add fields."""
 
     choice_fields: ClassVar[dict[str, Any]] = {}
+    filtered_fields: ClassVar[dict[str, Any]] = {}  # instead, where the guard ended the answer
     answer_fields: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, context: Context) -> None:
@@ -177,7 +178,7 @@ class CompletionWriter(TextWriter):
             "index": 0,
             "logprobs": None,
             "finish_reason": finish,
-            **self.choice_fields,
+            **(self.filtered_fields if finish == FinishReason.FILTERED else self.choice_fields),
         }
 
 

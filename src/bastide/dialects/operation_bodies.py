@@ -105,6 +105,15 @@ _RESPONSE: Final = _object(
     tools=_list(_object("type", "name", type=_one_of("function"), name=_NAME, parameters=_ANY)),
     text=_object(format=_object("type", type=_one_of("text", "json_object", "json_schema"))),
 )
+_MODERATION: Final = _object(
+    "input",
+    model=_NAME,
+    input=_either(
+        _TEXT,
+        _list(_TEXT),
+        _list(_object("type", "text", type=_one_of("text"), text=_TEXT)),
+    ),
+)
 
 # Anthropic
 
@@ -271,6 +280,7 @@ BODIES: Final[Mapping[str, Schema]] = {
     "OpenAICompletion": _COMPLETION,
     "OpenAIEmbedding": _EMBEDDING,
     "OpenAIResponse": _RESPONSE,
+    "OpenAIModeration": _MODERATION,
     "AnthropicMessage": _object(
         *("model", "max_tokens", "messages"),
         **_ANTHROPIC_ASKED,

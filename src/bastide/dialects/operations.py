@@ -78,6 +78,11 @@ def _responses(root: str, family: str, *query: str) -> list[Operation]:
     ]
 
 
+def _moderations(root: str, family: str, *query: str) -> Operation:
+    body = "OpenAIModeration"
+    return _post(f"{root}/moderations", "Ask the guard about texts", family, body, None, *query)
+
+
 def _models(root: str, *families: str, query: tuple[str, ...] = ()) -> list[Operation]:
     return [
         _get(f"{root}/models", "List the models", *families, query=query),
@@ -165,12 +170,15 @@ _PAGES: Final = ("pageSize", "pageToken")
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *_openai("/v1", "openai"),
     *_responses("/v1", "openai"),
+    _moderations("/v1", "openai"),
     *_models("/v1", "openai", "anthropic", "google"),
     *_openai("/openai/deployments/{deployment}", "azure", "api-version"),
     *_responses("/openai", "azure", "api-version"),
+    _moderations("/openai", "azure", "api-version"),
     *_models("/openai", "azure", query=("api-version",)),
     *_openai("/openai/v1", "azure"),
     *_responses("/openai/v1", "azure"),
+    _moderations("/openai/v1", "azure"),
     *_models("/openai/v1", "azure"),
     *_anthropic(""),
     *_anthropic("/anthropic"),

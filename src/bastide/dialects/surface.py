@@ -231,10 +231,14 @@ class Embed:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Suspect:
-    """Texts that somebody wants judged by the guard, as prompts or as a model's `outward` ones."""
+    """Texts that somebody wants judged by the guard, as prompts or as a model's `outward` ones.
+
+    `ident` is the request's id, where the verdict has one.
+    """
 
     texts: tuple[str, ...]
     outward: bool = False
+    ident: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the answer: nobody waits for it."""
         self._gone = True
+        self._inbound.forget()
         self._server.leave(self)
         self._set_alarm(0, None)
         self._set_stalled(False)

@@ -67,8 +67,8 @@ class Desk:
         """Serve until `stop`."""
         await asyncio.to_thread(self._shelf.sweep)
         await self._clerk.resume()
-        # The umask of a service makes it ours alone, in a folder that is ours alone.
         server = await asyncio.start_unix_server(self._connect, socket)
+        await asyncio.to_thread(socket.chmod, 0o600)
         sweeping = asyncio.create_task(self._expire())
         log("desk", "ready", self._clock.now_ms)
         await stop.wait()

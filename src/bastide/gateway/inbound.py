@@ -120,6 +120,10 @@ class Inbound:
         arrivals, self._arrivals = self._arrivals, []
         return arrivals
 
+    def forget(self) -> None:
+        """Let go of what has come: the parser refers to us, so nobody else would for a while."""
+        self.dead, self._partial, self._arrivals = True, None, []
+
     # What llhttp calls. A failure is remembered, not raised; what follows it is ignored.
 
     def on_message_begin(self) -> None:
