@@ -355,6 +355,7 @@ _TYPES = {
     "_digest": "digest",
     "_hash": "64 hex digits",
     "_count": "whole number",
+    "_amount": "whole number below 2^53",
     "_number": "number",
     "_share": "number from 0 to 1",
     "_fields": "object",

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from load import Mode, drip, flood
 from targets import TARGETS, Place, Target, wait_for
 
 HERE = Path(__file__).resolve().parent
+Keep = Callable[[str, dict[str, float]], None]
 CALLERS = 16
 WARM_ATTEMPTS = 50
 HALF_LOAD_PER_S = 500  # requests per second: no gateway written in C or by us is busy then
@@ -109,16 +110,27 @@ def warm(target: Target) -> None:
             time.sleep(0.2)
 
 
-def a_round(target: Target, scale: float, keep: Any) -> None:
+def a_round(target: Target, scale: float, keep: Keep) -> None:
+    """Every measurement once. What a gateway cannot do is said, and left out."""
     slow = 0.05 if target.name in ("litellm", "portkey") else 1.0  # they need so much longer
-    size = lambda count: max(CALLERS, int(count * scale * slow))  # noqa: E731
-    keep("whole_c16", measure(target, WHOLE, CALLERS, size(4_000)))
-    keep("whole_c1", measure(target, WHOLE, 1, size(1_000)))
-    keep("whole_33kb_c16", measure(target, LONG, CALLERS, size(2_000)))
-    keep("paced_c16", measure(target, PACED, CALLERS, max(32, size(96))))
-    keep("flat_out_c16", measure(target, FLAT_OUT, CALLERS, size(1_000)))
     rate = 20.0 if target.name == "litellm" else HALF_LOAD_PER_S * min(1.0, 4 * slow)
-    keep("half_load", drop(target, int(rate * 2 * max(scale, 0.5)), rate))
+
+    def size(count: int) -> int:
+        return max(CALLERS, int(count * scale * slow))
+
+    deeds: dict[str, Callable[[], dict[str, float]]] = {
+        "whole_c16": lambda: measure(target, WHOLE, CALLERS, size(4_000)),
+        "whole_c1": lambda: measure(target, WHOLE, 1, size(1_000)),
+        "whole_33kb_c16": lambda: measure(target, LONG, CALLERS, size(2_000)),
+        "paced_c16": lambda: measure(target, PACED, CALLERS, max(32, size(96))),
+        "flat_out_c16": lambda: measure(target, FLAT_OUT, CALLERS, size(1_000)),
+        "half_load": lambda: drop(target, int(rate * 2 * max(scale, 0.5)), rate),
+    }
+    for name, deed in deeds.items():
+        try:
+            keep(name, deed())
+        except (RuntimeError, ConnectionError) as error:
+            print(f"{target.name}, {name}: failed: {str(error)[-80:]!r}", file=sys.stderr)
 
 
 def million(target: Target, count: int) -> dict[str, float]:
@@ -136,10 +148,12 @@ def summary(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
     for name, rows in found.items():
         row: dict[str, float] = {}
         for other in ("nginx", "bastide"):
-            if other in found and name not in (other, "direct"):
-                for key, field in (("whole_c16", "cpu_us"), ("paced_c16", "cpu_us_per_piece")):
+            if other not in found or name in (other, "direct"):
+                continue
+            for key, field in (("whole_c16", "cpu_us"), ("paced_c16", "cpu_us_per_piece")):
+                if key in rows and key in found[other]:
                     row[f"{key}_cpu_to_{other}"] = rows[key][field] / found[other][key][field]
-        if "direct" in found and name != "direct":
+        if "direct" in found and name != "direct" and "half_load" in rows:
             for field in ("p50_ms", "p99_ms"):
                 row[f"added_{field}"] = (
                     rows["half_load"][field] - found["direct"]["half_load"][field]

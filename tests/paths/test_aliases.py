@@ -13,8 +13,8 @@ from bastide.app.aliases import end_alias, list_aliases, set_alias
 from bastide.app.deployments import deploy_release, end_deployment
 from bastide.app.duties import everyone
 from bastide.app.environment import Environment
-from bastide.app.snapshots import build_snapshot
 from bastide.app.keys import KeyTerms, new_key
+from bastide.app.snapshots import build_snapshot
 from bastide.app.tenants import add_tenant
 from bastide.core import apikey
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
@@ -136,7 +136,10 @@ def test_a_scope_names_the_model_or_an_alias(broken: Served) -> None:
     env = broken.env
     set_alias(env, "gpt-4o-mini", "tiny")
     add_tenant(env, "acme")
-    made = [new_key(env, "acme", scopes) for scopes in (("tiny",), ("gpt-4o-mini",), ("other",))]
+    made = [
+        new_key(env, "acme", KeyTerms(scopes))
+        for scopes in (("tiny",), ("gpt-4o-mini",), ("other",))
+    ]
     known = snapshot_of(env)
     pepper = env.keyring.secret(Purpose.PEPPER)
     real, named, narrow = (known.keys[apikey.mac(pepper, row["key"])] for row in made)

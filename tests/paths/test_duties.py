@@ -16,14 +16,20 @@ import pytest
 from bastide.app import (
     aliases,
     approvals,
+    budgets,
     deployments,
     guards,
+    keys,
     models,
     moving,
+    prices,
+    projects,
     receipts,
     records,
     releases,
+    shares,
     tenants,
+    usage,
 )
 from bastide.app.duties import everyone, require
 from bastide.app.environment import Environment
@@ -38,8 +44,11 @@ UNASKED = {
     "bundle_key_pem",
     "find_candidate",
     "find_model",
+    "find_scope",
     "own_key",
     "plan_deployment",
+    "project_id",
+    "require_tenant",
 }
 STAGES: dict[str, Callable[..., Any]] = {
     "admit": models.add_model,
@@ -54,13 +63,19 @@ def use_cases() -> Iterator[Callable[..., Any]]:
         aliases,
         approvals,
         deployments,
+        budgets,
         guards,
+        keys,
         models,
         moving,
+        prices,
+        projects,
         receipts,
         records,
         releases,
+        shares,
         tenants,
+        usage,
     )
     for module in modules:
         for name in module.__all__:

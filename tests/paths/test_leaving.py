@@ -298,9 +298,6 @@ AWS: dict[str, Callable[[Any, Any, str], object]] = {
         guardrailVersion="1",
     ),
     "anthropic_version": lambda bedrock, _, model: bedrock.invoke_model(modelId=model, body=LLAMA),
-    "embeddings": lambda bedrock, _, model: bedrock.invoke_model(
-        modelId=model, body=json.dumps({"texts": ["Hello"], "input_type": "search_query"})
-    ),
     "/guardrails": lambda _, control, model: control.list_guardrails(),
     "/model-invocation-jobs": lambda _, control, model: control.list_model_invocation_jobs(),
 }
@@ -351,10 +348,15 @@ def test_azure_what_is_not_there(azure: openai.AzureOpenAI, running: Running) ->
     with pytest.raises(openai.BadRequestError, match="no embeddings"):
         azure.embeddings.create(model=model, input="Hello")
     image: Any = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-    with pytest.raises(openai.BadRequestError, match="image_url"):
+    with pytest.raises(openai.BadRequestError, match="only parts of type 'text'"):
         azure.chat.completions.create(model=model, messages=[{"role": "user", "content": [image]}])
-    with pytest.raises(openai.BadRequestError, match="audio/transcriptions"):
+    with pytest.raises(openai.BadRequestError, match="'audio/speech'"):
+        azure.audio.speech.create(model=model, voice="alloy", input="Hello")
+    with pytest.raises(openai.APIStatusError, match="application/json") as caught:
         azure.audio.transcriptions.create(model=model, file=b"x")
+    assert caught.value.status_code == 415
+    with pytest.raises(openai.BadRequestError, match="'images/generations'"):
+        azure.images.generate(model=model, prompt="Hello")
     for more in ({"previous_response_id": "resp_1"}, {"background": True}):
         with pytest.raises(openai.BadRequestError, match=next(iter(more))):
             azure.responses.create(model=model, input="Hello", **more)

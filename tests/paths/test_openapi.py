@@ -67,6 +67,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "AnthropicVertexCount": {**VERTEX, "model": ""},
     "BedrockConverse": CONVERSE,
     "BedrockInvoke": {"inputText": "Hi"},
+    "OpenAIModeration": {"input": "Hi"},
     "BedrockGuard": {"source": "INPUT", "content": [{"text": {"text": "Hi"}}]},
     "BedrockCount": {"input": {"converse": CONVERSE}},
     "GoogleGenerate": {"contents": CONTENTS},
@@ -173,8 +174,9 @@ def test_what_the_document_says_is_answered(
     assert row.body is None or is_valid(BODIES[row.body], body)
     response = session.request(row.method, rig.url + path_of(row), json=body, timeout=20)
     refusing = (403, 404) if row.only_refused else ()
-    # Nobody has set a guard policy here, so there is no guardrail to apply.
-    wanted = (404,) if row.body == "BedrockGuard" else refusing or (200,)
+    # Nobody has set a guard policy here, so there is none to ask.
+    asks_guard = row.body in ("BedrockGuard", "OpenAIModeration")
+    wanted = (404,) if asks_guard else refusing or (200,)
     assert response.status_code in wanted, response.text
     named = dict.fromkeys(re.findall(r"\{(\w+)\}", row.path), model_of(row))
     sent = {} if body is None else {"body": body, "media_type": "application/json"}

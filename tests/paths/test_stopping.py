@@ -9,9 +9,9 @@ import pytest
 
 from bastide.app.alone import alone
 from bastide.app.deployments import deploy_release, end_deployment, plan_deployment
+from bastide.app.keys import new_key, revoke_key
 from bastide.app.models import add_model
 from bastide.app.snapshots import build_snapshot
-from bastide.app.keys import KeyTerms, new_key, revoke_key
 from bastide.app.tenants import add_tenant
 from bastide.core.errors import NotProven, Waiting
 from bastide.core.evidence import Evidence, Statement
@@ -48,10 +48,10 @@ def test_a_new_approval_opens_it_again(broken: Served) -> None:
 def test_a_revoked_key_does_not_come_back(broken: Served) -> None:
     env = broken.env
     add_tenant(env, "acme")
-    ident = new_key(env, "acme", ())["id"]
+    ident = new_key(env, "acme")["id"]
     revoke_key(env, ident, "leaked")
     (first,) = (row for row in env.ledger.api_keys(active=False) if row.subject.name == ident)
-    again = Statement("api-key/v1", (first.subject,), {**first.body, "time_ms": 1})
+    again = Statement("api-key/v2", (first.subject,), {**first.body, "time_ms": 1})
     env.ledger.append_statement(again, [env.signer(Purpose.EVIDENCE)])
     assert ident not in [row.subject.name for row in env.ledger.api_keys(active=True)]
 
@@ -80,7 +80,7 @@ def test_a_key_that_somebody_planted_opens_nothing(broken: Served) -> None:
     """A row with the right shape and no honest signature stops the snapshot: fail closed."""
     env = broken.env
     add_tenant(env, "acme")
-    new_key(env, "acme", ())
+    new_key(env, "acme")
     proven: set[Digest] = set()
     honest = build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, proven)
     assert len(honest.keys) == 1

@@ -88,9 +88,7 @@ def list_budgets(env: Environment, tenant: str | None) -> list[dict[str, Any]]:
     """One row per budget, with what is used of it now, counted from the receipts."""
     require(env.principal, Duty.READ)
     budgets = [
-        budget
-        for budget in in_force(env.ledger.budgets())
-        if tenant in (None, budget.scope.tenant)
+        budget for budget in in_force(env.ledger.budgets()) if tenant in (None, budget.scope.tenant)
     ]
     accounts = Accounts()
     for receipt in env.book.receipts():

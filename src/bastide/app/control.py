@@ -17,6 +17,8 @@ from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.snapshots import build_snapshot
+from bastide.core.billing import Accounts
+from bastide.core.budget import Per, period
 from bastide.core.errors import BastideError, Misconfigured, NotProven
 from bastide.core.evidence import Statement
 from bastide.core.key import Purpose
@@ -62,6 +64,8 @@ class Control:
         self._snapshot: Snapshot | None = None
         self._seen = -1
         self._proven: set[Digest] = set()
+        self._accounts = Accounts()
+        self._accounted = 0  # receipts of the book that the accounts have
         self._pushed_at = float("-inf")  # monotonic: a clock that is set back must not silence us
 
     async def run(self, home: Home, stop: asyncio.Event) -> None:
@@ -181,14 +185,24 @@ class Control:
             return
         now = self._clock.now_ms()
         assert self._run is not None
-        fresh = await asyncio.to_thread(
-            build_snapshot, self._ledger, self._settings, self._run, size, now, self._proven
-        )
+        fresh = await asyncio.to_thread(self._build, self._run, size, now)
         self._seen, self._snapshot, self._pushed_at = size, fresh, self._clock.monotonic()
         data = frames.encode(0, "snapshot", fresh)
         for writer in self._peers:
             if not writer.is_closing():
                 writer.write(data)
+
+    def _build(self, run: Path, size: int, now_ms: int) -> Snapshot:
+        # From the book and not from what came in: the order of the book decides which attempt at a
+        # call counts, and after a restart the same receipts are counted again.
+        for receipt in self._book.receipts(self._accounted):
+            self._accounts.take(receipt)
+            self._accounted += 1
+        month_ms, _ = period(Per.MONTH, now_ms)
+        self._accounts.forget_before(month_ms)
+        return build_snapshot(
+            self._ledger, self._settings, run, size, now_ms, self._proven, self._accounts
+        )
 
     def _state_load(self, body: dict[str, str]) -> None:
         deployment = Digest.parse(body["deployment"])

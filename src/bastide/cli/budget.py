@@ -59,9 +59,7 @@ def set_command(
     call.show({**row.body, "entry": row.entry}, f"{done} for {tenant}  (entry {row.entry})")
 
 
-@parameters(
-    "ls", "bastide budget ls", click.option("--tenant", help="Only this tenant's.")
-)
+@parameters("ls", "bastide budget ls", click.option("--tenant", help="Only this tenant's."))
 def ls(call: Call, tenant: str | None) -> None:
     """List budgets, with what is used of each in the day or month of now."""
     from bastide.app.budgets import list_budgets

@@ -91,7 +91,8 @@ def open_(
 ) -> None:
     """Check that a receipt is about exactly this prompt and this answer.
 
-    The answer is its text; docs/reference/receipts.md says what it is for tools and vectors. Only the holder of the API key can: it salts the receipt's commitments.
+    The answer is its text; docs/reference/receipts.md says what it is for tools and vectors.
+    Only the holder of the API key can: it salts the receipt's commitments.
     """
     from bastide.app.receipts import open_receipt, read_content
     from bastide.core.batch import batch_secret

@@ -177,6 +177,7 @@ SHARE_TOKENS_PER_S_MAX: Final = 10_000_000.0
 PRICE_MICROEUR_MAX: Final = 250_000_000  # a million tokens; an answer's cost stays below 2^53
 BUDGET_LIMIT_MAX: Final = 1_000_000_000_000  # tokens or micro-euros: a million EUR
 BUDGET_ANSWER_TOKENS: Final = 1_024  # held back for an answer whose caller set no limit
+BUDGET_SETTLE_MS: Final = 2_000  # so long an ended call is counted here too; control may be slow
 BUDGETS_MAX: Final = 4_096  # in force; all stand in every snapshot
 RETRY_MS: Final = 600_000  # a retry may replace an attempt that ended so long before
 RETRIES_REMEMBERED_MAX: Final = 65_536  # failed attempts that a retry may yet replace

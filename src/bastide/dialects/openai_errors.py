@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from bastide.core.errors import Exhausted
 from bastide.dialects.surface import Problem, retry_headers
 
 __all__ = ["encode_event", "encode_problem", "headers"]
@@ -42,6 +43,6 @@ def headers(problem: Problem) -> tuple[tuple[str, str], ...]:
 
     The `openai` client would try a 409 again, and whatever is 500 or more.
     """
-    if problem.status in _TRY_AGAIN:
+    if problem.status in _TRY_AGAIN and problem.code != Exhausted.code:
         return retry_headers(problem)
     return (*retry_headers(problem), ("x-should-retry", "false"))

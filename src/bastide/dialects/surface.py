@@ -9,22 +9,23 @@ body into the chat vocabulary, writes answers, and states every error as its cli
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Final, Never, Protocol
 
 from bastide.core.chat import CallPart, Delta, Embedded, EmbedRequest, GenerateRequest, Said
 from bastide.core.errors import (
-    BastideError,
-    Busy,
-    Misconfigured,
-    NotAllowed,
-    NotFound,
-    TooLong,
     Unavailable,
 )
 from bastide.core.screening import Screened
 from bastide.core.snapshot import Served
 from bastide.crypto.sigv4 import Claim, read_claim
+from bastide.dialects.problems import (
+    BUSY,
+    STOPPING,
+    UNAUTHENTICATED,
+    Problem,
+    problem_of,
+    retry_headers,
+)
 
 __all__ = [
     "BUSY",
@@ -57,6 +58,7 @@ __all__ = [
     "TextWriter",
     "Vectors",
     "Writer",
+    "attempt_of",
     "bearer",
     "one_key",
     "problem_of",
@@ -66,68 +68,9 @@ __all__ = [
 
 BYTES: Final = "application/octet-stream"
 JSON: Final = "application/json"
+_INVOCATION_LENGTH_MAX: Final = 128
 EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
 Headers = Mapping[bytes, bytes]  # names in lower case
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """An error before a family states it. `param` is the place in the request."""
-
-    status: int
-    message: str
-    code: str | None = None
-    param: str | None = None
-    kind: str = "invalid_request_error"
-    retry_after_s: float = 1.0  # with a status of 429 or 503
-
-
-UNAUTHENTICATED: Final = Problem(
-    401,
-    "Incorrect API key provided. Send a key of this environment: 'Authorization: Bearer bst_...'.",
-    "invalid_api_key",
-)
-BUSY: Final = Problem(
-    429,
-    "All slots of this model are busy and its queue is full. Try again later.",
-    "rate_limit_exceeded",
-    kind="requests",
-)
-STOPPING: Final = Problem(
-    503, "The gateway stops. Try again later.", "service_unavailable", kind="server_error"
-)
-
-
-def problem_of(error: BastideError) -> Problem:
-    """The neutral form of one of our errors."""
-    match error:
-        case Misconfigured():
-            return _misconfigured(error)
-        case NotFound():
-            code = error.reasons[0] if error.reasons else "model_not_found"
-            return Problem(404, error.message, code, error.place or None)
-        case NotAllowed():
-            return Problem(403, error.message, "model_not_allowed", error.place or None)
-        case Busy():
-            return Problem(
-                429,
-                error.message,
-                "rate_limit_exceeded",
-                kind="requests",
-                retry_after_s=error.retry_after_s,
-            )
-        case Unavailable():
-            return Problem(503, error.message, "service_unavailable", kind="server_error")
-    kind = "server_error" if error.http_status >= 500 else "invalid_request_error"
-    return Problem(error.http_status, error.message, error.code, kind=kind)
-
-
-def _misconfigured(error: Misconfigured) -> Problem:
-    if isinstance(error, TooLong):
-        place = error.place or "messages"
-        return Problem(400, error.message, "context_length_exceeded", place)
-    code = "unsupported_parameter" if error.reasons else "invalid_value"
-    return Problem(400, error.message, code, error.place or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +174,11 @@ class Embed:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Suspect:
-    """Texts that somebody wants judged by the guard, as prompts or as a model's `outward` ones.
-
-    `ident` is the request's id, where the verdict has one.
-    """
+    """Texts that somebody wants judged by the guard, as prompts or as a model's `outward` ones."""
 
     texts: tuple[str, ...]
     outward: bool = False
-    ident: str = ""
+    ident: str = ""  # of the request, where the verdict has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,13 +318,14 @@ def one_key(*given: str | None) -> str | None:
     return keys.pop() if len(keys) == 1 else None
 
 
-def retry_headers(problem: Problem) -> tuple[tuple[str, str], ...]:
-    """What HTTP says beside a refusal: when to come back, or by which scheme to show a key."""
-    if problem.status in (429, 503):
-        # Whole seconds for all, and the exact time for clients that know it (OpenAI, Anthropic).
-        after_s = max(0.001, problem.retry_after_s)
-        return (("retry-after", str(ceil(after_s))), ("retry-after-ms", str(ceil(1000 * after_s))))
-    return (("www-authenticate", "Bearer"),) if problem.status == 401 else ()
+def attempt_of(headers: Headers) -> tuple[str, bool]:
+    """What a client calls a call in all its attempts, if it does, and whether it asks again."""
+    invocation = headers.get(b"amz-sdk-invocation-id", headers.get(b"idempotency-key", b""))
+    again = headers.get(b"x-stainless-retry-count", b"0").strip(b"0 ") != b""
+    attempt = headers.get(b"amz-sdk-request", b"")
+    if attempt.startswith(b"attempt=") and not attempt.startswith(b"attempt=1;"):
+        again = True
+    return invocation.decode("latin-1")[:_INVOCATION_LENGTH_MAX], again
 
 
 def bearer(headers: Headers) -> str | None:

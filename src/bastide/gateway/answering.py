@@ -32,19 +32,22 @@ from bastide.dialects.surface import (
     Route,
     Single,
     Writer,
+    attempt_of,
     problem_of,
 )
 from bastide.gateway.filing import Desk, file_away
 from bastide.gateway.guards import Guards
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Headers, Reply, refusal
+from bastide.gateway.spending import Counted, Spending, warning
 from bastide.gateway.window import EnginePool, WindowedEngine
-from bastide.ports import Clock
+from bastide.ports import Clock, ReceiptSink
 from bastide.stages.serve import Call, answer, choose, embed
 
 __all__ = ["RECEIPT_HEADER", "Answering", "Caller", "Control", "Job", "Outgoing"]
 
 RECEIPT_HEADER: Final = "x-bastide-receipt"
+BUDGET_HEADER: Final = "x-bastide-budget"  # from the soft limit of a budget on
 
 
 class Control(Protocol):
@@ -127,6 +130,7 @@ class Answering:
         self._log = log
         self._desk = desk
         self._guards = Guards()
+        self._spending = Spending(clock)
 
     def respond(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
         """Answer at once, or by a job. Raises what is wrong with the request."""
@@ -167,15 +171,19 @@ class Answering:
                 lambda: max(0, self._clock.now_ms() - began_ms),
             )
         )
-        headers = ((RECEIPT_HEADER, call.receipt),)
+        sink, release = self._counted(caller, call)
+        headers = _headers(caller, call)
 
         async def run(out: Outgoing) -> None:
-            deltas = answer(call, engine, self._control, self._clock)
-            async with aclosing(deltas):
-                if asked.stream:
-                    await _stream(deltas, writer, out, headers)
-                else:
-                    await _whole(deltas, writer, out, headers)
+            try:
+                deltas = answer(call, engine, sink, self._clock)
+                async with aclosing(deltas):
+                    if asked.stream:
+                        await _stream(deltas, writer, out, headers)
+                    else:
+                        await _whole(deltas, writer, out, headers)
+            finally:
+                release()
 
         failing = action.failing
         ending = None if failing is None else lambda problem: failing(writer, problem)
@@ -187,11 +195,15 @@ class Answering:
         call, engine = self._let_in(request, ident, caller, meant)
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
-        headers = ((RECEIPT_HEADER, call.receipt),)
+        sink, release = self._counted(caller, call)
+        headers = _headers(caller, call)
 
         async def run(out: Outgoing) -> None:
-            made = await embed(call, engine, self._control, self._clock)
-            out.reply(Reply(200, asked.write(made, call.served), headers))
+            try:
+                made = await embed(call, engine, sink, self._clock)
+                out.reply(Reply(200, asked.write(made, call.served), headers))
+            finally:
+                release()
 
         return self._telling(run, request, ident, headers)
 
@@ -235,9 +247,31 @@ class Answering:
         snapshot, grant = caller.snapshot, caller.grant
         served: Served = choose(snapshot, grant, asked.model)
         _require_kind(served, asked)
-        guard = self._guard(caller)
-        call = Call(ident, asked, grant, served, snapshot.policy, caller.key, request.body, guard)
+        invocation, retry = attempt_of(request.headers)
+        call = Call(
+            ident,
+            asked,
+            grant,
+            served,
+            snapshot.policy,
+            caller.key,
+            request.body,
+            self._guard(caller),
+            snapshot.prices.get(served.name),
+            invocation,
+            retry,
+        )
         return call, self._pool.engine(served, snapshot)
+
+    def _counted(self, caller: Caller, call: Call) -> tuple[ReceiptSink, Callable[[], None]]:
+        """Where the call's receipt goes, and what to do when the call is over. Raises Exhausted."""
+        reserved = self._spending.reserve(
+            caller.snapshot, caller.grant, call.served.name, call.request
+        )
+        if reserved is None:
+            return self._control, _nothing
+        sink = Counted(self._control, self._spending, reserved)
+        return sink, lambda: self._spending.release(reserved)
 
     def _telling(
         self,
@@ -265,6 +299,16 @@ class Answering:
                 out.fail(reply, event)
 
         return job
+
+
+def _nothing() -> None:
+    """There is nothing to give back."""
+
+
+def _headers(caller: Caller, call: Call) -> Headers:
+    near = warning(caller.snapshot, caller.grant) if caller.snapshot.budgets else ""
+    receipt = (RECEIPT_HEADER, call.receipt)
+    return (receipt, (BUDGET_HEADER, near)) if near else (receipt,)
 
 
 async def _stream(

@@ -9,14 +9,16 @@ Who signs names an access key id, which is not secret. Its secret is derived fro
 key's id when it is needed; a key that is revoked has left the snapshot, and its pair with it.
 """
 
+import ipaddress
 from collections import OrderedDict
+from functools import lru_cache
 
 from bastide.core import apikey
 from bastide.core.errors import NotProven
 from bastide.core.limits import SIGNATURE_REPEAT_S, SIGNATURE_SKEW_MAX_S, SIGNATURES_SEEN_MAX
 from bastide.core.snapshot import KeyGrant, Snapshot
 
-__all__ = ["Seen", "Signers", "grant_of", "well_formed"]
+__all__ = ["Seen", "Signers", "grant_of", "inside", "well_formed"]
 
 _KEY_LENGTH = 40
 _PREFIX = "bst_"
@@ -26,6 +28,17 @@ def well_formed(key: str | None) -> str | None:
     """A key of the right form, or None; `grant_of` says if it is good."""
     good = key is not None and len(key) == _KEY_LENGTH and key.isascii() and key.startswith(_PREFIX)
     return key if good else None
+
+
+@lru_cache(maxsize=4_096)
+def inside(networks: tuple[str, ...], address: str) -> bool:
+    """True if an address lies in one of the ranges. One that cannot be read lies in none."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if found.version == 6 else None
+    return any((mapped or found) in ipaddress.ip_network(row) for row in networks)
 
 
 def grant_of(snapshot: Snapshot, pepper: bytes, key: str) -> KeyGrant | None:

@@ -21,7 +21,7 @@ from bastide.gateway.answering import Job
 from bastide.gateway.host import Host, Patience
 from bastide.gateway.inbound import Arrival, Inbound, Request
 from bastide.gateway.reply import Headers, Reply, refusal
-from bastide.gateway.tls import peer_of
+from bastide.gateway.tls import address_of, peer_of
 
 __all__ = ["Connection", "Patience"]
 
@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
         if not self._server.enter(self):
             self._transport.abort()
             return
-        self._inbound = Inbound(self._screen, peer_of(self._transport))
+        self._inbound = Inbound(self._screen, peer_of(self._transport), address_of(self._transport))
         self._set_alarm(self._patience.request_s, self.close)
 
     def data_received(self, data: bytes) -> None:

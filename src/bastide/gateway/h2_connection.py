@@ -42,7 +42,7 @@ from bastide.gateway.h2_toll import Toll
 from bastide.gateway.host import Host, Patience
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Field, Reply, refusal
-from bastide.gateway.tls import peer_of
+from bastide.gateway.tls import address_of, peer_of
 
 __all__ = ["H2Connection"]
 
@@ -68,7 +68,7 @@ class H2Connection(asyncio.Protocol):
         self._held_bytes = 0  # of bodies that are not complete
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._peer = ""
+        self._peer = self._address = ""
         self._reading = False  # `data_received` runs: what is to be sent goes out at its end
         self._paused = False  # the client does not read the connection
         self._last = False  # no further request is taken
@@ -90,7 +90,7 @@ class H2Connection(asyncio.Protocol):
         if not self.host.enter(self):
             self._transport.abort()
             return
-        self._peer = peer_of(transport)
+        self._peer, self._address = peer_of(transport), address_of(transport)
         self._set_alarm(self._patience.request_s, self.close)
         self._flush()
 
@@ -205,7 +205,7 @@ class H2Connection(asyncio.Protocol):
             self._frames.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
             return
         request, problem = read_request(event.headers or ())
-        request.peer = self._peer
+        request.peer, request.address = self._peer, self._address
         exchange = Exchange(self, stream, request, self.host.routes.new_ident())
         self._exchanges[stream] = exchange
         self._set_alarm(0, None)

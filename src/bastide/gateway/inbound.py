@@ -60,6 +60,7 @@ class Request:
     family: Family = OPENAI
     route: Route | None = None
     caller: Any = None  # what `screen` found out about who asks
+    address: str = ""  # where the client calls from; empty on a Unix socket
     peer: str = ""  # who the client's certificate says it is; see gateway/tls.py
 
 
@@ -84,9 +85,12 @@ class _Partial:
 class Inbound:
     """Feed it bytes; it gives arrivals in order. `screen` sees a head before its body is read."""
 
-    def __init__(self, screen: Callable[[Request], Reply | None], peer: str = "") -> None:
+    def __init__(
+        self, screen: Callable[[Request], Reply | None], peer: str = "", address: str = ""
+    ) -> None:
         self._screen = screen
         self._peer = peer
+        self._address = address
         self._parser = httptools.HttpRequestParser(self)
         self._arrivals: list[Arrival] = []
         self._partial: _Partial | None = None
@@ -175,6 +179,7 @@ class Inbound:
             keep_alive=version == "1.1" and self._parser.should_keep_alive(),
             headers=headers,
             peer=self._peer,
+            address=self._address,
         )
         if version not in ("1.1", "1.0"):
             self._end(505, "Only HTTP/1.1 is supported.", "invalid_http")

@@ -10,12 +10,12 @@ from typing import Final
 
 from bastide.core.errors import BastideError, NotProven, Unavailable
 from bastide.core.limits import SIGNATURE_SKEW_MAX_S, SNAPSHOT_AGE_MAX_S
-from bastide.core.snapshot import Snapshot
+from bastide.core.snapshot import KeyGrant, Snapshot
 from bastide.crypto.sigv4 import Claim, SignedRequest, verify_claim, verify_signature
 from bastide.dialects.families import find_route
 from bastide.dialects.surface import UNAUTHENTICATED, Problem, problem_of, signature_of
 from bastide.gateway.answering import Answering, Caller, Control, Job, Log
-from bastide.gateway.auth import Seen, Signers, grant_of, well_formed
+from bastide.gateway.auth import Seen, Signers, grant_of, inside, well_formed
 from bastide.gateway.filing import Desk
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Reply, refusal
@@ -108,19 +108,20 @@ class Routes:
             return _not_signed(request, error)
         key = well_formed(request.family.key(request.query, request.headers))
         grant = None if key is None else grant_of(snapshot, self._pepper, key)
-        if key is None or grant is None:
+        if key is None or grant is None or self._over(grant):
             return refusal(UNAUTHENTICATED, request.family)
-        return Caller(key, grant, snapshot)
+        return _within(request, grant) or Caller(key, grant, snapshot)
 
     def _signer(self, request: Request, claim: Claim, snapshot: Snapshot) -> Caller | Reply:
         """Who a signed request says it is from, if the rest of its claim holds at this time."""
         found = self._signers.find(snapshot, claim.access_key)
         # We issue no session tokens: whoever sends one has credentials of another place.
-        if found is None or b"x-amz-security-token" in request.headers:
+        foreign = b"x-amz-security-token" in request.headers
+        if found is None or foreign or self._over(found[0]):
             return refusal(UNAUTHENTICATED, request.family)
         skew_ms = int(SIGNATURE_SKEW_MAX_S * 1000)
         verify_claim(claim, request.headers, self._clock.now_ms(), skew_ms)
-        return Caller(found[1], found[0], snapshot, claim)
+        return _within(request, found[0]) or Caller(found[1], found[0], snapshot, claim)
 
     def _proven(self, request: Request, caller: Caller | Reply, ident: str) -> Caller | Reply:
         """The caller, once the signature over the whole request holds, if it is a signed one."""
@@ -136,6 +137,10 @@ class Routes:
             return _not_signed(request, error, ident)
         return caller
 
+    def _over(self, grant: KeyGrant) -> bool:
+        """True if a key has ended by itself."""
+        return 0 < grant.expires_ms <= self._clock.now_ms()
+
     def _health(self) -> Reply:
         if self._fresh() is None:
             return Reply(503, b'{"status":"stale"}')
@@ -145,6 +150,17 @@ class Routes:
         """The snapshot, if control confirmed it within SNAPSHOT_AGE_MAX_S."""
         age_s = self._clock.monotonic() - self._control.received_at
         return self._control.snapshot if age_s <= SNAPSHOT_AGE_MAX_S else None
+
+
+def _within(request: Request, grant: KeyGrant) -> Reply | None:
+    """What to say to a key that may not be used from where, or in the way, that it is."""
+    if grant.dialects and request.family.name not in grant.dialects:
+        message = f"This API key may not be used with the {request.family.name} API."
+        return refusal(Problem(403, message, "dialect_not_allowed"), request.family)
+    if grant.networks and not inside(grant.networks, request.address):
+        message = "This API key may not be used from this address."
+        return refusal(Problem(403, message, "network_not_allowed"), request.family)
+    return None
 
 
 def _not_signed(request: Request, error: NotProven, ident: str = "") -> Reply:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from bastide.core.errors import Misconfigured
 
-__all__ = ["ALPN_H2", "peer_of", "server_context", "speaks_h2"]
+__all__ = ["ALPN_H2", "address_of", "peer_of", "server_context", "speaks_h2"]
 
 ALPN_H2: Final = "h2"
 
@@ -44,6 +44,12 @@ def speaks_h2(transport: asyncio.BaseTransport) -> bool:
     """True if the client and we agreed on HTTP/2 in the handshake."""
     found = transport.get_extra_info("ssl_object")
     return found is not None and found.selected_alpn_protocol() == ALPN_H2
+
+
+def address_of(transport: asyncio.BaseTransport) -> str:
+    """The client's address, without its port; empty on a Unix socket."""
+    found = transport.get_extra_info("peername")
+    return found[0] if isinstance(found, tuple) else ""
 
 
 def peer_of(transport: asyncio.BaseTransport) -> str:

@@ -31,10 +31,19 @@ from bastide.core.chat import (
     FinishReason,
     GenerateRequest,
     Hearing,
+    Said,
     Usage,
 )
 from bastide.core.errors import BastideError, Busy, Filtered, NotAllowed, NotFound, Unavailable
-from bastide.core.receipt import Receipt, answer_bytes, commit, salt_for, vector_bytes
+from bastide.core.money import Price
+from bastide.core.receipt import (
+    Receipt,
+    answer_bytes,
+    commit,
+    fingerprint,
+    salt_for,
+    vector_bytes,
+)
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.detectors.guard import Guard, Steps
 from bastide.ports import Clock, Engine, Entropy, ReceiptSink
@@ -63,6 +72,9 @@ class Call:
     api_key: str
     body: bytes  # the request exactly as it came: the prompt's commitment is over these bytes
     guard: Guard | None = None
+    price: Price | None = None
+    invocation: str = ""  # what the client calls this call, equal in all its attempts
+    retry: bool = False  # the client says that it asks again
 
     @property
     def receipt(self) -> str:
@@ -142,7 +154,11 @@ async def answer(
     finally:
         if stream is not None:
             await _close(stream)
-        receipt = _receipt(call, answer_bytes(heard.said()), finish, usage, clock)
+        said = heard.said()
+        failed = last is None or finish is FinishReason.ERROR
+        # A whole answer that broke off was sent to nobody; a stream was, as far as it came.
+        sent = not failed or (not call.request.whole and said != Said())
+        receipt = _receipt(call, answer_bytes(said), finish, usage, clock, sent)
         if begun and (last is None or finish is FinishReason.ERROR):
             with contextlib.suppress(BastideError):
                 await sink.put(receipt)
@@ -199,8 +215,9 @@ async def embed(
         raise
     finally:
         usage = Usage(embedded.prompt_tokens)
-        receipt = _receipt(call, vector_bytes(embedded.vectors), finish, usage, clock)
-        if begun and finish != EMBEDDED:
+        sent = finish == EMBEDDED
+        receipt = _receipt(call, vector_bytes(embedded.vectors), finish, usage, clock, sent)
+        if begun and not sent:
             with contextlib.suppress(BastideError):
                 await sink.put(receipt)
     await sink.put(receipt)
@@ -215,9 +232,13 @@ _ENDS = (
 )
 
 
-def _receipt(call: Call, answered: bytes, finish: str, usage: Usage, clock: Clock) -> Receipt:
+def _receipt(
+    call: Call, answered: bytes, finish: str, usage: Usage, clock: Clock, sent: bool
+) -> Receipt:
     salt = salt_for(call.api_key, call.receipt)
     served = call.served
+    # Only what may be asked for again, or is, needs to be recognised (core/billing.py).
+    known = call.retry or not sent or finish == FinishReason.ERROR
     return Receipt(
         ident=call.receipt,
         time_ms=clock.now_ms(),
@@ -235,6 +256,12 @@ def _receipt(call: Call, answered: bytes, finish: str, usage: Usage, clock: Cloc
         completion_tokens=usage.completion_tokens,
         finish=str(finish),
         guard=() if call.guard is None else call.guard.decisions(),
+        project=call.grant.project,
+        cached_tokens=usage.cached_tokens,
+        cost_picoeur=0 if call.price is None else call.price.cost(usage),
+        delivered=sent,
+        fingerprint=fingerprint(call.api_key, call.invocation, call.body) if known else "",
+        retry=call.retry,
     )
 
 
