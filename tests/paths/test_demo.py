@@ -30,7 +30,7 @@ def supervisor(running: Running) -> psutil.Process:
 
 def child(running: Running, module: str) -> psutil.Process:
     for process in supervisor(running).children(recursive=True):
-        if any(part.endswith(module) for part in process.cmdline()):
+        if any(part.endswith((module, f"{module}.py")) for part in process.cmdline()):
             return process
     raise AssertionError(f"no process runs {module}")
 
