@@ -3,6 +3,7 @@
 """What a newcomer does wrong or interrupts: every answer says what, where and the remedy."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -71,13 +72,25 @@ def test_two_that_found_at_once_make_one_environment(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
+def open_once_read(fifo: Path) -> int:
+    """A descriptor that writes to a FIFO, once somebody reads from it: then they wait for us."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            assert error.errno == errno.ENXIO and time.monotonic() < end, "nobody reads it"
+            time.sleep(0.02)
+
+
 def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     os.mkfifo(secret)  # whoever reads it waits
     process = Demo(tmp_path / "home").popen("init", "--passphrase-file", str(secret))
-    time.sleep(2)
+    writer = open_once_read(secret)
     os.killpg(process.pid, signal.SIGINT)
     printed, told = process.communicate(timeout=30)
+    os.close(writer)
     assert process.returncode == 130
     assert printed == ""
     assert told.strip() == "Interrupted"
