@@ -292,6 +292,8 @@ def test_large_answers_take_turns(rig: Rig) -> None:
     with rig.connect() as connected:
         client = Client(connected)
         streams = [client.ask(BODY) for _ in range(2)]
+        # Both want to be sent before anything is read, so neither is through before the other.
+        rig.until(lambda: len(rig.engine.requests) == 2)
         order: list[int] = []
         while not set(streams) <= client.ended:
             before = {stream: len(client.bodies[stream]) for stream in streams}
