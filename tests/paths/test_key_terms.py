@@ -161,8 +161,11 @@ def test_a_running_answer_counts_by_its_estimate_until_it_ends(rig: Rig) -> None
     rig.engine.hangs_after = 1
     with client(rig).chat.completions.create(**ASK, stream=True) as stream:
         next(iter(stream))
-        with pytest.raises(openai.RateLimitError):
+        with pytest.raises(openai.RateLimitError) as caught:
             client(rig).chat.completions.create(**ASK)
+        # Nothing is used yet: the client may come back soon, and is not told that the day is over.
+        assert caught.value.code == "rate_limit_exceeded"
+        assert caught.value.response.headers["retry-after"] == "2"
     rig.until(lambda: rig.control.receipts)
 
 

@@ -12,7 +12,15 @@ from typing import Any, Final, Protocol
 
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Hearing
 from bastide.core.erasure import ErasureList
-from bastide.core.errors import BastideError, Busy, Misconfigured, NotFound, Unavailable
+from bastide.core.errors import (
+    BastideError,
+    Busy,
+    Exhausted,
+    Misconfigured,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+)
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.crypto.sigv4 import Claim
@@ -171,10 +179,11 @@ class Answering:
                 lambda: max(0, self._clock.now_ms() - began_ms),
             )
         )
-        sink, release = self._counted(caller, call)
         headers = _headers(caller, call)
 
         async def run(out: Outgoing) -> None:
+            # Not before: a job that is cancelled before it begins could give nothing back.
+            sink, release = self._counted(caller, call)
             try:
                 deltas = answer(call, engine, sink, self._clock)
                 async with aclosing(deltas):
@@ -195,10 +204,10 @@ class Answering:
         call, engine = self._let_in(request, ident, caller, meant)
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
-        sink, release = self._counted(caller, call)
         headers = _headers(caller, call)
 
         async def run(out: Outgoing) -> None:
+            sink, release = self._counted(caller, call)
             try:
                 made = await embed(call, engine, sink, self._clock)
                 out.reply(Reply(200, asked.write(made, call.served), headers))
@@ -293,7 +302,7 @@ class Answering:
                 self._log("answer-failed", receipt="r_" + ident, code=error.code)
                 problem = problem_of(error)
                 # What was never begun has no receipt.
-                told = () if isinstance(error, Busy) else headers
+                told = () if isinstance(error, (Busy, Exhausted, NotAllowed)) else headers
                 reply = refusal(problem, request.family, ident, headers=told)
                 event = request.family.event(problem, ident) if ending is None else ending(problem)
                 out.fail(reply, event)

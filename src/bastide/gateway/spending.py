@@ -12,12 +12,13 @@ between two snapshots (a second). Each counts its own calls `workers` times over
 did the same, which keeps that small.
 """
 
-from collections.abc import Awaitable, Iterator
+from collections import deque
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from bastide.core.budget import Spent, Unit
+from bastide.core.budget import Scope, Spent, Unit
 from bastide.core.chat import EmbedRequest, GenerateRequest, Usage
-from bastide.core.errors import Exhausted, NotAllowed
+from bastide.core.errors import BastideError, Busy, Exhausted, NotAllowed
 from bastide.core.limits import (
     BUDGET_ANSWER_TOKENS,
     BUDGET_SETTLE_MS,
@@ -40,7 +41,11 @@ class Reserved:
     grant: KeyGrant
     tokens: int
     picoeur: int
-    confirmed_ms: int = 0  # when control had its receipt; 0 before
+
+    @property
+    def scope(self) -> Scope:
+        """The narrowest that it counts for."""
+        return Scope(self.grant.tenant, self.grant.project, self.grant.key)
 
 
 class Counted:
@@ -64,17 +69,25 @@ class Counted:
 
 
 class Spending:
-    """What is on its way to be counted. Belongs to one event loop."""
+    """What is on its way to be counted. Belongs to one event loop.
+
+    It is kept as one sum for each key: thousands of calls may end in the seconds until control has
+    counted them, and each new call asks for the sum.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._running: set[Reserved] = set()
-        self._ended: set[Reserved] = set()
+        self._confirmed: deque[tuple[int, Reserved]] = deque()  # since when, oldest first
+        self._sums: dict[Scope, list[int]] = {}  # calls, tokens, pico-euros
 
     def reserve(
         self, snapshot: Snapshot, grant: KeyGrant, model: str, asked: GenerateRequest | EmbedRequest
     ) -> Reserved | None:
-        """Let a call in. None if no budget counts it. Raises Exhausted."""
+        """Let a call in. None if no budget counts it. Raises Exhausted, or Busy.
+
+        Raises NotAllowed for a model without a price under a budget in EUR.
+        """
         budgets = [row for row in snapshot.budgets if _covers(row, grant)]
         if not budgets:
             return None
@@ -84,42 +97,69 @@ class Spending:
         self._forget(snapshot.issued_ms)
         for row in budgets:
             if row.used + self._pending(row, snapshot.workers) >= row.budget.hard:
-                raise self._exhausted(row)
+                raise self._refused(row)
         usage = _estimate(asked)
         price = snapshot.prices.get(model, _FREE)
         reserved = Reserved(grant, usage.prompt_tokens + usage.completion_tokens, price.cost(usage))
         self._running.add(reserved)
+        self._add(reserved, 1)
         return reserved
 
     def settle(self, reserved: Reserved, receipt: Receipt) -> None:
         """The call has ended, and its receipt is on its way to control."""
         self._running.discard(reserved)
+        self._add(reserved, -1)
         reserved.tokens = receipt.prompt_tokens + receipt.completion_tokens
         reserved.picoeur = receipt.cost_picoeur
-        self._ended.add(reserved)
+        self._add(reserved, 1)
 
     def confirm(self, reserved: Reserved) -> None:
         """Control has the receipt, or we do not wait for it any longer."""
-        reserved.confirmed_ms = self._clock.now_ms()
+        self._confirmed.append((self._clock.now_ms(), reserved))
 
     def release(self, reserved: Reserved) -> None:
-        """The call was never begun, and has no receipt."""
-        self._running.discard(reserved)
+        """The call is over. If it was never begun, it has no receipt, and counts nothing."""
+        if reserved in self._running:
+            self._running.discard(reserved)
+            self._add(reserved, -1)
 
     def _forget(self, issued_ms: int) -> None:
         old_ms = issued_ms - BUDGET_SETTLE_MS
-        self._ended -= {one for one in self._ended if 0 < one.confirmed_ms < old_ms}
+        while self._confirmed and self._confirmed[0][0] < old_ms:
+            self._add(self._confirmed.popleft()[1], -1)
 
     def _pending(self, row: Spent, workers: int) -> int:
-        tokens = row.budget.unit is Unit.TOKENS
+        place = 1 if row.budget.unit is Unit.TOKENS else 2
+        covers = row.budget.scope.covers
         mine = sum(
-            one.tokens if tokens else one.picoeur for one in self._all() if _covers(row, one.grant)
+            sums[place]
+            for scope, sums in self._sums.items()
+            if covers(scope.tenant, scope.project, scope.key)
         )
         return mine * workers
 
-    def _all(self) -> Iterator[Reserved]:
-        yield from self._running
-        yield from self._ended
+    def _add(self, one: Reserved, sign: int) -> None:
+        scope = one.scope
+        sums = self._sums.setdefault(scope, [0, 0, 0])
+        for place, amount in enumerate((1, one.tokens, one.picoeur)):
+            sums[place] += sign * amount
+        if not sums[0]:
+            del self._sums[scope]
+
+    def _refused(self, row: Spent) -> BastideError:
+        """The budget is used up; or only calls that run, by their estimates, take what is left."""
+        tokens = row.budget.unit is Unit.TOKENS
+        running = sum(
+            one.tokens if tokens else one.picoeur
+            for one in self._running
+            if _covers(row, one.grant)
+        )
+        if row.used + self._pending(row, 1) - running >= row.budget.hard:
+            return self._exhausted(row)
+        return Busy(
+            f"Calls that run now may take all that is left of the {row.budget.unit} budget.",
+            retry_after_s=BUDGET_SETTLE_MS / 1000,
+        )
 
     def _exhausted(self, row: Spent) -> Exhausted:
         left_s = max(1.0, (row.ends_ms - self._clock.now_ms()) / 1000)
