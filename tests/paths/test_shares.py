@@ -7,6 +7,8 @@ import base64
 import dataclasses
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from bastide.adapters.control.link import ControlLink
 from bastide.app.control import Control
 from bastide.app.duties import everyone
 from bastide.app.environment import Environment
-from bastide.app.share_minutes import ShareKeeper
+from bastide.app.share_minutes import ShareKeeper, kept_in_step
 from bastide.app.shares import list_shares, prove_shares, set_share
 from bastide.app.snapshots import build_snapshot
 from bastide.app.tenants import add_tenant
@@ -29,6 +31,7 @@ from bastide.core.limits import SHARE_ROWS_MAX
 from bastide.core.party import Party, Principal
 from bastide.core.share import Promise
 from bastide.core.subject import Digest
+from paths.demo import Demo
 from paths.loading_rig import Served
 
 CLOCK = SystemClock()
@@ -257,3 +260,47 @@ def test_minutes_wait_while_control_is_away(env: Environment) -> None:
         assert first["start_ms"] == second["start_ms"] <= third["start_ms"] == first["end_ms"]
 
     asyncio.run(scenario())
+
+
+def test_a_keeper_that_fails_stops_its_runner(env: Environment) -> None:
+    """A runner that no longer learns what is promised must not go on serving."""
+
+    class Broken:
+        @property
+        def snapshot(self) -> None:
+            raise RuntimeError("a bug")
+
+        async def ask(self, kind: str, body: dict[str, Any]) -> None:
+            raise Unavailable("control does not answer")
+
+    async def scenario() -> None:
+        stop = asyncio.Event()
+        keeper = ShareKeeper(Turns(2, CLOCK), Broken(), Digest.of(b"d"), CLOCK)
+        with pytest.raises(RuntimeError):
+            async with kept_in_step(keeper, stop), asyncio.timeout(10):
+                await stop.wait()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.slow
+def test_a_share_is_kept_and_proved_by_real_services(tmp_path: Path) -> None:
+    demo = Demo(tmp_path / "home")
+    try:
+        model = demo.json("up")["model"]
+        (tenant,) = (row["tenant"] for row in demo.json("tenant", "ls"))
+        assert demo.json("share", "prove", tenant, "2026-11") == []
+        made = demo.json("share", "set", tenant, "--model", model, "--tokens-per-s", "8")
+        (row,) = demo.json("share", "ls")
+        assert (row["tokens_per_s"], row["entry"]) == (8.0, made["entry"])
+        demo.run("chat", "Say hi")
+        month = datetime.now(UTC).strftime("%Y-%m")
+    finally:
+        demo.run("down", status=None)
+    # A runner that is stopped states what it has counted before control stops.
+    stated = [row for row in demo.json("ledger", "ls") if row["kind"] == "share-minute/v1"]
+    (proved,) = demo.json("share", "prove", tenant, month)
+    assert stated and proved["entries"] == [row["entry"] for row in stated]
+    # The share may have reached the runner after the answer began.
+    assert proved["delivered"] + proved["borrowed"] > 0 and proved["kept"] == 1.0
+    assert "100.00 %" in demo.run("share", "prove", tenant, month).stdout
