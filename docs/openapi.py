@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/reference/openapi.json from the table of operations beside the dialects.
+"""Writes docs/reference/openapi.json from the table of operations in openapi_operations.py.
 
 python docs/openapi.py          # write it
 python docs/openapi.py --check  # fail if it is stale; docs/generate.py does this, too
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bastide.dialects.operation_bodies import BODIES, ERRORS
-from bastide.dialects.operations import OPERATIONS, Operation, statuses
+from openapi_bodies import BODIES, ERRORS
+from openapi_operations import OPERATIONS, Operation, statuses
 
 PAGE = Path(__file__).parent / "reference" / "openapi.json"
 _NAMES = re.compile(r"\{(\w+)\}")

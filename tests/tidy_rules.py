@@ -205,21 +205,19 @@ def dead_modules(root: Path) -> list[str]:
     """Every module is imported by another one, or named as an entry point.
 
     A string that is exactly a module's name counts as naming it (`python -m`), and so do the
-    scripts of pyproject.toml, and what the scripts of docs/ make pages of. A fake among the
-    adapters may be used by tests only.
+    scripts of pyproject.toml. A fake among the adapters may be used by tests only.
     """
     modules = {_module(root, path): path for path in _python(root, "src")}
     named = {name: _named(path) for name, path in modules.items()}
     project = root / "pyproject.toml"
     scripts = project.read_text() if project.exists() else ""
     by_tests = {name for path in _python(root, "tests") for name in _named(path)}
-    by_docs = {name for path in _python(root, "docs") for name in _named(path)}
     faults = []
     for name, path in modules.items():
         used = any(name in names for user, names in named.items() if user != name)
         entry = path.name in ("__init__.py", "__main__.py") or f'"{name}:' in scripts
         fake = ".adapters." in name and name in by_tests
-        if not (used or entry or fake or name in by_docs):
+        if not (used or entry or fake):
             faults.append(f"{_at(root, path)}: nothing imports or names {name}")
     return faults
 

@@ -19,6 +19,8 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema_rs import is_valid
+from openapi_bodies import BODIES, ERRORS
+from openapi_operations import OPERATIONS, Operation, statuses
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -29,8 +31,6 @@ from schemathesis.specs.openapi.checks import (
 
 from bastide.adapters.engine.fake import FakeEngine
 from bastide.core.limits import REQUEST_BODY_BYTES_MAX
-from bastide.dialects.operation_bodies import BODIES, ERRORS
-from bastide.dialects.operations import OPERATIONS, Operation, statuses
 from paths.gateway_rig import KEY, MODEL, Rig, bugs, gateway, make_snapshot, read_response
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"

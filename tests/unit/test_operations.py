@@ -5,11 +5,11 @@
 import re
 
 import pytest
+from openapi_bodies import BODIES, ERRORS
+from openapi_operations import OPERATIONS, Operation, statuses
 
 from bastide.dialects import ollama, openai
 from bastide.dialects.families import FAMILIES, find_route
-from bastide.dialects.operation_bodies import BODIES, ERRORS
-from bastide.dialects.operations import OPERATIONS, Operation, statuses
 from bastide.dialects.surface import Deny, Headers, Listing, Single
 
 CLIENTS: dict[str, Headers] = {

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""CATALOGUE. Every operation that the gateway answers: one entry a method and a path.
+"""The operations that the gateway answers: one entry a method and a path.
 
-docs/openapi.py makes an OpenAPI document of this table. A route that a family finds and that is
-not here is a route that nobody knows of: tests/unit/test_operations.py compares the two.
+docs/openapi.py makes an OpenAPI document of this table; tests/unit/test_operations.py compares it
+with what the families find. Those of files and batches are not here yet.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Operation:
     path: str  # as OpenAPI writes it, with {names}
     families: tuple[str, ...]
     summary: str
-    body: str | None = None  # a name in operation_bodies.BODIES
+    body: str | None = None  # a name in openapi_bodies.BODIES
     stream: str | None = None  # the media type of an answer that is a stream
     query: tuple[str, ...] = ()
     only_refused: bool = False  # whoever asks
