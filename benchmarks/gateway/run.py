@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,11 @@ def summary(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
     return out
 
 
+def keep(rows: dict[str, list[dict[str, float]]], key: str, row: dict[str, float]) -> None:
+    """Add a measurement to those of the same kind."""
+    rows.setdefault(key, []).append(row)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -179,8 +185,7 @@ def main() -> None:
             warm(target)
         for number in range(given.rounds):
             for target in targets:
-                rows = samples.setdefault(target.name, {})
-                a_round(target, given.scale, lambda key, row: rows.setdefault(key, []).append(row))  # noqa: B023
+                a_round(target, given.scale, partial(keep, samples.setdefault(target.name, {})))
                 print(f"round {number + 1}: {target.name}", file=sys.stderr, flush=True)
         for target in targets:
             if target.name == "direct":

@@ -83,7 +83,7 @@ def rotate_key(env: Environment, given: str, overlap: str) -> dict[str, Any]:
     row = _active(env, given)
     expires_ms = _expiries(env.ledger.key_expiries()).get(row.subject.name)
     old = _grant(row, expires_ms)
-    if old.expires_ms and old.expires_ms <= now:
+    if old.ended(now):
         raise Refused(f"the key {old.key} has expired", fix="make a new one: bastide key new")
     # A key that was to end at a time hands that time on: rotating must not make it live longer.
     terms = KeyTerms(old.scopes, old.dialects, old.networks, old.expires_ms or None)
@@ -111,7 +111,7 @@ def list_keys(env: Environment, tenant: str | None) -> list[dict[str, Any]]:
         grant = _grant(row, expiries.get(row.subject.name))
         if tenant not in (None, grant.tenant):
             continue
-        expired = 0 < grant.expires_ms <= now
+        expired = grant.ended(now)
         good = grant.key in active
         rows.append(
             {

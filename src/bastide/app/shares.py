@@ -13,6 +13,8 @@ from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.loading import verify_entries
 from bastide.app.naming import newest_named
+from bastide.app.projects import require_tenant
+from bastide.core.budget import Per, period
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement
@@ -46,8 +48,7 @@ def set_share(
     """
     require(env.principal, Duty.MANAGE_TENANTS)
     _check_numbers(tokens_per_s, burst_s, weight)
-    if not env.ledger.find("tenant/v1", name=tenant):
-        raise NotFound(f"there is no tenant {tenant!r}", fix=f"run `bastide tenant add {tenant}`")
+    require_tenant(env, tenant)
     deployed = env.ledger.deployments(active=True)
     deployment = newest_named(deployed, model, "deployment").subject.name
     current = _current(env.ledger.shares())
@@ -208,6 +209,4 @@ def _month(text: str) -> tuple[int, int]:
     year, month = int(found[1]), int(found[2])
     if year < 1970:
         raise Misconfigured(f"{text!r} is before 1970", fix="write it as 2026-11")
-    first = datetime(year, month, 1, tzinfo=UTC)
-    after = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    return int(first.timestamp() * 1000), int(after.timestamp() * 1000)
+    return period(Per.MONTH, int(datetime(year, month, 1, tzinfo=UTC).timestamp()) * 1000)

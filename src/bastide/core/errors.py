@@ -140,3 +140,30 @@ class Busy(Unavailable):
     def __init__(self, message: str, *, retry_after_s: float = 1.0, fix: str = "") -> None:
         super().__init__(message, fix=fix)
         self.retry_after_s = retry_after_s
+
+
+def of_code(
+    code: str, message: str, reasons: Sequence[str] = (), retry_after_s: float = 0.0
+) -> BastideError:
+    """The error that another of our processes raised. One that we do not know is Unavailable."""
+    kind = _BY_CODE.get(code, Unavailable)
+    if kind is Busy:
+        return Busy(message, retry_after_s=retry_after_s)
+    return kind(message, reasons=reasons)
+
+
+# What may come over a link. Exhausted and Filtered are raised where they are answered.
+_BY_CODE: dict[str, type[BastideError]] = {
+    kind.code: kind
+    for kind in (
+        Refused,
+        NotAllowed,
+        Waiting,
+        NotProven,
+        NotFound,
+        Misconfigured,
+        TooLong,
+        Unavailable,
+        Busy,
+    )
+}

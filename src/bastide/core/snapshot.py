@@ -25,6 +25,10 @@ class KeyGrant:
     networks: tuple[str, ...] = ()  # address ranges that clients may call from
     expires_ms: int = 0
 
+    def ended(self, now_ms: int) -> bool:
+        """True if the key has ended by itself."""
+        return 0 < self.expires_ms <= now_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Served:

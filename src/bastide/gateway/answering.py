@@ -21,6 +21,7 @@ from bastide.core.errors import (
     NotFound,
     Unavailable,
 )
+from bastide.core.limits import SNAPSHOT_AGE_MAX_S
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.crypto.sigv4 import Claim
@@ -46,13 +47,13 @@ from bastide.dialects.surface import (
 from bastide.gateway.filing import Desk, file_away
 from bastide.gateway.guards import Guards
 from bastide.gateway.inbound import Request
-from bastide.gateway.reply import Headers, Reply, refusal
+from bastide.gateway.reply import Headers, Outgoing, Reply, refusal
 from bastide.gateway.spending import Counted, Spending, warning
 from bastide.gateway.window import EnginePool, WindowedEngine
 from bastide.ports import Clock, ReceiptSink
 from bastide.stages.serve import Call, answer, choose, embed
 
-__all__ = ["RECEIPT_HEADER", "Answering", "Caller", "Control", "Job", "Outgoing"]
+__all__ = ["RECEIPT_HEADER", "Answering", "Caller", "Control", "Job", "fresh_snapshot"]
 
 RECEIPT_HEADER: Final = "x-bastide-receipt"
 BUDGET_HEADER: Final = "x-bastide-budget"  # from the soft limit of a budget on
@@ -81,30 +82,8 @@ class Control(Protocol):
         ...
 
 
-class Outgoing(Protocol):
-    """The answering side of a connection."""
-
-    def reply(self, reply: Reply) -> None:
-        """Send a whole response."""
-        ...
-
-    async def stream(self, data: bytes, headers: Headers) -> None:
-        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
-        ...
-
-    def finish(self, data: bytes, headers: Headers) -> None:
-        """Send the last part of a stream."""
-        ...
-
-    def fail(self, reply: Reply, event: bytes) -> None:
-        """Send `reply` if nothing was sent yet; else `event`, and break the stream off."""
-        ...
-
-
 Job = Callable[[Outgoing], Coroutine[Any, Any, None]]
-Done = (
-    Generate | Count | Embed | Judge | Keep | Listing | Single | Deny
-)  # an action, once a model is known
+Done = Generate | Count | Embed | Judge | Keep | Listing | Single | Deny  # a model is known by now
 Log = Callable[..., None]
 
 
@@ -119,6 +98,12 @@ class Caller:
     grant: KeyGrant
     snapshot: Snapshot
     claim: Claim | None = None
+
+
+def fresh_snapshot(control: Control, clock: Clock) -> Snapshot | None:
+    """The snapshot, if control confirmed it within SNAPSHOT_AGE_MAX_S: it may hide a revocation."""
+    age_s = clock.monotonic() - control.received_at
+    return control.snapshot if age_s <= SNAPSHOT_AGE_MAX_S else None
 
 
 class Answering:
@@ -142,23 +127,23 @@ class Answering:
 
     def respond(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
         """Answer at once, or by a job. Raises what is wrong with the request."""
+        outcome: Reply | Job
         match _action(route, caller):
             case Generate() as action:
-                return self._generate(request, ident, caller, action)
+                outcome = self._generate(request, ident, caller, action)
             case Listing() | Single() as action:
-                return Reply(200, _told(action, caller, request.body))
+                outcome = Reply(200, _told(action, caller, request.body))
             case Count() as action:
-                return self._count(request, ident, caller, action)
+                outcome = self._count(request, ident, caller, action)
             case Judge() as action:
-                return self._judge(request, ident, caller, action)
-            case Embed() | Keep() as action:
-                return (
-                    self._keep(request, ident, caller, action)
-                    if isinstance(action, Keep)
-                    else self._embed(request, ident, caller, action)
-                )
+                outcome = self._judge(request, ident, caller, action)
+            case Embed() as action:
+                outcome = self._embed(request, ident, caller, action)
+            case Keep() as action:
+                outcome = self._keep(request, ident, caller, action)
             case Deny() as action:
-                return action.refuse(request.body, ident)
+                action.refuse(request.body, ident)
+        return outcome
 
     def _generate(
         self, request: Request, ident: str, caller: Caller, action: Generate

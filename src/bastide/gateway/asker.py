@@ -9,11 +9,11 @@ from typing import Final
 
 from bastide.core.batch import Batch
 from bastide.core.errors import BastideError, Unavailable
-from bastide.core.limits import BATCH_ATTEMPTS_MAX, BATCH_RETRY_S_MAX, SNAPSHOT_AGE_MAX_S
+from bastide.core.limits import BATCH_ATTEMPTS_MAX, BATCH_RETRY_S_MAX
 from bastide.core.snapshot import KeyGrant, Snapshot
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import Route, problem_of
-from bastide.gateway.answering import RECEIPT_HEADER, Answering, Caller, Control
+from bastide.gateway.answering import RECEIPT_HEADER, Answering, Caller, Control, fresh_snapshot
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Headers, Reply, refusal
 from bastide.ports import Clock, Entropy
@@ -104,9 +104,8 @@ class Asker:
         while not stop.is_set():
             if self._clock.now_ms() // 1000 >= batch.expires_s:
                 raise TimeOver
-            age_s = self._clock.monotonic() - self._control.received_at
-            snapshot = self._control.snapshot
-            if snapshot is not None and age_s <= SNAPSHOT_AGE_MAX_S:
+            snapshot = fresh_snapshot(self._control, self._clock)
+            if snapshot is not None:
                 return snapshot
             await asyncio.sleep(_POLL_S)
         return None
@@ -114,7 +113,7 @@ class Asker:
     def _grant(self, snapshot: Snapshot, batch: Batch) -> KeyGrant:
         for grant in snapshot.keys.values():
             if grant.key == batch.key and grant.tenant == batch.tenant:
-                if grant.expires_ms and grant.expires_ms <= self._clock.now_ms():
+                if grant.ended(self._clock.now_ms()):
                     raise KeyGone("key_expired", "The API key of this batch has expired.")
                 return grant
         raise KeyGone("key_revoked", "The API key of this batch was revoked.")

@@ -10,9 +10,9 @@ from bastide.core.batch import batch_secret
 from bastide.core.limits import DESK_PIECE_BYTES
 from bastide.core.snapshot import KeyGrant
 from bastide.dialects.surface import BYTES, Deed, Order
-from bastide.gateway.reply import Reply
+from bastide.gateway.reply import Outgoing, Reply
 
-__all__ = ["Desk", "Out", "file_away"]
+__all__ = ["Desk", "file_away"]
 
 
 class Desk(Protocol):
@@ -27,24 +27,8 @@ class Desk(Protocol):
         ...
 
 
-class Out(Protocol):
-    """The answering side of a connection."""
-
-    def reply(self, reply: Reply) -> None:
-        """Send a whole response."""
-        ...
-
-    async def stream(self, data: bytes, headers: tuple[tuple[str, str], ...]) -> None:
-        """Send a part of a stream."""
-        ...
-
-    def finish(self, data: bytes, headers: tuple[tuple[str, str], ...]) -> None:
-        """Send the last part of a stream."""
-        ...
-
-
 async def file_away(
-    desk: Desk, out: Out, deed: Deed, order: Order, grant: KeyGrant, api_key: str, ident: str
+    desk: Desk, out: Outgoing, deed: Deed, order: Order, grant: KeyGrant, api_key: str, ident: str
 ) -> None:
     """Have the desk do it, and answer. Raises what the desk says is wrong."""
     fields = {**order.fields, "tenant": grant.tenant}

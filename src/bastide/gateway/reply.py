@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import EVENT_STREAM, Family, Problem
 
-__all__ = ["EVENT_STREAM", "Field", "Headers", "Pen", "Reply", "refusal"]
+__all__ = ["EVENT_STREAM", "Field", "Headers", "Outgoing", "Pen", "Reply", "refusal"]
 
 _SECURITY: Final = (
     b"x-content-type-options: nosniff\r\n"
@@ -43,6 +43,26 @@ class Reply:
     headers: Headers = ()
     close: bool = False
     content_type: str = field(default="application/json")
+
+
+class Outgoing(Protocol):
+    """The answering side of a connection."""
+
+    def reply(self, reply: Reply) -> None:
+        """Send a whole response."""
+        ...
+
+    async def stream(self, data: bytes, headers: Headers) -> None:
+        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
+        ...
+
+    def finish(self, data: bytes, headers: Headers) -> None:
+        """Send the last part of a stream."""
+        ...
+
+    def fail(self, reply: Reply, event: bytes) -> None:
+        """Send `reply` if nothing was sent yet; else `event`, and break the stream off."""
+        ...
 
 
 def refusal(

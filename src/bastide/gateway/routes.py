@@ -9,12 +9,12 @@ memory, and only the last event of an answer waits, for its receipt.
 from typing import Final
 
 from bastide.core.errors import BastideError, NotProven, Unavailable
-from bastide.core.limits import SIGNATURE_SKEW_MAX_S, SNAPSHOT_AGE_MAX_S
+from bastide.core.limits import SIGNATURE_SKEW_MAX_S
 from bastide.core.snapshot import KeyGrant, Snapshot
 from bastide.crypto.sigv4 import Claim, SignedRequest, verify_claim, verify_signature
 from bastide.dialects.families import find_route
 from bastide.dialects.surface import UNAUTHENTICATED, Problem, problem_of, signature_of
-from bastide.gateway.answering import Answering, Caller, Control, Job, Log
+from bastide.gateway.answering import Answering, Caller, Control, Job, Log, fresh_snapshot
 from bastide.gateway.auth import Seen, Signers, grant_of, inside, well_formed
 from bastide.gateway.filing import Desk
 from bastide.gateway.inbound import Request
@@ -108,7 +108,7 @@ class Routes:
             return _not_signed(request, error)
         key = well_formed(request.family.key(request.query, request.headers))
         grant = None if key is None else grant_of(snapshot, self._pepper, key)
-        if key is None or grant is None or self._over(grant):
+        if key is None or grant is None or grant.ended(self._clock.now_ms()):
             return refusal(UNAUTHENTICATED, request.family)
         return _within(request, grant) or Caller(key, grant, snapshot)
 
@@ -117,7 +117,7 @@ class Routes:
         found = self._signers.find(snapshot, claim.access_key)
         # We issue no session tokens: whoever sends one has credentials of another place.
         foreign = b"x-amz-security-token" in request.headers
-        if found is None or foreign or self._over(found[0]):
+        if found is None or foreign or found[0].ended(self._clock.now_ms()):
             return refusal(UNAUTHENTICATED, request.family)
         skew_ms = int(SIGNATURE_SKEW_MAX_S * 1000)
         verify_claim(claim, request.headers, self._clock.now_ms(), skew_ms)
@@ -137,10 +137,6 @@ class Routes:
             return _not_signed(request, error, ident)
         return caller
 
-    def _over(self, grant: KeyGrant) -> bool:
-        """True if a key has ended by itself."""
-        return 0 < grant.expires_ms <= self._clock.now_ms()
-
     def _health(self) -> Reply:
         if self._fresh() is None:
             return Reply(503, b'{"status":"stale"}')
@@ -148,8 +144,7 @@ class Routes:
 
     def _fresh(self) -> Snapshot | None:
         """The snapshot, if control confirmed it within SNAPSHOT_AGE_MAX_S."""
-        age_s = self._clock.monotonic() - self._control.received_at
-        return self._control.snapshot if age_s <= SNAPSHOT_AGE_MAX_S else None
+        return fresh_snapshot(self._control, self._clock)
 
 
 def _within(request: Request, grant: KeyGrant) -> Reply | None:

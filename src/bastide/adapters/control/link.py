@@ -15,16 +15,7 @@ from math import ceil
 from typing import Any, cast
 
 from bastide.core.erasure import ErasureList
-from bastide.core.errors import (
-    BastideError,
-    Misconfigured,
-    NotAllowed,
-    NotFound,
-    NotProven,
-    Refused,
-    Unavailable,
-    Waiting,
-)
+from bastide.core.errors import BastideError, Misconfigured, Unavailable, of_code
 from bastide.core.limits import CONTROL_BACKOFF_S, CONTROL_TIMEOUT_S, RECEIPT_TIMEOUT_S
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
@@ -35,11 +26,6 @@ from bastide.ports import Clock
 __all__ = ["ControlLink"]
 
 _SWEEP_S = 0.05  # how exactly waiting ends
-
-_ERRORS: dict[str, type[BastideError]] = {
-    kind.code: kind
-    for kind in (Refused, NotAllowed, Waiting, NotProven, NotFound, Misconfigured, Unavailable)
-}
 
 
 class ControlLink:
@@ -183,8 +169,7 @@ class ControlLink:
 def _require_ok(frame: frames.Frame) -> None:
     """Raise the error that a frame states."""
     if frame.kind == "error":
-        code, message = frames.decode(frame, tuple[str, str])
-        raise _ERRORS.get(code, Unavailable)(message)
+        raise of_code(*frames.decode(frame, tuple[str, str]))
 
 
 class _Wire(asyncio.Protocol):

@@ -10,25 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from bastide.core import errors
-from bastide.core.errors import BastideError, Busy, Unavailable
+from bastide.core.errors import Unavailable, of_code
 from bastide.core.limits import CONTROL_TIMEOUT_S, DESK_PIECE_BYTES
 from bastide.dialects import frames
 
 __all__ = ["DeskLink"]
 
 _READ_BYTES: Final = 262_144
-_ERRORS: dict[str, type[BastideError]] = {
-    kind.code: kind
-    for kind in (
-        errors.Refused,
-        errors.NotAllowed,
-        errors.NotProven,
-        errors.NotFound,
-        errors.Misconfigured,
-        errors.Unavailable,
-    )
-}
 
 
 class DeskLink:
@@ -89,10 +77,5 @@ async def _frames(reader: asyncio.StreamReader) -> AsyncIterator[frames.Frame]:
             raise Unavailable("the connection to the desk broke")
         for frame in cutter.feed(data):
             if frame.kind == "error":
-                code, message, reasons, retry_after_s = frames.decode(
-                    frame, tuple[str, str, list[str], float]
-                )
-                if code == Busy.code:
-                    raise Busy(message, retry_after_s=retry_after_s)
-                raise _ERRORS.get(code, Unavailable)(message, reasons=reasons)
+                raise of_code(*frames.decode(frame, tuple[str, str, list[str], float]))
             yield frame

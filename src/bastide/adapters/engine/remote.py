@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
-from bastide.core import errors
 from bastide.core.chat import (
     Delta,
     Embedded,
@@ -20,23 +19,10 @@ from bastide.core.chat import (
     GenerateRequest,
     TokenChoice,
 )
-from bastide.core.errors import BastideError, Busy, Misconfigured, Unavailable
+from bastide.core.errors import BastideError, Misconfigured, Unavailable, of_code
 from bastide.dialects.frames import Frame, FrameReader, decode, encode
 
 __all__ = ["RemoteEngine"]
-
-_ERRORS: dict[str, type[BastideError]] = {
-    kind.code: kind
-    for kind in (
-        errors.Refused,
-        errors.NotAllowed,
-        errors.NotProven,
-        errors.NotFound,
-        errors.Misconfigured,
-        errors.TooLong,
-        errors.Unavailable,
-    )
-}
 
 
 class RemoteEngine:
@@ -191,7 +177,8 @@ class _Mailbox:
     def put(self, frame: Frame) -> None:
         """Add a frame. Raises Misconfigured if it has not the shape of its kind."""
         if frame.kind == "error":
-            self.fail(_error(*decode(frame, tuple[str, str, float])))
+            code, message, after_s = decode(frame, tuple[str, str, float])
+            self.fail(of_code(code, message, retry_after_s=after_s))
         elif frame.kind == "delta":
             delta = decode(frame, Delta)
             self._deltas.append(delta)
@@ -246,9 +233,3 @@ class _Mailbox:
         if self._frame is None:
             raise Unavailable("the runner answered with a delta")
         return self._frame
-
-
-def _error(code: str, message: str, retry_after_s: float) -> BastideError:
-    if code == Busy.code:
-        return Busy(message, retry_after_s=retry_after_s)
-    return _ERRORS.get(code, Unavailable)(message)
