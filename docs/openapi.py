@@ -16,6 +16,8 @@ from typing import Any
 from openapi_bodies import BODIES, ERRORS
 from openapi_operations import OPERATIONS, Operation, statuses
 
+from bastide.core.limits import BATCHES_PAGE_MAX, FILES_PAGE_MAX
+
 PAGE = Path(__file__).parent / "reference" / "openapi.json"
 _NAMES = re.compile(r"\{(\w+)\}")
 _INFO = {
@@ -50,6 +52,7 @@ _SCHEMES = {"azure": "apiKey", "anthropic": "xApiKey", "google": "googleKey"}
 _CHOOSES = {"anthropic": "anthropic-version", "google": "x-goog-api-client"}
 _VALUES: dict[str, list[str]] = {
     "alt": ["json", "sse"],
+    "order": ["asc", "desc"],
     "anthropic-version": ["2023-06-01", "2026-10-21"],
 }
 
@@ -118,11 +121,13 @@ def _operation(row: Operation) -> dict[str, Any]:
     }
     if row.body is not None:
         schema = {"$ref": f"#/components/schemas/{row.body}"}
-        made["requestBody"] = {"required": True, "content": _json(schema)}
+        made["requestBody"] = {"required": True, "content": {row.media: {"schema": schema}}}
     return made | {"responses": responses}
 
 
 def _answer(row: Operation) -> dict[str, Any]:
+    if row.answer != "application/json":
+        return {"description": "Answered", "content": {row.answer: {}}}
     # A stream of Google's can be an array.
     content = _json({"type": ["object", "array"] if "alt" in row.query else "object"})
     if row.stream is not None:
@@ -145,6 +150,9 @@ def _parameters(row: Operation) -> list[dict[str, Any]]:
                 schema["enum"] = _VALUES[name]
             elif name == "pageSize":
                 schema = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+            elif name == "limit":
+                most = FILES_PAGE_MAX if row.path.endswith("/files") else BATCHES_PAGE_MAX
+                schema = {"type": "integer", "minimum": 1, "maximum": most}
             made.append({"name": name, "in": place, "schema": schema})
     return made
 

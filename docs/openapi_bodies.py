@@ -9,6 +9,8 @@ of docs/reference/dialects; a body may have such fields, so no schema here forbi
 from collections.abc import Mapping
 from typing import Any, Final
 
+from openapi_files import FILE_BODIES
+
 from bastide.core.limits import (
     ANSWER_TOKENS_MAX,
     EMBED_TEXTS_MAX,
@@ -281,6 +283,7 @@ BODIES: Final[Mapping[str, Schema]] = {
     "OpenAIEmbedding": _EMBEDDING,
     "OpenAIResponse": _RESPONSE,
     "OpenAIModeration": _MODERATION,
+    **FILE_BODIES,
     "AnthropicMessage": _object(
         *("model", "max_tokens", "messages"),
         **_ANTHROPIC_ASKED,

@@ -3,11 +3,11 @@
 """The operations that the gateway answers: one entry a method and a path.
 
 docs/openapi.py makes an OpenAPI document of this table; tests/unit/test_operations.py compares it
-with what the families find. Those of files and batches are not here yet.
+with what the families find.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 __all__ = ["OPERATIONS", "Operation", "statuses"]
@@ -25,6 +25,9 @@ class Operation:
     stream: str | None = None  # the media type of an answer that is a stream
     query: tuple[str, ...] = ()
     only_refused: bool = False  # whoever asks
+    media: str = "application/json"  # of the body that is sent
+    answer: str = "application/json"
+    desk: bool = False  # files and batches: the desk does it
 
 
 _SSE: Final = "text/event-stream"
@@ -32,6 +35,7 @@ _NDJSON: Final = "application/x-ndjson"
 _FRAMES: Final = "application/vnd.amazon.eventstream"
 _READ: Final = (400, 401, 403, 404, 500, 503)
 _SENT: Final = (400, 401, 403, 404, 408, 413, 415, 429, 500, 503)
+_KEPT: Final = (400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 503)
 _CHANGED: Final[Mapping[str, Mapping[int, int]]] = {
     "anthropic": {503: 529},
     "bedrock": {401: 403, 413: 400, 415: 400},
@@ -41,6 +45,8 @@ _CHANGED: Final[Mapping[str, Mapping[int, int]]] = {
 def statuses(operation: Operation) -> dict[str, tuple[int, ...]]:
     """The statuses of refusals, by families."""
     wanted = _READ if operation.body is None else _SENT
+    if operation.desk:
+        wanted = _KEPT
     return {
         family: tuple(sorted({_CHANGED.get(family, {}).get(row, row) for row in wanted}))
         for family in operation.families
@@ -76,6 +82,26 @@ def _responses(root: str, family: str, *query: str) -> list[Operation]:
             for method, deed in (("GET", "Show a response"), ("DELETE", "Delete a response"))
         ),
     ]
+
+
+def _files(root: str, family: str, *query: str) -> list[Operation]:
+    """Files and batches."""
+    pages = (*query, "after", "limit", "order")
+    file, batch = f"{root}/files/{{file}}", f"{root}/batches/{{batch}}"
+    rows = [
+        Operation("POST", f"{root}/files", (family,), "Keep a file", "OpenAIFile", query=query,
+                  media="multipart/form-data"),
+        _get(f"{root}/files", "List the files", family, query=(*pages, "purpose")),
+        _get(file, "Show a file", family, query=query),
+        Operation("DELETE", file, (family,), "Delete a file", query=query),
+        Operation("GET", f"{file}/content", (family,), "The content of a file", query=query,
+                  answer="application/octet-stream"),
+        _post(f"{root}/batches", "Have a file answered", family, "OpenAIBatch", None, *query),
+        _get(f"{root}/batches", "List the batches", family, query=pages),
+        _get(batch, "Show a batch", family, query=query),
+        Operation("POST", f"{batch}/cancel", (family,), "Cancel a batch", query=query),
+    ]  # fmt: skip
+    return [replace(row, desk=True) for row in rows]
 
 
 def _moderations(root: str, family: str, *query: str) -> Operation:
@@ -170,14 +196,17 @@ _PAGES: Final = ("pageSize", "pageToken")
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *_openai("/v1", "openai"),
     *_responses("/v1", "openai"),
+    *_files("/v1", "openai"),
     _moderations("/v1", "openai"),
     *_models("/v1", "openai", "anthropic", "google"),
     *_openai("/openai/deployments/{deployment}", "azure", "api-version"),
     *_responses("/openai", "azure", "api-version"),
+    *_files("/openai", "azure", "api-version"),
     _moderations("/openai", "azure", "api-version"),
     *_models("/openai", "azure", query=("api-version",)),
     *_openai("/openai/v1", "azure"),
     *_responses("/openai/v1", "azure"),
+    *_files("/openai/v1", "azure"),
     _moderations("/openai/v1", "azure"),
     *_models("/openai/v1", "azure"),
     *_anthropic(""),

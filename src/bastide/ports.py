@@ -166,7 +166,10 @@ class Jail:
 
     argv: program and arguments; readable: host paths it may read (mounted at the same place);
     writable: one directory for its socket; inherit: file descriptors it keeps open (their numbers
-    stay the same); environment: its whole environment.
+    stay the same); environment: its whole environment; devices: device files it may use.
+
+    With `processes` it may start processes of its own. They see each other, a loopback of their
+    own, and a /tmp and a /dev/shm that are only memory; the rest of the world stays as closed.
     """
 
     argv: tuple[str, ...]
@@ -174,6 +177,8 @@ class Jail:
     writable: str
     inherit: tuple[int, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    devices: tuple[str, ...] = ()
+    processes: bool = False
 
 
 class Process(Protocol):

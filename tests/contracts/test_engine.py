@@ -74,7 +74,7 @@ async def open_engine(kind: str) -> AsyncIterator[tuple[Any, Any]]:
         else:
             with smollm2.weights() as descriptor:
                 engine = await smollm2.start(
-                    descriptor, folder, slots=SLOTS, context_tokens=CONTEXT
+                    descriptor, folder, slots=SLOTS, context_tokens=CONTEXT, engine=kind
                 )
         try:
             yield engine, engine
@@ -97,7 +97,7 @@ async def until_healthy(engine) -> None:
                 await asyncio.sleep(0.01)
 
 
-KINDS = ("fake", "llamacpp", "remote")
+KINDS = ("fake", "llamacpp", "openvino", "remote")
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -152,7 +152,7 @@ def test_only_the_last_delta_has_a_finish_and_all_have_the_usage_so_far(world):
 
 def test_an_answer_that_ends_by_itself_says_stop(world):
     run, engine = world
-    deltas = run(answer(engine, chat("Say ok.", temperature=0)))
+    deltas = run(answer(engine, chat("What is 2+2? Say only the number.", temperature=0)))
     assert deltas[-1].finish is FinishReason.STOP
 
 

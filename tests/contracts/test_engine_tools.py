@@ -3,9 +3,9 @@
 """The Engine port, what binds an answer: schemas and tools, over the fake, SmolLM2 and frames."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bastide.core.chat import (
     ChoiceMode,
@@ -16,6 +16,7 @@ from bastide.core.chat import (
     Message,
     Said,
     Tool,
+    ToolCall,
     ToolChoice,
 )
 from bastide.core.errors import Misconfigured
@@ -108,6 +109,28 @@ def test_a_call_that_is_cut_short_says_so(world):
     (call,) = heard(deltas).calls
     with pytest.raises(json.JSONDecodeError):
         json.loads(call.arguments)
+
+
+def test_a_call_by_choice_of_a_strict_tool_follows_its_schema(world):
+    run, engine = world
+    tool = replace(WEATHER, strict=True)
+    said = heard(run(answer(engine, asking(tool, max_tokens=120))))
+    assert bool(said.text) != bool(said.calls)
+    assert all(is_weather(call.arguments) for call in said.calls)
+
+
+def test_an_answer_follows_its_schema_also_beside_tools_to_choose_from(world):
+    run, engine = world
+    request = replace(asking(CLOCK, max_tokens=120), schema=CITY)
+    results = (
+        *request.messages,
+        Message("assistant", "", (ToolCall("c1", "get_time", '{"zone": "CET"}'),)),
+        Message("tool", "It is noon, 18 degrees celsius in Paris.", answers="c1"),
+    )
+    for asked in (request, replace(request, messages=results)):
+        said = heard(run(answer(engine, asked)))
+        assert all(json.loads(call.arguments)["zone"] in "CET UTC" for call in said.calls)
+        assert said.calls or is_weather(said.text)
 
 
 def test_without_a_choice_no_tool_is_called(world):

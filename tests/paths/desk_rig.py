@@ -20,9 +20,11 @@ from typing import Any
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.keys.memory import MemoryKeyring
+from bastide.app import wiring
 from bastide.app.config import Home, Settings, write_settings
 from bastide.app.listening import bind_address
 from bastide.app.runner import Runner
+from bastide.app.shelf import Shelf
 from bastide.core import apikey
 from bastide.core.key import Purpose
 from bastide.core.receipt import Receipt
@@ -54,11 +56,11 @@ class LiveEngine(ScriptedEngine):
 class DeskRig:
     """`keys` are those of the next snapshot; `receipts` what control was given."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, file_mb: int) -> None:
         self.home = Home(root)
         for folder in (self.home.run, self.home.log, self.home.desk):
             folder.mkdir(mode=0o700, parents=True)
-        self.home.config.write_text(write_settings(Settings("test")))
+        self.home.config.write_text(write_settings(Settings("test", file_mb=file_mb)))
         self.engine = LiveEngine()
         self.receipts: list[Receipt] = []
         self.keys = {
@@ -92,16 +94,23 @@ class DeskRig:
                 env=environment(),
             )
         keys = self._keyring.portion((Purpose.STORE,))
-        orders = {"home": str(self.home.root), "parent": os.getpid(), "keys": keys}
+        orders = {"home": str(self.home.root), "parent": os.getpid(), "name": "desk", "keys": keys}
         assert process.stdin is not None
         process.stdin.write(json.dumps(orders).encode() + b"\n")
         process.stdin.close()
         return process
 
-    def kill_desk(self) -> None:
-        """Kill it as a power cut does, and start it again as the supervisor does."""
+    def kill_desk(self, meanwhile: Callable[[Shelf], None] | None = None) -> None:
+        """Kill it as a power cut does, and start it again as the supervisor does.
+
+        `meanwhile` may change what it keeps.
+        """
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(20)
+        if meanwhile is not None:
+            keyring, entropy = self._keyring, SystemEntropy()
+            store = wiring.open_store(self.home.desk, keyring.identities(), (), entropy)
+            meanwhile(Shelf(store, SystemClock(), 86_400, 2**30))
         self.home.desk_socket.unlink(missing_ok=True)
         self.process = self.start_desk()
         self.until(self.home.desk_socket.exists)
@@ -178,9 +187,10 @@ class DeskRig:
 
 
 @contextmanager
-def desk() -> Iterator[DeskRig]:
+def desk(file_mb: int = 1_024) -> Iterator[DeskRig]:
+    """`file_mb` is what one tenant may keep."""
     with tempfile.TemporaryDirectory() as folder:
-        rig = DeskRig(Path(folder) / "h")
+        rig = DeskRig(Path(folder) / "h", file_mb)
         try:
             yield rig
         finally:

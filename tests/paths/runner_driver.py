@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A runner in a process of its own, which tests kill. Its engine is the fake one.
 
-    python runner_driver.py SOCKET SLOTS PACE_S
+    python runner_driver.py SOCKET SLOTS PACE_S [CONTROL DEPLOYMENT]
 
-Each line on standard input is answered by the number of answers that run.
+Each line on standard input is answered by the number of answers that run. With the last two it
+reports to control what it had handed to gateways that die.
 """
 
 import asyncio
@@ -14,12 +15,15 @@ import warnings
 from pathlib import Path
 
 from bastide.adapters.clock.system import SystemClock
+from bastide.adapters.control.link import ControlLink
 from bastide.adapters.engine.fake import FakeEngine
+from bastide.app.cut_reports import CutReporter, reporting
 from bastide.app.runner import Runner
 from bastide.app.turns import Turns
+from bastide.core.subject import Digest
 
 
-async def serve(socket: Path, slots: int, pace_s: float) -> None:
+async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
     clock = SystemClock()
     engine = FakeEngine(slots=slots, context_tokens=1_000_000, pace_s=pace_s)
 
@@ -31,8 +35,16 @@ async def serve(socket: Path, slots: int, pace_s: float) -> None:
             print(engine.busy, flush=True)
 
     threading.Thread(target=report, daemon=True).start()
-    await Runner(make, socket, clock, turns=Turns(slots, clock)).run(asyncio.Event())
+    turns, stop = Turns(slots, clock), asyncio.Event()
+    if not control:
+        await Runner(make, socket, clock, turns=turns).run(stop)
+        return
+    link = ControlLink(control[0], clock)
+    await link.start()
+    reporter = CutReporter(link, Digest.parse(control[1]), clock)
+    async with reporting(reporter, stop):
+        await Runner(make, socket, clock, turns=turns, on_cut=reporter.take).run(stop)
 
 
 warnings.simplefilter("ignore")
-asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:]))

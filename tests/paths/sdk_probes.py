@@ -50,4 +50,5 @@ def expect_answers(found: dict[str, Any]) -> None:
         assert row["whole"] and row["whole"] == row["stream"], name
         assert len(row["whole"].split()) == WORDS, name
         assert row.get("usage", WORDS) == WORDS, name
+        assert row.get("parsed", "wall") == "wall", name
         assert row.get("tool", ["find_town", ["town"]]) == ["find_town", ["town"]], name

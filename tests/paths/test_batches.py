@@ -13,7 +13,9 @@ import httpx
 import openai
 import pytest
 
+from bastide.app.receipts import open_lines
 from bastide.core.batch import batch_secret
+from bastide.core.errors import NotProven
 from bastide.core.limits import UPLOADS_MAX
 from bastide.core.receipt import commit, salt_for
 from paths.desk_rig import OTHER_KEY, DeskRig, desk, lines
@@ -99,6 +101,44 @@ def test_a_batch_is_answered(shared: DeskRig) -> None:
         assert receipt.prompt_commitment == commit(salt, "prompt", bodies[row["custom_id"]])
         assert receipt.answer_commitment == commit(salt, "answer", text.encode())
         assert (receipt.tenant, receipt.key) == ("acme", "k_wide")
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, "/v1/completions", "/v1/responses"])
+def test_the_receipts_of_all_lines_open_with_the_api_key(shared: DeskRig, endpoint: str) -> None:
+    asking, rows_in = client(shared), [json.loads(row) for row in lines(5).splitlines()]
+    for row in rows_in:
+        row["url"], body = endpoint, row["body"]
+        if endpoint != CHAT:
+            messages = body.pop("messages")
+            name = "prompt" if endpoint == "/v1/completions" else "input"
+            body[name] = messages[0]["content"]
+    # Spaces as no encoder of ours would make them: the very bytes count.
+    data = b"".join(
+        json.dumps(row, separators=(" , ", ":  ")).encode() + b"\r\n" for row in rows_in
+    )
+    file = upload(asking, data)
+    made = asking.batches.create(
+        input_file_id=file,
+        endpoint=endpoint,  # type: ignore[arg-type]
+        completion_window="24h",
+    )
+    done = finished(shared, asking, made.id)
+    assert done.output_file_id is not None, rows(asking, done.error_file_id)
+    output = asking.files.content(done.output_file_id).content
+    known = {receipt.ident: receipt for receipt in shared.receipts}
+    assert open_lines(known.__getitem__, KEY, made.id, data, output) == 5
+    first, *others = output.splitlines(keepends=True)
+    for wrong in (
+        (OTHER_KEY, made.id, data, output),
+        (KEY, "batch_" + "0" * 26, data, output),
+        (KEY, made.id, data.replace(b"Hi 3", b"Hi 4"), output),
+        (KEY, made.id, data, output.replace("wörld".encode(), b"world")),
+        (KEY, made.id, data, first + first.replace(b"line-", b"line-")),
+        (KEY, made.id, data, first.replace(b"line-", b"other-") + b"".join(others)),
+        (KEY, made.id, data, b""),
+    ):
+        with pytest.raises(NotProven):
+            open_lines(known.__getitem__, *wrong)
 
 
 def test_the_async_client(shared: DeskRig) -> None:

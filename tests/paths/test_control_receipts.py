@@ -3,12 +3,12 @@
 """One receipt that cannot be booked is refused alone: others in its group are not."""
 
 import asyncio
-import dataclasses
 import json
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.control.link import ControlLink
@@ -37,7 +37,7 @@ async def put_together(chain: ChainWorld, folder: Path) -> list[BaseException | 
     first = chain.receipts[0]
     changes = ({}, *BAD, {})
     given = [
-        dataclasses.replace(first, ident=f"r_{number:026}", **change)
+        structs.replace(first, ident=f"r_{number:026}", **change)
         for number, change in enumerate(changes)
     ]
     try:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What doctor says of the ledger holds for the receipts, too."""
 
-import dataclasses
+from msgspec import structs
 
 from bastide.app import wiring
 from bastide.app.doctor import examine
@@ -24,7 +24,7 @@ def test_a_receipt_that_was_changed_is_found(broken: Served) -> None:
     env.book.put([receipt])
     assert env.book.seal_batch() is not None
     assert ledger_finding(broken)[0] == "ok"
-    other = dataclasses.replace(receipt, tenant="another").leaf()
+    other = structs.replace(receipt, tenant="another").leaf()
     broken.sql(f"UPDATE receipt SET leaf = X'{other.hex()}'")
     state, seen = ledger_finding(broken)
     assert state == "bad"

@@ -5,6 +5,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -86,6 +87,39 @@ def test_vectors_have_a_receipt_that_two_verifiers_open(
     assert done.returncode == 0, done.stderr
     (tmp_path / "other").write_bytes(vector_bytes(vectors[::-1]))
     assert verify("other").returncode == 6
+
+
+@pytest.mark.slow
+def test_the_receipts_of_a_batch_open_with_one_command(
+    served: tuple[Demo, openai.OpenAI, str], tmp_path: Path
+) -> None:
+    demo, client, key = served
+    body = {"model": NAME, "encoding_format": "float"}
+    row = {"method": "POST", "url": "/v1/embeddings"}
+    lines = [
+        json.dumps({"custom_id": f"n{n}", **row, "body": {**body, "input": text}})
+        for n, text in enumerate(TEXTS)
+    ]
+    files = {"in.jsonl": "\n".join(lines).encode(), "key": key.encode()}
+    sent = client.files.create(file=("in.jsonl", files["in.jsonl"]), purpose="batch")
+    made = client.batches.create(
+        input_file_id=sent.id, endpoint="/v1/embeddings", completion_window="24h"
+    )
+    while (done := client.batches.retrieve(made.id)).status not in ("completed", "failed"):
+        time.sleep(0.1)
+    assert done.output_file_id is not None, done
+    files["out.jsonl"] = client.files.content(done.output_file_id).content
+    files["swapped.jsonl"] = files["out.jsonl"].replace(b'"n0"', b'"n?"').replace(b'"n1"', b'"n0"')
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+
+    def opened(output: str, status: int) -> subprocess.CompletedProcess[str]:
+        words = ("receipt", "open-batch", made.id, "--api-key-file", str(tmp_path / "key"))
+        given = ("--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / output))
+        return demo.run(*words, *given, status=status)
+
+    assert opened("out.jsonl", 0).stdout.startswith("OPENED  3 receipts")
+    assert "output, line" in opened("swapped.jsonl", 6).stderr
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 """The google-genai SDK, as Gemini and as Vertex AI, against a running gateway."""
 
 import asyncio
-import dataclasses
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import pytest
 from google import genai
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials
+from msgspec import structs
 
 from bastide.core.errors import Unavailable
 from bastide.core.limits import SNAPSHOT_AGE_MAX_S
@@ -103,7 +103,7 @@ def test_a_whole_answer(rig: Rig, mode: Mode) -> None:
         ("system", "Be brief."),
         ("user", "Hi"),
     ]
-    assert dataclasses.astuple(asked.sampling) == (7, 0.5, 0.9, 3, ("x",), 0.2, 0.1)
+    assert structs.astuple(asked.sampling) == (7, 0.5, 0.9, 3, ("x",), 0.2, 0.1)
     receipt = rig.control.receipts[0]
     assert (receipt.ident, receipt.requested_model) == (f"r_{answer.response_id}", MODEL)
 

@@ -379,3 +379,21 @@ def test_bedrock_says_that_a_guardrail_intervened(rig: Rig) -> None:
         answer = json.loads(read_response(client).body)
     assert answer["stopReason"] == "guardrail_intervened"
     assert "3704" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_response_that_the_guard_ended_is_incomplete(rig: Rig, streaming: bool) -> None:
+    client = openai.OpenAI(base_url=f"{rig.url}/v1", api_key=KEY, max_retries=0)
+    guard(rig, {"out": {"iban": "refuse"}})
+    answer: Any = client.responses.create(model=MODEL, input=ATTACKS["iban"][0], stream=streaming)
+    if streaming:
+        *_, last = answer
+        assert last.type == "response.incomplete"
+        answer = last.response
+    assert answer.status == "incomplete" and answer.incomplete_details is not None
+    assert answer.incomplete_details.reason == "content_filter"
+    assert "3704" not in answer.to_json()
+    guard(rig, {"in": {"iban": "refuse"}})
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model=MODEL, input=f"Remember {IBAN}.", stream=streaming)
+    assert caught.value.code == "content_filter"

@@ -230,7 +230,6 @@ def test_refusals_are_the_sdks_exceptions(rig: Rig) -> None:
         (STRANGE_KEY, MODEL, {}, 401),
         (NARROW_KEY, MODEL, {}, 403),
         (KEY, "nope", {}, 404),
-        (KEY, MODEL, {"format": "json", "tools": [weather]}, 400),
         (KEY, MODEL, {"options": {"top_k": 3}}, 400),
         (KEY, MODEL, {"think": True}, 400),
     ):

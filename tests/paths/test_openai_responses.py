@@ -265,7 +265,6 @@ def test_the_tokens_of_a_request(rig: Rig) -> None:
         ({"text": {"verbosity": "low"}}, "text.verbosity"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"tools": [WEATHER, {"type": "code_interpreter"}]}, "tools[1].type"),
-        ({"tools": [WEATHER], "text": {"format": {"type": "json_object"}}}, "text.format"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type"),
         ({"input": [{"type": "reasoning", "summary": []}]}, "input[0].type"),
         (
@@ -330,3 +329,16 @@ def test_a_response_cannot_be_listed(rig: Rig) -> None:
     answer = httpx.get(f"{rig.url}/v1/responses", headers={"authorization": f"Bearer {KEY}"})
     assert answer.status_code == 405
     assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
+def test_an_answer_follows_a_schema_also_beside_tools(thinking: Rig) -> None:
+    for asking in clients(thinking):
+        made: Any = {"model": MODEL, "tools": [TIME], "text_format": Forecast}
+        [call] = asking.responses.parse(**made, input="Weather?").output
+        assert (call.type, call.name) == ("function_call", "get_time")
+        turns: Any = [
+            {"role": "user", "content": "Weather?"},
+            {"type": "function_call", "call_id": "c1", "name": "get_time", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "Noon."},
+        ]
+        assert asking.responses.parse(**made, input=turns).output_parsed == Forecast(**ARGUMENTS)

@@ -43,6 +43,10 @@ ASK: dict[str, Any] = {
 ARGUMENTS = {"city": "wall", "days": 7}  # what the fake engine makes of the schema
 
 
+class Zone(BaseModel):
+    zone: str
+
+
 class Forecast(BaseModel):
     city: str
     days: int
@@ -286,15 +290,34 @@ def test_a_parsed_call(rig: Rig) -> None:
     assert call.function.parsed_arguments == Forecast(**ARGUMENTS)
 
 
+def test_an_answer_follows_a_schema_also_beside_tools(rig: Rig) -> None:
+    for asking in clients(rig):
+        made = {**ASK, "tools": [openai.pydantic_function_tool(Zone, name="get_time")]}
+        first = asking.chat.completions.parse(**made, response_format=Forecast).choices[0].message
+        [call] = first.tool_calls or []
+        assert isinstance(call.function.parsed_arguments, Zone) and first.parsed is None
+        turns: Any = [
+            *ASK["messages"],
+            first.to_dict(),
+            {"role": "tool", "tool_call_id": call.id, "content": "18 degrees"},
+        ]
+        made["messages"] = turns
+        parsed = asking.chat.completions.parse(**made, response_format=Forecast)
+        assert parsed.choices[0].message.parsed == Forecast(**ARGUMENTS)
+        with asking.chat.completions.stream(**made, response_format=Forecast) as stream:
+            assert stream.get_final_completion().choices[0].message.parsed == Forecast(**ARGUMENTS)
+        # Without a schema the answer is a text, although a strict tool binds it.
+        said = asking.chat.completions.create(**made).choices[0]
+        assert (said.message.content, said.finish_reason) == ("wall", "stop")
+
+
 # Refusals
 
 
 def test_what_is_not_there_is_refused_by_name(rig: Rig) -> None:
     custom: Any = {"type": "custom", "custom": {"name": "f"}}
-    form: Any = {"type": "json_object"}
     for more, param in (
         ({"tools": [custom]}, "tools[0].type"),
-        ({"tools": [WEATHER], "response_format": form}, "response_format"),
         ({"logprobs": True}, "logprobs"),
         ({"n": 2}, "n"),
     ):

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
+from msgspec import structs
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.engine.remote import RemoteEngine
@@ -194,3 +195,30 @@ def test_a_prompt_is_estimated_by_all_of_its_bytes():
     request = GenerateRequest("id", "m", (Message("user", "é" * 8),), tools=(tool,))
     assert prompt_tokens(request) == (16 + 4 + 17) / 4
     assert prompt_tokens(EmbedRequest("id", "m", ("ab", "cd"))) == 1.0
+
+
+def test_lines_of_a_batch_wait_for_their_own_tenants_requests():
+    """They are borrowed, however much is promised, and nothing that came first of them is ahead."""
+
+    async def scenario():
+        async with sharing(1, {"a": Promise(1_000.0)}, pace_s=0.002) as (world, turns):
+            order: list[str] = []
+
+            async def one(name: str, background: bool) -> None:
+                await answer(world.client, structs.replace(ask("a", 10), background=background))
+                order.append(name)
+
+            held = world.client.generate(ask("b", 10_000))
+            await anext(held)
+            batch = [asyncio.ensure_future(one("line", True)) for _ in range(4)]
+            await until(lambda: turns.waiting == 4)
+            mine = [asyncio.ensure_future(one("mine", False)) for _ in range(2)]
+            await until(lambda: turns.waiting == 6)
+            await held.aclose()
+            await asyncio.gather(*batch, *mine)
+            assert order == ["mine"] * 2 + ["line"] * 4
+            tally = turns.close_period()["a"]
+            assert tally.delivered == pytest.approx(2 * 11, abs=1)
+            assert tally.borrowed == pytest.approx(4 * 11, abs=2)
+
+    go(scenario)

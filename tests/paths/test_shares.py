@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.control.link import ControlLink
 from bastide.app.control import Control
@@ -27,7 +28,7 @@ from bastide.core.chat import Delta, GenerateRequest, Sampling, Usage
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused, Unavailable
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
-from bastide.core.limits import SHARE_ROWS_MAX
+from bastide.core.limits import SHARE_PERIODS_KEPT, SHARE_ROWS_MAX
 from bastide.core.party import Party, Principal
 from bastide.core.share import Promise
 from bastide.core.subject import Digest
@@ -45,7 +46,13 @@ def env(broken: Served) -> Iterator[Environment]:
     yield broken.env
 
 
-def minute(served: Served, start_ms: int, capacity: float | None = None, **rows: Any) -> Evidence:
+def minute(
+    served: Served,
+    start_ms: int,
+    capacity: float | None = None,
+    lost: dict[str, int] | None = None,
+    **rows: Any,
+) -> Evidence:
     """State a minute as control does."""
     env = served.env
     (deployment,) = env.ledger.deployments(active=True)
@@ -58,6 +65,7 @@ def minute(served: Served, start_ms: int, capacity: float | None = None, **rows:
             {"tenant": tenant, "borrowed": 1.5, "starved_ms": 10, "refused": 1, **row}
             for tenant, row in rows.items()
         ],
+        "lost": lost,
         "time_ms": start_ms + 60_001,
     }
     statement = Statement("share-minute/v1", (deployment.subject,), body)
@@ -304,3 +312,45 @@ def test_a_share_is_kept_and_proved_by_real_services(tmp_path: Path) -> None:
     # The share may have reached the runner after the answer began.
     assert proved["delivered"] + proved["borrowed"] > 0 and proved["kept"] == 1.0
     assert "100.00 %" in demo.run("share", "prove", tenant, month).stdout
+
+
+def test_what_a_runner_lost_is_stated_and_proved(env: Environment, broken: Served) -> None:
+    """Control is away for longer than the runner can keep: the gap itself is evidence."""
+
+    class Away:
+        snapshot = None
+
+        def __init__(self) -> None:
+            self.asked: list[dict[str, Any]] = []
+            self.down = True
+
+        async def ask(self, kind: str, body: dict[str, Any]) -> None:
+            if self.down:
+                raise Unavailable("control does not answer")
+            self.asked.append(body)
+
+    async def scenario() -> list[dict[str, Any]]:
+        away, clock = Away(), FixedClock(NOVEMBER_MS)
+        turns = Turns(2, clock)
+        keeper = ShareKeeper(turns, away, Digest.of(b"d"), clock)  # type: ignore[arg-type]
+        for _ in range(SHARE_PERIODS_KEPT + 3):
+            await use(turns, "acme")
+            clock.advance(60_000)
+            await keeper.state()
+        away.down = False
+        await keeper.state()
+        return away.asked
+
+    asked = asyncio.run(scenario())
+    assert len(asked) == SHARE_PERIODS_KEPT
+    gap = {"statements": 3, "start_ms": NOVEMBER_MS, "end_ms": NOVEMBER_MS + 180_000}
+    assert asked[0]["lost"] == gap and asked[0]["start_ms"] == gap["end_ms"]
+    assert all(body["lost"] is None for body in asked[1:]), "it is said once"
+
+    set_share(env, "other", "tiny", 1.0)
+    minute(broken, NOVEMBER_MS + 180_000, lost=gap, acme={"promised": 1.0, "delivered": 1.0})
+    told = {"start": "2026-11-01T00:00:00+00:00", "end": "2026-11-01T00:03:00+00:00"}
+    for tenant, minutes in (("acme", 1), ("other", 0)):
+        (row,) = prove_shares(env, tenant, "2026-11")
+        assert row["no_evidence"] == [{**told, "statements": 3}] and row["minutes"] == minutes
+    assert prove_shares(env, "acme", "2026-10") == []

@@ -5,9 +5,9 @@
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.core.budget import Budget, Per, Scope, Spent, Unit

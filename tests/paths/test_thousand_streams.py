@@ -8,8 +8,6 @@ Both are processes of their own. Control is played here: it remembers the receip
 import asyncio
 import contextlib
 import dataclasses
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,25 +24,16 @@ from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
 from bastide.dialects import frames
 from paths.demo import environment
-from paths.gateway_rig import MODEL, PEPPER, make_snapshot, request_bytes
+from paths.gateway_rig import MODEL, make_snapshot
+from paths.streams_rig import PATIENCE_S, Heard, asking, listen, started
 
 pytestmark = pytest.mark.slow
 
 STREAMS = 1_000
 WORDS = 500  # of each answer: far more than come before the kill
 PACE_S = 0.2
-PATIENCE_S = 60
 SLOTS_FREE_S = 2.0  # the issue's promise
-ASK = request_bytes(
-    json.dumps(
-        {
-            "model": MODEL,
-            "messages": [{"role": "user", "content": "Which town has a wall?"}],
-            "max_tokens": WORDS,
-            "stream": True,
-        }
-    ).encode()
-)
+ASK, _ = asking(MODEL, WORDS)
 
 
 @dataclass
@@ -60,44 +49,6 @@ class World:
         self.runner.stdin.write("?\n")
         self.runner.stdin.flush()
         return int(self.runner.stdout.readline())
-
-
-@dataclass
-class Heard:
-    """What one client got."""
-
-    ident: str = ""
-    words: int = 0
-    failed: bool = False  # an error event came
-    ended: bool = False  # the answer was whole, as far as a client can tell
-
-
-async def listen(port: int, begun: asyncio.Semaphore) -> Heard:
-    heard = Heard()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(ASK)
-    started = False
-    try:
-        while line := await reader.readline():
-            if line.lower().startswith(b"x-bastide-receipt: "):
-                heard.ident = line.split()[1].decode()
-            elif line.startswith(b"data: [DONE]") or line == b"0\r\n":
-                heard.ended = True
-            elif line.startswith(b"data: "):
-                row = json.loads(line[6:])
-                heard.failed |= "error" in row
-                said = "".join(
-                    choice["delta"].get("content", "") for choice in row.get("choices", ())
-                )
-                heard.words += len(said.split())
-                if said and not started:
-                    started = True
-                    begun.release()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
-    return heard
 
 
 @asynccontextmanager
@@ -136,26 +87,6 @@ async def world() -> AsyncIterator[World]:
                 process.wait()
 
 
-async def started(gateway: subprocess.Popen[str], log: Path, control: str, runner: Path) -> int:
-    """Give the gateway its orders; the port, once both are ready."""
-    orders = {
-        "listen": "127.0.0.1:0",
-        "control_socket": control,
-        "pepper": PEPPER.hex(),
-        "parent": os.getpid(),
-    }
-    assert gateway.stdin is not None
-    gateway.stdin.write(json.dumps(orders) + "\n")
-    gateway.stdin.flush()
-    async with asyncio.timeout(PATIENCE_S):
-        while not (runner.exists() and '"ready"' in log.read_text()):
-            assert gateway.poll() is None, log.read_text()
-            await asyncio.sleep(0.02)
-    rows = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    (ready,) = (row for row in rows if row["event"] == "ready")
-    return int(ready["listen"].rpartition(":")[2])
-
-
 async def play_control(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
@@ -184,7 +115,7 @@ async def play_control(
 async def streaming(made: World) -> list[asyncio.Task[Heard]]:
     """A thousand clients, each of which has heard a word."""
     begun = asyncio.Semaphore(0)
-    clients = [asyncio.create_task(listen(made.port, begun)) for _ in range(STREAMS)]
+    clients = [asyncio.create_task(listen(made.port, begun, ASK)) for _ in range(STREAMS)]
     async with asyncio.timeout(PATIENCE_S):
         for _ in range(STREAMS):
             await begun.acquire()
@@ -218,7 +149,8 @@ def test_a_killed_gateway_breaks_every_stream_off_and_its_slots_are_free() -> No
                     await asyncio.sleep(0.02)
             heard = await asyncio.wait_for(asyncio.gather(*clients), PATIENCE_S)
             assert all(one.words > 0 and not one.ended for one in heard)
-            # Nobody holds a whole answer, so none lacks a receipt.
+            # Nobody holds a whole answer, so none lacks a receipt. What a runner that knows control
+            # then states of what was sent: test_cut_streams.py.
             assert made.receipts == {}
 
     asyncio.run(scenario())

@@ -33,9 +33,21 @@ def probe_openai(given):
         "usage": whole.usage.completion_tokens,
         "models": [row.id for row in client(given["key"]).models.list()][:9],
         "tool": [call.function.name, sorted(json.loads(call.function.arguments))],
+        "parsed": openai_parsed(client(given["key"]), given["model"]),
         "bad_key": raised(lambda: client(given["bad_key"]).models.list()),
         "bad_model": raised(lambda: chat.create(model="nobody", messages=TURN)),
     }
+
+
+def openai_parsed(client, model):
+    """An answer by a class, as it was asked for when `parse` was still in beta."""
+    import pydantic
+
+    class Town(pydantic.BaseModel):
+        town: str
+
+    made = client.beta.chat.completions.parse(model=model, messages=TURN, response_format=Town)
+    return made.choices[0].message.parsed.town
 
 
 def probe_azure(given):

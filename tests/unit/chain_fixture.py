@@ -8,9 +8,11 @@ services' keys but not the parties', could make; the ledger's door does not judg
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from bastide.core.artifact import Artifact, Part
 from bastide.core.canonical import canonical

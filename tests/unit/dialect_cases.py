@@ -53,7 +53,12 @@ def request_of(want: dict[str, Any]) -> GenerateRequest:
     )
     sampling = Sampling(**{**want["sampling"], "stop": tuple(want["sampling"]["stop"])})
     tools = tuple(
-        Tool(row["name"], row["description"], compact(row["parameters"]))
+        Tool(
+            row["name"],
+            row["description"],
+            compact(row["parameters"]),
+            row.get("strict", False),
+        )
         for row in want.get("tools", [])
     )
     schema = compact(want["schema"]) if "schema" in want else None

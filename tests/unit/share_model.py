@@ -28,8 +28,15 @@ class Model:
         self.number += 1
         heapq.heappush(self.events, (time, self.number, what, ticket))
 
-    def enter(self, tenant: str, prompt: float, output: float, output_max: float | None) -> Ticket:
-        ticket = self.queue.enter(self.now, tenant, prompt, output_max)
+    def enter(
+        self,
+        tenant: str,
+        prompt: float,
+        output: float,
+        output_max: float | None,
+        background: bool = False,
+    ) -> Ticket:
+        ticket = self.queue.enter(self.now, tenant, prompt, output_max, background)
         self.work[ticket] = prompt, output
         return ticket
 
@@ -37,6 +44,9 @@ class Model:
         """Let begin what may, and check that nothing free stands idle."""
         for ticket in self.queue.dispatch(self.now):
             assert ticket.state is State.RUNNING
+            if ticket.background:
+                assert not ticket.promised
+                assert not self.queue._tenants[ticket.tenant].waiting, "its tenant's own come first"
             prompt, output = self.work[ticket]
             self.begun[ticket] = self.now
             self.at(self.now + prompt / self.speed, "read", ticket)

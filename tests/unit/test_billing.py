@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Billing: which receipts count, and that nothing is counted twice or lost."""
 
-from dataclasses import replace
+import dataclasses
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bastide.core.billing import Accounts, Biller
 from bastide.core.budget import Budget, Per, Scope, Unit, period
@@ -113,10 +114,10 @@ def test_a_budget_is_of_its_day_or_month_and_of_its_scope() -> None:
         accounts.take(replace(BLANK, time_ms=time_ms))
     budgets = [
         DAY,
-        replace(DAY, per=Per.MONTH),
-        replace(DAY, unit=Unit.EUR),
-        replace(DAY, scope=Scope("acme", key="k_2")),
-        replace(DAY, scope=Scope("other")),
+        dataclasses.replace(DAY, per=Per.MONTH),
+        dataclasses.replace(DAY, unit=Unit.EUR),
+        dataclasses.replace(DAY, scope=Scope("acme", key="k_2")),
+        dataclasses.replace(DAY, scope=Scope("other")),
     ]
     assert [row.used for row in accounts.spent(budgets, NOW_MS)] == [30, 60, 14, 0, 0]
 

@@ -65,7 +65,7 @@ DOCUMENTED: dict[str, tuple[str, list[str]]] = {
     "limits.md": ("| `{}` |", [name for name in limits.__annotations__ if "iB" not in name]),
     "lifecycle.md": ("| `{}` |", [row.name for row in LIFECYCLE]),
     "duties.md": ("| `{}` |", [duty.value for duty in Duty]),
-    "receipts.md": ("`{}`", [field.name for field in dataclasses.fields(Receipt)]),
+    "receipts.md": ("`{}`", [*Receipt.__struct_fields__]),
     "commands.md": ("## bastide {}\n", list(COMMANDS)),
 }
 _UNITS = {"KIB", "MIB", "GIB"}

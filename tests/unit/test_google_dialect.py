@@ -64,7 +64,12 @@ def test_a_request_is_read(case: dict[str, Any]) -> None:
         None,
         sampling,
         tuple(
-            Tool(row["name"], row["description"], compact(row["parameters"]))
+            Tool(
+                row["name"],
+                row["description"],
+                compact(row["parameters"]),
+                row.get("strict", False),
+            )
             for row in case.get("tools", [])
         ),
         ToolChoice(*case.get("choice", ())),

@@ -80,7 +80,12 @@ def test_a_request_is_read(case: dict[str, Any]) -> None:
         want["prompt"],
         Sampling(**{**want["sampling"], "stop": tuple(want["sampling"]["stop"])}),
         tuple(
-            Tool(row["name"], row["description"], compact(row["parameters"]))
+            Tool(
+                row["name"],
+                row["description"],
+                compact(row["parameters"]),
+                row.get("strict", False),
+            )
             for row in want.get("tools", [])
         ),
         ToolChoice(),

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Receipts of the older form stay verifiable, by both verifiers."""
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bastide.core.receipt import Receipt
 from bastide.ledger.bundle import export_bundle

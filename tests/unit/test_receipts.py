@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The book of receipts: durable, sealed once, provable; the ledger holds no word of anybody."""
 
-import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -10,11 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 from sqlalchemy import text
 
 from bastide.adapters.records.sql import open_records
 from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused, Unavailable
 from bastide.core.key import Purpose
+from bastide.core.limits import RECEIPT_DISORDER_MS
 from bastide.core.receipt import Receipt
 from bastide.crypto import merkle
 from bastide.ledger import receipts as receipts_module
@@ -32,7 +33,7 @@ def _book(world: World) -> ReceiptBook:
 
 def _receipts(count: int, start: int = 0) -> list[Receipt]:
     return [
-        dataclasses.replace(make_receipt(0, SHA, SHA, SHA, 1_000 + number), ident=f"r_{number:026}")
+        structs.replace(make_receipt(0, SHA, SHA, SHA, 1_000 + number), ident=f"r_{number:026}")
         for number in range(start, start + count)
     ]
 
@@ -49,6 +50,30 @@ def test_put_is_seen_by_another_process_at_once(tmp_path: Path) -> None:
     assert other.pending == 5
     assert other.newest() == f"r_{4:026}"
     assert other.find(f"r_{2:026}") == _receipts(3)[2]
+
+
+@given(
+    times=st.lists(st.integers(0, 20), max_size=40),
+    jitter=st.lists(st.integers(0, 1), min_size=40, max_size=40),
+    wanted=st.integers(0, 25),
+)
+def test_no_receipt_since_a_time_is_passed_over(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], jitter: list[int], wanted: int
+) -> None:
+    # In the order of time but for one unit of what is allowed, early or late.
+    ended = [row + early for row, early in zip(sorted(times), jitter, strict=False)]
+    world = make_ledger(tmp_path_factory.mktemp("book"))
+    book = _book(world)
+    made = [
+        structs.replace(row, time_ms=time * RECEIPT_DISORDER_MS)
+        for row, time in zip(_receipts(len(ended)), ended, strict=True)
+    ]
+    book.put(made)
+    start = book.since(wanted * RECEIPT_DISORDER_MS)
+    assert all(time < wanted for time in ended[:start])
+    # And not much is read that is older.
+    assert all(time >= wanted - 3 for time in ended[start:])
+    assert list(book.receipts(start)) == made[start:]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 100])
@@ -132,7 +157,7 @@ def test_sending_again_is_harmless_and_another_receipt_of_that_id_is_refused(
     book.put(_receipts(3))
     book.put(_receipts(5))
     assert book.pending == 5
-    evil = dataclasses.replace(_receipts(1)[0], completion_tokens=999)
+    evil = structs.replace(_receipts(1)[0], completion_tokens=999)
     for batch in ([*_receipts(2, start=7), evil], [evil, *_receipts(1)]):
         with pytest.raises(Refused):
             book.put(batch)

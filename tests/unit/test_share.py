@@ -7,7 +7,7 @@ import pytest
 from bastide.core.chat import Usage
 from bastide.core.errors import Busy
 from bastide.core.fair_queue import FairQueue
-from bastide.core.limits import SHARE_WAITING_MAX
+from bastide.core.limits import SHARE_GUARD_IDLE_S, SHARE_WAITING_MAX
 from bastide.core.share import Cost, Promise, Tally, guard_slots
 from bastide.core.ticket import State, Ticket
 from unit.share_model import PLAIN, Model
@@ -282,3 +282,86 @@ def test_idle_tenants_are_forgotten():
     queue._floor = 1e9
     queue.close_period(62.0)
     assert set(queue._tenants) == {"a"}
+
+
+def test_what_runs_in_the_background_is_only_lent_and_comes_last():
+    queue = alone(1, {"a": Promise(1_000.0)})
+    running = queue.enter(0.0, "b", 0.0, 10)
+    queue.dispatch(0.0)
+    line = queue.enter(0.0, "a", 0.0, 10, background=True)
+    assert queue.dispatch(0.0) == [] and line.state is State.WAITING, "the promise does not pay"
+    mine = queue.enter(1.0, "a", 0.0, 10)
+    queue.dispatch(1.0)
+    assert mine.state is State.DUE
+    queue.finish(2.0, running)
+    assert queue.dispatch(2.0) == [mine]
+    queue.finish(3.0, mine)
+    assert queue.dispatch(3.0) == [line] and not line.promised
+    queue.charge(3.0, line, tokens=10)
+    queue.finish(4.0, line)
+    tally = queue.close_period(5.0)["a"]
+    assert tally.borrowed == 10.0 and tally.promised == tally.delivered
+
+
+def test_a_tenant_without_a_promise_serves_its_own_background_last():
+    queue = alone(1)
+    held = queue.enter(0.0, "b", 0.0, 10)
+    queue.dispatch(0.0)
+    line, mine = queue.enter(0.0, "a", 0.0, 10, background=True), queue.enter(1.0, "a", 0.0, 10)
+    queue.finish(2.0, held)
+    assert queue.dispatch(2.0) == [mine]
+    queue.finish(3.0, mine)
+    assert queue.dispatch(3.0) == [line]
+
+
+def test_waiting_lines_of_a_batch_refuse_nobody_who_waits_for_an_answer():
+    queue = alone(4, queue_s_max=10.0)
+    now = saturate(queue, 200.0, 10)
+    queue._tenant("b").output_mean = 100.0
+    with pytest.raises(Busy) as refused:
+        for _ in range(1_000):
+            queue.enter(now, "b", 0.0, 100, background=True)
+    assert refused.value.retry_after_s > 1.0
+    waiting = queue.waiting
+    mine = queue.enter(now, "b", 0.0, 100)
+    assert queue.waiting == waiting + 1
+    queue.expire(now + 60.0)
+    assert mine.state is State.ENDED and queue.waiting == 0 and queue._tenants["b"].queued == 0.0
+    assert queue._tenants["b"].queued_later == pytest.approx(0.0)
+
+
+def test_an_engine_of_few_slots_lends_its_guard_to_the_end_of_a_minute_without_use():
+    """And takes it back, without killing anything, once the promise is used again."""
+    queue = alone(4, {"a": Promise(10.0)})
+    borrowers = [queue.enter(0.0, "b", 0.0, 10) for _ in range(8)]
+    assert queue.dispatch(0.0) == borrowers[:3]
+    assert queue.wake_at() == SHARE_GUARD_IDLE_S
+    late = [queue.enter(59.0, "b", 0.0, 10) for _ in range(8)]
+    queue.expire(60.0)
+    assert queue.dispatch(SHARE_GUARD_IDLE_S) == [late[0]] and queue.free == 0
+    mine = queue.enter(61.0, "a", 0.0, 10)
+    assert queue.dispatch(61.0) == [], "nothing is killed"
+    queue.finish(62.0, borrowers[0])
+    assert queue.dispatch(62.0) == [mine]
+    queue.finish(63.0, borrowers[1])
+    assert queue.dispatch(63.0) == [] and queue.kept == 1, "the guard is filled again first"
+
+
+def test_what_promises_use_on_average_is_kept_and_given_back():
+    queue = alone(32, {"a": Promise(1e6, burst_s=60.0)})
+    assert queue.kept == 2
+    mine = [queue.enter(0.0, "a", 0.0, 10) for _ in range(4)]
+    assert queue.dispatch(0.0) == mine
+    queue.dispatch(30.0)
+    assert queue.kept == 3, "a mean of 4 needs up to 8; 4 run; the mean is not quite 4 yet"
+    for ticket in mine:
+        queue.finish(30.0, ticket)
+    assert queue.kept == 7, "they will come again"
+    flood = [queue.enter(30.0, "b", 0.0, 10) for _ in range(40)]
+    assert queue.dispatch(30.0) == flood[:25]
+    at, begun = 30.0, 25
+    while queue.kept > 2:
+        later = queue.wake_at()
+        assert later is not None and later > at
+        at, begun = later, begun + len(queue.dispatch(later))
+    assert begun == 30 and at < 60.0, "slots are lent as the mean falls, and the queue wakes itself"

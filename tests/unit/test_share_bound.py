@@ -46,7 +46,8 @@ def random_run(seed: int) -> None:
         if known:
             # Nothing is estimated, so the bound has no term for estimates.
             queue._tenant(name).output_mean = float("inf")
-        tickets.append(model.enter(name, prompt, output, output if known else None))
+        later = chance.random() < 0.15
+        tickets.append(model.enter(name, prompt, output, output if known else None, later))
         model.turn()
         check_conservation(queue, tickets)
         if chance.random() < 0.1:
@@ -66,7 +67,7 @@ def check_conservation(queue: FairQueue, tickets: list[Ticket]) -> None:
     if any(row.state is State.DUE for row in tickets):
         assert queue.free == 0
     elif queue.waiting:
-        reading = queue.guard > 0 and queue.reading >= SHARE_READING_TOKENS
+        reading = queue._reserve.guard > 0 and queue.reading >= SHARE_READING_TOKENS
         assert queue.free <= queue.kept or reading
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bastide.core.chat import (
     ChoiceMode,
@@ -134,6 +135,65 @@ def test_a_forced_call_is_bound_by_a_schema():
         "weather", "time", "far",
     ]  # fmt: skip
     assert schema["$defs"]["tool2"]["properties"]["a"]["$ref"] == "#/$defs/tool2/$defs/b"
+
+
+CITY = '{"type":"object","properties":{"city":{"$ref":"#/$defs/c"}},"$defs":{"c":{}}}'
+STRICT = (*TOOLS, Tool("far", "", CITY, strict=True))
+
+
+def test_a_choice_is_bound_where_a_tool_is_strict_or_the_answer_has_a_schema():
+    for asked in (request(tools=STRICT), replace(request(), schema=CITY)):
+        plain, _ = as_text(asked)
+        schema = json.loads(plain.schema or "")
+        *calls, answer = schema["anyOf"]
+        assert [set(row["properties"]) for row in calls] == [{"name", "arguments"}] * len(calls)
+        assert len(calls) == len(asked.tools) and answer["required"] == ["answer"]
+        told = plain.messages[0].content
+        assert '"answer"' in told and "<tool_call>" not in told
+    refer = schema["$defs"]["answer"]["properties"]["city"]["$ref"]
+    assert refer == "#/$defs/answer/$defs/c"
+    assert as_text(request())[0].schema is None
+    assert as_text(replace(request(choice=ANY), schema=CITY))[0].schema != CITY
+
+
+@given(st.text(), cuts, st.booleans())
+def test_a_text_under_a_schema_means_the_same_however_it_is_cut(text, cuts, escaped):
+    whole = f' {{ "answer":  {json.dumps(text, ensure_ascii=escaped)}\n}} '
+    said, last = heard(request(tools=STRICT), whole, cuts)
+    assert (said, last.finish) == (Said(text), FinishReason.STOP)
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()), cuts)
+def test_an_answer_by_a_schema_means_the_same_however_it_is_cut(value, cuts):
+    text = json.dumps({"a": value}, ensure_ascii=False, indent=2)
+    said, _ = heard(replace(request(), schema=CITY), f'{{"answer": {text} }}\n', cuts)
+    assert said == Said(text)
+
+
+@given(cuts)
+def test_a_call_under_a_schema_is_a_call(cuts):
+    whole = '{"name": "far", "arguments": {"city": "}"} }'
+    said, last = heard(request(tools=STRICT), whole, cuts)
+    assert [(call.name, call.arguments) for call in said.calls] == [("far", '{"city": "}"}')]
+    assert (said.text, last.finish) == ("", FinishReason.TOOL_CALLS)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"ans', ""),
+        ('{"answer": ', ""),
+        ('{"answer": "a \\ud83d\\ude00 b \\ud83d', "a \U0001f600 b "),
+        ('{"answer": "x\\', "x"),
+        ('{"answer": "\\ud83d!"}', "\ufffd!"),
+    ],
+)
+@given(cuts)
+def test_a_text_that_is_cut_short_is_given_as_far_as_it_came(text, said, cuts):
+    heard_, last = heard(request(tools=STRICT), text, cuts, FinishReason.LENGTH)
+    assert (heard_, last.finish) == (Said(said), FinishReason.LENGTH)
+    asked = replace(request(), schema=CITY)
+    assert heard(asked, '{"answer": {"a": {}', cuts, FinishReason.LENGTH)[0].text == '{"a": {}'
 
 
 def test_calls_and_results_of_earlier_turns_become_text():

@@ -10,20 +10,30 @@ POLL_S and pushes it on.
 
 import asyncio
 import contextlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from msgspec import structs
 
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
+from bastide.app.control_watch import ControlWatch, near_limits
+from bastide.app.cut_receipts import cut_receipts
+from bastide.app.metering import metered, own_socket
+from bastide.app.peers import peer_process
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.snapshots import build_snapshot
 from bastide.core.billing import Accounts
 from bastide.core.budget import Per, period
-from bastide.core.errors import BastideError, Misconfigured, NotProven
+from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.evidence import Statement
 from bastide.core.key import Purpose
+from bastide.core.limits import RETRY_MS
+from bastide.core.metrics import Sample
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
+from bastide.core.standing import Cuts
 from bastide.core.subject import Digest
 from bastide.dialects import frames
 from bastide.ledger import Ledger
@@ -37,6 +47,14 @@ POLL_S = 0.1  # how soon a revocation reaches the gateways
 HEARTBEAT_S = 1.0  # a snapshot is confirmed at least this often; gateways refuse at 5 s
 SEAL_S = 1.0  # receipts are sealed into the ledger this often
 _QUEUE_MAX = 8_192
+
+
+class _Waiting(NamedTuple):
+    """Receipts on their way into the book, and who waits for them."""
+
+    receipts: Sequence[Receipt]
+    durable: asyncio.Future[None]
+    cut: bool = False  # stated for a gateway that is gone: whatever it stated itself stands
 
 
 class Control:
@@ -58,14 +76,16 @@ class Control:
         self._clock = clock
         self._lists = lists
         self._run: Path | None = None
-        self._peers: set[asyncio.StreamWriter] = set()
+        self._peers: dict[asyncio.StreamWriter, int] = {}  # with the process at the other end
         self._tasks: set[asyncio.Task[None]] = set()
-        self._queue: asyncio.Queue[tuple[Receipt, asyncio.Future[None]]] = asyncio.Queue(_QUEUE_MAX)
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_QUEUE_MAX)
         self._snapshot: Snapshot | None = None
         self._seen = -1
         self._proven: set[Digest] = set()
         self._accounts = Accounts()
-        self._accounted = 0  # receipts of the book that the accounts have
+        self._accounted = -1  # the number up to which the accounts have the book's receipts
+        self._meter = ControlWatch()
+        self._grown_at = clock.monotonic()  # when the ledger was last seen to grow
         self._pushed_at = float("-inf")  # monotonic: a clock that is set back must not silence us
 
     async def run(self, home: Home, stop: asyncio.Event) -> None:
@@ -92,7 +112,7 @@ class Control:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         incoming = frames.FrameReader()
-        self._peers.add(writer)
+        self._peers[writer] = peer_process(writer)
         try:
             if self._snapshot is not None:
                 writer.write(frames.encode(0, "snapshot", self._snapshot))
@@ -105,24 +125,24 @@ class Control:
         except (ConnectionError, Misconfigured) as error:
             log("control", "peer-lost", self._clock.now_ms, reason=type(error).__name__)
         finally:
-            self._peers.discard(writer)
+            self._peers.pop(writer, None)
             writer.close()
 
     async def _reply(self, frame: frames.Frame, writer: asyncio.StreamWriter) -> None:
         try:
-            kind, body = await self._answer(frame)
+            kind, body = await self._answer(frame, writer)
             out = frames.encode(frame.stream, kind, body)
         except BastideError as error:
             out = frames.encode(frame.stream, "error", (error.code, error.message))
         if not writer.is_closing():
             writer.write(out)
 
-    async def _answer(self, frame: frames.Frame) -> tuple[str, Any]:
+    async def _answer(self, frame: frames.Frame, sender: asyncio.StreamWriter) -> tuple[str, Any]:
         if frame.kind == "receipt":
-            durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            await self._queue.put((_receipt(frame), durable))
-            await durable
+            await self._durable([_receipt(frame)])
             return "ok", None
+        if frame.kind == "cut":
+            return "settled", await self._settle(frames.decode(frame, Cuts), sender)
         if frame.kind == "loaded":
             await asyncio.to_thread(self._state_load, frames.decode(frame, dict[str, str]))
             return "ok", None
@@ -136,6 +156,37 @@ class Control:
             return "status", self._status()
         raise Misconfigured(f"control knows no {frame.kind!r}")
 
+    async def _settle(self, cuts: Cuts, sender: asyncio.StreamWriter) -> list[str]:
+        """Which rows of a report need not be reported again: those that have a receipt now."""
+        idents = [cut.receipt for cut in cuts.rows]
+        held = await asyncio.to_thread(self._book.holds, idents)
+        if any(pid == cuts.gateway for peer, pid in self._peers.items() if peer is not sender):
+            # It lives, or what it sent is not read to its end: its own receipt comes yet.
+            return sorted(held)
+        if self._snapshot is None:
+            raise Unavailable("control is starting")
+        open_rows = tuple(cut for cut in cuts.rows if cut.receipt not in held)
+        if not open_rows:
+            return idents
+        receipts, refused = await asyncio.to_thread(
+            cut_receipts,
+            self._ledger,
+            self._snapshot,
+            self._settings.node,
+            structs.replace(cuts, rows=open_rows),
+            self._clock.now_ms(),
+        )
+        await self._durable(receipts, cut=True)
+        for ident, why in refused.items():
+            log("control", "cut-refused", self._clock.now_ms, receipt=ident[:28], why=why)
+        log("control", "cut", self._clock.now_ms, gateway=cuts.gateway, rows=len(receipts))
+        return idents
+
+    async def _durable(self, receipts: Sequence[Receipt], cut: bool = False) -> None:
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Waiting(receipts, durable, cut))
+        await durable
+
     async def _write(self) -> None:
         """Take all receipts that wait, make them durable in one transaction, answer each."""
         while True:
@@ -144,18 +195,33 @@ class Control:
                 group.append(self._queue.get_nowait())
             await self._store(group)
 
-    async def _store(self, group: list[tuple[Receipt, asyncio.Future[None]]]) -> None:
+    async def _store(self, group: list[_Waiting]) -> None:
+        began = self._clock.monotonic()
         try:
-            await asyncio.to_thread(self._book.put, [receipt for receipt, _ in group])
+            await asyncio.to_thread(self._put, group)
         except BastideError as error:
+            if isinstance(error, Refused) and len(group) > 1:
+                # One of them has the id of another receipt: the rest must not suffer for it.
+                half = len(group) // 2
+                await self._store(group[:half])
+                await self._store(group[half:])
+                return
             log("control", "receipts-refused", self._clock.now_ms, code=error.code, n=len(group))
-            for _, durable in group:
-                if not durable.done():
-                    durable.set_exception(error)
+            self._meter.refused(len(group))
+            for waiting in group:
+                if not waiting.durable.done():
+                    waiting.durable.set_exception(error)
             return
-        for _, durable in group:
-            if not durable.done():
-                durable.set_result(None)
+        count = sum(len(waiting.receipts) for waiting in group)
+        self._meter.stored(count, self._clock.monotonic() - began)
+        for waiting in group:
+            if not waiting.durable.done():
+                waiting.durable.set_result(None)
+
+    def _put(self, group: list[_Waiting]) -> None:
+        self._book.put([row for waiting in group if not waiting.cut for row in waiting.receipts])
+        if cut := [row for waiting in group if waiting.cut for row in waiting.receipts]:
+            self._book.put_missing(cut)
 
     async def _seal(self) -> None:
         while True:
@@ -186,7 +252,11 @@ class Control:
         now = self._clock.now_ms()
         assert self._run is not None
         fresh = await asyncio.to_thread(self._build, self._run, size, now)
+        if size != self._seen:
+            self._grown_at = self._clock.monotonic()
         self._seen, self._snapshot, self._pushed_at = size, fresh, self._clock.monotonic()
+        for near in self._meter.newly_near(fresh.budgets):
+            log("control", "budget-near", now=self._clock.now_ms, **near)
         data = frames.encode(0, "snapshot", fresh)
         for writer in self._peers:
             if not writer.is_closing():
@@ -195,10 +265,13 @@ class Control:
     def _build(self, run: Path, size: int, now_ms: int) -> Snapshot:
         # From the book and not from what came in: the order of the book decides which attempt at a
         # call counts, and after a restart the same receipts are counted again.
+        month_ms, _ = period(Per.MONTH, now_ms)
+        if self._accounted < 0:
+            # No budget asks for an earlier month, and no retry replaces an attempt before that.
+            self._accounted = self._book.since(month_ms - RETRY_MS)
         for receipt in self._book.receipts(self._accounted):
             self._accounts.take(receipt)
             self._accounted += 1
-        month_ms, _ = period(Per.MONTH, now_ms)
         self._accounts.forget_before(month_ms)
         return build_snapshot(
             self._ledger, self._settings, run, size, now_ms, self._proven, self._accounts
@@ -227,7 +300,17 @@ class Control:
             "models": sorted(snapshot.served),
             "tenants": [row.subject.name for row in self._ledger.find("tenant/v1")],
             "receipts_pending": self._book.pending,
+            "budgets_near": near_limits(snapshot.budgets),
         }
+
+    async def tell(self) -> Iterable[Sample]:
+        """The metrics of now."""
+        pending, denials = await asyncio.to_thread(
+            lambda: (self._book.pending, len(self._ledger.find("refusal/v1")))
+        )
+        budgets = () if self._snapshot is None else self._snapshot.budgets
+        age_s = self._clock.monotonic() - self._grown_at
+        return self._meter.samples(max(self._seen, 0), age_s, pending, denials, budgets)
 
     async def _flush(self) -> None:
         group = []
@@ -258,7 +341,9 @@ async def _serve(orders: dict[str, Any]) -> None:
         stop = asyncio.Event()
         on_stop(stop)
         lists = ErasureShelf(records)
-        await Control(ledger, book, keyring, settings, clock, lists).run(home, stop)
+        control = Control(ledger, book, keyring, settings, clock, lists)
+        async with metered(own_socket(orders), control.tell, clock):
+            await control.run(home, stop)
     finally:
         records.dispose()
 

@@ -4,12 +4,13 @@
 
 from typing import Any
 
+from bastide.app import wiring
 from bastide.app.approvals import approve_here
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
 from bastide.app.loading import context_of
 from bastide.app.releases import find_candidate
-from bastide.core.embedding import EMBEDDING_ENGINE, embeds
+from bastide.core.engine import engine_for, verify_evaluated
 from bastide.core.errors import NotAllowed, NotFound, Waiting
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
@@ -22,14 +23,13 @@ from bastide.stages.release import Approval
 
 __all__ = ["deploy_release", "end_deployment", "list_deployments", "plan_deployment"]
 
-_ENGINE = "llamacpp"
-
 
 def plan_deployment(env: Environment, name: str) -> deploy.Plan:
     """The deployment of a published release with the shares of the settings.
 
     The same settings give the same plan, so that an operator can approve its digest elsewhere.
-    Raises Waiting if the release is not published.
+    Raises Waiting if the release is not published, Misconfigured if the chosen engine is not
+    installed or cannot serve the model, Refused if the model was evaluated with another engine.
     """
     candidate = find_candidate(env, name)
     published = env.ledger.find("release/v1", subject=candidate.subject.digest)
@@ -37,8 +37,12 @@ def plan_deployment(env: Environment, name: str) -> deploy.Plan:
         raise Waiting(f"{name} is not published", fix=f"bastide release show {name}")
     admission = env.ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     share = Share(env.settings.slots, context_of(admission, env.settings.context_tokens))
-    engine = EMBEDDING_ENGINE if embeds(admission.body["architecture"]) else _ENGINE
-    return deploy.plan(published[-1], candidate.subject.name, share, engine, "1")
+    model = candidate.subject.name
+    engine = engine_for(admission.body["architecture"], model, env.settings.engine)
+    wiring.verify_engine(engine, env.settings.vllm_python)
+    evaluation = env.ledger.by_digest(Digest.parse(candidate.body["release"]["evaluation"]))
+    verify_evaluated(engine, evaluation.body)
+    return deploy.plan(published[-1], model, share, engine, "1")
 
 
 def deploy_release(

@@ -21,7 +21,7 @@ from bastide.app import wiring
 from bastide.app.config import Home, read_settings, split_address
 from bastide.app.environment import open_environment
 from bastide.app.remedies import outside
-from bastide.app.services import running_pid
+from bastide.app.services import desk_state, running_pid
 from bastide.core.errors import BastideError
 from bastide.ports import Clock
 
@@ -117,7 +117,7 @@ def _keys(bench: Bench) -> list[Finding]:
         seen = f"there is no environment in {bench.home.root} yet"
         return [Finding("keys", "warn", seen, "bastide up, or bastide init")]
     held = [path for path in sorted(bench.home.keys.glob("*")) if path.suffix != ".pub"]
-    secret = (bench.home.keyring, bench.home.unlock, *held)
+    secret = (bench.home.keyring, bench.home.unlock, bench.home.metrics_token, *held)
     findings = [
         Finding("keys", "bad", f"{path.name} can be read by others", f"chmod 600 {path}")
         for path in secret
@@ -238,7 +238,8 @@ def _sockets(bench: Bench) -> list[Finding]:
                 continue
             if fields[9] in inodes and not _loopback(address, family):
                 outward.append(f"{table} {address}")
-    places = " and ".join(filter(None, (settings.listen, settings.tls_listen)))
+    listened = (settings.listen, settings.tls_listen, settings.metrics_listen)
+    places = " and ".join(filter(None, listened))
     if outward:
         fix = "stop the services and look: bastide down"
         return [Finding("sockets", "bad", f"beyond loopback: {', '.join(outward)}", fix)]
@@ -246,6 +247,19 @@ def _sockets(bench: Bench) -> list[Finding]:
         seen = f"{hidden} of {len(mine)} processes hide their sockets from this user"
         return [Finding("sockets", "warn", seen, "run doctor as root to see them")]
     return [Finding("sockets", "ok", f"{len(mine)} processes, listening on {places} only")]
+
+
+def _desk(bench: Bench) -> list[Finding]:
+    if running_pid(bench.home) is None:
+        return [Finding("desk", "ok", "the services are stopped")]
+    desk = desk_state(bench.home)
+    if not desk["running"]:
+        fix = f"read {bench.home.log / 'desk.log'}; files and batches are refused meanwhile"
+        return [Finding("desk", "bad", "it does not run", fix)]
+    if desk["batches_waiting"] is None:
+        return [Finding("desk", "warn", "it does not answer", "look again in a moment")]
+    seen = f"{desk['batches_running']} batches run, {desk['batches_waiting']} wait"
+    return [Finding("desk", "ok", seen)]
 
 
 def _descendants(pid: int) -> set[int]:
@@ -296,4 +310,5 @@ CHECKS: dict[str, Callable[[Bench], list[Finding]]] = {
     "files": _files,
     "pth": _pth,
     "sockets": _sockets,
+    "desk": _desk,
 }

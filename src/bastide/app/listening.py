@@ -42,13 +42,15 @@ def bind_shared(listen: str, count: int) -> list[socket.socket]:
     return [bind_address(listen, shared=True) for _ in range(count)]
 
 
-def check_plain(bound: socket.socket) -> None:
+def check_plain(bound: socket.socket, name: str = "listen") -> None:
     """Raise Misconfigured if plain HTTP on this socket would cross a network."""
     if bound.family == socket.AF_UNIX:
         return
     host = bound.getsockname()[0]
     if not ipaddress.ip_address(host).is_loopback:
         raise Misconfigured(
-            f"listen = {host}: plain HTTP is served on loopback addresses only",
-            fix="give the address to tls_listen, and listen on 127.0.0.1",
+            f"{name} = {host}: plain HTTP is served on loopback addresses only",
+            fix="give the address to tls_listen, and listen on 127.0.0.1"
+            if name == "listen"
+            else "127.0.0.1, and a proxy of yours in front of it",
         )

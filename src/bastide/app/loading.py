@@ -19,7 +19,8 @@ Every load, also after a restart, does all of this again:
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,14 @@ from bastide.app import wiring
 from bastide.app.wiring import LiveEngine
 from bastide.core.artifact import Artifact
 from bastide.core.embedding import embeds
+from bastide.core.engine import verify_evaluated
 from bastide.core.errors import Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.crypto import merkle, note
 from bastide.crypto.model_signing import verify_model_signing
-from bastide.formats import gguf
+from bastide.formats import checkpoint, gguf
 from bastide.gates.panel import refuse
 from bastide.ledger import Ledger, statements
 from bastide.ports import SealingStore
@@ -44,8 +46,10 @@ __all__ = [
     "Loaded",
     "bundle_name",
     "context_of",
+    "engine_of",
     "load_admitted",
     "load_deployment",
+    "load_files",
     "prove_deployment",
     "start_proven",
     "verify_entries",
@@ -70,25 +74,31 @@ async def start_proven(
     ledger: Ledger,
     store: SealingStore,
     admission: Evidence,
-    start: Callable[[int, Awaitable[Any]], Awaitable[LiveEngine]],
+    start: Callable[[wiring.Weights, Awaitable[Any]], Awaitable[LiveEngine]],
 ) -> LiveEngine:
     """Start an engine over a model whose weights are decrypted and verified meanwhile.
 
-    `start` gets a descriptor and something to await before the engine may touch it. Raises what
-    `load_admitted` raises.
+    `start` gets a descriptor, or one for each file of a checkpoint, and something to await before
+    the engine may touch them. Raises what `load_admitted` and `load_files` raise.
     """
-    descriptor = wiring.create_memfd()
-    proving = asyncio.ensure_future(
-        asyncio.to_thread(load_admitted, ledger, store, admission, descriptor)
-    )
+    paths = [row["path"] for row in admission.body["objects"]]
+    files = {path: wiring.create_memfd() for path in paths}
+    if admission.body["format"] == "safetensors":
+        weights: wiring.Weights = files
+        proof = asyncio.to_thread(load_files, ledger, store, admission, files)
+    else:
+        weights = files[paths[0]]
+        proof = asyncio.to_thread(load_admitted, ledger, store, admission, weights)
+    proving = asyncio.ensure_future(proof)
     try:
-        return await start(descriptor, proving)
+        return await start(weights, proving)
     finally:
         # The thread writes into the descriptor until it ends, whatever became of the start.
         await asyncio.wait((proving,))
         if not proving.cancelled():
             proving.exception()  # raised already, or the start failed before it
-        os.close(descriptor)
+        for descriptor in files.values():
+            os.close(descriptor)
 
 
 def load_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> Loaded:
@@ -116,6 +126,7 @@ def prove_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) ->
         raise NotProven(f"the release {released.subject.name} differs from its candidate")
     refuse(release.judge(ledger, candidate), candidate.subject.name, "release")
     wanted = deploy.plan_of(running[0])
+    verify_evaluated(wanted.engine, evaluation.body)
     refuse(deploy.judge(ledger, wanted), wanted.name, "deploy")
     _verify_bundle(ledger, store, released, admission)
     return admission
@@ -149,6 +160,26 @@ def load_admitted(
             os.close(descriptor)
         raise
     return Loaded(descriptor, artifact.digest, admission)
+
+
+def load_files(
+    ledger: Ledger, store: SealingStore, admission: Evidence, into: Mapping[str, int]
+) -> None:
+    """Decrypt every file of an admitted checkpoint into its memfd, and inspect them together."""
+    verify_entries(ledger, (admission,))
+    artifact = Artifact.from_manifest(admission.body["artifact"])
+    if artifact.digest != admission.subject.digest:
+        raise NotProven(f"the admission of {admission.body['model']} names another artifact")
+    objects = {row["path"]: row["object"] for row in admission.body["objects"]}
+    if objects.keys() != {part.path for part in artifact.parts} or objects.keys() != into.keys():
+        raise NotProven(f"the admission of {admission.body['model']} names other files")
+    for part in artifact.parts:
+        wiring.decrypt_to_memfd(store, objects[part.path], part.digest, part.size, into[part.path])
+    with ExitStack() as stack:
+        readers = {path: wiring.reader_of_descriptor(fd) for path, fd in into.items()}
+        for reader in readers.values():
+            stack.callback(reader.close)
+        checkpoint.inspect(readers)
 
 
 def verify_entries(ledger: Ledger, rows: Sequence[Evidence]) -> None:
@@ -187,6 +218,15 @@ def context_of(admission: Evidence, wanted: int) -> int:
     if not embeds(admission.body["architecture"]):
         return wanted
     return min(wanted, admission.body["context_tokens"])
+
+
+def engine_of(ledger: Ledger, deployment: Digest) -> str:
+    """The engine that a deployment names, once `prove_deployment` has proven the deployment."""
+    return next(
+        deploy.plan_of(row).engine
+        for row in deploy.active(ledger)
+        if row.subject.digest == deployment
+    )
 
 
 def engine_folder(run: Path, name: str) -> Path:

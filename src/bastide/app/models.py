@@ -20,10 +20,12 @@ from bastide.app.naming import newest_named
 from bastide.app.services import prepare_run
 from bastide.core.artifact import Artifact
 from bastide.core.embedding import embeds
+from bastide.core.engine import ENGINES, LLAMACPP, engine_for
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
 from bastide.core.evidence import Evidence, refusals
 from bastide.core.key import Purpose
 from bastide.core.party import Duty
+from bastide.stages import deploy
 from bastide.stages import evaluate as evaluating
 from bastide.stages.admit import Claim, SourceFile, admit
 from bastide.suites import SUITES, Suite, suite_for
@@ -153,6 +155,7 @@ async def _evaluate(
     env: Environment, admission: Evidence, suite: Suite, progress: Progress | None
 ) -> Evidence:
     settings, signer = env.settings, env.signer(Purpose.EVIDENCE)
+    chosen = engine_for(admission.body["architecture"], admission.subject.name, settings.engine)
     jail = wiring.sandbox(settings.sandbox)
     prepare_run(env.home)
     folder = engine_folder(env.home.run, f"eval-{os.getpid()}")
@@ -167,13 +170,15 @@ async def _evaluate(
             admission.subject.name,
             settings.slots,
             context_of(admission, settings.context_tokens),
-            settings.threads or os.cpu_count() or 1,
+            settings.evaluation_threads(bool(deploy.active(env.ledger))),
             proven,
             alone=True,
             embeds=embeds(admission.body["architecture"]),
+            engine=chosen,
+            python=settings.vllm_python,
         ),
     )
-    info = evaluating.EngineInfo("llama.cpp", engine.version)
+    info = evaluating.EngineInfo(ENGINES.get(chosen, ENGINES[LLAMACPP]), engine.version)
     try:
         with evaluating.open_journal(
             env.store, admission.subject.digest, suite, info, signer

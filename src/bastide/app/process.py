@@ -13,18 +13,69 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from bastide.core.errors import Misconfigured
 
-__all__ = ["enter_service", "log", "on_stop"]
+__all__ = ["LogLines", "enter_service", "log", "on_stop"]
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _PR_SET_DUMPABLE = 4
 
 
+class LogLines:
+    """Lines to a descriptor that never wait for whoever reads it.
+
+    A full pipe takes nothing: the line is dropped and counted, and the next line that finds room
+    comes after one that says how many are missing. Raises OSError if there is no such descriptor.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        # A description of our own: with O_NONBLOCK on the given one, others that share it, such
+        # as a terminal's shell, would not wait any more either.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
+        self._descriptor = os.open(f"/proc/self/fd/{descriptor}", flags)
+        self._rest = b""  # of a line that a pipe took a part of
+        self._dropped = 0
+
+    def write(self, line: bytes, dropped: Callable[[int], bytes]) -> None:
+        """Write a line, or count it; `dropped` makes the line that says how many are missing."""
+        wanted = [dropped(self._dropped), line] if self._dropped else [line]
+        for row in wanted:
+            if not self._push():
+                self._dropped += 1
+                return
+            self._rest = row
+            if not self._push() and self._rest == row:
+                self._rest = b""
+                self._dropped += 1
+                return
+            if row is not line:
+                self._dropped = 0
+
+    def _push(self) -> bool:
+        """Write what is left of a line; whether all is written."""
+        while self._rest:
+            try:
+                self._rest = self._rest[os.write(self._descriptor, self._rest) :]
+            except OSError:  # full, or nobody reads it any more
+                return False
+        return True
+
+
+_opened: list[LogLines] = []  # none, or that of this service
+
+
+def _open_log() -> None:
+    # A socket cannot be opened by its path: then lines wait for its reader.
+    with suppress(OSError):
+        _opened[:] = [LogLines(sys.stderr.fileno())]
+
+
 def enter_service(name: str) -> dict[str, Any]:
     """Harden this process and read its orders. Raises Misconfigured if they are no JSON object."""
+    _open_log()  # now: later, a sandbox may hide the path
     libc = ctypes.CDLL(None, use_errno=True)
     # Without this, a core dump or a debugger of the same user could read the keys.
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -51,8 +102,16 @@ def on_stop(stop: asyncio.Event) -> None:
 def log(service: str, event: str, now: Callable[[], int], **fields: Any) -> None:
     """Write one line of JSON to standard error, which is the service's log file.
 
-    Fields are names, digests and counts; never prompts, answers, keys or personal data.
+    Fields are names, digests and counts; never prompts, answers, keys or personal data. A service
+    never waits for the reader of its log: see LogLines.
     """
-    row: Mapping[str, Any] = {"time_ms": now(), "service": service, "event": event, **fields}
-    sys.stderr.write(json.dumps(row) + "\n")
-    sys.stderr.flush()
+
+    def row(event: str, fields: Mapping[str, Any]) -> str:
+        return json.dumps({"time_ms": now(), "service": service, "event": event, **fields}) + "\n"
+
+    if not _opened:
+        sys.stderr.write(row(event, fields))
+        sys.stderr.flush()
+    else:
+        line = row(event, fields).encode()
+        _opened[0].write(line, lambda count: row("log-lines-dropped", {"count": count}).encode())

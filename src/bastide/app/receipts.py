@@ -7,16 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bastide.app.duties import require
 from bastide.app.environment import Environment
-from bastide.core.errors import NotFound, NotProven, Unavailable
+from bastide.core.batch import batch_secret
+from bastide.core.errors import Misconfigured, NotFound, NotProven, Unavailable
 from bastide.core.party import Duty
 from bastide.core.receipt import Receipt
+from bastide.dialects.batch_answers import read_answer
+from bastide.dialects.batch_lines import read_line
 from bastide.ledger.bundle import export_bundle
 from bastide.ledger.verify import Chain, trace_bundle, verify_content
 
 __all__ = [
     "export_receipt",
+    "open_lines",
     "open_receipt",
     "read_anchors",
     "read_bundle",
@@ -68,6 +74,47 @@ def open_receipt(bundle: dict[str, Any], api_key: str, prompt: bytes, answer: by
     """Check that a receipt is about this prompt and answer. Raises NotProven."""
     receipt = Receipt.from_json(bundle["receipt"])
     verify_content(receipt, api_key, prompt, answer)
+
+
+def open_lines(
+    find: Callable[[str], Receipt], api_key: str, batch: str, asked: bytes, results: bytes
+) -> int:
+    """Check that the receipts of a batch are about exactly its lines; how many there are.
+
+    `asked` is its input file and `results` its output file; `find` gives a receipt by its id.
+    Raises NotProven naming the line that does not hold, Misconfigured for a file that is none.
+    """
+    secret = batch_secret(api_key, batch)
+    bodies = {line.custom_id: line.body for line in map(read_line, _lines(asked, "input"))}
+    seen = set[str]()
+    for number, data in enumerate(_lines(results, "output"), 1):
+        try:
+            row = read_answer(data)
+        except Misconfigured as error:
+            raise Misconfigured(f"output, line {number}: {error.message}") from error
+        if row.custom_id not in bodies:
+            raise NotProven(f"output, line {number}: the input has no {row.custom_id!r}")
+        if not row.receipt or row.receipt in seen:
+            raise NotProven(f"output, line {number}: it has no receipt of its own")
+        seen.add(row.receipt)
+        try:
+            verify_content(find(row.receipt), secret, bodies[row.custom_id], row.answer)
+        except NotProven as error:
+            raise NotProven(f"output, line {number} ({row.receipt}): {error.message}") from error
+    if not seen:
+        raise NotProven("output: no line has a receipt")
+    return len(seen)
+
+
+def _lines(data: bytes, what: str) -> list[bytes]:
+    rows = [row for row in data.split(b"\n") if row.strip()]
+    if what == "input":
+        for number, row in enumerate(rows, 1):
+            try:
+                read_line(row)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise Misconfigured(f"input, line {number}: it is no line of a batch") from error
+    return rows
 
 
 def read_content(path: Path) -> bytes:

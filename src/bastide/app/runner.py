@@ -6,6 +6,8 @@
   while it is down, requests are refused at once.
 * Nobody's slowness costs memory: what a client does not read waits in the engine. When a client
   goes away, its answers stop.
+* What was handed to a gateway that may have no receipt of it is reported when its link breaks
+  (app/handed.py).
 * Answers begin in the order of app/turns.py, and not before the engine has a slot for them.
 * An engine that may not be loaded (Refused, NotProven, Misconfigured) ends the runner: to try
   again would not help, and to serve it would be wrong.
@@ -15,12 +17,16 @@ import asyncio
 import contextlib
 import os
 import socket as sockets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
+from bastide.app.handed import Handed, HandedAnswer
 from bastide.app.joined import Joined
+from bastide.app.peers import peer_process
 from bastide.app.process import log
 from bastide.app.turns import Turns
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
@@ -30,6 +36,7 @@ from bastide.core.limits import (
     RUNNER_DRAIN_S,
     RUNNER_STREAMS_MAX,
 )
+from bastide.core.standing import Cut
 from bastide.dialects.frames import Frame, FrameReader, decode, encode
 from bastide.ports import Clock, Engine
 
@@ -48,7 +55,8 @@ class Runner:
 
     `make_engine` verifies, loads and starts; `on_loaded` records the load, and nothing is served
     before it returns. Both are called again for every start. `turns` has as many slots as the
-    engine; without it nobody waits.
+    engine; without it nobody waits. `on_cut` is told the process id of a gateway whose link has
+    ended, and what it was handed lately; without it nothing is remembered.
     """
 
     def __init__(
@@ -59,7 +67,9 @@ class Runner:
         on_loaded: Callable[[], Awaitable[None]] | None = None,
         turns: Turns | None = None,
         streams_max: int = RUNNER_STREAMS_MAX,
+        on_cut: Callable[[int, Iterable[Cut]], None] | None = None,
     ) -> None:
+        self._on_cut = on_cut
         self._make_engine = make_engine
         self._socket = socket
         self._clock = clock
@@ -69,6 +79,11 @@ class Runner:
         self._engine: _Mortal | None = None
         self._why = "the engine is starting"
         self._connections: set[_Connection] = set()
+
+    @property
+    def up(self) -> bool:
+        """True while its engine can answer."""
+        return self._engine is not None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then let answers end. Raises what forbids the engine."""
@@ -128,7 +143,8 @@ class Runner:
             await asyncio.wait(tasks, timeout=RUNNER_DRAIN_S)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(writer, self._answer, self._streams_max)
+        handed = None if self._on_cut is None else Handed(self._clock)
+        connection = _Connection(writer, self._answer, self._streams_max, handed)
         self._connections.add(connection)
         frames = FrameReader()
         try:
@@ -142,6 +158,8 @@ class Runner:
         finally:
             self._connections.discard(connection)
             await connection.close()
+            if self._on_cut is not None and handed is not None and (cut := handed.unsettled()):
+                self._on_cut(connection.gateway, cut)
 
     async def _answer(self, connection: "_Connection", frame: Frame) -> None:
         try:
@@ -166,11 +184,7 @@ class Runner:
                 counted = await engine.count(decode(frame, GenerateRequest))
                 await connection.send(frame.stream, "counted", counted)
             case "embed":
-                request = decode(frame, EmbedRequest)
-                async with self._turns.turn(request) as turn:
-                    embedded = await self._running().embed(request)
-                    turn.usage = Usage(embedded.prompt_tokens)
-                await connection.send(frame.stream, "embedded", embedded)
+                await self._embed(connection, frame.stream, decode(frame, EmbedRequest))
             case "next_tokens":
                 prompt, count = decode(frame, tuple[str, int])
                 choices = await engine.next_tokens(prompt, count)
@@ -185,13 +199,29 @@ class Runner:
         self, connection: "_Connection", stream: int, request: GenerateRequest
     ) -> None:
         async with self._turns.turn(request) as turn:
-            answer = self._running().generate(request)
+            answer = self._running().generate(
+                msgspec.structs.replace(request, priority=turn.priority, standing=None)
+            )
             async with aclosing(answer) as deltas:  # type: ignore[type-var]
                 joined = Joined(self._clock) if request.whole else None
-                async for delta in deltas:
-                    turn.streamed(delta)
-                    for ready in (delta,) if joined is None else joined.take(delta):
-                        await connection.send(stream, "delta", ready)
+                with connection.handing(request) as handed:
+                    async for delta in deltas:
+                        turn.streamed(delta)
+                        for ready in (delta,) if joined is None else joined.take(delta):
+                            if handed is not None:
+                                handed.hand(ready)
+                            await connection.send(stream, "delta", ready)
+
+    async def _embed(self, connection: "_Connection", stream: int, request: EmbedRequest) -> None:
+        async with self._turns.turn(request) as turn:
+            with connection.handing(request) as handed:
+                embedded = await self._running().embed(
+                    msgspec.structs.replace(request, standing=None)
+                )
+                turn.usage = Usage(embedded.prompt_tokens)
+                if handed is not None:
+                    handed.hand_vectors(embedded)
+        await connection.send(stream, "embedded", embedded)
 
     def _running(self) -> _Mortal:
         """The engine, which may be another one than when a request came. Raises Unavailable."""
@@ -211,7 +241,10 @@ class _Connection:
         writer: asyncio.StreamWriter,
         answer: Callable[["_Connection", Frame], Awaitable[None]],
         streams_max: int,
+        handed: Handed | None,
     ) -> None:
+        self.gateway = peer_process(writer)
+        self._handed = handed
         self.tasks: dict[int, asyncio.Future[None]] = {}
         self._writer = writer
         self._answer = answer
@@ -235,6 +268,19 @@ class _Connection:
         """Write a frame and wait while the client is slow. Raises OSError if it is gone."""
         self._writer.write(encode(stream, kind, body))
         await self._writer.drain()
+
+    @contextlib.contextmanager
+    def handing(self, request: GenerateRequest | EmbedRequest) -> Iterator[HandedAnswer | None]:
+        """Remember what is handed over of an answer, if a receipt is to be made of it."""
+        standing = request.standing
+        if standing is None or self._handed is None:
+            yield None
+            return
+        answer = HandedAnswer(request, standing)
+        try:
+            yield answer
+        finally:
+            self._handed.end(answer)
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -7,14 +7,25 @@ reaches the engine: the jail inherits nothing but a sealed memfd with the weight
 """
 
 import asyncio
+import functools
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring
-from bastide.app.config import Home, read_settings
-from bastide.app.loading import context_of, engine_folder, prove_deployment, start_proven
+from bastide.app.config import Home, Settings, read_settings
+from bastide.app.cut_reports import CutReporter, reporting
+from bastide.app.loading import (
+    context_of,
+    engine_folder,
+    engine_of,
+    prove_deployment,
+    start_proven,
+)
+from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.runner import Runner
+from bastide.app.runner_watch import RunnerWatch
 from bastide.app.share_minutes import ShareKeeper, kept_in_step
 from bastide.app.snapshots import runner_socket
 from bastide.app.turns import Turns
@@ -23,6 +34,7 @@ from bastide.core.errors import BastideError
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
+from bastide.ports import Clock
 
 __all__ = ["main"]
 
@@ -49,6 +61,7 @@ async def _serve(orders: dict[str, Any]) -> None:
             store = wiring.open_store(home.store, keyring.identities(), exits, wiring.entropy())
             admission = await asyncio.to_thread(prove_deployment, ledger, store, deployment)
             loaded_model = str(admission.subject.digest)
+            engine = engine_of(ledger, deployment)
             return await start_proven(
                 ledger,
                 store,
@@ -63,6 +76,8 @@ async def _serve(orders: dict[str, Any]) -> None:
                     settings.engine_threads,
                     proven,
                     embeds=embeds(admission.body["architecture"]),
+                    engine=engine,
+                    python=settings.vllm_python,
                 ),
             )
         finally:
@@ -75,15 +90,42 @@ async def _serve(orders: dict[str, Any]) -> None:
         await control.ask("loaded", body)
         log("runner", "loaded", clock.now_ms, **body)
 
-    stop = asyncio.Event()
-    on_stop(stop)
-    turns = Turns(settings.slots, clock, settings.cost)
-    runner = Runner(make_engine, runner_socket(home.run, deployment), clock, state_load, turns)
     try:
-        async with kept_in_step(ShareKeeper(turns, control, deployment, clock), stop):
-            await runner.run(stop)
+        await _run(orders, settings, control, clock, make_engine, state_load)
     finally:
         await control.close()
+
+
+async def _run(
+    orders: dict[str, Any],
+    settings: Settings,
+    control: wiring.ControlClient,
+    clock: Clock,
+    make_engine: Callable[[], Awaitable[wiring.LiveEngine]],
+    state_load: Callable[[], Awaitable[None]],
+) -> None:
+    """Serve until the process is told to stop."""
+    home, deployment = Home(Path(orders["home"])), Digest.parse(orders["deployment"])
+    stop = asyncio.Event()
+    on_stop(stop)
+    watch = RunnerWatch()
+
+    async def on_loaded() -> None:
+        await state_load()
+        watch.loaded()
+
+    turns = Turns(settings.slots, clock, settings.cost, watch.answered)
+    reporter = CutReporter(control, deployment, clock)
+    socket = runner_socket(home.run, deployment)
+    runner = Runner(make_engine, socket, clock, on_loaded, turns, on_cut=reporter.take)
+    keeper = ShareKeeper(turns, control, deployment, clock, ended=watch.share_minute)
+    tell = functools.partial(watch.told, turns, runner, keeper)
+    async with (
+        reporting(reporter, stop),
+        kept_in_step(keeper, stop),
+        metered(own_socket(orders), tell, clock),
+    ):
+        await runner.run(stop)
 
 
 def main() -> None:

@@ -19,12 +19,15 @@ from typing import Any
 
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, child_environment, read_settings, split_address
-from bastide.core.errors import BastideError, Unavailable
+from bastide.app.metering import told_by
+from bastide.core.errors import BastideError, NotFound, Unavailable
+from bastide.core.metrics import BATCHES_RUNNING, BATCHES_WAITING
 from bastide.crypto.x509 import LOOPBACK_NAMES
 from bastide.ports import Clock
 
 __all__ = [
     "Started",
+    "desk_state",
     "gateway_url",
     "prepare_run",
     "running_pid",
@@ -149,7 +152,7 @@ def start_services(
         return Started(home, None)
     settings = read_settings(home)
     deadline = clock.monotonic() + _PORT_S
-    for name in ("listen", "tls_listen"):
+    for name in ("listen", "tls_listen", "metrics_listen"):
         address = getattr(settings, name)
         while address and (refusal := _refusal(address)) is not None:
             if clock.monotonic() > deadline or refusal.errno != errno.EADDRINUSE:
@@ -192,9 +195,16 @@ def status(home: Home) -> dict[str, Any]:
         "tenants": [],
         "ready": False,
         "entries": None,
+        "receipts_pending": None,
+        "budgets_near": [],
+        "desk": {"running": False, "batches_waiting": None, "batches_running": None},
+        "metrics_url": f"{gateway_url(settings.metrics_listen)}/metrics"
+        if settings.metrics_listen
+        else None,
     }
     if pid is None:
         return row
+    row["desk"] = desk_state(home)
     try:
         told = asyncio.run(_ask(home, "status"))
     except BastideError:
@@ -203,6 +213,20 @@ def status(home: Home) -> dict[str, Any]:
     row["model"] = next(iter(row["models"]), None)
     row["tenant"] = next(iter(row["tenants"]), None)
     row["ready"] = _ready(home, settings.listen)
+    return row
+
+
+def desk_state(home: Home) -> dict[str, Any]:
+    """Whether the desk runs, and how many batches wait and run; None where it does not say."""
+    row: dict[str, Any] = {"running": True, "batches_waiting": None, "batches_running": None}
+    try:
+        told = {name: value for name, _, value in asyncio.run(told_by(home, "desk"))}
+    except NotFound:
+        return {**row, "running": False}
+    except Unavailable:
+        return row
+    row["batches_waiting"] = told.get(BATCHES_WAITING.name)
+    row["batches_running"] = told.get(BATCHES_RUNNING.name)
     return row
 
 

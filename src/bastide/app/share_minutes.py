@@ -4,13 +4,14 @@
 
 Promises come with control's snapshots. Each period becomes statements of at most SHARE_ROWS_MAX
 tenants, and those that asked for nothing are left out. While control is away they wait here, a day
-of them at most; what a killed runner had not yet stated is lost, which is at most a minute.
+of them at most: of what is dropped then, the next statement says how much it was and from when
+until when. What a killed runner had not yet stated is lost, which is at most a minute.
 """
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from bastide.app.process import log
@@ -38,15 +39,30 @@ class ShareKeeper:
         deployment: Digest,
         clock: Clock,
         period_s: float = SHARE_PERIOD_S,
+        ended: Callable[[Mapping[str, Tally], float], None] | None = None,
     ) -> None:
         self._turns = turns
         self._control = control
         self._deployment = str(deployment)
         self._clock = clock
         self._period_s = period_s
+        self._ended = ended
         self._promises: Mapping[str, Promise] = {}
-        self._unstated: deque[dict[str, Any]] = deque(maxlen=SHARE_PERIODS_KEPT)
+        self._unstated: deque[dict[str, Any]] = deque()
+        self._lost: dict[str, int] | None = None  # what was dropped, and no statement says yet
         self._began_ms = clock.now_ms()
+
+    @property
+    def promises(self) -> Mapping[str, Promise]:
+        """What is promised now, by tenant."""
+        return self._promises
+
+    @property
+    def model(self) -> str:
+        """The deployment's name; empty while it is not known, and after it has ended."""
+        snapshot = self._control.snapshot
+        rows = () if snapshot is None else snapshot.served.values()
+        return next((row.name for row in rows if row.deployment == self._deployment), "")
 
     async def run(self) -> None:
         """Follow the snapshots, and state each period, until it is cancelled."""
@@ -61,29 +77,39 @@ class ShareKeeper:
     async def state(self) -> None:
         """End the period, and state it and all that was not taken before."""
         self._unstated.extend(self._close())
+        while len(self._unstated) > SHARE_PERIODS_KEPT:
+            self._drop(self._unstated.popleft())
         while self._unstated:
             try:
-                await self._control.ask("share-minute", self._unstated[0])
+                body = {**self._unstated[0], "lost": self._lost}
+                await self._control.ask("share-minute", body)
             except BastideError as error:
                 log("runner", "share-minute-kept", self._clock.now_ms, code=error.code)
                 return
             self._unstated.popleft()
+            self._lost = None
+
+    def _drop(self, body: dict[str, Any]) -> None:
+        """Forget a statement that control did not take in a day, but not that there was one."""
+        first = self._lost or {"statements": 0, "start_ms": body["start_ms"]}
+        self._lost = {**first, "statements": first["statements"] + 1, "end_ms": body["end_ms"]}
+        log("runner", "share-minute-lost", self._clock.now_ms, start_ms=body["start_ms"])
 
     def _follow(self) -> None:
         snapshot = self._control.snapshot
         if snapshot is None:
             return
-        name = next(
-            (row.name for row in snapshot.served.values() if row.deployment == self._deployment), ""
-        )
-        promises = snapshot.shares.get(name, {})
+        promises = snapshot.shares.get(self.model, {})
         if promises != self._promises:
             self._promises = promises
             self._turns.share_out(promises)
 
     def _close(self) -> list[dict[str, Any]]:
-        tallies = sorted(self._turns.close_period().items())
+        given = self._turns.close_period()
+        tallies = sorted(given.items())
         began_ms, self._began_ms = self._began_ms, self._clock.now_ms()
+        if self._ended is not None:
+            self._ended(given, (self._began_ms - began_ms) / 1000)
         capacity = self._turns.capacity
         return [
             {

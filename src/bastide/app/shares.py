@@ -96,6 +96,16 @@ class _Given:
     refused: int = 0
     minutes: int = 0
     worst: dict[str, Any] | None = field(default=None)
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    entries: list[int | None] = field(default_factory=list)
+
+    def lose(self, lost: Mapping[str, int]) -> None:
+        """Note minutes of which there is no statement."""
+        start, end = (
+            datetime.fromtimestamp(lost[name] / 1000, UTC).isoformat(timespec="seconds")
+            for name in ("start_ms", "end_ms")
+        )
+        self.lost.append({"start": start, "end": end, "statements": lost["statements"]})
 
     def add(self, body: Mapping[str, Any], row: Mapping[str, Any]) -> None:
         self.promised += row["promised"]
@@ -122,6 +132,8 @@ class _Given:
 def prove_shares(env: Environment, tenant: str, month: str) -> list[dict[str, Any]]:
     """What a tenant was promised and given in a month (``2026-11``, UTC), by deployment.
 
+    `no_evidence` are the times of which a runner lost its statements. Who else's they were nobody
+    knows, so they are told to each tenant that asked for something or is promised something there.
     Every statement that counts is proven first: its signature, and its inclusion under the signed
     head. Raises NotProven, Misconfigured for what is no month, NotFound for an unknown tenant.
     """
@@ -132,13 +144,21 @@ def prove_shares(env: Environment, tenant: str, month: str) -> list[dict[str, An
     rows = [
         row
         for row in env.ledger.find("share-minute/v1")
-        if first_ms <= row.body["start_ms"] < end_ms and _of(row, tenant)
+        if (first_ms <= row.body["start_ms"] < end_ms and _of(row, tenant))
+        or _lost_in(row, first_ms, end_ms)
     ]
     verify_entries(env.ledger, rows)
     given: defaultdict[str, _Given] = defaultdict(_Given)
     for row in rows:
+        if not first_ms <= row.body["start_ms"] < end_ms:
+            continue
         for part in _of(row, tenant):
             given[row.subject.name].add(row.body, part)
+            given[row.subject.name].entries.append(row.entry)
+    concerned = {of for whose, of in _current(env.ledger.shares()) if whose == tenant} | set(given)
+    for row in rows:
+        if row.subject.name in concerned and (lost := _lost_in(row, first_ms, end_ms)):
+            given[row.subject.name].lose(lost)
     return [
         {
             "tenant": tenant,
@@ -152,7 +172,8 @@ def prove_shares(env: Environment, tenant: str, month: str) -> list[dict[str, An
             "starved_ms": sums.starved_ms,
             "refused": sums.refused,
             "worst": sums.worst,
-            "entries": [row.entry for row in rows if row.subject.name == deployment],
+            "no_evidence": sums.lost,
+            "entries": sums.entries,
         }
         for deployment, sums in sorted(given.items())
     ]
@@ -196,6 +217,13 @@ def _current(rows: Iterable[Evidence]) -> dict[tuple[str, str], Evidence]:
 
 def _of(row: Evidence, tenant: str) -> Sequence[Mapping[str, Any]]:
     return [part for part in row.body["tenants"] if part["tenant"] == tenant]
+
+
+def _lost_in(row: Evidence, first_ms: int, end_ms: int) -> Mapping[str, int] | None:
+    """What a statement says was lost, if some of it was in a month."""
+    lost = row.body["lost"]
+    touches = lost is not None and lost["start_ms"] < end_ms and lost["end_ms"] > first_ms
+    return lost if touches else None
 
 
 def _kept(promised: float, delivered: float) -> float:

@@ -13,15 +13,16 @@ Nothing here waits for another; whoever calls has one thing done to one batch at
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from bastide.app.room import Room
 from bastide.core.batch import ENDED, Batch, KeptFile
-from bastide.core.errors import Busy, NotFound
-from bastide.core.limits import FILES_MAX, MIB
-from bastide.ports import Reader, SealingStore
+from bastide.core.errors import BastideError, Misconfigured, NotFound
+from bastide.core.limits import MIB
+from bastide.ports import Clock, Reader, SealingStore
 
 __all__ = ["Result", "Shelf", "lines_of"]
 
@@ -41,9 +42,11 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
 class Shelf:
     """Finds nothing that is another tenant's. Every method may wait for a disk."""
 
-    def __init__(self, store: SealingStore, retention_s: int) -> None:
+    def __init__(self, store: SealingStore, clock: Clock, retention_s: int, bytes_max: int) -> None:
         self._store = store
+        self._clock = clock
         self._retention_s = retention_s
+        self._room = Room(bytes_max, self._sizes)
 
     # Files.
 
@@ -53,22 +56,49 @@ class Shelf:
         tenant: str,
         name: str,
         purpose: str,
-        now_s: int,
         chunks: Iterable[bytes],
-        most: int | None = FILES_MAX,
+        *,
+        size: int | None = None,
+        seconds: int = 0,
     ) -> KeptFile:
-        """Keep a file. Raises Busy if the tenant has too many."""
-        if most is not None and len(self._idents("files", tenant)) >= most:
-            raise Busy(f"A tenant keeps at most {most} files: delete some.", retry_after_s=60.0)
-        folder = _folder("files", tenant, ident)
-        size = self._store.put(f"{folder}/content", chunks)
-        row = KeptFile(ident, tenant, name, purpose, size, now_s, now_s + self._retention_s)
-        self._write(f"{folder}/row", row)
+        """Keep a file; nothing of it is left if that fails.
+
+        `size` is what a tenant will bring, None for results of ours, which are never refused.
+        `seconds` is how long it is to be kept, 0 for as long as we do. Raises Full if the tenant
+        keeps too much, Misconfigured for a time that is too long.
+        """
+        self.verify_seconds(seconds)
+        if size is not None:
+            self._room.take(tenant, ident, size)
+        try:
+            folder, now_s = _folder("files", tenant, ident), self._now_s()
+            size = self._store.put(f"{folder}/content", chunks)
+            until_s = now_s + (seconds or self._retention_s)
+            row = KeptFile(ident, tenant, name, purpose, size, now_s, until_s)
+            self._write(f"{folder}/row", row)
+        except BaseException:
+            self._room.leave(tenant, ident)
+            with suppress(BastideError):  # without a row, the next sweep finds it
+                self._store.delete(f"{_folder('files', tenant, ident)}/content")
+            raise
+        self._room.note(tenant, ident, size)
         return row
 
+    def verify_room(self, tenant: str) -> None:
+        """Raises Full if a tenant keeps all that it may."""
+        self._room.verify_some(tenant)
+
+    def verify_seconds(self, seconds: int) -> None:
+        """Raises Misconfigured if files are not kept that long."""
+        if seconds > self._retention_s:
+            raise Misconfigured(f"Files are kept at most {self._retention_s} seconds here.")
+
     def file(self, tenant: str, ident: str) -> KeptFile:
-        """One file. Raises NotFound."""
-        return self._read(f"{_folder('files', tenant, ident)}/row", KeptFile, "file")
+        """One file. Raises NotFound, also for one whose time is over."""
+        row = self._read(f"{_folder('files', tenant, ident)}/row", KeptFile, "file")
+        if row.expires_s <= self._now_s():
+            raise NotFound(f"No such file: {ident}", reasons=["file_not_found"])
+        return row
 
     def open_file(self, tenant: str, ident: str) -> AbstractContextManager[Reader]:
         """The content of a file. Raises NotFound."""
@@ -95,6 +125,7 @@ class Shelf:
         """Remove a file: its keys first, without which nobody can read it. Raises NotFound."""
         self.file(tenant, ident)
         self._delete(_folder("files", tenant, ident), ("row", "content"))
+        self._room.leave(tenant, ident)
 
     # Batches.
 
@@ -111,7 +142,11 @@ class Shelf:
     ) -> tuple[list[Batch], bool]:
         """A page of batches, and whether there are more."""
         idents = _after(self._idents("batches", tenant), after, newest_first)
-        return [self.batch(tenant, ident) for ident in idents[:limit]], len(idents) > limit
+        found: list[Batch] = []
+        for ident in idents[:limit]:
+            with suppress(NotFound):  # it expired meanwhile
+                found.append(self.batch(tenant, ident))
+        return found, len(idents) > limit
 
     def unended(self) -> list[Batch]:
         """All batches of all tenants that have not ended, oldest first."""
@@ -153,21 +188,38 @@ class Shelf:
             if what == "content" and f"{folder}/row" not in names:
                 self._store.delete(name)
 
-    def expire(self, now_s: int) -> int:
+    def expire(self) -> int:
         """Delete files and ended batches whose time is over; how many."""
-        count = 0
+        count, now_s = 0, self._now_s()
         for name in self._store.names():
-            folder, _, what = name.rpartition("/")
-            if what == "row" and self._read(name, KeptFile, "file").expires_s <= now_s:
-                self._delete(folder, ("row", "content"))
-                count += 1
-            elif what == "state":
-                batch = self._read(name, Batch, "batch")
-                old = batch.expires_s + self._retention_s <= now_s
-                if old and batch.status in ENDED:
-                    self._delete(folder, ("state",))
-                    count += 1
+            with suppress(NotFound):  # another has deleted it meanwhile
+                count += self._expire(name, now_s)
         return count
+
+    def _expire(self, name: str, now_s: int) -> bool:
+        folder, _, what = name.rpartition("/")
+        if what == "row":
+            row = self._read(name, KeptFile, "file")
+            if row.expires_s <= now_s:
+                self._delete(folder, ("row", "content"))
+                self._room.leave(row.tenant, row.ident)
+                return True
+        elif what == "state":
+            batch = self._read(name, Batch, "batch")
+            if batch.status in ENDED and batch.expires_s + self._retention_s <= now_s:
+                self._delete(folder, ("state",))
+                return True
+        return False
+
+    def _sizes(self, tenant: str) -> dict[str, int]:
+        sizes: dict[str, int] = {}
+        for ident in self._idents("files", tenant):
+            with suppress(NotFound):
+                sizes[ident] = self.file(tenant, ident).size
+        return sizes
+
+    def _now_s(self) -> int:
+        return self._clock.now_ms() // 1000
 
     def _parts(self, batch: Batch) -> list[str]:
         folder = _folder("batches", batch.tenant, batch.ident)

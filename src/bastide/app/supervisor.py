@@ -8,7 +8,8 @@ gives each child only its portion, on standard input:
 * control: database key, evidence key, ledger key;
 * gateway: the pepper of the API keys, its certificate, and each new certificate later on;
 * runner:  database key, store identity;
-* desk:    store identity.
+* desk:    store identity;
+* metrics: nothing; it is there only where `metrics_listen` is set.
 """
 
 import asyncio
@@ -26,9 +27,12 @@ from typing import Any
 from bastide.app import wiring
 from bastide.app.config import Home, child_environment, read_settings
 from bastide.app.gateways import Gateways
+from bastide.app.metering import meter_socket, metered
+from bastide.app.metrics_server import ensure_token
 from bastide.app.process import enter_service, log, on_stop
 from bastide.core.errors import BastideError, Unavailable
 from bastide.core.key import Purpose
+from bastide.core.metrics import RESTARTS, Sample, sample
 from bastide.core.snapshot import Served
 from bastide.ports import Clock, Keyring
 
@@ -52,6 +56,7 @@ class Child:
     process: asyncio.subprocess.Process | None = None
     keeper: asyncio.Task[None] | None = None
     failures: int = 0
+    restarts: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -77,6 +82,9 @@ class Supervisor:
             store = self._keys((Purpose.STORE,))
             self._start(Child("desk", "bastide.gateway.desk", lambda: {"keys": store}))
             self._start_gateways(gateways)
+            if settings.metrics_listen:
+                ensure_token(self._home, wiring.entropy())
+                self._start(Child("metrics", "bastide.app.metrics_server", dict))
             stopping = asyncio.create_task(stop.wait())
             while not stopping.done():
                 if control.snapshot is not None:
@@ -88,10 +96,14 @@ class Supervisor:
             # Our own ends of its sockets before that, or clients would wait at a closed door.
             gateways.close()
             await self._stop([name for name in self._children if name.startswith("gateway")])
-            await self._stop(["desk"])
+            await self._stop(["desk", "metrics"])
             await self._stop([name for name in self._children if name.startswith("runner")])
             await control.close()
             await self._stop(["control"])
+
+    async def tell(self) -> list[Sample]:
+        """The metrics of now."""
+        return [sample(RESTARTS, row.restarts, row.name) for row in self._children.values()]
 
     def _start_gateways(self, gateways: Gateways) -> None:
         for index, name in enumerate(gateways.names):
@@ -145,6 +157,7 @@ class Supervisor:
                 return
             steady = self._clock.monotonic() - started > _STEADY_S
             child.failures = 0 if steady else child.failures + 1
+            child.restarts += 1
             delay = _BACKOFF_S[min(child.failures, len(_BACKOFF_S) - 1)]
             log("supervisor", "restart", self._clock.now_ms, child=child.name, status=status)
             with contextlib.suppress(TimeoutError):
@@ -166,7 +179,8 @@ class Supervisor:
                 pass_fds=child.descriptors,
             )
         assert child.process.stdin is not None
-        orders = {"home": str(self._home.root), "parent": os.getpid(), **child.orders()}
+        orders = {"home": str(self._home.root), "parent": os.getpid(), "name": child.name}
+        orders |= child.orders()
         child.process.stdin.write(json.dumps(orders).encode() + b"\n")
         with contextlib.suppress(ConnectionError):
             await child.process.stdin.drain()
@@ -209,7 +223,10 @@ async def _serve(orders: dict[str, Any], now: Callable[[], int]) -> None:
         stop = asyncio.Event()
         on_stop(stop)
         log("supervisor", "started", now)
-        await Supervisor(home, keyring, wiring.clock()).run(stop)
+        supervisor = Supervisor(home, keyring, wiring.clock())
+        meter = meter_socket(home.run, "supervisor")
+        async with metered(meter, supervisor.tell, wiring.clock()):
+            await supervisor.run(stop)
         log("supervisor", "stopped", now)
     finally:
         os.close(lock)

@@ -8,7 +8,7 @@ away while it waits or runs has its turn ended at once, whatever else happens to
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
 from bastide.core.fair_queue import FairQueue
@@ -42,6 +42,16 @@ class Turn:
         self._turns = turns
         self._ticket = ticket
         self.usage: Usage | None = None
+        self.entered_s = ticket.entered
+        self.first_s: float | None = None  # when the first piece came
+        self.last_s: float | None = None  # when the answer came to its end
+
+    @property
+    def priority(self) -> int:
+        """0 if a promise pays for it, 1 if it is borrowed, 2 if it is also in the background."""
+        if self._ticket.promised:
+            return 0
+        return 2 if self._ticket.background else 1
 
     def streamed(self, delta: Delta) -> None:
         """Charge a piece of the answer."""
@@ -49,15 +59,26 @@ class Turn:
             self.usage = delta.usage
         elif not delta.text and delta.call is None:
             return
+        if delta.finish is not None:
+            self.last_s = self._turns.now()
+        if self.first_s is None and (delta.text or delta.call is not None or self.last_s):
+            self.first_s = self._turns.now()
         self._turns.charge(self._ticket, delta.usage)
 
 
 class Turns:
     """The queue in front of one engine. Belongs to one event loop."""
 
-    def __init__(self, slots: int, clock: Clock, cost: Cost | None = None) -> None:
+    def __init__(
+        self,
+        slots: int,
+        clock: Clock,
+        cost: Cost | None = None,
+        answered: Callable[[Turn], None] | None = None,
+    ) -> None:
         self._clock = clock
         self._queue = FairQueue(slots, cost)
+        self._answered = answered
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
@@ -72,11 +93,23 @@ class Turns:
         """Slots that nobody uses."""
         return self._queue.free
 
+    @property
+    def slots(self) -> int:
+        """Requests that the engine answers at once."""
+        return self._queue.slots
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a slot."""
+        return self._queue.waiting
+
     @contextlib.asynccontextmanager
     async def turn(self, request: GenerateRequest | EmbedRequest) -> AsyncIterator[Turn]:
         """Wait for a slot and have it until the block ends. Raises Busy."""
         output = 0.0 if isinstance(request, EmbedRequest) else request.sampling.max_tokens
-        ticket = self._queue.enter(self._now(), request.tenant, prompt_tokens(request), output)
+        ticket = self._queue.enter(
+            self.now(), request.tenant, prompt_tokens(request), output, request.background
+        )
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = ready
         turn = Turn(self, ticket)
@@ -86,26 +119,28 @@ class Turns:
             yield turn
         finally:
             self._waiting.pop(ticket, None)
-            self._queue.finish(self._now(), ticket, turn.usage)
+            self._queue.finish(self.now(), ticket, turn.usage)
             self._go_on()
+            if self._answered is not None:
+                self._answered(turn)
 
     def charge(self, ticket: Ticket, usage: Usage | None) -> None:
         """Count what was streamed of an answer."""
-        if self._queue.charge(self._now(), ticket, usage):
+        if self._queue.charge(self.now(), ticket, usage):
             self._go_on()
 
     def share_out(self, promises: Mapping[str, Promise]) -> None:
         """Replace all promises."""
-        self._queue.share_out(self._now(), promises)
+        self._queue.share_out(self.now(), promises)
         self._go_on()
 
     def close_period(self) -> dict[str, Tally]:
         """What each tenant got since the last call."""
-        return self._queue.close_period(self._now())
+        return self._queue.close_period(self.now())
 
     def _go_on(self) -> None:
         """Let begin what may, give up what waited too long, and see when to look again."""
-        now = self._now()
+        now = self.now()
         for ticket in self._queue.expire(now):
             ready = self._waiting.pop(ticket)
             if not ready.done():
@@ -133,5 +168,6 @@ class Turns:
         self._timer, self._timer_at = None, float("inf")
         self._go_on()
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Seconds on the clock of the queue."""
         return self._clock.monotonic()

@@ -6,12 +6,15 @@ Adapters are imported inside the functions that need them, so that a command pay
 what it uses.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bastide.core.embedding import EMBEDDING_ENGINE
+from bastide.core.engine import ENGINES, LLAMACPP, OPENVINO, VLLM
 from bastide.core.erasure import ErasureList
+from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
@@ -26,6 +29,7 @@ __all__ = [
     "ControlClient",
     "DeskClient",
     "LiveEngine",
+    "Weights",
     "clock",
     "control_link",
     "create_exit",
@@ -45,7 +49,12 @@ __all__ = [
     "remote_engine",
     "sandbox",
     "start_engine",
+    "verify_engine",
 ]
+
+
+# A descriptor over a GGUF file, or one for each file of a checkpoint, by its name.
+Weights = int | Mapping[str, int]
 
 
 class LiveEngine(Engine, Protocol):
@@ -223,7 +232,7 @@ def sandbox(name: str) -> Sandbox:
 
 
 async def start_engine(
-    weights: int,
+    weights: Weights,
     jail: Sandbox,
     folder: Path,
     name: str,
@@ -233,13 +242,39 @@ async def start_engine(
     proven: Awaitable[Any],
     alone: bool = False,
     embeds: bool = False,
+    engine: str = LLAMACPP,
+    python: str = "",
 ) -> LiveEngine:
-    """Start llama.cpp over a weights descriptor inside a sandbox.
+    """Start an engine over a weights descriptor inside a sandbox. Raises Misconfigured.
 
     Its process starts at once and touches the weights only after `proven`, which raises if they
     may not be loaded. `alone` says that nobody else's prompts meet in it, so that it may reuse
     their beginnings. `embeds` says that the model makes vectors.
     """
+    if isinstance(weights, Mapping) or engine == VLLM:
+        files = _files_for(engine, weights, name)
+        from bastide.adapters.engine.vllm_start import start_vllm
+
+        return await start_vllm(
+            files, jail, folder, entropy(),
+            python=python, name=name, slots=slots, context_tokens=context,
+            alone=alone, proven=proven,
+        )  # fmt: skip
+    if engine == OPENVINO:
+        from bastide.adapters.engine.openvino import start_openvino
+
+        return await start_openvino(
+            weights,
+            jail,
+            folder,
+            name=name,
+            slots=slots,
+            context_tokens=context,
+            threads=threads,
+            proven=proven,
+        )
+    if engine not in (LLAMACPP, EMBEDDING_ENGINE):
+        raise Misconfigured(f"there is no engine {engine!r}", fix=f"one of {', '.join(ENGINES)}")
     from bastide.adapters.engine.llamacpp import start_llamacpp
 
     return await start_llamacpp(
@@ -250,10 +285,36 @@ async def start_engine(
         slots=slots,
         context_tokens=context,
         threads=threads,
-        reuse=alone,
+        alone=alone,
         embeds=embeds,
         proven=proven,
     )
+
+
+def _files_for(engine: str, weights: Weights, name: str) -> Mapping[str, int]:
+    if not isinstance(weights, Mapping):
+        raise Misconfigured(
+            f"{name} is a GGUF file: the engine vllm reads a safetensors checkpoint",
+            fix='set engine = "llamacpp", or admit the model as safetensors',
+        )
+    if engine != VLLM:
+        raise Misconfigured(
+            f"{name} is a safetensors checkpoint: the engine {engine} reads one GGUF file",
+            fix='convert it to GGUF and admit that file, or set engine = "vllm"',
+        )
+    return weights
+
+
+def verify_engine(name: str, python: str = "") -> None:
+    """Raises Misconfigured if an engine is not installed; `python` is vLLM's."""
+    if name == VLLM:
+        from bastide.adapters.engine.vllm_start import find_installation
+
+        find_installation(python)
+    if name == OPENVINO:
+        from bastide.adapters.engine.openvino import verify_openvino
+
+        verify_openvino()
 
 
 def remote_engine(socket: str) -> Engine:

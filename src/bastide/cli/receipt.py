@@ -13,6 +13,7 @@ from bastide.cli.command import Call, parameters, read_text
 from bastide.core.errors import NotFound
 
 if TYPE_CHECKING:
+    from bastide.core.receipt import Receipt
     from bastide.ledger.verify import Chain
 
 __all__ = ["COMMANDS"]
@@ -106,8 +107,50 @@ def open_(
     call.show({"opened": True, "receipt": chain.receipt.ident}, text)
 
 
+@parameters(
+    "open-batch",
+    "bastide receipt open-batch batch_... --api-key-file key.txt --input in.jsonl"
+    " --output out.jsonl",
+    click.argument("batch", metavar="BATCH"),
+    click.option("--api-key-file", metavar="FILE", required=True, help="The tenant's API key."),
+    click.option(
+        "--input",
+        "asked",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="The file that was uploaded.",
+    ),
+    click.option(
+        "--output",
+        "results",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="The batch's output file.",
+    ),
+    _KEYS,
+)
+def open_batch(
+    call: Call, batch: str, api_key_file: str, asked: Path, results: Path, keys: str | None
+) -> None:
+    """Verify the receipt of every answered line of a batch, and that it is about that line.
+
+    BATCH is its id. Each receipt is verified back to its model, as `bastide verify` does. Exit 6
+    names the first line that does not hold.
+    """
+    from bastide.app.receipts import open_lines, read_content
+
+    def find(ident: str) -> "Receipt":
+        return _verified(call, _bundle(call, ident), keys).receipt
+
+    key = read_text(api_key_file).strip()
+    count = open_lines(find, key, batch, read_content(asked), read_content(results))
+    text = f"OPENED  {count} receipts are about exactly the lines of {batch} and their answers"
+    call.show({"opened": count, "batch": batch}, text)
+
+
 receipt.add_command(export)
 receipt.add_command(open_)
+receipt.add_command(open_batch)
 
 COMMANDS = {"verify": verify, "trace": trace, "receipt": receipt}
 

@@ -45,6 +45,12 @@ def _chat() -> click.Command:
     return chat.chat
 
 
+def _metrics() -> click.Command:
+    from bastide.cli import metrics
+
+    return metrics.metrics
+
+
 def _doctor() -> click.Command:
     from bastide.cli import doctor
 
@@ -145,6 +151,7 @@ _TABLE = {
     "up": (lambda: _services("up"), "Start everything; the first time, make it."),
     "down": (lambda: _services("down"), "Stop the services; the data stays."),
     "status": (lambda: _services("status"), "Show what runs, and where."),
+    "metrics": (_metrics, "Print the metrics of all processes for Prometheus."),
     "doctor": (_doctor, "Check this machine and this environment."),
     "chat": (_chat, "Ask the model; prints the answer and its receipt."),
     "verify": (lambda: _receipt("verify"), "Verify an answer offline, with public keys only."),

@@ -75,14 +75,35 @@ def status_command(call: Call) -> None:
         f"  models   {', '.join(row['models']) or '-'}",
         f"  tenants  {', '.join(row['tenants']) or '-'}",
         f"  ledger   {row['entries'] if row['entries'] is not None else '-'} entries",
+        f"  desk     {_desk(row['desk'])}",
         f"  home     {row['home']}",
     ]
+    if row["metrics_url"]:
+        lines.append(f"  metrics  {row['metrics_url']}")
+    lines += [f"  budget   {_near(near)}" for near in row["budgets_near"]]
     if row["parties"] == "solo":
         lines.append("  policy   solo: one person holds all three parties' keys")
     call.show(row, "\n".join(lines))
 
 
 COMMANDS = {"up": up, "down": down, "status": status_command}
+
+
+def _desk(desk: dict[str, Any]) -> str:
+    if not desk["running"]:
+        return "stopped: files and batches are refused"
+    if desk["batches_waiting"] is None:
+        return "runs, and does not say what it does"
+    return f"{desk['batches_running']} batches run, {desk['batches_waiting']} wait"
+
+
+def _near(row: dict[str, Any]) -> str:
+    whose = f" key {row['key']}" if row["key"] else ""
+    whose = f" project {row['project']}" if row["project"] else whose
+    limit = "used up" if row["state"] == "hard" else "over its soft limit"
+    return (
+        f"{row['tenant']}{whose}: {row['percent']} % of its {row['unit']} a {row['per']}, {limit}"
+    )
 
 
 def _found(call: Call, listen: str | None) -> None:

@@ -90,7 +90,11 @@ def prove(call: Call, tenant: str, month: str) -> None:
         call.show(rows, f"no statement about {tenant} in {month}: it asked for nothing")
         return
     for row in rows:
-        worst = row["worst"]
+        worst = row["worst"] or {"start": "-", "kept": 1.0, "starved_ms": 0}
+        lost = "".join(
+            f"  no proof   {gap['start']} to {gap['end']}: {gap['statements']} statements lost\n"
+            for gap in row["no_evidence"]
+        )
         call.show(
             row,
             f"{tenant} of {row['deployment']} in {month}\n"
@@ -100,6 +104,7 @@ def prove(call: Call, tenant: str, month: str) -> None:
             f"  starved    {row['starved_ms'] / 1000:g} s, {row['refused']} refused\n"
             f"  worst      {worst['start']}: {100 * worst['kept']:.2f} %, "
             f"starved {worst['starved_ms'] / 1000:g} s\n"
+            f"{lost}"
             f"  proven     {len(row['entries'])} statements, signatures and inclusion",
         )
 

@@ -72,6 +72,7 @@ class Batch:
     created_s: int
     expires_s: int
     window: str = "24h"
+    output_seconds: int = 0  # how long its results are kept; 0 is as long as any file
     metadata: dict[str, str] = field(default_factory=dict)
     status: Status = Status.VALIDATING
     ending: Status = Status.COMPLETED  # what it becomes once its results are written

@@ -4,7 +4,8 @@
 
 1. A receipt counts with its tokens and its cost: an answer that was cut off with what the engine
    had counted until then.
-2. An answer that failed through us and of which nothing was sent counts nothing.
+2. An answer that failed through us and of which nothing was sent counts nothing. One whose gateway
+   was killed (finish ``cut``) failed through us.
 3. A retry takes the place of one earlier attempt: of the newest that has not been replaced, that
    stands earlier in the book, has the same fingerprint (key, body and, where the client sends one,
    invocation id), ended at most RETRY_MS before, and failed or had nothing sent. That attempt
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from bastide.core.budget import Budget, Scope, Spent, Unit, period
 from bastide.core.limits import RETRIES_REMEMBERED_MAX, RETRY_MS
 from bastide.core.receipt import Receipt
+from bastide.core.standing import CUT
 
 __all__ = ["Accounts", "Bill", "Biller"]
 
@@ -44,7 +46,7 @@ class Biller:
 
     def take(self, receipt: Receipt) -> Bill:
         """Say what a receipt counts, and which earlier one it replaces."""
-        failed = receipt.finish == "error"
+        failed = receipt.finish in ("error", CUT)
         counts = not (failed and not receipt.delivered)
         credited = self._replaced(receipt) if receipt.retry else None
         if receipt.fingerprint and counts and (failed or not receipt.delivered):

@@ -1,9 +1,16 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one serving vocabulary: what a dialect decodes to and what an engine answers."""
+"""The one serving vocabulary: what a dialect decodes to and what an engine answers.
 
-from dataclasses import dataclass, field
+These are made by the dozen for every answer, so they are msgspec's structs: a frozen dataclass of
+ten fields takes 20 to 40 times as long to make (docs/adr/0024-hot-path.md).
+"""
+
 from enum import StrEnum
+
+import msgspec
+
+from bastide.core.standing import Standing
 
 
 class FinishReason(StrEnum):
@@ -17,17 +24,19 @@ class FinishReason(StrEnum):
     CANCELLED = "cancelled"  # the client went away
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A function that the caller can run. `parameters` is the JSON text of its schema."""
+class Tool(msgspec.Struct, frozen=True):
+    """A function that the caller can run. `parameters` is the JSON text of its schema.
+
+    The arguments of a `strict` one follow its schema also where the model may choose to call.
+    """
 
     name: str
     description: str = ""
     parameters: str = "{}"
+    strict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True):
     """What a model asks to be run. `arguments` is JSON text."""
 
     ident: str
@@ -43,8 +52,7 @@ class ChoiceMode(StrEnum):
     REQUIRED = "required"
 
 
-@dataclass(frozen=True, slots=True)
-class ToolChoice:
+class ToolChoice(msgspec.Struct, frozen=True):
     """`name` is the only tool that may be called; it goes with REQUIRED.
 
     Without `parallel` an answer has one call at most.
@@ -55,8 +63,7 @@ class ToolChoice:
     parallel: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One turn: a role (system, user, assistant, tool) and its text.
 
     An assistant's turn may have `calls`; a tool's turn `answers` one of them, by its id.
@@ -68,8 +75,7 @@ class Message:
     answers: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(msgspec.Struct, frozen=True):
     """How to draw tokens. None means the engine's default."""
 
     max_tokens: int | None = None
@@ -81,29 +87,34 @@ class Sampling:
     presence_penalty: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GenerateRequest:
+class GenerateRequest(msgspec.Struct, frozen=True):
     """A request to a model: either `messages` (chat) or `prompt` (plain completion).
 
     The chat template is applied by the engine, inside its sandbox. `schema` is the JSON text of a
-    schema that the answer must follow. `tenant` is set by the gateway, never by a client, and so is
-    `whole`: nobody reads the answer before its end, so its pieces may come joined.
+    schema that the answer must follow, unless it is a call. `tenant` is set by the gateway, never
+    by a client, and so is `whole`: nobody reads the answer before its end, so its pieces may come
+    joined. So is `background`: nobody waits for the answer, so it is only lent slots
+    (core/fair_queue.py). `priority` is set by the runner from its queue, whatever came: engines
+    that can give a running answer up for another one give up the highest number first. `standing`
+    is for the runner, which keeps it from the engine.
     """
 
     ident: str
     model: str
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = Sampling()
     tools: tuple[Tool, ...] = ()
-    choice: ToolChoice = field(default_factory=ToolChoice)
+    choice: ToolChoice = ToolChoice()
     schema: str | None = None
     tenant: str = ""
     whole: bool = False
+    background: bool = False
+    priority: int = 0
+    standing: Standing | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens, as the engine counted them. `cached` are prompt tokens found in its cache."""
 
     prompt_tokens: int = 0
@@ -111,8 +122,7 @@ class Usage:
     cached_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CallPart:
+class CallPart(msgspec.Struct, frozen=True):
     """A piece of a tool call. The first piece of each call, and only it, has `ident` and `name`.
 
     `index` counts the calls of one answer from 0; their pieces never mix.
@@ -124,8 +134,7 @@ class CallPart:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(msgspec.Struct, frozen=True):
     """A piece of an answer: text, or a part of a tool call.
 
     The last one, and only it, has `finish`, and no `call`. `usage` of the last one is the final
@@ -138,8 +147,7 @@ class Delta:
     call: CallPart | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(msgspec.Struct, frozen=True):
     """A whole answer."""
 
     text: str = ""
@@ -172,27 +180,29 @@ class Hearing:
         return Said("".join(self._texts), calls)
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedRequest:
-    """Texts to be made into vectors. `dimensions` is how many to keep, None for all."""
+class EmbedRequest(msgspec.Struct, frozen=True):
+    """Texts to be made into vectors. `dimensions` is how many to keep, None for all.
+
+    `tenant`, `background` and `standing` are as in GenerateRequest.
+    """
 
     ident: str
     model: str
     texts: tuple[str, ...]
     dimensions: int | None = None
     tenant: str = ""
+    background: bool = False
+    standing: Standing | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Embedded:
+class Embedded(msgspec.Struct, frozen=True):
     """One vector for each text, of length 1, in the same order."""
 
     vectors: tuple[tuple[float, ...], ...]
     prompt_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TokenChoice:
+class TokenChoice(msgspec.Struct, frozen=True):
     """A possible next token and its natural-log probability."""
 
     text: str

@@ -8,6 +8,7 @@
     + Waiting        exit 5, HTTP 409   approvals are still missing
     + Filtered       exit 3, HTTP 400   the guard does not let a prompt through
     + Exhausted      exit 3, HTTP 429   a budget is used up; says until when
+    + Full           exit 3, HTTP 400   a tenant keeps as much as it may: something must go first
   x NotProven        exit 6, HTTP 422   a signature, digest or proof does not hold; says where
   x NotFound         exit 1, HTTP 404   no object of that name
   x Misconfigured    exit 2, HTTP 400   the input or a setting is wrong; names the place
@@ -87,6 +88,14 @@ class Exhausted(Refused):
         self.retry_after_s = retry_after_s
 
 
+class Full(Refused):
+    """A tenant keeps as much as it may. Trying again helps only once something was deleted."""
+
+    code = "storage_full"
+    http_status = 400  # clients do not send it again, as they would a 429
+    title = "No room left"
+
+
 class NotProven(BastideError):
     """A signature, a digest or a proof does not hold. The message says which and where."""
 
@@ -159,6 +168,7 @@ _BY_CODE: dict[str, type[BastideError]] = {
         Refused,
         NotAllowed,
         Waiting,
+        Full,
         NotProven,
         NotFound,
         Misconfigured,

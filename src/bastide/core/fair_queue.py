@@ -11,7 +11,8 @@ says what time it is, in seconds. docs/adr/0013-shares.md derives the bound that
    is where its clock then stands. Free slots go to what is due first, earliest deadline first.
 2. *Borrowed.* What is then free goes to the tenant that has borrowed least for its weight (VTC).
    The last `kept` slots are not lent, and no prompt is lent a slot while SHARE_READING_TOKENS of
-   other borrowers' prompts are being read: both are what a due request would wait for.
+   other borrowers' prompts are being read: both are what a due request would wait for. What runs
+   in the background is only lent, and comes after what else its tenant asks.
 3. *Nothing is hoarded.* A clock that fell behind is set to now, and who comes back from idle is
    lifted to where the others stand.
 4. *Nothing is killed.* What runs, runs to its end.
@@ -23,7 +24,6 @@ settles what the engine counted. An answer that is cut off has so been charged f
 """
 
 import heapq
-import math
 from collections.abc import Mapping
 
 from bastide.core.capacity import Capacity
@@ -33,13 +33,12 @@ from bastide.core.limits import (
     SHARE_QUEUE_S_MAX,
     SHARE_READING_TOKENS,
     SHARE_RETRY_S_MAX,
-    SHARE_ROOM_DIVISOR,
-    SHARE_ROOM_FACTOR,
     SHARE_TENANTS_MAX,
     SHARE_WAIT_S_MAX,
     SHARE_WAITING_MAX,
 )
-from bastide.core.share import Cost, Promise, Tally, guard_slots
+from bastide.core.reserve import Reserve
+from bastide.core.share import Cost, Promise, Tally
 from bastide.core.ticket import Standing, State, Ticket
 
 __all__ = ["FairQueue"]
@@ -67,9 +66,8 @@ class FairQueue:
         self._backlog: dict[str, Standing] = {}  # who has something waiting that is not due
         self._due: list[tuple[float, int, Ticket]] = []  # a heap; withdrawn ones stay until popped
         self._numbers = 0
-        self.guard = 0
         self.reading = 0.0  # tokens of lent prompts that the engine reads now
-        self._promised_running = 0
+        self._reserve = Reserve(slots)
         self._floor = 0.0  # what the least served of those who wait has borrowed; never falls
         self._capacity = Capacity()
         self._saturated = False
@@ -83,19 +81,13 @@ class FairQueue:
     @property
     def waiting(self) -> int:
         """Requests that wait."""
-        return sum(len(row.waiting) + len(row.due) for row in self._tenants.values())
+        rows = self._tenants.values()
+        return sum(len(row.waiting) + len(row.due) + len(row.later) for row in rows)
 
     @property
     def kept(self) -> int:
-        """Slots that are not lent now: the guard, and room for those who use their promise.
-
-        Who needs N slots on average needs some more at times; the square root is how chance
-        grows with N. The factor and the limit are measured (docs/adr/0013-shares.md).
-        """
-        if not self.guard:
-            return 0
-        room = int(SHARE_ROOM_FACTOR * math.sqrt(self._promised_running))
-        return self.guard + min(room, self.slots // SHARE_ROOM_DIVISOR)
+        """Free slots that are not lent now."""
+        return self._reserve.kept
 
     def share_out(self, now: float, promises: Mapping[str, Promise]) -> None:
         """Replace all promises. What is due already stays due, and nobody's clock is reset."""
@@ -110,10 +102,21 @@ class FairQueue:
             tenant.borrowed *= old.weight / new.weight
             tenant.promise = new
         promised = any(row.tokens_per_s > 0 for row in promises.values())
-        self.guard = guard_slots(self.slots) if promised else 0
+        self._reserve.promise(now, promised)
 
-    def enter(self, now: float, name: str, prompt: float, output_max: float | None) -> Ticket:
-        """Wait for a slot. Raises Busy if too much of this tenant's waits already."""
+    def enter(
+        self,
+        now: float,
+        name: str,
+        prompt: float,
+        output_max: float | None,
+        background: bool = False,
+    ) -> Ticket:
+        """Wait for a slot. Raises Busy if too much of this tenant's waits already.
+
+        With `background` nobody waits for the answer: it is lent slots only, after what else this
+        tenant asks, and what waits so does not count against what is not.
+        """
         self._advance(now)
         if len(self._tenants) >= SHARE_TENANTS_MAX and name not in self._tenants:
             self._forget()
@@ -121,15 +124,14 @@ class FairQueue:
                 raise _busy(1.0, "Too many tenants ask at once.")
         tenant = self._tenant(name)
         output = float("inf") if output_max is None else output_max
-        ticket = Ticket(name, now, prompt, output, 0.0)
+        ticket = Ticket(name, now, prompt, output, 0.0, background)
         ticket.wanted = self._cost.of(prompt, min(output, tenant.output_mean))
         # One request may always wait, however large it is.
-        if tenant.waiting or tenant.due:
+        if tenant.waiting or tenant.due or (background and tenant.later):
             self._check_room(tenant, ticket)
-        if not tenant.waiting:
+        if tenant.next is None:
             tenant.borrowed = max(tenant.borrowed, self._floor)
-        tenant.waiting.append(ticket)
-        tenant.queued += ticket.wanted
+        tenant.wait(ticket)
         self._backlog[name] = tenant
         return ticket
 
@@ -173,14 +175,14 @@ class FairQueue:
             self._refund(ticket, tenant)
             tenant.output_mean += _NEWEST * (ticket.output - tenant.output_mean)
             tenant.running -= 1
-            self._promised_running -= ticket.promised
+            if ticket.promised:
+                self._reserve.use(now, -1)
             self.free += 1
         elif ticket.state is State.DUE:
             self._refund(ticket, tenant)
             self._leave_due(now, ticket, tenant)
         elif ticket.state is State.WAITING:
-            tenant.waiting.remove(ticket)
-            self._left(ticket, tenant)
+            self._leave(ticket, tenant)
         ticket.state = State.ENDED
 
     def expire(self, now: float) -> list[Ticket]:
@@ -188,7 +190,7 @@ class FairQueue:
         late = [
             ticket
             for tenant in self._tenants.values()
-            for queue in (tenant.due, tenant.waiting)
+            for queue in (tenant.due, tenant.waiting, tenant.later)
             for ticket in queue
             if now - ticket.entered >= self._wait_s_max
         ]
@@ -201,21 +203,22 @@ class FairQueue:
         """What to tell the client of an expired request."""
         tenant = self._tenants.get(ticket.tenant) or Standing()
         rate = self._rate(tenant)
-        after_s = (tenant.queued + ticket.wanted) / rate if rate else 1.0
+        ahead = tenant.queued + (tenant.queued_later if ticket.background else 0.0)
+        after_s = (ahead + ticket.wanted) / rate if rate else 1.0
         return _busy(after_s, "This request could not begin in time.")
 
     def wake_at(self) -> float | None:
         """When to call `dispatch` or `expire` even if nothing happens until then."""
-        times = [row.waiting[0].entered + self._wait_s_max for row in self._backlog.values()]
-        times += [
-            row.due[0].entered + self._wait_s_max for row in self._tenants.values() if row.due
-        ]
+        rows = self._tenants.values()
+        times = [row.entered + self._wait_s_max for row in rows if row.next or row.due]
         if self.free:
             times += [
                 row.used_until - row.promise.burst_s
                 for row in self._backlog.values()
-                if row.promise.tokens_per_s > 0
+                if row.promise.tokens_per_s > 0 and row.waiting
             ]
+            if self._backlog and (at := self._reserve.changes_at(self.free)) is not None:
+                times.append(at)
         return min(times, default=None)
 
     def close_period(self, now: float) -> dict[str, Tally]:
@@ -238,8 +241,11 @@ class FairQueue:
     def _check_room(self, tenant: Standing, ticket: Ticket) -> None:
         """Raises Busy; it says when what waits now, and this request, could have been answered."""
         rate = self._rate(tenant)
-        excess_s = tenant.queued / rate - self._queue_s_max if rate else -1.0
-        if excess_s < 0 and len(tenant.waiting) + len(tenant.due) < SHARE_WAITING_MAX:
+        ahead, count = tenant.queued, len(tenant.waiting) + len(tenant.due)
+        if ticket.background:
+            ahead, count = ahead + tenant.queued_later, count + len(tenant.later)
+        excess_s = ahead / rate - self._queue_s_max if rate else -1.0
+        if excess_s < 0 and count < SHARE_WAITING_MAX:
             return
         tenant.tally.refused += 1
         after_s = ticket.wanted / rate + max(0.0, excess_s) if rate else 1.0
@@ -249,6 +255,7 @@ class FairQueue:
         if self._saturated:
             self._capacity.advance(max(0.0, now - self._now))
         self._now = max(now, self._now)
+        self._reserve.advance(self._now)
 
     def _tenant(self, name: str) -> Standing:
         if name not in self._tenants:
@@ -289,6 +296,7 @@ class FairQueue:
                 ticket = tenant.waiting.popleft()
                 ticket.state, ticket.promised, ticket.rate = State.DUE, True, rate
                 ticket.paid = ticket.wanted
+                self._reserve.use(now)
                 tenant.used_until = max(now, tenant.used_until) + ticket.wanted / rate
                 # A refund may have set the clock back, but nobody overtakes within a tenant.
                 earlier = tenant.due[-1].deadline if tenant.due else 0.0
@@ -298,7 +306,7 @@ class FairQueue:
                 tenant.due.append(ticket)
                 self._numbers += 1
                 heapq.heappush(self._due, (ticket.deadline, self._numbers, ticket))
-            if not tenant.waiting:
+            if tenant.next is None:
                 del self._backlog[name]
 
     def _next_due(self) -> Ticket | None:
@@ -311,11 +319,11 @@ class FairQueue:
     def _next_borrower(self) -> Ticket | None:
         if not self._backlog or self.free <= self.kept:
             return None
-        if self.guard and self.reading >= SHARE_READING_TOKENS:
+        if self._reserve.guard and self.reading >= SHARE_READING_TOKENS:
             return None
         tenant = min(self._backlog.values(), key=lambda row: row.borrowed)
         self._floor = max(self._floor, tenant.borrowed)
-        return tenant.waiting[0]
+        return tenant.next
 
     def _begin(self, now: float, ticket: Ticket) -> None:
         tenant = self._tenants[ticket.tenant]
@@ -323,25 +331,24 @@ class FairQueue:
             heapq.heappop(self._due)
             self._leave_due(now, ticket, tenant)
         else:
-            tenant.waiting.popleft()
-            self._left(ticket, tenant)
+            self._leave(ticket, tenant)
             ticket.reading = ticket.prompt
             self.reading += ticket.reading
         ticket.state = State.RUNNING
         tenant.running += 1
-        self._promised_running += ticket.promised
+        if ticket.promised:
+            self._reserve.use(now, 1)
         self.free -= 1
         self._settle(now, ticket)
 
     def _leave_due(self, now: float, ticket: Ticket, tenant: Standing) -> None:
-        tenant.due.remove(ticket)
-        tenant.queued -= ticket.wanted
+        tenant.leave(ticket)
         if not tenant.due:
             tenant.tally.starved_s += now - tenant.starving_since
 
-    def _left(self, ticket: Ticket, tenant: Standing) -> None:
-        tenant.queued -= ticket.wanted
-        if not tenant.waiting:
+    def _leave(self, ticket: Ticket, tenant: Standing) -> None:
+        tenant.leave(ticket)
+        if tenant.next is None:
             self._backlog.pop(ticket.tenant, None)
 
     # What it costs.

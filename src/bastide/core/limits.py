@@ -11,6 +11,7 @@ GIB: Final = 1024 * MIB
 # Ledger. C2SP tlog-tiles writes an entry's length as uint16.
 ENTRY_BYTES_MAX: Final = 65_535
 LEDGER_BATCH_MAX: Final = 4_096  # entries per commit; 50,000 entries/s need few fsyncs
+RECEIPT_DISORDER_MS: Final = 86_400_000  # by which the book's order may differ from time's
 RECEIPT_BATCH_MAX: Final = 65_536  # receipts under one entry; a proof then has 16 hashes
 
 # age v1 (C2SP age.md): a header larger than this is hostile; ML-KEM stanzas are about 1.6 KiB.
@@ -120,6 +121,9 @@ LEAK_WORDS: Final = 8  # words of the system message in a row; fewer are common 
 UPLOAD_BYTES_MAX: Final = 64 * MIB  # a form with one file; 50,000 lines of 1.3 KiB
 UPLOADS_MAX: Final = 4  # in one gateway at once, each held in memory; two for one tenant
 FILE_DAYS_MAX: Final = 3_650  # a file is kept at most
+FILE_SECONDS_MIN: Final = 3_600  # that a client may ask a file to be kept, as the OpenAI API
+FILE_SECONDS_MAX: Final = 2_592_000  # the same
+FILES_MB_MAX: Final = 1_000_000  # of one tenant, in MiB: what an operator can allow
 FILES_MAX: Final = 500  # of one tenant; each has a retention
 FORM_PARTS_MAX: Final = 16
 FORM_HEADER_BYTES_MAX: Final = 4 * KIB  # of one part
@@ -138,10 +142,22 @@ FILES_PAGE_MAX: Final = 10_000  # files in one list, as the OpenAI API
 BATCHES_PAGE_MAX: Final = 100  # batches in one list, the same
 FILES_SWEEP_S: Final = 600.0  # how often what has expired is deleted
 
+# Metrics (core/metrics.py, docs/adr/0022-metrics.md).
+METRIC_SERIES_MAX: Final = 4_096  # of one metric in one process; what comes later counts as one
+METRICS_TIMEOUT_S: Final = 2.0  # a process that does not tell its metrics in this time is down
+METRICS_BYTES_MAX: Final = 32 * MIB  # of one process
+METRICS_REQUEST_BYTES_MAX: Final = 8 * KIB  # a scrape's head
+METRICS_SCRAPES_MAX: Final = 8  # at once
+
 # Links between our processes, over Unix sockets.
 FRAME_BYTES_MAX: Final = 8 * MIB
 CONTROL_TIMEOUT_S: Final = 30.0  # any answer of control but a receipt's
 CONTROL_BACKOFF_S: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # then the last one for ever
+UNSETTLED_S: Final = 60.0  # so long a runner knows what it handed over, should a gateway die
+UNSETTLED_MAX: Final = 4_096  # ended answers of one link; those that run are known anyway
+CUTS_MAX: Final = 32_768  # answers of dead gateways that wait for control
+CUT_ROWS_MAX: Final = 512  # of them in one report
+CUT_REPORT_S: Final = 120.0  # a gateway that lives for so long states its answers itself
 
 # Runner.
 ENGINE_START_TIMEOUT_S: Final = 120.0
@@ -157,8 +173,11 @@ RUNNER_DRAIN_S: Final = 5.0  # how long answers may go on when the runner is tol
 SHARE_BURST_S: Final = 5.0  # seconds of a promise that may be taken at once
 SHARE_BURST_S_MAX: Final = 60.0
 SHARE_GUARD_FRACTION: Final = 0.05  # of the slots is never lent; see guard_slots for small numbers
-SHARE_ROOM_FACTOR: Final = 1.5  # further slots not lent, per square root of the promised answers
-SHARE_ROOM_DIVISOR: Final = 5  # and at most a fifth of all slots
+SHARE_GUARD_IDLE_S: Final = 60.0  # after so long without use of a promise, few slots lend it too
+SHARE_GUARD_LENT_BELOW: Final = 16  # slots: with more, the guard costs less than 5 %
+SHARE_ROOM_FACTOR: Final = 2.0  # slots not lent: the mean of promised answers, and so many roots
+SHARE_ROOM_DIVISOR: Final = 4  # and beyond the guard at most a quarter of all slots
+SHARE_ROOM_S: Final = 5.0  # the time constant of that mean
 SHARE_READING_TOKENS: Final = 1_024  # no prompt is lent a slot while so much of others' is read
 SHARE_QUEUE_S_MAX: Final = 30.0  # work that may wait for one tenant; more gets 429
 SHARE_WAIT_S_MAX: Final = 60.0  # a request that was not begun in this time gets 429
@@ -173,6 +192,10 @@ SHARE_WEIGHT_MAX: Final = 1_000.0
 SHARE_COST_MAX: Final = 100.0  # units that one token may cost
 SHARE_TOKENS_PER_S_MAX: Final = 10_000_000.0
 
+# Prompts that begin alike (core/prefix.py, docs/adr/0023-prefix-cache.md).
+PREFIX_BLOCK_CHARS: Final = 64  # about 16 tokens
+PREFIX_BLOCKS_MAX: Final = 1_024  # remembered of one prompt: 64 Ki characters
+
 # Tenants, budgets and usage (core/billing.py, docs/adr/0016-budgets.md).
 PRICE_MICROEUR_MAX: Final = 250_000_000  # a million tokens; an answer's cost stays below 2^53
 BUDGET_LIMIT_MAX: Final = 1_000_000_000_000  # tokens or micro-euros: a million EUR
@@ -185,3 +208,23 @@ KEY_NETWORKS_MAX: Final = 32  # address ranges of one key
 KEY_DAYS_MAX: Final = 3_650  # of a key, or of an overlap
 USAGE_ROWS_MAX: Final = 100_000  # one table; narrow it by --from and --to
 METRIC_SERIES_MAX: Final = 10_000  # of one process; what comes later is counted as dropped
+
+# Corpora (readers/, filters/). A file from strangers never decides how much memory it takes.
+CORPUS_LINE_BYTES_MAX: Final = 64 * MIB  # of JSON Lines; the longest HPLT record is far below
+CORPUS_TEXT_CHARS_MAX: Final = 32 * MIB  # of one document
+CORPUS_ID_CHARS_MAX: Final = 512  # a record's own name
+CORPUS_EXPANDED_BYTES_FREE: Final = 64 * MIB  # a compressed file may have without question
+CORPUS_EXPANSION_MAX: Final = 200  # times its size beyond that; text has 3 to 20
+CORPUS_ZSTD_WINDOW_BYTES_MAX: Final = 128 * MIB  # what `zstd --long` writes
+CORPUS_ROW_GROUP_BYTES_MAX: Final = 2 * GIB  # of Parquet, as its footer says
+CORPUS_PARQUET_FOOTER_BYTES_MAX: Final = 64 * MIB
+CORPUS_PARQUET_COLUMNS_MAX: Final = 1_000_000  # columns times row groups
+CORPUS_SOURCES_MAX: Final = 64  # of one recipe: their licences must fit an entry of the ledger
+CORPUS_STEPS_MAX: Final = 32  # of one recipe
+CORPUS_FIELD_CHARS_MAX: Final = 300  # a text in a recipe
+CORPUS_SHARD_BYTES_MAX: Final = 4 * GIB  # text in one shard
+CORPUS_WORKERS_MAX: Final = 256  # processes of one build
+CORPUS_PARTS_MAX: Final = 65_536  # of one build; larger parts hold more
+CORPUS_PART_DOCUMENTS_MAX: Final = 1 << 31  # documents that one part may hold
+CORPUS_EXAMPLES: Final = 3  # texts that are kept for each reason of a removal
+CORPUS_EXAMPLE_CHARS: Final = 300  # of such a text

@@ -18,8 +18,9 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
+
+import msgspec
 
 from bastide.core.canonical import canonical
 from bastide.core.chat import Said
@@ -30,8 +31,7 @@ RECEIPT_TYPE_V1 = "https://bastide.eu/receipt/v1"  # until there were projects a
 _SINCE_V2 = ("project", "cached_tokens", "cost_picoeur", "delivered", "fingerprint", "retry")
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """One answer. Times are milliseconds since 1970 (UTC); digests are ``sha256:<hex>``."""
 
     ident: str  # r_ and 26 characters of Crockford base32
@@ -90,7 +90,7 @@ class Receipt:
         return cls(**given, guard=tuple(guard), version=version)
 
 
-_ALL = frozenset(field.name for field in fields(Receipt)) - {"version"}
+_ALL = frozenset(Receipt.__struct_fields__) - {"version"}
 _NAMES = {1: _ALL - set(_SINCE_V2), 2: _ALL}
 
 

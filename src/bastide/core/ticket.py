@@ -26,18 +26,25 @@ class Ticket:
     """One request's place in the queue. Only the queue changes it."""
 
     __slots__ = (
-        "charged", "deadline", "entered", "output", "output_max", "paid", "promised", "prompt",
-        "rate", "reading", "state", "tenant", "wanted",
+        "background", "charged", "deadline", "entered", "output", "output_max", "paid", "promised",
+        "prompt", "rate", "reading", "state", "tenant", "wanted",
     )  # fmt: skip
 
     def __init__(
-        self, tenant: str, entered: float, prompt: float, output_max: float, wanted: float
+        self,
+        tenant: str,
+        entered: float,
+        prompt: float,
+        output_max: float,
+        wanted: float,
+        background: bool = False,
     ) -> None:
         self.tenant = tenant
         self.entered = entered
         self.prompt = prompt  # tokens, estimated until the engine has counted them
         self.output_max = output_max
         self.wanted = wanted  # units that it will cost, as far as we know
+        self.background = background  # nobody waits for it: it is lent a slot, never due
         self.state = State.WAITING
         self.promised = False  # paid by the promise, not borrowed
         self.rate = 0.0  # the promise that pays
@@ -52,8 +59,8 @@ class Standing:
     """Where one tenant stands. Only the queue changes it."""
 
     __slots__ = (
-        "borrowed", "due", "output_mean", "promise", "queued", "running", "starving_since",
-        "tally", "used_until", "waiting",
+        "borrowed", "due", "later", "output_mean", "promise", "queued", "queued_later", "running",
+        "starving_since", "tally", "used_until", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -62,7 +69,9 @@ class Standing:
         self.borrowed = 0.0  # units / weight: the virtual counter
         self.waiting: deque[Ticket] = deque()
         self.due: deque[Ticket] = deque()
+        self.later: deque[Ticket] = deque()  # in the background, after all of `waiting`
         self.queued = 0.0  # units that wait, due or not
+        self.queued_later = 0.0  # units that wait in the background
         self.running = 0
         self.output_mean = _OUTPUT_GUESS
         self.starving_since = 0.0
@@ -71,4 +80,37 @@ class Standing:
     @property
     def idle(self) -> bool:
         """True if nothing of it waits or runs."""
-        return not (self.running or self.waiting or self.due)
+        return not (self.running or self.waiting or self.due or self.later)
+
+    @property
+    def next(self) -> Ticket | None:
+        """What it would begin with a slot that is lent: the background comes last."""
+        queue = self.waiting or self.later
+        return queue[0] if queue else None
+
+    @property
+    def entered(self) -> float:
+        """When the oldest of what waits came; infinity if nothing does."""
+        queues = (self.due, self.waiting, self.later)
+        return min((queue[0].entered for queue in queues if queue), default=float("inf"))
+
+    def wait(self, ticket: Ticket) -> None:
+        """Put a request at the end of its queue."""
+        (self.later if ticket.background else self.waiting).append(ticket)
+        self._queued(ticket, 1)
+
+    def leave(self, ticket: Ticket) -> None:
+        """Take a request out of the queue in which it waits. Raises ValueError if it does not."""
+        queues = {State.DUE: self.due, State.WAITING: self.waiting}
+        queue = self.later if ticket.background else queues[ticket.state]
+        if queue[0] is ticket:
+            queue.popleft()
+        else:
+            queue.remove(ticket)
+        self._queued(ticket, -1)
+
+    def _queued(self, ticket: Ticket, sign: int) -> None:
+        if ticket.background:
+            self.queued_later += sign * ticket.wanted
+        else:
+            self.queued += sign * ticket.wanted

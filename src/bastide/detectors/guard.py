@@ -7,10 +7,13 @@ escapes there, and nobody can act on half a call anyway. So is an answer by a JS
 other text streams.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from msgspec import structs
 
 from bastide.core.chat import CallPart, Delta, FinishReason, GenerateRequest, Message, ToolCall
 from bastide.core.erasure import ErasureList
@@ -117,7 +120,7 @@ class Guard:
             prompt = request.prompt
             if prompt is not None:
                 prompt = yield from self._text_in(prompt)
-            request = replace(request, messages=tuple(rows), prompt=prompt)
+            request = structs.replace(request, messages=tuple(rows), prompt=prompt)
         self._request = request
         self._json = [] if request.schema is not None and self._chain else None
         return request
@@ -171,9 +174,9 @@ class Guard:
         if self._over:
             return (*out, Delta("", FinishReason.FILTERED, delta.usage))
         if delta.finish is not None:
-            return (*out, replace(delta, text="", call=None))
+            return (*out, structs.replace(delta, text="", call=None))
         if out:
-            out[-1] = replace(out[-1], usage=delta.usage)
+            out[-1] = structs.replace(out[-1], usage=delta.usage)
             return tuple(out)
         return (Delta("", usage=delta.usage),) if delta.usage else ()
 
@@ -186,7 +189,7 @@ class Guard:
         said = _in_json("".join(held), self._argument_out)
         if self._over:
             return (Delta("", FinishReason.FILTERED, delta.usage),)
-        rest = self.outward(replace(delta, text=""))
+        rest = self.outward(structs.replace(delta, text=""))
         return (Delta(said), *rest) if said else rest
 
     def decisions(self) -> tuple[str, ...]:
@@ -221,8 +224,8 @@ class Guard:
             else:
                 arguments = _in_json(arguments, lambda text: finish(self._text_in(text)))
                 yield
-            calls.append(replace(call, arguments=arguments))
-        return replace(message, content=content, calls=tuple(calls))
+            calls.append(structs.replace(call, arguments=arguments))
+        return structs.replace(message, content=content, calls=tuple(calls))
 
     def _text_in(self, text: str) -> Steps[str]:
         one = StreamFilter(self._kit.inward, self._found_in)
@@ -273,7 +276,7 @@ class Guard:
             if not self._over and not (self._is_given(call) and self._permits(call)):
                 self._refuse("tool-call")
             if not self._over:
-                out.append(Delta(call=replace(part, arguments=arguments)))
+                out.append(Delta(call=structs.replace(part, arguments=arguments)))
 
     def _argument_out(self, text: str) -> str:
         said, refused = filtered(self._chain, text, self._found_out)
@@ -302,9 +305,9 @@ def _with_leaks(kit: Kit, system: str) -> Chain:
     if not leaks:
         return kit.outward
     if kit.leak == Action.OBSERVE:
-        return replace(kit.outward, observed=(*kit.outward.observed, *leaks))
+        return dataclasses.replace(kit.outward, observed=(*kit.outward.observed, *leaks))
     refusing = kit.outward.refusing
-    return replace(kit.outward, held=(*kit.outward.held, *leaks), refusing=refusing)
+    return dataclasses.replace(kit.outward, held=(*kit.outward.held, *leaks), refusing=refusing)
 
 
 def _in_json(text: str, change: Callable[[str], str]) -> str:

@@ -37,6 +37,8 @@ def _end(text: str, at: int, stop: int) -> int:
 
 
 def _holds(number: str) -> bool:
+    if not 2 <= int(number[2:4]) <= 98:  # 98 minus a rest: 00, 01 and 99 are never given
+        return False
     turned = (number[4:] + number[:4]).upper()
     return int("".join(str(int(letter, 36)) for letter in turned)) % 97 == 1
 

@@ -45,7 +45,8 @@ __all__ = ["DETECTOR", "ROWS", "Row"]
 class Row:
     """One written form of one state's number.
 
-    words: those of which one must stand before it, or "" if the form is enough.
+    words: those of which one must stand before it, or "" if the form is enough. kind: what the
+    number is for.
     """
 
     state: str
@@ -53,12 +54,20 @@ class Row:
     holds: Callable[[str], bool]
     spoken: Callable[[str, int], bool]
     words: str
+    kind: str
 
 
-def _row(state: str, shape: str, holds: Callable[[str], bool], words: str = "") -> Row:
+def _row(
+    state: str,
+    shape: str,
+    holds: Callable[[str], bool],
+    words: str = "",
+    kind: str = "national-id",
+) -> Row:
     # Nothing of the same number may follow.
     whole = re.compile(f"(?:{shape})(?![0-9A-Za-z]|[-/][0-9])")
-    return Row(state, whole, holds, after_word(words) if words else lambda text, at: True, words)
+    spoken = after_word(words) if words else lambda text, at: True
+    return Row(state, whole, holds, spoken, words, kind)
 
 
 def _known(number: str) -> bool:
@@ -82,12 +91,13 @@ ROWS: Final = (
         "[0-9]{4} ?[0-9]{6}",
         vnr.is_valid,
         r"sv[- ]?(?:nr|nummer)|(?:sozial)?versicherungsnummer|vsnr|svnr|social security number",
+        kind="health-number",
     ),
     _row("BE", r"[0-9]{2}\.[0-9]{2}\.[0-9]{2}-[0-9]{3}\.[0-9]{2}", own.belgian),
     _row("BE", r"[0-9]{2} ?[0-9]{2} ?[0-9]{2}[ -]?[0-9]{3} ?[0-9]{2}", own.belgian, _BE),
     _row("BG", "[0-9]{10}", egn.is_valid, "егн|egn|единен граждански номер"),
     _row("HR", "[0-9]{11}", oib.is_valid, "oib|osobni identifikacijski broj"),
-    _row("CY", "[0-9]{8}[A-Z]", cy_vat.is_valid, "tin|tic|tax|vat|αφμ|φπα|αφτ"),
+    _row("CY", "[0-9]{8}[A-Z]", cy_vat.is_valid, "tin|tic|tax|vat|αφμ|φπα|αφτ", kind="tax-number"),
     _row("CZ", "[0-9]{6}/[0-9]{4}", own.czech),
     _row("CZ", "[0-9]{10}", own.czech, _CZ),
     _row("DK", "[0-9]{6}[ -]?[0-9]{4}", own.danish, _DK),
@@ -109,18 +119,32 @@ ROWS: Final = (
         "[0-3][0-9] ?[0-9]{2} ?[0-9]{3} ?[0-9]{3} ?[0-9]{3}",
         fr_nif.is_valid,
         "numéro fiscal|spi|nif|identifiant fiscal",
+        kind="tax-number",
     ),
-    _row("DE", "[1-9][0-9] ?[0-9]{3} ?[0-9]{3} ?[0-9]{3}", idnr.is_valid, _DE),
+    _row("DE", "[1-9][0-9] ?[0-9]{3} ?[0-9]{3} ?[0-9]{3}", idnr.is_valid, _DE, kind="tax-number"),
     _row(
         "DE",
         "[A-Z][0-9]{9}",
         own.german_health,
         r"kvnr|krankenversicher\w*|versicherten?nummer|krankenkasse\w*",
+        kind="health-number",
     ),
     _row("GR", "[0-9]{11}", amka.is_valid, "αμκα|amka|α\\.μ\\.κ\\.α"),
-    _row("GR", "[0-9]{9}", gr_vat.is_valid, "αφμ|afm|α\\.φ\\.μ"),
-    _row("HU", "[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{3}", own.hungarian_health, r"taj[- ]?\w*"),
-    _row("HU", "8[0-9]{9}", own.hungarian_tax, r"adóazonosító\w*|adoazonosito\w*|tax id"),
+    _row("GR", "[0-9]{9}", gr_vat.is_valid, "αφμ|afm|α\\.φ\\.μ", kind="tax-number"),
+    _row(
+        "HU",
+        "[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{3}",
+        own.hungarian_health,
+        r"taj[- ]?\w*",
+        kind="health-number",
+    ),
+    _row(
+        "HU",
+        "8[0-9]{9}",
+        own.hungarian_tax,
+        r"adóazonosító\w*|adoazonosito\w*|tax id",
+        kind="tax-number",
+    ),
     _row("IE", "[0-9]{7}[A-W][A-IW]?", pps.is_valid, r"ppsn?|personal public service\w*"),
     _row(
         "IT",
@@ -136,16 +160,17 @@ ROWS: Final = (
         r"matricule\w*|identification nationale|national identification|cns",
     ),
     _row("MT", "[0-9]{3,7}[MGAPLHBZ]", _known, "id card|identity card|karta tal-identità|id no"),
-    _row("MT", "[0-9]{4}-?[0-9]{4}", mt_vat.is_valid, "vat|tin|taxxa"),
+    _row("MT", "[0-9]{4}-?[0-9]{4}", mt_vat.is_valid, "vat|tin|taxxa", kind="tax-number"),
     _row("NL", r"[0-9]{4}\.?[0-9]{2}\.?[0-9]{3}", bsn.is_valid, r"bsn|burgerservice\w*|sofi\w*"),
     _row("PL", "[0-9]{11}", pesel.is_valid, r"pesel\w*"),
-    _row("PL", "[0-9]{3}-?[0-9]{3}-?[0-9]{2}-?[0-9]{2}", nip.is_valid, "nip"),
+    _row("PL", "[0-9]{3}-?[0-9]{3}-?[0-9]{2}-?[0-9]{2}", nip.is_valid, "nip", kind="tax-number"),
     _row("PT", "[0-9]{8} ?[0-9] ?[A-Z]{2}[0-9]", cc.is_valid),
     _row(
         "PT",
         "[0-9]{3} ?[0-9]{3} ?[0-9]{3}",
         pt_nif.is_valid,
         r"nif|contribuinte|número fiscal|identificação fiscal",
+        kind="tax-number",
     ),
     _row("RO", "[0-9]{13}", cnp.is_valid, "cnp|cod numeric personal"),
     _row("SK", "[0-9]{6}/?[0-9]{4}", own.czech, _CZ),

@@ -65,6 +65,7 @@ class Tool(msgspec.Struct):
     name: str | None = None
     description: str | None = None
     input_schema: msgspec.Raw = ABSENT
+    strict: bool | None = None
     allowed_callers: msgspec.Raw = ABSENT
     defer_loading: msgspec.Raw = ABSENT
     input_examples: msgspec.Raw = ABSENT

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from bastide.core.chat import ChoiceMode, GenerateRequest, Message, Sampling
+from bastide.core.chat import GenerateRequest, Message, Sampling
 from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX
 from bastide.dialects.anthropic_body import Body, read_body, wrong
 from bastide.dialects.anthropic_tools import read_choice, read_schema, read_tools
@@ -53,7 +53,6 @@ def _request(given: Body, ident: str) -> GenerateRequest:
         messages = (Message("system", system), *messages)
     tools = read_tools(given.tools or ())
     choice = read_choice(given.tool_choice, tools)
-    calling = bool(tools) and choice.mode is ChoiceMode.AUTO
     return GenerateRequest(
         ident,
         given.model,
@@ -62,7 +61,7 @@ def _request(given: Body, ident: str) -> GenerateRequest:
         _sampling(given),
         tools,
         choice,
-        read_schema(given, calling=calling),
+        read_schema(given),
     )
 
 

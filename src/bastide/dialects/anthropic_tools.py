@@ -59,11 +59,8 @@ def read_choice(given: anthropic_body.ToolChoice | None, tools: Sequence[Tool]) 
     return ToolChoice(mode, given.name, parallel)
 
 
-def read_schema(given: Body, *, calling: bool) -> str | None:
-    """The schema that the answer must follow. Raises Misconfigured.
-
-    `calling`: the answer may be a call or a text, so one schema cannot bind it.
-    """
+def read_schema(given: Body) -> str | None:
+    """The schema that the answer must follow. Raises Misconfigured."""
     config = given.output_config
     if config is not None and config.effort not in _NORMAL_EFFORT:
         raise _unsupported("output_config.effort", "this model has no levels of effort")
@@ -73,12 +70,7 @@ def read_schema(given: Body, *, calling: bool) -> str | None:
         if form is not None:
             raise wrong("output_format", "not allowed together with output_config.format")
         place, form = "output_format", old
-    if form is None:
-        return None
-    schema = _schema(form, place)
-    if calling:
-        raise _unsupported(place, "not together with tools that the model may choose to call")
-    return schema
+    return None if form is None else _schema(form, place)
 
 
 def _schema(form: Format, place: str) -> str:
@@ -113,7 +105,7 @@ def _tool(given: anthropic_body.Tool, place: str) -> Tool:
     schema = schema_text(given.input_schema, f"{place}.input_schema")
     if msgspec.json.decode(schema).get("type") != "object":
         raise wrong(f"{place}.input_schema.type", "Input should be 'object'")
-    return Tool(given.name, given.description or "", schema)
+    return Tool(given.name, given.description or "", schema, given.strict or False)
 
 
 def _unsupported(place: str, what: str) -> Misconfigured:

@@ -104,6 +104,7 @@ class ToolSpec(msgspec.Struct, rename="camel"):
     name: str
     input_schema: InputSchema
     description: str | None = None
+    strict: bool | None = None
 
 
 class ToolEntry(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bastide.core.chat import ChoiceMode, GenerateRequest, Sampling
+from bastide.core.chat import GenerateRequest, Sampling
 from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX
 from bastide.dialects.bedrock_body import Body, Inference, read_body, wrong
 from bastide.dialects.bedrock_tools import read_schema, read_tools
@@ -56,8 +56,7 @@ def _request(given: Body, ident: str, model: str) -> GenerateRequest:
     refuse_unsupported(extras, _UNSUPPORTED)
     messages = read_messages(given.system, given.messages)
     tools, choice = read_tools(given.tool_config)
-    calling = bool(tools) and choice.mode is ChoiceMode.AUTO
-    schema = read_schema(given.output_config, calling=calling)
+    schema = read_schema(given.output_config)
     sampling = _sampling(given.inference_config or Inference())
     return GenerateRequest(ident, model, messages, None, sampling, tools, choice, schema)
 

@@ -38,11 +38,8 @@ def read_tools(given: ToolConfig | None) -> tuple[tuple[Tool, ...], ToolChoice]:
     return tools, ToolChoice() if asked is None else _choice(asked, names)
 
 
-def read_schema(given: OutputConfig | None, *, calling: bool) -> str | None:
-    """The schema that the answer must follow. Raises Misconfigured.
-
-    `calling`: the answer may be a call or a text, so one schema cannot bind it.
-    """
+def read_schema(given: OutputConfig | None) -> str | None:
+    """The schema that the answer must follow. Raises Misconfigured."""
     if given is None:
         return None
     if given.effort not in _NORMAL_EFFORT:
@@ -55,10 +52,7 @@ def read_schema(given: OutputConfig | None, *, calling: bool) -> str | None:
     if form.structure.json_schema is None:
         raise wrong(f"{place}.structure", "'jsonSchema' is missing")
     text = form.structure.json_schema.schema
-    schema = schema_text(text.encode(), f"{place}.structure.jsonSchema.schema")
-    if calling:
-        raise _unsupported(place, "not together with tools that the model may choose to call")
-    return schema
+    return schema_text(text.encode(), f"{place}.structure.jsonSchema.schema")
 
 
 def _tool(given: ToolSpec, place: str) -> Tool:
@@ -69,7 +63,7 @@ def _tool(given: ToolSpec, place: str) -> Tool:
     schema = schema_text(given.input_schema.json, f"{place}.inputSchema.json")
     if msgspec.json.decode(schema).get("type") != "object":
         raise wrong(f"{place}.inputSchema.json", "its 'type' must be 'object'")
-    return Tool(given.name, given.description or "", schema)
+    return Tool(given.name, given.description or "", schema, given.strict or False)
 
 
 def _choice(given: bedrock_body.ToolChoice, names: set[str]) -> ToolChoice:

@@ -11,7 +11,8 @@ Runner:  ``generate`` GenerateRequest -> ``delta`` Delta ... (the last has `fini
          ``health`` -> ``ok``;
          ``cancel`` ends a stream and has no answer.
 Control: ``receipt`` Receipt -> ``ok``; ``share-minute`` the body of a share-minute/v1 without its
-         `time_ms` -> ``ok``; on stream 0 ``snapshot`` Snapshot.
+         `time_ms` -> ``ok``; ``cut`` Cuts of a runner -> ``settled`` [receipt id ...], which need
+         not be reported again; on stream 0 ``snapshot`` Snapshot.
 Desk:    one call a connection, a map with `tenant` and what the deed needs. ``put_file``, then
          ``piece`` bytes ... ``end`` -> ``ok`` KeptFile; ``get_file`` -> ``piece`` ... ``end``;
          ``file`` -> ``ok`` KeptFile; ``delete_file`` -> ``ok`` id; ``create_batch``, ``batch``,
@@ -21,7 +22,7 @@ Any request may be answered by ``error`` [code, message], with a code of core/er
 adds retry_after_s, which is 0 but for ``busy``.
 """
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -35,8 +36,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[int, str, msgspec.Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """One frame whose body is still encoded; `decode` it by its kind."""
 
     stream: int
@@ -93,3 +93,14 @@ class FrameReader:
             start = end
         del buffer[:start]
         return frames
+
+
+async def frames_of(read: Callable[[], Awaitable[bytes]]) -> AsyncIterator[Frame]:
+    """The frames of a connection, until `read` gives no more bytes or raises.
+
+    Raises Misconfigured for what is no frame.
+    """
+    cutter = FrameReader()
+    while data := await read():
+        for frame in cutter.feed(data):
+            yield frame

@@ -5,7 +5,6 @@
 In a stream a call is one part, whole; the last one comes with the chunk that ends the answer.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -24,8 +23,7 @@ _FINISH: Final = {
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class AskedForWord(Asked):
+class AskedForWord(Asked, frozen=True):
     """The answer is a JSON text, one of some words, and wanted without its quotes."""
 
 

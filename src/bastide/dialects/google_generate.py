@@ -135,9 +135,9 @@ def _request(
             turns.insert(0, Message("system", words))
     tools, choice = tools_of(given, unsupported)
     mime, schema = _form(config)
-    if schema is not None and tools and choice.mode is not ChoiceMode.NONE:
+    if mime == _WORD and tools and choice.mode is not ChoiceMode.NONE:
         place = "generationConfig.responseMimeType"
-        message = f"Invalid value at '{place}': with functions the answer must be plain text."
+        message = f"Invalid value at '{place}': with functions the answer is no text/x.enum."
         raise Misconfigured(message, place=place)
     request = GenerateRequest(
         ident, model, tuple(turns), None, _sampling(config), tools, choice, schema

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from bastide.core.chat import ChoiceMode, Tool, ToolChoice
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import REQUEST_TOOLS_MAX
@@ -93,7 +95,11 @@ def _chosen(
         raise _wrong(f"{_CALLING_PLACE}.allowedFunctionNames", message)
     if mode == "ANY" and not tools:
         raise _wrong(f"{_CALLING_PLACE}.mode", "ANY needs functions to call")
-    usable = tuple(tool for name, tool in tools.items() if not allowed or name in allowed)
+    usable = tuple(
+        replace(tool, strict=mode == "VALIDATED")
+        for name, tool in tools.items()
+        if not allowed or name in allowed
+    )
     if mode == "NONE":
         return usable, ToolChoice(ChoiceMode.NONE)
     if mode != "ANY":

@@ -67,7 +67,7 @@ def decode(body: bytes, ident: str) -> Asked:
         options_of(given),
         tools,
         ToolChoice(),
-        schema_of(given.format, tools=bool(tools)),
+        schema_of(given.format),
     )
     return Asked(request, given.stream is not False, usage=True)
 

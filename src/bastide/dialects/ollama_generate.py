@@ -61,7 +61,7 @@ def decode(body: bytes, ident: str) -> Asked:
         () if given.raw else (*system, Message("user", given.prompt)),
         given.prompt if given.raw else None,
         options_of(given),
-        schema=schema_of(given.format, tools=False),
+        schema=schema_of(given.format),
     )
     return Asked(request, given.stream is not False, usage=True)
 

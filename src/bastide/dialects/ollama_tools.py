@@ -76,13 +76,10 @@ def tools_of(given: list[Offered] | None) -> tuple[Tool, ...]:
     return tuple(tools.values())
 
 
-def schema_of(given: msgspec.Raw, *, tools: bool) -> str | None:
+def schema_of(given: msgspec.Raw) -> str | None:
     """Read `format`: "json", or a schema. Raises Misconfigured."""
     if given is ABSENT or bytes(given) in _NOTHING:
         return None
-    if tools:
-        message = "Invalid 'format': together with 'tools' it is not supported."
-        raise Misconfigured(message, reasons=["format"], place="format")
     if bytes(given) == b'"json"':
         return ANY_OBJECT
     if not bytes(given).startswith(b"{"):

@@ -151,7 +151,6 @@ def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
     )
     _, seed = one_of(("random_seed", given.random_seed), ("seed", given.seed))
     tools, choice = _tools(given)
-    calling = bool(tools) and choice.mode is ChoiceMode.AUTO
     request = GenerateRequest(
         ident,
         model_name(given.model if model is None else model),
@@ -168,7 +167,7 @@ def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
         ),
         tools,
         choice,
-        format_schema(given.response_format, "response_format", calling=calling),
+        format_schema(given.response_format, "response_format"),
     )
     made = FunctionsAsked if given.functions else Asked
     return made(request, bool(given.stream), wants_usage(given.stream, given.stream_options))

@@ -3,7 +3,6 @@
 """Writes an answer of chat completions, whole or as a stream of chunks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -18,8 +17,7 @@ __all__ = ["ChatWriter", "FunctionsAsked", "MistralWriter"]
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionsAsked(Asked):
+class FunctionsAsked(Asked, frozen=True):
     """A request of the time before tools: a call is answered as a `function_call`."""
 
 

@@ -14,16 +14,22 @@ import msgspec
 
 from bastide.core.batch import Batch, Fault, KeptFile, Status
 from bastide.core.errors import Misconfigured
-from bastide.core.limits import BATCH_METADATA_MAX, BATCHES_PAGE_MAX, FILES_PAGE_MAX
+from bastide.core.limits import (
+    BATCH_METADATA_MAX,
+    BATCHES_PAGE_MAX,
+    FILE_SECONDS_MAX,
+    FILE_SECONDS_MIN,
+    FILES_PAGE_MAX,
+)
 from bastide.dialects.batch_lines import endpoint_of
-from bastide.dialects.multipart import read_form
+from bastide.dialects.multipart import Part, read_form
 from bastide.dialects.surface import Deed, Headers, Keep, Order, Route
 
-__all__ = ["route"]
+__all__ = ["PURPOSES", "route"]
 
 _FILES: Final = "/v1/files"
 _BATCHES: Final = "/v1/batches"
-_PURPOSES: Final = ("batch", "user_data")
+PURPOSES: Final = ("batch", "user_data")
 _NAME_MAX: Final = 255  # characters
 _METADATA_CHARS_MAX: Final = 512
 _STRANGERS: Final = (b"anthropic-version", b"x-goog-api-key", b"x-goog-api-client")
@@ -31,10 +37,20 @@ _encode = msgspec.json.Encoder().encode
 _STAMPS: Final = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling")
 
 
-class _Asked(msgspec.Struct):
+_EXPIRES: Final = "expires_after"
+_EXPIRY_FIELDS: Final = (f"{_EXPIRES}[anchor]", f"{_EXPIRES}[seconds]")
+
+
+class _Expires(msgspec.Struct, forbid_unknown_fields=True):
+    anchor: str
+    seconds: int
+
+
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     input_file_id: str
     endpoint: str
     completion_window: str
+    output_expires_after: _Expires | None = None
     metadata: dict[str, str] | None = None
 
 
@@ -108,14 +124,38 @@ def _read_upload(body: bytes, headers: Headers) -> Order:
     if file is None or file.filename is None:
         raise Misconfigured("The form has no file.", place="file")
     wanted = "" if purpose is None else bytes(purpose.content[:32]).decode("latin-1")
-    if wanted not in _PURPOSES:
-        shown = " or ".join(_PURPOSES)
+    if wanted not in PURPOSES:
+        shown = " or ".join(PURPOSES)
         raise Misconfigured(f"The purpose of a file is {shown}.", place="purpose")
-    unknown = sorted(set(form) - {"file", "purpose"})
+    seconds = _read_expiry(form)
+    unknown = sorted(set(form) - {"file", "purpose", *_EXPIRY_FIELDS})
     if unknown:
         name = unknown[0][:64]
         raise Misconfigured(f"'{name}' is not supported here.", place=name, reasons=[name])
-    return Order("put_file", {"name": file.filename[:_NAME_MAX], "purpose": wanted}, file.content)
+    name = file.filename[:_NAME_MAX]
+    return Order("put_file", {"name": name, "purpose": wanted, "seconds": seconds}, file.content)
+
+
+def _read_expiry(form: Mapping[str, Part]) -> int:
+    """The seconds of ``expires_after``, or 0; both its fields are there or none is."""
+    given = [form.get(name) for name in _EXPIRY_FIELDS]
+    if given == [None, None]:
+        return 0
+    anchor, seconds = (b"" if row is None else bytes(row.content[:16]) for row in given)
+    if not seconds.isdigit():
+        raise _no_expiry(_EXPIRES)
+    return _seconds(anchor.decode("latin-1"), int(seconds), _EXPIRES)
+
+
+def _seconds(anchor: str, seconds: int, place: str) -> int:
+    if anchor != "created_at" or not FILE_SECONDS_MIN <= seconds <= FILE_SECONDS_MAX:
+        raise _no_expiry(place)
+    return seconds
+
+
+def _no_expiry(place: str) -> Misconfigured:
+    span = f"{FILE_SECONDS_MIN} to {FILE_SECONDS_MAX}"
+    return Misconfigured(f"{place} has the anchor created_at and {span} seconds.", place=place)
 
 
 def _read_batch(body: bytes, headers: Headers) -> Order:
@@ -129,8 +169,10 @@ def _read_batch(body: bytes, headers: Headers) -> Order:
     long = any(max(len(k), len(v)) > _METADATA_CHARS_MAX for k, v in metadata.items())
     if long or len(metadata) > BATCH_METADATA_MAX:
         raise Misconfigured("The metadata is too large.", place="metadata")
+    expiry, place = asked.output_expires_after, "output_expires_after"
     fields = {
         "input_file": asked.input_file_id,
+        "output_seconds": 0 if expiry is None else _seconds(expiry.anchor, expiry.seconds, place),
         "endpoint": endpoint_of(asked.endpoint),
         "metadata": metadata,
     }

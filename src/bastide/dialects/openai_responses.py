@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from bastide.core.chat import ChoiceMode, GenerateRequest, Tool
+from bastide.core.chat import GenerateRequest, Tool
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.dialects.json_schema import ANY_OBJECT
 from bastide.dialects.openai_fields import (
@@ -113,7 +113,6 @@ def decode(body: bytes, ident: str) -> ResponseAsked:
     _refuse(given)
     tools = listed(given.tools or (), _tool, "tools")
     usable, choice = choice_of(given.tool_choice, given.parallel_tool_calls, tools)
-    calling = bool(usable) and choice.mode is ChoiceMode.AUTO
     text = given.text or _Text()
     drawn = sampling(
         tokens=tokens_max("max_output_tokens", given.max_output_tokens),
@@ -132,7 +131,7 @@ def decode(body: bytes, ident: str) -> ResponseAsked:
         drawn,
         usable,
         choice,
-        format_schema(text.format, "text.format", calling=calling),
+        format_schema(text.format, "text.format"),
     )
     return ResponseAsked(request, bool(given.stream), True, _echo(given, tools, request.schema))
 
@@ -183,12 +182,11 @@ def _tool(given: _Tool, place: str) -> Tool:
     if given.type != "function":
         kind = (given.type or "")[:_SHOWN_MAX]
         unsupported(f"{place}.type", f"'{kind}' is a tool that nobody runs here, use 'function'")
-    return function_tool(given, place)
+    return function_tool(given, place, strict=True)  # the default of this API, not of chats
 
 
 def _echo(given: _Body, tools: tuple[Tool, ...], schema: str | None) -> dict[str, Any]:
     """What an answer repeats of its request: what was read, never bytes that nobody checked."""
-    strict = {row.name: row.strict for row in given.tools or ()}
     return {
         "instructions": given.instructions,
         "max_output_tokens": given.max_output_tokens,
@@ -203,7 +201,7 @@ def _echo(given: _Body, tools: tuple[Tool, ...], schema: str | None) -> dict[str
                 "name": tool.name,
                 "description": tool.description or None,
                 "parameters": msgspec.Raw(tool.parameters.encode()),
-                "strict": strict[tool.name] is not False,
+                "strict": tool.strict,
             }
             for tool in tools
         ],

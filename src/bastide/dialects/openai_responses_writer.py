@@ -6,7 +6,6 @@ Items are numbered in the order in which they begin: a message for text, and one
 call. An answer without anything has an empty message, because clients look for its text.
 """
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -24,11 +23,10 @@ _MARK: Final = b'"\\u0000"'
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseAsked(Asked):
+class ResponseAsked(Asked, frozen=True):
     """A request, and what its answer repeats of it."""
 
-    echo: dict[str, Any] = field(default_factory=dict)
+    echo: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class ResponseWriter:

@@ -53,7 +53,7 @@ class Function(msgspec.Struct):
     name: str | None = None
     description: str | None = None
     parameters: msgspec.Raw = ABSENT
-    strict: bool | None = None  # arguments follow their schema wherever a call is forced
+    strict: bool | None = None
 
 
 class Offered(msgspec.Struct):
@@ -129,8 +129,8 @@ def listed(given: Sequence[_T], read: Callable[[_T, str], Tool], name: str) -> t
     return tuple(tools.values())
 
 
-def function_tool(given: Function, place: str) -> Tool:
-    """Read one function. Raises Misconfigured."""
+def function_tool(given: Function, place: str, *, strict: bool = False) -> Tool:
+    """Read one function. `strict` is the API's default. Raises Misconfigured."""
     if given.name is None:
         missing(f"{place}.name")
     if not _NAME.fullmatch(given.name):
@@ -138,7 +138,8 @@ def function_tool(given: Function, place: str) -> Tool:
     schema = "{}"
     if given.parameters is not ABSENT and bytes(given.parameters) != b"null":
         schema = schema_text(given.parameters, f"{place}.parameters")
-    return Tool(given.name, given.description or "", schema)
+    strict = strict if given.strict is None else given.strict
+    return Tool(given.name, given.description or "", schema, strict)
 
 
 def choice_of(
@@ -172,22 +173,15 @@ def among(name: str, tools: Iterable[Tool], place: str) -> None:
         wrong(place, f"the function '{name[:_SHOWN_MAX]}' is not among those given")
 
 
-def format_schema(given: Format | None, place: str, *, calling: bool) -> str | None:
-    """The schema that the answer must follow, or None for any text. Raises Misconfigured.
-
-    `calling`: the answer may be a call or a text, so one schema cannot bind it.
-    """
+def format_schema(given: Format | None, place: str) -> str | None:
+    """The schema that the answer must follow, or None for any text. Raises Misconfigured."""
     if given is None or given.type == "text":
         return None
     if given.type == "json_object":
-        schema = ANY_OBJECT
-    elif given.type == "json_schema":
-        schema = _json_schema(given, place)
-    else:
+        return ANY_OBJECT
+    if given.type != "json_schema":
         unsupported(f"{place}.type", "use 'text', 'json_object' or 'json_schema'")
-    if calling:
-        unsupported(place, "not together with tools that the model may choose to call")
-    return schema
+    return _json_schema(given, place)
 
 
 def wrong(place: str, why: str) -> NoReturn:

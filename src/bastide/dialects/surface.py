@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Never, Protocol
 
+import msgspec
+
 from bastide.core.chat import CallPart, Delta, Embedded, EmbedRequest, GenerateRequest, Said
 from bastide.core.errors import (
     Unavailable,
@@ -82,8 +84,7 @@ class Refusal:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A request, and how its sender wants the answer."""
 
     request: GenerateRequest
@@ -91,8 +92,7 @@ class Asked:
     usage: bool  # a last chunk of the stream states the usage
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """What a writer may say about the answer. `model` is the release's name, never an alias."""
 
     ident: str

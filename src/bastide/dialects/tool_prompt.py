@@ -10,13 +10,15 @@ and results of earlier turns become text in the same form, and
   can be meant, else of ``{"name", "arguments"}`` of any of them. A call cannot fail to appear, and
   its arguments follow the tool's schema;
 * where the model may choose, its text is read as it comes: what stands in a ``<tool_call>`` that
-  names a given tool becomes a call, all else stays text.
+  names a given tool becomes a call, all else stays text;
+* where it may choose but a tool is strict, or the answer has a schema of its own, the whole answer
+  is bound: to ``{"name", "arguments"}`` or ``{"answer"}`` (`tool_or_answer.py` reads it).
 """
 
-from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from bastide.core.chat import (
     CallPart,
@@ -29,17 +31,27 @@ from bastide.core.chat import (
     Usage,
 )
 from bastide.dialects.json_schema import ANY_OBJECT
+from bastide.dialects.tool_or_answer import ToolOrAnswer
 
 __all__ = ["Reading", "as_text"]
 
 _OPEN: Final = "<tool_call>"
 _CLOSE: Final = "</tool_call>"
 _ARGUMENTS: Final = '"arguments":'
+_ANY_TEXT: Final = '{"type":"string"}'
 _encode = msgspec.json.Encoder().encode
-_INTRODUCTION: Final = (
+_SIGNATURES: Final = (
     "You may call functions. Their signatures stand within <tools></tools>:\n<tools>\n{tools}\n"
-    "</tools>\nTo call a function, answer with a JSON object of its name and its arguments:\n"
-    '<tool_call>\n{{"name": "function-name", "arguments": {{"argument": "value"}}}}\n</tool_call>'
+    "</tools>\n"
+)
+_FORM: Final = (
+    "To call a function, answer with a JSON object of its name and its arguments:\n"
+    '<tool_call>\n{"name": "function-name", "arguments": {"argument": "value"}}\n</tool_call>'
+)
+_EITHER: Final = (
+    "Answer with one JSON object and nothing else. To call a function:\n"
+    '{"name": "function-name", "arguments": {"argument": "value"}}\n'
+    'To answer without a call: an object whose only member is "answer".'
 )
 _DEMAND: Final = "Call {what} now. Answer with nothing but the JSON object of {part}."
 
@@ -70,7 +82,9 @@ def as_text(request: GenerateRequest) -> tuple[GenerateRequest, Reading | None]:
     meant = [tools[named]] if named else list(tools.values())
     reading: Reading
     if request.choice.mode is ChoiceMode.AUTO:
-        messages = _introduce(messages, meant, "")
+        if request.schema is not None or any(tool.strict for tool in meant):
+            return _either(bare, meant, request.schema)
+        messages = _introduce(messages, meant, _FORM)
         reading = _Marked(request.ident, tools, request.choice.parallel)
         return replace(bare, messages=messages), reading
     if len(meant) == 1:
@@ -79,7 +93,18 @@ def as_text(request: GenerateRequest) -> tuple[GenerateRequest, Reading | None]:
     else:
         what, part, schema = "one of the functions", "its name and arguments", _of_any(meant)
         reading = _Enveloped(request.ident)
-    messages = _introduce(messages, meant, "\n" + _DEMAND.format(what=what, part=part))
+    demand = f"{_FORM}\n{_DEMAND.format(what=what, part=part)}"
+    messages = _introduce(messages, meant, demand)
+    return replace(bare, messages=messages, schema=schema), reading
+
+
+def _either(
+    bare: GenerateRequest, tools: list[Tool], answer: str | None
+) -> tuple[GenerateRequest, Reading]:
+    """A call or an answer, both under one schema. Without a schema of its own it is a text."""
+    reading = ToolOrAnswer(_Enveloped(bare.ident), quoted=answer is None)
+    messages = _introduce(bare.messages, tools, _EITHER)
+    schema = _of_any(tools, answer or _ANY_TEXT)
     return replace(bare, messages=messages, schema=schema), reading
 
 
@@ -241,15 +266,13 @@ def _plain(message: Message) -> Message:
     return Message(message.role, "\n".join(filter(None, (message.content, *calls))))
 
 
-def _introduce(
-    messages: tuple[Message, ...], tools: list[Tool], demand: str
-) -> tuple[Message, ...]:
+def _introduce(messages: tuple[Message, ...], tools: list[Tool], form: str) -> tuple[Message, ...]:
     rows = "\n".join(
         f'{{"type": "function", "function": {{"name": {_json(tool.name)}, '
         f'"description": {_json(tool.description)}, "parameters": {_of(tool)}}}}}'
         for tool in tools
     )
-    text = _INTRODUCTION.format(tools=rows) + demand
+    text = _SIGNATURES.format(tools=rows) + form
     if messages and messages[0].role == "system":
         first = Message("system", f"{messages[0].content}\n\n{text}")
         return (first, *messages[1:])
@@ -262,21 +285,32 @@ def _of(tool: Tool) -> str:
     return tool.parameters if given.get("type") == "object" else ANY_OBJECT
 
 
-def _of_any(tools: list[Tool]) -> str:
-    """A schema of ``{"name", "arguments"}`` for each tool; what they refer to stays findable."""
-    rows, definitions = [], {}
+def _of_any(tools: list[Tool], answer: str | None = None) -> str:
+    """A schema of ``{"name", "arguments"}`` for each tool, and of ``{"answer"}`` if there is one.
+
+    What they refer to stays findable.
+    """
+    rows: list[dict[str, Any]] = []
+    definitions: dict[str, Any] = {}
     for index, tool in enumerate(tools):
         place = f"#/$defs/tool{index}"
         definitions[f"tool{index}"] = _moved(msgspec.json.decode(_of(tool)), place)
-        rows.append(
-            {
-                "type": "object",
-                "properties": {"name": {"const": tool.name}, "arguments": {"$ref": place}},
-                "required": ["name", "arguments"],
-                "additionalProperties": False,
-            }
-        )
+        rows.append(_closed({"name": {"const": tool.name}, "arguments": {"$ref": place}}))
+    if answer is not None:
+        place = "#/$defs/answer"
+        definitions["answer"] = _moved(msgspec.json.decode(answer), place)
+        rows.append(_closed({"answer": {"$ref": place}}))
     return _json({"anyOf": rows, "$defs": definitions})
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    """A schema of an object with exactly these properties."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _moved(value: Any, place: str) -> Any:

@@ -7,10 +7,12 @@ An answer is a job, which the connection runs; what needs no engine is replied a
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
-from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Hearing
+import msgspec
+from msgspec import structs
+
+from bastide.core.chat import Delta, EmbedRequest, GenerateRequest
 from bastide.core.erasure import ErasureList
 from bastide.core.errors import (
     BastideError,
@@ -49,9 +51,10 @@ from bastide.gateway.guards import Guards
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Headers, Outgoing, Reply, refusal
 from bastide.gateway.spending import Counted, Spending, warning
+from bastide.gateway.watch import Watch
 from bastide.gateway.window import EnginePool, WindowedEngine
 from bastide.ports import Clock, ReceiptSink
-from bastide.stages.serve import Call, answer, choose, embed
+from bastide.stages.serve import Call, answer, choose, complete, embed
 
 __all__ = ["RECEIPT_HEADER", "Answering", "Caller", "Control", "Job", "fresh_snapshot"]
 
@@ -85,19 +88,29 @@ class Control(Protocol):
 Job = Callable[[Outgoing], Coroutine[Any, Any, None]]
 Done = Generate | Count | Embed | Judge | Keep | Listing | Single | Deny  # a model is known by now
 Log = Callable[..., None]
+Wish = TypeVar("Wish", GenerateRequest, EmbedRequest)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who calls, by which key or signing secret, and what was known then.
 
-    With a claim this is only who they say they are, until the signature is verified.
+    With a claim this is only who they say they are, until the signature is verified. With
+    `background` nobody waits: it is a line of a batch.
     """
 
     key: str
     grant: KeyGrant
     snapshot: Snapshot
     claim: Claim | None = None
+    background: bool = False
+
+    def __repr__(self) -> str:
+        return f"Caller({self.grant.key})"  # never the key itself
+
+    def as_own(self, request: Wish, **changes: Any) -> Wish:
+        """A request as this caller's: whose it is, no client says."""
+        tenant, background = self.grant.tenant, self.background
+        return structs.replace(request, tenant=tenant, background=background, **changes)
 
 
 def fresh_snapshot(control: Control, clock: Clock) -> Snapshot | None:
@@ -116,12 +129,14 @@ class Answering:
         clock: Clock,
         log: Log,
         desk: Desk | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._control = control
         self._pool = pool
         self._clock = clock
         self._log = log
         self._desk = desk
+        self._watch = watch or Watch()
         self._guards = Guards()
         self._spending = Spending(clock)
 
@@ -149,7 +164,7 @@ class Answering:
         self, request: Request, ident: str, caller: Caller, action: Generate
     ) -> Reply | Job:
         asked = action.decode(request.body, ident)
-        meant = replace(asked.request, tenant=caller.grant.tenant, whole=not asked.stream)
+        meant = caller.as_own(asked.request, whole=not asked.stream)
         call, engine = self._let_in(request, ident, caller, meant)
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
@@ -170,12 +185,15 @@ class Answering:
             # Not before: a job that is cancelled before it begins could give nothing back.
             sink, release = self._counted(caller, call)
             try:
-                deltas = answer(call, engine, sink, self._clock)
-                async with aclosing(deltas):
-                    if asked.stream:
+                if asked.stream:
+                    deltas = answer(call, engine, sink, self._clock, self._watch.answered)
+                    async with aclosing(deltas):
                         await _stream(deltas, writer, out, headers)
-                    else:
-                        await _whole(deltas, writer, out, headers)
+                else:
+                    said, last = await complete(
+                        call, engine, sink, self._clock, self._watch.answered
+                    )
+                    out.reply(Reply(200, writer.whole(said, last), headers))
             finally:
                 release()
 
@@ -185,7 +203,7 @@ class Answering:
 
     def _embed(self, request: Request, ident: str, caller: Caller, action: Embed) -> Reply | Job:
         asked = action.decode(request.body, ident)
-        meant = replace(asked.request, tenant=caller.grant.tenant)
+        meant = caller.as_own(asked.request)
         call, engine = self._let_in(request, ident, caller, meant)
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
@@ -194,7 +212,7 @@ class Answering:
         async def run(out: Outgoing) -> None:
             sink, release = self._counted(caller, call)
             try:
-                made = await embed(call, engine, sink, self._clock)
+                made = await embed(call, engine, sink, self._clock, self._watch.answered)
                 out.reply(Reply(200, asked.write(made, call.served), headers))
             finally:
                 release()
@@ -286,6 +304,7 @@ class Answering:
             except BastideError as error:
                 self._log("answer-failed", receipt="r_" + ident, code=error.code)
                 problem = problem_of(error)
+                self._watch.refused(request.family.name, problem.status)
                 # What was never begun has no receipt.
                 told = () if isinstance(error, (Busy, Exhausted, NotAllowed)) else headers
                 reply = refusal(problem, request.family, ident, headers=told)
@@ -318,16 +337,6 @@ async def _stream(
         elif delta.text:
             await out.stream(opening + writer.piece(delta.text), headers)
             opening = b""
-
-
-async def _whole(
-    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers
-) -> None:
-    heard = Hearing()
-    async for delta in deltas:
-        heard.hear(delta)
-        if delta.finish is not None:
-            out.reply(Reply(200, writer.whole(heard.said(), delta), headers))
 
 
 def _action(route: Route, caller: Caller) -> Done:

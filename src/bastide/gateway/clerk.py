@@ -72,6 +72,11 @@ class Clerk:
         running = (row.batch for row in self._running.values())
         return sum(row.tenant == tenant for row in (*self._waiting.values(), *running))
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many batches wait, and how many run."""
+        return len(self._waiting), len(self._running)
+
     def take(self, batch: Batch) -> None:
         """Run a batch that the shelf keeps, when its turn has come."""
         self._waiting[batch.ident] = batch
@@ -286,17 +291,17 @@ class Clerk:
         known = dict(self._known(batch))
         answered = sum(known.values())
         batch = replace(batch, completed=answered, failed=len(known) - answered)
-        now_s = self._clock.now_ms() // 1000
         if answered:
             rows = (row.line.encode() for row in self._shelf.results(batch) if row.answered)
-            self._put(batch, batch.output_file, "output", now_s, rows)
+            self._put(batch, batch.output_file, "output", rows)
         if batch.total > answered:
-            self._put(batch, batch.error_file, "error", now_s, self._errors(batch, set(known)))
+            self._put(batch, batch.error_file, "error", self._errors(batch, set(known)))
         return batch
 
-    def _put(self, batch: Batch, ident: str, what: str, now_s: int, rows: Iterator[bytes]) -> None:
+    def _put(self, batch: Batch, ident: str, what: str, rows: Iterator[bytes]) -> None:
         name = f"{batch.ident}_{what}.jsonl"
-        self._shelf.put_file(ident, batch.tenant, name, "batch_output", now_s, rows, most=None)
+        seconds = batch.output_seconds
+        self._shelf.put_file(ident, batch.tenant, name, "batch_output", rows, seconds=seconds)
 
     def _errors(self, batch: Batch, known: set[int]) -> Iterator[bytes]:
         for row in self._shelf.results(batch):

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from bastide.app import wiring
 from bastide.app.config import Home, read_settings
+from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.shelf import Shelf
 from bastide.core.batch import Batch
@@ -27,13 +28,16 @@ from bastide.core.limits import (
     DESK_CALLS_MAX,
     DESK_PIECE_BYTES,
     FILES_SWEEP_S,
+    MIB,
     REQUEST_READ_TIMEOUT_S,
     UPLOAD_BYTES_MAX,
 )
+from bastide.core.metrics import BATCHES_RUNNING, BATCHES_WAITING, Sample, sample
 from bastide.dialects import frames
 from bastide.gateway.answering import Answering
 from bastide.gateway.asker import Asker
 from bastide.gateway.clerk import Clerk
+from bastide.gateway.watch import Watch, gateway_samples
 from bastide.gateway.window import EnginePool
 from bastide.ports import Clock
 
@@ -111,7 +115,9 @@ class Desk:
         keep = functools.partial(
             self._shelf.put_file,
             *(fields["ident"], fields["tenant"], fields["name"], fields["purpose"]),
-            *(self._now_s(), _drained(pieces)),
+            _drained(pieces),
+            size=fields["size"],
+            seconds=fields["seconds"],
         )
         keeping = asyncio.create_task(asyncio.to_thread(keep))
         size, whole = 0, False
@@ -123,9 +129,10 @@ class Desk:
                     return await keeping
                 piece = frames.decode(frame, bytes)
                 size += len(piece)
-                if size > UPLOAD_BYTES_MAX:
+                if size > min(fields["size"], UPLOAD_BYTES_MAX):
                     raise Misconfigured("the file is too large")
-                pieces.put(piece)
+                if not keeping.done():  # a refusal is told when all has come
+                    pieces.put(piece)
             raise Unavailable("the file broke off")
         finally:
             if not whole:
@@ -155,6 +162,8 @@ class Desk:
         tenant, ident, now_s = fields["tenant"], fields["ident"], self._now_s()
         if self._clerk.waiting(tenant) >= BATCH_WAITING_MAX:
             raise Busy(f"{BATCH_WAITING_MAX} batches have not ended.", retry_after_s=60.0)
+        self._shelf.verify_seconds(fields["output_seconds"])
+        await asyncio.to_thread(self._shelf.verify_room, tenant)
         file = await asyncio.to_thread(self._shelf.file, tenant, fields["input_file"])
         if file.purpose != "batch":
             raise Misconfigured("The purpose of the input file is not batch.")
@@ -167,6 +176,7 @@ class Desk:
             error_file=f"file-{own[:-1]}{'u' if own[-1] != 'u' else 'v'}",
             created_s=now_s,
             expires_s=now_s + BATCH_WINDOW_S,
+            output_seconds=fields["output_seconds"],
             metadata=fields["metadata"],
         )
         await asyncio.to_thread(self._shelf.put_batch, batch)
@@ -189,7 +199,7 @@ class Desk:
     async def _expire(self) -> None:
         while True:
             try:
-                count = await asyncio.to_thread(self._shelf.expire, self._now_s())
+                count = await asyncio.to_thread(self._shelf.expire)
                 log("desk", "expired", self._clock.now_ms, count=count)
             except BastideError as error:
                 log("desk", "expiry-postponed", self._clock.now_ms, code=error.code)
@@ -204,10 +214,10 @@ def _told(batch: Batch) -> Batch:
     return replace(batch, secret="")
 
 
-async def _frames(reader: asyncio.StreamReader) -> Incoming:
+def _frames(reader: asyncio.StreamReader) -> Incoming:
     """The frames of one call. Raises Unavailable if they do not come."""
-    cutter = frames.FrameReader()
-    while True:
+
+    async def read() -> bytes:
         try:
             async with asyncio.timeout(REQUEST_READ_TIMEOUT_S):
                 data = await reader.read(_READ_BYTES)
@@ -215,8 +225,9 @@ async def _frames(reader: asyncio.StreamReader) -> Incoming:
             raise Unavailable("nothing comes") from error
         if not data:
             raise Unavailable("the peer has gone")
-        for frame in cutter.feed(data):
-            yield frame
+        return data
+
+    return frames.frames_of(read)
 
 
 def _drained(pieces: "SimpleQueue[bytes | None]") -> Iterator[bytes]:
@@ -233,16 +244,25 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
     settings, clock, entropy = read_settings(home), wiring.clock(), wiring.entropy()
     keyring = wiring.keyring_from_portion(orders["keys"])
     store = wiring.open_store(home.desk, keyring.identities(), (), entropy)
-    shelf = Shelf(store, settings.file_days * _DAY_S)
+    shelf = Shelf(store, clock, settings.file_days * _DAY_S, settings.file_mb * MIB)
     control = wiring.control_link(str(home.control_socket), clock)
     pool = EnginePool(wiring.remote_engine)
     note = functools.partial(log, "desk", now=clock.now_ms)
-    answering = Answering(control, pool, clock, note)
+    watch = Watch()
+    answering = Answering(control, pool, clock, note, watch=watch)
     clerk = Clerk(shelf, Asker(answering, control, clock, entropy), clock, note)
+
+    async def tell() -> list[Sample]:
+        waiting, running = clerk.counts
+        batches = [sample(BATCHES_WAITING, waiting), sample(BATCHES_RUNNING, running)]
+        age_s = clock.monotonic() - control.received_at
+        return [*batches, *gateway_samples(watch, pool, None, age_s)]
+
     await control.start()
     home.desk_socket.unlink(missing_ok=True)
     try:
-        await Desk(shelf, clerk, clock).run(home.desk_socket, stop)
+        async with metered(own_socket(orders), tell, clock):
+            await Desk(shelf, clerk, clock).run(home.desk_socket, stop)
     finally:
         await pool.close()
         await control.close()

@@ -33,7 +33,8 @@ async def file_away(
     """Have the desk do it, and answer. Raises what the desk says is wrong."""
     fields = {**order.fields, "tenant": grant.tenant}
     if order.deed == "put_file":
-        fields["ident"] = f"file-{ident.lower()}"
+        size = 0 if order.content is None else len(order.content)
+        fields |= {"ident": f"file-{ident.lower()}", "size": size}
     elif order.deed == "create_batch":
         batch = f"batch_{ident.lower()}"
         fields |= {"ident": batch, "key": grant.key, "secret": batch_secret(api_key, batch)}

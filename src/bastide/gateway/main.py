@@ -29,12 +29,15 @@ import uvloop
 
 from bastide.app import wiring
 from bastide.app.listening import bind_address, check_plain
+from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, log, on_stop
 from bastide.core.errors import BastideError, Misconfigured
 from bastide.core.limits import MIB
+from bastide.core.metrics import Sample
 from bastide.gateway.routes import Routes
 from bastide.gateway.server import Server
 from bastide.gateway.tls import server_context
+from bastide.gateway.watch import Watch, gateway_samples
 from bastide.gateway.window import EnginePool
 
 __all__ = ["main", "run_gateway"]
@@ -52,11 +55,17 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     pool = EnginePool(wiring.remote_engine)
     pepper = bytes.fromhex(orders["pepper"])
     desk = wiring.desk_link(orders["desk_socket"]) if "desk_socket" in orders else None
-    routes = Routes(control, pool, clock, wiring.entropy(), pepper, note, desk)
+    watch = Watch()
+    routes = Routes(control, pool, clock, wiring.entropy(), pepper, note, desk, watch)
     server = Server(routes, clock.now_ms, note)
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: server.report(context.get("exception") or RuntimeError())
     )
+
+    async def tell() -> list[Sample]:
+        age_s = clock.monotonic() - control.received_at
+        return list(gateway_samples(watch, pool, server.connections, age_s))
+
     await control.start()
     following: asyncio.Task[None] | None = None
     try:
@@ -66,9 +75,10 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
             await server.start_tls(tls_listening, server_context(**orders["tls"]))
             places["tls_listen"] = _address(tls_listening)
             following = asyncio.create_task(_follow_orders(server, note))
-        note("ready", **places)
-        await stop.wait()
-        await server.stop()
+        async with metered(own_socket(orders), tell, clock):
+            note("ready", **places)
+            await stop.wait()
+            await server.stop()
     finally:
         if following is not None:
             following.cancel()

@@ -3,10 +3,11 @@
 """HTTP/1.1 responses as bytes, and the heads of HTTP/2 responses as fields."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Protocol
+
+import msgspec
 
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import EVENT_STREAM, Family, Problem
@@ -34,15 +35,14 @@ _SECURITY_FIELDS: Final[tuple[Field, ...]] = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A response whose body is known. `close` ends the connection after it."""
 
     status: int
     body: bytes
     headers: Headers = ()
     close: bool = False
-    content_type: str = field(default="application/json")
+    content_type: str = "application/json"
 
 
 class Outgoing(Protocol):

@@ -20,6 +20,7 @@ from bastide.gateway.filing import Desk
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Reply, refusal
 from bastide.gateway.uploads import Uploads
+from bastide.gateway.watch import Watch
 from bastide.gateway.window import EnginePool
 from bastide.ports import Clock, Entropy
 from bastide.stages.serve import Idents
@@ -41,6 +42,7 @@ class Routes:
         pepper: bytes,
         log: Log,
         desk: Desk | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._control = control
         self._clock = clock
@@ -49,7 +51,8 @@ class Routes:
         self._signers = Signers(pepper)
         self._seen = Seen()
         self._uploads = Uploads()
-        self._answering = Answering(control, pool, clock, log, desk)
+        self.watch = watch or Watch()
+        self._answering = Answering(control, pool, clock, log, desk, self.watch)
 
     def new_ident(self) -> str:
         """The id of a request and of its receipt."""
@@ -57,6 +60,20 @@ class Routes:
 
     def screen(self, request: Request) -> Reply | None:
         """Refuse by the head alone, before the body is read: route, method, freshness, key."""
+        reply = self._screen(request)
+        if reply is not None:
+            self.watch.refused(request.family.name, reply.status)
+        return reply
+
+    def respond(self, request: Request, ident: str) -> Reply | Job:
+        """Answer a complete request: at once, or by a job that talks to an engine."""
+        outcome = self._respond(request, ident)
+        # What was refused by its head is counted already; a job counts its own end.
+        if isinstance(outcome, Reply) and outcome.status >= 400 and outcome is not request.refused:
+            self.watch.refused(request.family.name, outcome.status)
+        return outcome
+
+    def _screen(self, request: Request) -> Reply | None:
         if request.path == "/healthz":
             return None if request.method in _READ else _wrong_method(request, _READ)
         request.family, request.route = find_route(request.path, request.query, request.headers)
@@ -72,8 +89,7 @@ class Routes:
             return self._uploads.screen(request, caller.grant.tenant)
         return _screen_body(request)
 
-    def respond(self, request: Request, ident: str) -> Reply | Job:
-        """Answer a complete request: at once, or by a job that talks to an engine."""
+    def _respond(self, request: Request, ident: str) -> Reply | Job:
         if request.refused is not None:
             return request.refused
         route = request.route

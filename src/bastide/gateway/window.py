@@ -9,7 +9,7 @@ more than half of either: the others still come through.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
 from bastide.core.errors import Busy
@@ -46,22 +46,9 @@ class WindowedEngine:
         """Requests that run or wait."""
         return self._inside
 
-    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
-        """Answer. Raises Busy. The place is free again once this is closed."""
-        size = sum(len(message.content) for message in request.messages)
-        size += len(request.prompt or "")
-        self._enter(request.tenant, size)
-        try:
-            stream = self._engine.generate(request)
-            try:
-                async for delta in stream:
-                    yield delta
-            finally:
-                close = getattr(stream, "aclose", None)
-                if close is not None:
-                    await close()
-        finally:
-            await self._leave(request.tenant, size)
+    def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        """Answer. The first step raises Busy. The place is free again once this is closed."""
+        return _Place(self, request)
 
     async def count(self, request: GenerateRequest) -> int:
         """As the engine answers; it waits for nobody, so it takes no place."""
@@ -70,11 +57,11 @@ class WindowedEngine:
     async def embed(self, request: EmbedRequest) -> Embedded:
         """As the engine answers. Raises Busy."""
         size = sum(map(len, request.texts))
-        self._enter(request.tenant, size)
+        self.enter(request.tenant, size)
         try:
             return await self._engine.embed(request)
         finally:
-            await self._leave(request.tenant, size)
+            await self.leave(request.tenant, size)
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         """As the engine answers."""
@@ -90,7 +77,12 @@ class WindowedEngine:
         if self._inside == 0:
             await self._engine.close()
 
-    def _enter(self, tenant: str, size: int) -> None:
+    def begin(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        """The engine's own answer, for whoever has entered."""
+        return self._engine.generate(request)
+
+    def enter(self, tenant: str, size: int) -> None:
+        """Take a place. Raises Busy."""
         if self.full(tenant, size):
             raise Busy("Too much of this tenant is on its way to the model.")
         self._inside += 1
@@ -98,7 +90,8 @@ class WindowedEngine:
         self._bytes[tenant] += size
         self._all_bytes += size
 
-    async def _leave(self, tenant: str, size: int) -> None:
+    async def leave(self, tenant: str, size: int) -> None:
+        """Give a place back."""
         self._inside -= 1
         self._all_bytes -= size
         self._bytes[tenant] -= size
@@ -107,6 +100,52 @@ class WindowedEngine:
             del self._requests[tenant], self._bytes[tenant]
         if self._retired and self._inside == 0:
             await self._engine.close()
+
+
+class _Place:
+    """An answer that has a place in a window from its first step until it is closed.
+
+    No generator, for the reason that adapters/engine/remote.py has.
+    """
+
+    __slots__ = ("_request", "_size", "_stream", "_window")
+
+    def __init__(self, window: WindowedEngine, request: GenerateRequest) -> None:
+        self._window = window
+        self._request = request
+        self._size = -1
+        self._stream: AsyncIterator[Delta] | None = None
+
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return self
+
+    def __anext__(self) -> Awaitable[Delta]:
+        stream = self._stream
+        if stream is None:
+            stream = self._enter()
+        return stream.__anext__()
+
+    async def aclose(self) -> None:
+        """End the answer, and give the place back."""
+        stream, self._stream = self._stream, None
+        size, self._size = self._size, -1
+        try:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+        finally:
+            if size >= 0:
+                await self._window.leave(self._request.tenant, size)
+
+    def _enter(self) -> AsyncIterator[Delta]:
+        request = self._request
+        size = len(request.prompt or "")
+        for message in request.messages:
+            size += len(message.content)
+        self._window.enter(request.tenant, size)
+        self._size = size
+        stream = self._stream = self._window.begin(request)
+        return stream
 
 
 class EnginePool:
@@ -118,6 +157,7 @@ class EnginePool:
         self._make = make
         self._requests_max = requests_max
         self._engines: dict[str, WindowedEngine] = {}
+        self._names: dict[str, str] = {}  # of their models
         self._version: int | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -130,7 +170,16 @@ class EnginePool:
         if engine is None:
             engine = WindowedEngine(self._make(served.socket), self._requests_max)
             self._engines[served.deployment] = engine
+            self._names[served.deployment] = served.name
         return engine
+
+    @property
+    def inside(self) -> dict[str, int]:
+        """Requests that run or wait, by model."""
+        counts: Counter[str] = Counter()
+        for deployment, engine in self._engines.items():
+            counts[self._names[deployment]] += engine.inside
+        return dict(counts)
 
     async def close(self) -> None:
         """Close all engines."""
@@ -140,6 +189,7 @@ class EnginePool:
 
     def _retire(self, wanted: set[str]) -> None:
         for name in [name for name in self._engines if name not in wanted]:
+            del self._names[name]
             task = asyncio.create_task(self._engines.pop(name).close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

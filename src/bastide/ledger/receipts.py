@@ -37,7 +37,7 @@ from sqlalchemy import (
 
 from bastide.core.errors import NotFound, NotProven, Refused, Unavailable
 from bastide.core.evidence import Evidence, Statement
-from bastide.core.limits import RECEIPT_BATCH_MAX
+from bastide.core.limits import RECEIPT_BATCH_MAX, RECEIPT_DISORDER_MS
 from bastide.core.receipt import Receipt
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse, merkle
@@ -111,19 +111,23 @@ class ReceiptBook:
             for ident, leaf in _known(connection, list(leaves)):
                 if leaves.pop(ident)[1] != leaf:
                     raise Refused(f"there is another receipt {ident}")
-            first = _count(connection)
-            rows = [
-                {
-                    "number": first + place,
-                    "ident": ident,
-                    "time_ms": time_ms,
-                    "hash": merkle.leaf_hash(leaf),
-                    "leaf": leaf,
-                }
-                for place, (ident, (time_ms, leaf)) in enumerate(leaves.items())
-            ]
-            if rows:
-                connection.execute(insert(_receipt), rows)
+            _insert(connection, leaves)
+
+    def put_missing(self, receipts: Sequence[Receipt]) -> None:
+        """Write those whose id no receipt has, in one transaction; they are durable on return.
+
+        For what is stated in place of a sender that died: what it stated itself stands.
+        """
+        leaves = {receipt.ident: (receipt.time_ms, receipt.leaf()) for receipt in receipts}
+        with schema.writing(self._records) as connection:
+            for ident, _ in _known(connection, list(leaves)):
+                del leaves[ident]
+            _insert(connection, leaves)
+
+    def holds(self, idents: Sequence[str]) -> set[str]:
+        """Which of these ids a receipt has."""
+        with schema.reading(self._records) as connection:
+            return {ident for ident, _ in _known(connection, idents)}
 
     def seal_batch(self) -> Evidence | None:
         """Append one entry over the oldest pending receipts, at most RECEIPT_BATCH_MAX.
@@ -189,6 +193,24 @@ class ReceiptBook:
                 return
             start += len(leaves)
 
+    def since(self, time_ms: int) -> int:
+        """A number before which no receipt ended at `time_ms` or later; some after it are older.
+
+        Receipts become durable within minutes of their end, so the book is in the order of time
+        but for what RECEIPT_DISORDER_MS allows; searching it reads a few dozen rows of any book.
+        """
+        with schema.reading(self._records) as connection:
+            low, high = 0, connection.scalar(select(func.max(_receipt.c.number)))
+            high = -1 if high is None else high
+            while low <= high:
+                middle = (low + high) // 2
+                query = select(_receipt.c.time_ms).where(_receipt.c.number == middle)
+                if connection.scalar(query) < time_ms - RECEIPT_DISORDER_MS:
+                    low = middle + 1
+                else:
+                    high = middle - 1
+        return low
+
     def newest(self) -> str | None:
         """The id of the receipt that came last, or None if there is none."""
         query = select(_receipt.c.ident).order_by(_receipt.c.number.desc()).limit(1)
@@ -241,6 +263,23 @@ class ReceiptBook:
         with schema.reading(self._records) as connection:
             if _sealed(connection) != first:
                 raise NotProven(f"the book has a batch from receipt {first} without an entry")
+
+
+def _insert(connection: Connection, leaves: dict[str, tuple[int, bytes]]) -> None:
+    """Give receipts, as id to time and leaf, the next numbers."""
+    first = _count(connection)
+    rows = [
+        {
+            "number": first + place,
+            "ident": ident,
+            "time_ms": time_ms,
+            "hash": merkle.leaf_hash(leaf),
+            "leaf": leaf,
+        }
+        for place, (ident, (time_ms, leaf)) in enumerate(leaves.items())
+    ]
+    if rows:
+        connection.execute(insert(_receipt), rows)
 
 
 def _known(connection: Connection, idents: Sequence[str]) -> list[tuple[str, bytes]]:

@@ -226,6 +226,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "end_ms": _count,
         "capacity": _or_null(_number),
         "tenants": _list_of(_fields(_SHARED)),
+        "lost": _or_null(_fields({"statements": _count, "start_ms": _count, "end_ms": _count})),
         "time_ms": _count,
     },
     "receipts/v1": {

@@ -15,14 +15,17 @@ A call that was never begun (Busy) has no receipt. The last two receipts are bes
 nothing left that could be withheld. They state the tokens that the engine had counted when it was
 cut off.
 
-`embed` does the same for vectors, which are given out whole.
+`complete` is the same for who wants the answer whole: no generator stands in its way, which costs
+a third less. `embed` does the same for vectors, which are given out whole.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TypeVar
+
+import msgspec
+from msgspec import structs
 
 from bastide.core.chat import (
     Delta,
@@ -48,9 +51,12 @@ from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.detectors.guard import Guard, Steps
 from bastide.ports import Clock, Engine, Entropy, ReceiptSink
 
-__all__ = ["EMBEDDED", "Call", "Idents", "answer", "choose", "embed"]
+__all__ = ["EMBEDDED", "Call", "Idents", "answer", "choose", "complete", "embed"]
 
 T = TypeVar("T")
+_NOTHING_SAID = Said()
+_NOTHING_USED = Usage()
+Note = Callable[["Call", Receipt, float], None]  # with the seconds since the call was let in
 EMBEDDED = "embedded"  # how a receipt says that the answer is vectors
 
 _CHANCE_BYTES = 10
@@ -60,9 +66,8 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Call:
-    """One call that was let in. It has no repr, so that no log line can hold a prompt or a key."""
+class Call(msgspec.Struct, frozen=True):
+    """One call that was let in. Its repr says nothing: no log line can hold a prompt or a key."""
 
     ident: str  # what `Idents` gave; the receipt's id is ``r_`` and this
     request: GenerateRequest | EmbedRequest
@@ -75,6 +80,9 @@ class Call:
     price: Price | None = None
     invocation: str = ""  # what the client calls this call, equal in all its attempts
     retry: bool = False  # the client says that it asks again
+
+    def __repr__(self) -> str:
+        return f"Call({self.ident})"
 
     @property
     def receipt(self) -> str:
@@ -123,47 +131,129 @@ async def answer(
     engine: Engine,
     sink: ReceiptSink,
     clock: Clock,
+    note: Note | None = None,
 ) -> AsyncGenerator[Delta, None]:
-    """Answer a call. Raises Unavailable. Close it early to cancel."""
-    assert isinstance(call.request, GenerateRequest)
-    heard = Hearing()
-    usage = Usage()
-    last: Delta | None = None
-    finish, begun = FinishReason.CANCELLED, True
-    stream: AsyncIterator[Delta] | None = None
+    """Answer a call. Raises Unavailable. Close it early to cancel. `note` sees the receipt."""
+    course = _Course(call, clock, note)
     try:
-        if call.guard is None:
-            stream = engine.generate(call.request)
-        else:
-            stream = _guarded(call.request, engine, call.guard)
-        async for delta in stream:
-            heard.hear(delta)
-            usage = delta.usage or usage
-            if delta.finish is not None:
-                last = delta
+        async for delta in course.begin(engine):
+            if course.take(delta):
                 break
             yield delta
-        if last is None or last.finish not in _ENDS:
-            raise Unavailable("The engine stopped before the end of the answer.")
-        finish = last.finish
+        course.end()
     except Exception as error:
-        refused = isinstance(error, Filtered)
-        finish = FinishReason.FILTERED if refused else FinishReason.ERROR
-        begun = not isinstance(error, Busy)
+        course.fail(error)
         raise
     finally:
-        if stream is not None:
-            await _close(stream)
-        said = heard.said()
-        failed = last is None or finish is FinishReason.ERROR
+        await course.settle(sink)
+    await course.state(sink)
+    yield course.last_delta()
+
+
+async def complete(
+    call: Call,
+    engine: Engine,
+    sink: ReceiptSink,
+    clock: Clock,
+    note: Note | None = None,
+) -> tuple[Said, Delta]:
+    """The same for an answer that is wanted whole: all that was said, and the last delta."""
+    course = _Course(call, clock, note)
+    try:
+        async for delta in course.begin(engine):
+            if course.take(delta):
+                break
+        course.end()
+    except Exception as error:
+        course.fail(error)
+        raise
+    finally:
+        await course.settle(sink)
+    await course.state(sink)
+    return course.said, course.last_delta()
+
+
+class _Course:
+    """One answer from its beginning to its receipt.
+
+    `begin`, `take` each delta, `end` or `fail`; then, whatever happened, `settle`; `state` last.
+    """
+
+    __slots__ = ("_begun", "_call", "_clock", "_finish", "_heard", "_last", "_let_in", "_note",
+                 "_receipt", "_stream", "_usage", "said")  # fmt: skip
+
+    def __init__(self, call: Call, clock: Clock, note: Note | None) -> None:
+        self._call = call
+        self._clock = clock
+        self._note = note
+        self._let_in = clock.monotonic()
+        self._heard = Hearing()
+        self._usage = _NOTHING_USED
+        self._last: Delta | None = None
+        self._finish, self._begun = FinishReason.CANCELLED, True
+        self._stream: AsyncIterator[Delta] | None = None
+        self._receipt: Receipt | None = None
+        self.said = _NOTHING_SAID
+
+    def begin(self, engine: Engine) -> AsyncIterator[Delta]:
+        """The engine's stream, as the guard lets it through."""
+        asked, guard = self._call.request, self._call.guard
+        assert isinstance(asked, GenerateRequest)
+        stream = engine.generate(asked) if guard is None else _guarded(asked, engine, guard)
+        self._stream = stream
+        return stream
+
+    def take(self, delta: Delta) -> bool:
+        """Hear a piece. True if it is the last."""
+        self._heard.hear(delta)
+        if delta.usage is not None:
+            self._usage = delta.usage
+        if delta.finish is None:
+            return False
+        self._last = delta
+        return True
+
+    def end(self) -> None:
+        """The stream is over. Raises Unavailable if its end is missing."""
+        last = self._last
+        if last is None or last.finish not in _ENDS:
+            raise Unavailable("The engine stopped before the end of the answer.")
+        self._finish = last.finish
+
+    def fail(self, error: Exception) -> None:
+        """The stream broke off."""
+        refused = isinstance(error, Filtered)
+        self._finish = FinishReason.FILTERED if refused else FinishReason.ERROR
+        self._begun = not isinstance(error, Busy)
+
+    async def settle(self, sink: ReceiptSink) -> None:
+        """Free the engine; make the receipt; hand one over that nothing waits for."""
+        if self._stream is not None:
+            await _close(self._stream)
+        said = self.said = self._heard.said()
+        failed = self._last is None or self._finish is FinishReason.ERROR
+        call = self._call
         # A whole answer that broke off was sent to nobody; a stream was, as far as it came.
-        sent = not failed or (not call.request.whole and said != Said())
-        receipt = _receipt(call, answer_bytes(said), finish, usage, clock, sent)
-        if begun and (last is None or finish is FinishReason.ERROR):
+        whole = isinstance(call.request, GenerateRequest) and call.request.whole
+        sent = not failed or (not whole and said != _NOTHING_SAID)
+        receipt = self._receipt = _receipt(
+            call, answer_bytes(said), self._finish, self._usage, self._clock, sent
+        )
+        if self._begun and self._note is not None:
+            self._note(call, receipt, self._clock.monotonic() - self._let_in)
+        if self._begun and failed:
             with contextlib.suppress(BastideError):
                 await sink.put(receipt)
-    await sink.put(receipt)
-    yield Delta(last.text, finish, usage)
+
+    async def state(self, sink: ReceiptSink) -> None:
+        """Return once the receipt of a complete answer is durable. Raises Unavailable."""
+        assert self._receipt is not None
+        await sink.put(self._receipt)
+
+    def last_delta(self) -> Delta:
+        """What says that the answer is complete, with the final count."""
+        assert self._last is not None
+        return Delta(self._last.text, self._finish, self._usage)
 
 
 async def _guarded(
@@ -196,14 +286,18 @@ async def embed(
     engine: Engine,
     sink: ReceiptSink,
     clock: Clock,
+    note: Note | None = None,
 ) -> Embedded:
     """Make vectors, and return them once their receipt is durable. Raises Unavailable."""
     assert isinstance(call.request, EmbedRequest)
+    let_in = clock.monotonic()
     embedded, finish, begun = Embedded(()), str(FinishReason.CANCELLED), True
     try:
         asked = call.request
         if call.guard is not None:
-            asked = replace(asked, texts=await _in_turns(call.guard.texts_steps(asked.texts)))
+            asked = structs.replace(
+                asked, texts=await _in_turns(call.guard.texts_steps(asked.texts))
+            )
         made = await engine.embed(asked)
         if len(made.vectors) != len(call.request.texts):
             raise Unavailable("The engine made another number of vectors.")
@@ -217,6 +311,8 @@ async def embed(
         usage = Usage(embedded.prompt_tokens)
         sent = finish == EMBEDDED
         receipt = _receipt(call, vector_bytes(embedded.vectors), finish, usage, clock, sent)
+        if begun and note is not None:
+            note(call, receipt, clock.monotonic() - let_in)
         if begun and not sent:
             with contextlib.suppress(BastideError):
                 await sink.put(receipt)
@@ -266,7 +362,7 @@ def _receipt(
 
 
 async def _close(stream: AsyncIterator[Delta]) -> None:
-    # The port promises an iterator; all that hold a slot are generators.
+    # The port promises an iterator; all that hold a slot can be closed.
     close = getattr(stream, "aclose", None)
     if close is not None:
         await close()

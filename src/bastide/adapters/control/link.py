@@ -185,6 +185,9 @@ class _Wire(asyncio.Protocol):
         self._waiting: dict[int, asyncio.Future[frames.Frame]] = {}
         self._stream = 0
         self._transport: asyncio.Transport | None = None
+        # Asking for it each time is a system call (getpid) before Python 3.12.
+        self._loop = asyncio.get_running_loop()
+        self._unsent: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -214,8 +217,7 @@ class _Wire(asyncio.Protocol):
 
     def post(self, kind: str, body: Any, timeout_s: float) -> asyncio.Future[frames.Frame]:
         """Send a request; the future is its answer, or Unavailable."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[frames.Frame] = loop.create_future()
+        future: asyncio.Future[frames.Frame] = self._loop.create_future()
         if self._transport is None or self.lost.is_set() or self._transport.is_closing():
             future.set_exception(Unavailable("the connection to control broke"))
             return future
@@ -223,9 +225,17 @@ class _Wire(asyncio.Protocol):
         self._waiting[self._stream] = future
         self._due.append((self._sweeps + ceil(timeout_s / _SWEEP_S), self._stream))
         if self._sweeping is None:
-            self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
-        self._transport.write(frames.encode(self._stream, kind, body))
+            self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(frames.encode(self._stream, kind, body))
         return future
+
+    def _flush(self) -> None:
+        """Write what was sent in one turn of the loop: one system call for many receipts."""
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.write(b"".join(unsent))
 
     def _sweep(self) -> None:
         """End what waits too long. One timer for all: a timer for each would cost more than it."""
@@ -243,7 +253,7 @@ class _Wire(asyncio.Protocol):
                 future.set_exception(Unavailable("control does not answer"))
         self._due = left
         if left and not self.lost.is_set():
-            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+            self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
 
     def abandon(self) -> None:
         """Break the connection."""

@@ -66,8 +66,7 @@ class DeskLink:
 
 
 async def _frames(reader: asyncio.StreamReader) -> AsyncIterator[frames.Frame]:
-    cutter = frames.FrameReader()
-    while True:
+    async def read() -> bytes:
         try:
             async with asyncio.timeout(CONTROL_TIMEOUT_S):
                 data = await reader.read(_READ_BYTES)
@@ -75,7 +74,9 @@ async def _frames(reader: asyncio.StreamReader) -> AsyncIterator[frames.Frame]:
             raise Unavailable("the desk does not answer") from error
         if not data:
             raise Unavailable("the connection to the desk broke")
-        for frame in cutter.feed(data):
-            if frame.kind == "error":
-                raise of_code(*frames.decode(frame, tuple[str, str, list[str], float]))
-            yield frame
+        return data
+
+    async for frame in frames.frames_of(read):
+        if frame.kind == "error":
+            raise of_code(*frames.decode(frame, tuple[str, str, list[str], float]))
+        yield frame

@@ -150,7 +150,9 @@ def _words(
 ) -> tuple[list[str], FinishReason]:
     """What is said: JSON where it must be; a call of the first tool after a user's turn."""
     if plain.schema is not None:
-        words = _pieces(example_of(plain.schema))
+        tools = asked.tools and asked.choice.mode is ChoiceMode.AUTO
+        answers = bool(tools) and asked.messages[-1].role != "user"
+        words = _pieces(example_of(plain.schema, last=answers))
     elif asked.tools and asked.choice.mode is ChoiceMode.AUTO and asked.messages[-1].role == "user":
         tool = asked.tools[0]
         call = f'{{"name": "{tool.name}", "arguments": {example_of(tool.parameters)}}}'

@@ -24,10 +24,14 @@ _SIMPLE: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
 }
 
 
-def example_of(schema: str) -> str:
-    """The JSON text of a value. `schema` is the JSON text of its schema."""
+def example_of(schema: str, *, last: bool = False) -> str:
+    """The JSON text of a value. `schema` is the JSON text of its schema.
+
+    With `last` it is the last of what the schema's top level allows, else the first.
+    """
     root = json.loads(schema)
-    return json.dumps(_value(root, root, _DEPTH_MAX))
+    chosen = root["anyOf"][-1] if last and "anyOf" in root else root
+    return json.dumps(_value(chosen, root, _DEPTH_MAX))
 
 
 def _value(schema: Any, root: Any, depth: int) -> Any:

@@ -7,7 +7,7 @@ read to the end of its answer is aborted, which tells the engine to stop.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httptools
@@ -21,6 +21,7 @@ from bastide.core.limits import (
 __all__ = ["Answer", "BrokenAnswerError", "UnixHttp"]
 
 _READ_BYTES = 65_536
+Over = Callable[[bool], None]
 
 
 class BrokenAnswerError(OSError):
@@ -143,12 +144,19 @@ class UnixHttp:
         self._open: set[_Connection] = set()
 
     @asynccontextmanager
-    async def ask(self, method: str, target: str, body: bytes = b"") -> AsyncIterator[Answer]:
-        """Send a request; leaving the block early aborts it. Raises OSError."""
+    async def ask(
+        self, method: str, target: str, body: bytes = b"", over: Over | None = None
+    ) -> AsyncIterator[Answer]:
+        """Send a request; leaving the block early aborts it. Raises OSError.
+
+        `over` is called once, when the server can do nothing more for this request, and is told
+        whether that is sure. Who is cancelled before the server has begun to answer goes at once,
+        but `over` waits: until then nobody knows whether the server has read the request.
+        """
         head = f"{method} {target} HTTP/1.1\r\nhost: engine\r\n"
         if body:
             head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        connection = await self._begin(head.encode() + b"\r\n" + body)
+        connection = await self._begun(head.encode() + b"\r\n" + body, over)
         try:
             yield Answer(connection)
         finally:
@@ -158,12 +166,33 @@ class UnixHttp:
                 self._idle.append(connection)
             else:
                 connection.abort()
+            if over is not None:
+                over(True)
 
     def close(self) -> None:
         """Abort every connection; answers that are read end with BrokenAnswerError."""
         for connection in (*self._idle, *self._open):
             connection.abort()
         self._idle.clear()
+
+    async def _begun(self, request: bytes, over: Over | None) -> _Connection:
+        if over is None:
+            return await self._begin(request)
+        beginning = asyncio.ensure_future(self._begin(request))
+        try:
+            return await asyncio.shield(beginning)
+        except BaseException:
+            beginning.add_done_callback(lambda done: self._drop(done, over))
+            raise
+
+    def _drop(self, beginning: "asyncio.Future[_Connection]", over: Over) -> None:
+        """Nobody waits for this answer any more."""
+        begun = not beginning.cancelled() and beginning.exception() is None
+        if begun:
+            connection = beginning.result()
+            self._open.discard(connection)
+            connection.abort()
+        over(begun)
 
     async def _begin(self, request: bytes) -> _Connection:
         while True:

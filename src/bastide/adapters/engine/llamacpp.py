@@ -6,7 +6,8 @@ The engine is not trusted: it parses a model from outside. It gets no network, s
 its own program and the weights' descriptor, and what it answers is bounded and typed here.
 
 One request may occupy a slot; more than `slots` wait here, in order of arrival, and not in the
-engine, so a request that is given up while it waits costs nothing.
+engine, so a request that is given up while it waits costs nothing. Which slot, and whether it may
+reuse what the slot holds, core/slots.py decides: never what another tenant has asked.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bastide.adapters.engine import llamacpp_wire as wire
-from bastide.adapters.engine.http1 import Answer, UnixHttp
+from bastide.adapters.engine.http1 import Answer, Over, UnixHttp
 from bastide.adapters.engine.llamacpp_embed import Embedder
 from bastide.core.chat import (
     Delta,
@@ -34,6 +35,8 @@ from bastide.core.chat import (
 )
 from bastide.core.errors import Misconfigured, Unavailable
 from bastide.core.limits import ENGINE_READY_TIMEOUT_S, ENGINE_START_TIMEOUT_S
+from bastide.core.prefix import prefix_of
+from bastide.core.slots import Lease, Slots
 from bastide.dialects.tool_prompt import as_text
 from bastide.ports import Jail, Process, Sandbox
 
@@ -45,8 +48,9 @@ _CLOSE_TIMEOUT_S = 1.0
 # Prompt tokens computed in one go. Between two goes the engine notices who has left, and others'
 # answers go on; fewer would cost speed.
 _BATCH_TOKENS = 64
-# OpenMP threads that spin without end made two busy cores 10 to 50 times slower; a thousand turns,
-# some microseconds, are long enough to catch the next step of a matrix (both measured).
+# OpenMP threads that spin without end made two busy cores 10 to 50 times slower. A thousand turns,
+# some microseconds, catch the next step of a matrix: on two idle cores that is 1.6 times faster
+# than none at all. On busy ones both are slow; so an engine leaves a core (docs/benchmarks.md).
 _ENVIRONMENT = (("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "1000"), ("LC_ALL", "C.UTF-8"))
 
 
@@ -62,7 +66,7 @@ class LlamaCpp:
         name: str,
         slots: int,
         context_tokens: int,
-        reuse: bool,
+        alone: bool = False,
         embeds: bool = False,
     ) -> None:
         self.version = f"llama.cpp (xllamacpp {importlib.metadata.version('xllamacpp')})"
@@ -71,12 +75,11 @@ class LlamaCpp:
         self._lifeline: int | None = lifeline
         self._name = name
         self._context_tokens = context_tokens
-        self._reuse = reuse
+        self._alone = alone
         self._workers = slots
-        self._slots = asyncio.Semaphore(slots)
-        self._embedder = (
-            Embedder(self._whole, name, context_tokens, self._slots) if embeds else None
-        )
+        self._slots = Slots(slots)
+        self._free = asyncio.Semaphore(slots)
+        self._embedder = Embedder(self._whole, name, context_tokens, self._free) if embeds else None
         self._ended = asyncio.ensure_future(process.wait())
         self._ended.add_done_callback(lambda _: self._http.close())
 
@@ -89,11 +92,14 @@ class LlamaCpp:
         """Answer a request piece by piece. Raises Misconfigured for what the model cannot take."""
         self._require_answers()
         plain, calls = as_text(request)
-        target, body = wire.encode_request(plain, self._context_tokens, self._reuse)
-        async with self._slots, self._asking(target, body) as answer:
-            reading = wire.AnswerReader()
+        target, body = wire.encode_request(plain, self._context_tokens)
+        asking = self._pinned(target, body, request.tenant, wire.prompt_text(plain))
+        async with asking as (lease, answer):
+            reading = wire.AnswerReader(lease.reuse)
             async for line in answer.lines():
                 text = reading.feed(line)
+                if reading.counted is not None:
+                    self._slots.read(lease)
                 if text and calls is None:
                     yield Delta(text, usage=reading.counted)
                 elif text and calls is not None:
@@ -123,9 +129,11 @@ class LlamaCpp:
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         """The `count` likeliest next tokens after `prompt`, likeliest first."""
         self._require_answers()
-        target, body = wire.encode_next_tokens(prompt, count, self._reuse)
-        async with self._slots, self._asking(target, body) as answer:
-            return wire.decode_next_tokens(await answer.read(), count)
+        target, body = wire.encode_next_tokens(prompt, count)
+        async with self._pinned(target, body, "", prompt) as (lease, answer):
+            choices = wire.decode_next_tokens(await answer.read(), count)
+            self._slots.read(lease)
+            return choices
 
     async def health(self) -> None:
         """Return if the engine can answer."""
@@ -163,11 +171,31 @@ class LlamaCpp:
             return await answer.read()
 
     @asynccontextmanager
-    async def _asking(self, target: str, body: bytes = b"") -> AsyncIterator[Answer]:
+    async def _pinned(
+        self, target: str, body: bytes, tenant: str, text: str
+    ) -> AsyncIterator[tuple[Lease, Answer]]:
+        """The answer of one slot, once one is free. Requests of no tenant reuse nothing."""
+        await self._free.acquire()
+        owner = "" if self._alone else tenant or None
+        lease = self._slots.take(owner, prefix_of(text))
+
+        def over(sure: bool) -> None:
+            self._slots.release(lease, sure)
+            self._free.release()
+
+        async with self._asking(target, wire.pinned(body, lease), over) as answer:
+            yield lease, answer
+
+    @asynccontextmanager
+    async def _asking(
+        self, target: str, body: bytes = b"", over: Over | None = None
+    ) -> AsyncIterator[Answer]:
         try:
             if self._ended.done():
+                if over is not None:
+                    over(False)
                 raise ConnectionError("it has ended")
-            async with self._http.ask("POST" if body else "GET", target, body) as answer:
+            async with self._http.ask("POST" if body else "GET", target, body, over) as answer:
                 if answer.status != 200:
                     raise wire.failure(answer.status, await answer.read())
                 yield answer
@@ -193,7 +221,7 @@ async def start_llamacpp(
     slots: int,
     context_tokens: int,
     threads: int,
-    reuse: bool = False,
+    alone: bool = False,
     embeds: bool = False,
     proven: Awaitable[Any] | None = None,
 ) -> LlamaCpp:
@@ -203,10 +231,9 @@ async def start_llamacpp(
     jail and the library start while the weights are still being decrypted and verified, and the
     engine opens them only after `proven` has returned; what it raises is raised.
 
-    `context_tokens` are for each slot. With `reuse`, a prompt is looked up among earlier ones:
-    faster, but its answer then depends a little on what came before, and one tenant can tell by
-    the time what another has asked. So it is off by default. With `embeds` the model makes vectors
-    and answers nothing; then `context_tokens` is what one text may have.
+    `context_tokens` are for each slot. A prompt is looked up among earlier ones of its tenant; with
+    `alone`, among all: nobody else's prompts meet in this engine. With `embeds` the model makes
+    vectors and answers nothing; then `context_tokens` is what one text may have.
     """
     (folder / _SOCKET).unlink(missing_ok=True)
     settings = {
@@ -214,7 +241,6 @@ async def start_llamacpp(
         "slots": slots,
         "context_tokens": context_tokens,
         "threads": threads,
-        "reuse": reuse and not embeds,
         "embeds": embeds,
         "package": str(_package()),
     }
@@ -226,7 +252,7 @@ async def start_llamacpp(
         name=name,
         slots=slots,
         context_tokens=context_tokens,
-        reuse=reuse,
+        alone=alone,
         embeds=embeds,
     )
     try:

@@ -106,9 +106,14 @@ def _parameters(chosen: Any, orders: dict[str, Any]) -> Any:
     chosen.use_jinja = True  # the model's own chat template; here it can do no harm
     chosen.warmup = False
     chosen.verbosity = -1
-    chosen.cache_prompt = orders["reuse"]
-    if not orders["reuse"]:
-        chosen.cache_ram_mib = 0
+    # A request reuses its slot if it says so, and nothing else: no store of prompts beside the
+    # slots, no pool of memory that slots share, no look at what other slots hold.
+    chosen.cache_prompt = False
+    chosen.cache_ram_mib = 0
+    chosen.cache_idle_slots = False
+    chosen.kv_unified = False
+    chosen.n_cache_reuse = 0
+    chosen.slot_prompt_similarity = 0.0
     # What a gateway never needs is off, although nobody else can reach the socket.
     chosen.ui = False
     chosen.endpoint_slots = False

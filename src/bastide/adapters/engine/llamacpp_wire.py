@@ -9,6 +9,7 @@ import msgspec
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Sampling, TokenChoice, Usage
 from bastide.core.errors import BastideError, Misconfigured, TooLong, Unavailable
 from bastide.core.limits import ENGINE_REPLY_BYTES_MAX
+from bastide.core.slots import Lease
 
 __all__ = [
     "AnswerReader",
@@ -20,7 +21,9 @@ __all__ = [
     "encode_template",
     "encode_tokenize",
     "failure",
+    "pinned",
     "printable",
+    "prompt_text",
 ]
 
 _T = TypeVar("_T")
@@ -106,13 +109,12 @@ _failed = msgspec.json.Decoder(_Failed)
 _completion = msgspec.json.Decoder(_Completion)
 
 
-def encode_request(request: GenerateRequest, context_tokens: int, reuse: bool) -> tuple[str, bytes]:
+def encode_request(request: GenerateRequest, context_tokens: int) -> tuple[str, bytes]:
     """The path and the body of a request. Raises Misconfigured if it asks for nothing."""
     body: dict[str, Any] = {
         "stream": True,
         "stream_options": {"include_usage": True},
         "timings_per_token": True,
-        "cache_prompt": reuse,
         **_sampling(request.sampling, context_tokens),
     }
     if request.schema is not None:
@@ -124,6 +126,18 @@ def encode_request(request: GenerateRequest, context_tokens: int, reuse: bool) -
         body |= {"messages": _turns(request), "reasoning_format": "none"}
         return "/v1/chat/completions", msgspec.json.encode(body)
     raise Misconfigured("a request needs either messages or a prompt")
+
+
+def pinned(body: bytes, lease: Lease) -> bytes:
+    """A body that is answered in one slot. Without `reuse` the engine forgets what it holds."""
+    order = msgspec.json.encode({"id_slot": lease.slot, "cache_prompt": lease.reuse})
+    return order[:-1] + b"," + body[1:]  # one object of the two
+
+
+def prompt_text(request: GenerateRequest) -> str:
+    """The words of a prompt in their order: two that begin alike have prompts that begin alike."""
+    turns = [part for turn in request.messages for part in (turn.role, turn.content)]
+    return request.prompt or "\n".join(turns)
 
 
 def encode_template(request: GenerateRequest) -> tuple[str, bytes]:
@@ -147,12 +161,12 @@ def decode_tokenize(data: bytes) -> int:
     return len(_read(_tokens, data).tokens)
 
 
-def encode_next_tokens(prompt: str, count: int, reuse: bool) -> tuple[str, bytes]:
+def encode_next_tokens(prompt: str, count: int) -> tuple[str, bytes]:
     """The path and the body that ask for the likeliest next tokens."""
     if count < 1 or not prompt:
         raise Misconfigured("the next tokens need a prompt, and a count of at least 1")
-    body = {"prompt": prompt, "n_predict": 1, "n_probs": count, "cache_prompt": reuse}
-    return "/completion", msgspec.json.encode(body | {"temperature": 0, "stream": False})
+    body = {"prompt": prompt, "n_predict": 1, "n_probs": count, "temperature": 0, "stream": False}
+    return "/completion", msgspec.json.encode(body)
 
 
 def decode_next_tokens(data: bytes, count: int) -> list[TokenChoice]:
@@ -170,9 +184,13 @@ def decode_next_tokens(data: bytes, count: int) -> list[TokenChoice]:
 
 
 class AnswerReader:
-    """Reads a stream of server-sent events, line by line."""
+    """Reads a stream of server-sent events, line by line.
 
-    def __init__(self) -> None:
+    Without `reuse` the engine was told to forget what its slot held, and may not say otherwise.
+    """
+
+    def __init__(self, reuse: bool = False) -> None:
+        self._reuse = reuse
         self._finish: str | None = None
         self._usage: _Usage | None = None
         self._length = 0
@@ -190,7 +208,7 @@ class AnswerReader:
             raise _translate(chunk.error)
         self._usage = chunk.usage or self._usage
         if (now := chunk.timings) is not None:
-            self.counted = Usage(now.prompt_n + now.cache_n, now.predicted_n, now.cache_n)
+            self.counted = self._counted(now.prompt_n + now.cache_n, now.predicted_n, now.cache_n)
         text = ""
         for choice in chunk.choices[:1]:
             self._finish = choice.finish_reason or self._finish
@@ -206,12 +224,19 @@ class AnswerReader:
             raise Unavailable("the engine's answer ended early")
         finish = FinishReason.LENGTH if self._finish == "length" else FinishReason.STOP
         details = self._usage.prompt_tokens_details
-        usage = Usage(
+        usage = self._counted(
             self._usage.prompt_tokens,
             self._usage.completion_tokens,
             details.cached_tokens if details else 0,
         )
         return Delta("", finish, usage)
+
+    def _counted(self, prompt: int, completion: int, cached: int) -> Usage:
+        if cached and not self._reuse:
+            raise Unavailable("the engine reused a prompt that it was told to forget")
+        if cached > prompt:
+            raise Unavailable("the engine counts more cached tokens than the prompt has")
+        return Usage(prompt, completion, cached)
 
 
 def failure(status: int, body: bytes) -> BastideError:

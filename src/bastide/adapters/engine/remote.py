@@ -34,22 +34,9 @@ class RemoteEngine:
         self._connecting = asyncio.Lock()
         self._closed = False
 
-    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+    def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
         """Answer a request piece by piece."""
-        link = self._link
-        if link is None or link.broken:
-            link = await self._connected()
-        mailbox = link.open("generate", request)
-        try:
-            if link.writable is not None:
-                await link.writable
-            while True:
-                delta = await mailbox.next_delta()
-                yield delta
-                if delta.finish is not None:
-                    return
-        finally:
-            link.shut(mailbox)
+        return _Answer(self, request)
 
     async def count(self, request: GenerateRequest) -> int:
         """How many tokens the prompt of a request has."""
@@ -75,12 +62,17 @@ class RemoteEngine:
             self._link.abort()
 
     async def _ask(self, kind: str, body: Any) -> Frame:
-        link = await self._connected()
+        link = await self.linked()
         mailbox = link.open(kind, body)
         try:
             return await mailbox.next_frame()
         finally:
             link.shut(mailbox)
+
+    async def linked(self) -> "_Link":
+        """The connection, made if there is none. Raises Unavailable."""
+        link = self._link
+        return await self._connected() if link is None or link.broken else link
 
     async def _connected(self) -> "_Link":
         async with self._connecting:
@@ -93,6 +85,53 @@ class RemoteEngine:
                 except OSError as error:
                     raise Unavailable("the runner is down: nobody answers its socket") from error
             return self._link
+
+
+class _Answer:
+    """The deltas of one answer; the request is sent when the first is asked for.
+
+    No generator: making, hooking and closing one costs more than all else that is done here.
+    """
+
+    __slots__ = ("_ended", "_engine", "_link", "_mailbox", "_request")
+
+    def __init__(self, engine: RemoteEngine, request: GenerateRequest) -> None:
+        self._engine = engine
+        self._request = request
+        self._link: _Link | None = None
+        self._mailbox: _Mailbox | None = None
+        self._ended = False
+
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if self._ended:
+            raise StopAsyncIteration
+        mailbox = self._mailbox
+        try:
+            if mailbox is None:
+                link = self._link = await self._engine.linked()
+                mailbox = self._mailbox = link.open("generate", self._request)
+                if link.writable is not None:
+                    await link.writable
+            delta = await mailbox.next_delta()
+        except BaseException:
+            self._end()
+            raise
+        if delta.finish is not None:
+            self._end()
+        return delta
+
+    async def aclose(self) -> None:
+        """Cancel what has not ended."""
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        link, self._link = self._link, None
+        if link is not None and self._mailbox is not None:
+            link.shut(self._mailbox)
 
 
 class _Link(asyncio.Protocol):
@@ -108,6 +147,9 @@ class _Link(asyncio.Protocol):
         self._newest = 0
         self._frames = FrameReader()
         self._transport: asyncio.Transport | None = None
+        # Asking for it each time is a system call (getpid) before Python 3.12.
+        self._loop = asyncio.get_running_loop()
+        self._unsent: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -132,7 +174,7 @@ class _Link(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The runner reads slower than we write."""
-        self.writable = asyncio.get_running_loop().create_future()
+        self.writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
         """It has caught up, or is gone."""
@@ -143,18 +185,29 @@ class _Link(asyncio.Protocol):
     def open(self, kind: str, body: Any) -> "_Mailbox":
         """Send a request. What comes back is in the mailbox."""
         self._newest += 1
-        mailbox = self._mailboxes[self._newest] = _Mailbox(self._newest)
+        mailbox = self._mailboxes[self._newest] = _Mailbox(self._newest, self._loop)
         if self.broken or self._transport is None:
             mailbox.fail(Unavailable("the connection to the runner broke"))
         else:
-            self._transport.write(encode(self._newest, kind, body))
+            self._send(encode(self._newest, kind, body))
         return mailbox
 
     def shut(self, mailbox: "_Mailbox") -> None:
         """Forget a stream; one whose answer has not ended is cancelled."""
         self._mailboxes.pop(mailbox.number, None)
         if not mailbox.ended and not self.broken and self._transport is not None:
-            self._transport.write(encode(mailbox.number, "cancel"))
+            self._send(encode(mailbox.number, "cancel"))
+
+    def _send(self, frame: bytes) -> None:
+        """Write soon, together with what else is written in this turn of the loop."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(frame)
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None and not self.broken:
+            self._transport.write(b"".join(unsent))
 
     def abort(self) -> None:
         """Break the connection."""
@@ -166,9 +219,10 @@ class _Link(asyncio.Protocol):
 class _Mailbox:
     """What has come for one stream and was not taken yet."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
         self.number = number
         self.ended = False
+        self._loop = loop
         self._waiting: asyncio.Future[None] | None = None
         self._deltas: deque[Delta] = deque()
         self._frame: Frame | None = None
@@ -210,7 +264,7 @@ class _Mailbox:
 
     async def _news(self) -> None:
         if not self.ended:
-            self._waiting = asyncio.get_running_loop().create_future()
+            self._waiting = self._loop.create_future()
             await self._waiting
 
     def _wake(self) -> None:

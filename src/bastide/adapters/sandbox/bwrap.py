@@ -22,6 +22,7 @@ from bastide.adapters.sandbox.child import (
     spawn,
 )
 from bastide.adapters.sandbox.seccomp import build_filter
+from bastide.adapters.sandbox.seccomp_many import build_filter_of_many
 from bastide.core.errors import Unavailable
 from bastide.ports import Jail
 
@@ -49,11 +50,12 @@ class BubblewrapSandbox:
             raise Unavailable("bubblewrap is not installed", fix="install the package `bubblewrap`")
         self._program = found[0]
         self._filter = build_filter(platform.machine())
+        self._filter_of_many = build_filter_of_many(platform.machine())
 
     async def start(self, jail: Jail) -> Child:
         """Start a process. Raises Unavailable if the namespaces cannot be made."""
         check_jail(jail)
-        filter_end = _filled_pipe(self._filter)
+        filter_end = _filled_pipe(self._filter_of_many if jail.processes else self._filter)
         status_end, status_given = os.pipe()
         try:
             command = self._command(jail, filter_end, status_given)
@@ -101,11 +103,14 @@ class BubblewrapSandbox:
         command += ["--hostname", "engine", "--clearenv"]
         for name, value in jail.environment:
             command += ["--setenv", name, value]
+        # First: what is shown or written may lie in /tmp.
+        if jail.processes:
+            command += ["--tmpfs", "/tmp", "--tmpfs", "/dev/shm"]  # noqa: S108 (the jail's own)
         for path in SYSTEM_LIBRARIES:
             command += ["--ro-bind-try", path, path]
         for path in jail.readable:
             command += ["--ro-bind", path, path]
-        for path in DEVICES:
+        for path in (*DEVICES, *jail.devices):
             command += ["--dev-bind", path, path]
         command += ["--proc", "/proc", "--bind", jail.writable, jail.writable]
         # The root is a tmpfs that would otherwise be writable.

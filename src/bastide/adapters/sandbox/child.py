@@ -105,6 +105,7 @@ async def spawn(
 
 def check_jail(jail: Jail) -> None:
     """Every path of a jail MUST exist. Raises Unavailable naming those that do not."""
-    missing = [path for path in (*jail.readable, jail.writable) if not Path(path).exists()]
+    shown = (*jail.readable, *jail.devices, jail.writable)
+    missing = [path for path in shown if not Path(path).exists()]
     if missing:
         raise Unavailable(f"the sandbox cannot show what is not there: {', '.join(missing)}")

@@ -52,6 +52,11 @@ class LandlockSandbox:
     async def start(self, jail: Jail) -> Child:
         """Start a process. Raises Unavailable if any step of its confinement fails."""
         check_jail(jail)
+        if jail.processes or jail.devices:
+            raise Unavailable(
+                "landlock cannot isolate an engine of several processes or with devices",
+                fix='install bubblewrap, and set sandbox = "bubblewrap"',
+            )
         status_end, status_given = os.pipe()
         try:
             child = await spawn(
