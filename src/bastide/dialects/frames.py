@@ -67,31 +67,43 @@ class FrameReader:
     """Cuts a byte stream into frames. Feed it as bytes arrive."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = bytearray()  # of a frame that is not complete
+        self._wanted = 0  # how long it is, as far as that is known
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Frame]:
         """Add bytes and return the frames that are complete.
 
         Raises Misconfigured for a frame that is too long or no MessagePack array of three.
         """
-        buffer = self._buffer
-        buffer += data
+        # Bytes mostly come in whole frames; only what is left over is kept and waits for the rest.
+        rest = self._rest
+        if rest:
+            rest += data
+            if len(rest) < self._wanted:
+                return []
+            data = bytes(rest)
+            rest.clear()
+        elif not isinstance(data, bytes):
+            data = bytes(data)
         frames: list[Frame] = []
-        start = 0
-        while len(buffer) - start >= 4:
-            length = int.from_bytes(buffer[start : start + 4])
+        start, size = 0, len(data)
+        while size - start >= 4:
+            length = int.from_bytes(data[start : start + 4])
             if length > FRAME_BYTES_MAX:
                 raise Misconfigured(f"a frame of {length} bytes is longer than {FRAME_BYTES_MAX}")
             end = start + 4 + length
-            if len(buffer) < end:
+            if size < end:
+                self._wanted = 4 + length
                 break
             try:
-                stream, kind, body = _decoder.decode(bytes(buffer[start + 4 : end]))
+                stream, kind, body = _decoder.decode(data[start + 4 : end])
             except msgspec.DecodeError as error:
                 raise Misconfigured(f"a frame is malformed: {error}") from error
             frames.append(Frame(stream, kind, bytes(body)))
             start = end
-        del buffer[:start]
+        else:
+            self._wanted = 4
+        rest += data[start:]
         return frames
 
 

@@ -15,6 +15,7 @@ from bastide.dialects.surface import Asked, Context
 __all__ = ["ChatWriter", "FunctionsAsked", "MistralWriter"]
 
 _encode = msgspec.json.Encoder().encode
+_MARK = b'"\\u0000"'
 
 
 class FunctionsAsked(Asked, frozen=True):
@@ -38,10 +39,7 @@ class ChatWriter:
         self._end = {"service_tier": "default", "system_fingerprint": fingerprint(context.release)}
         self._usage = context.asked.usage
         self._functions = isinstance(context.asked, FunctionsAsked)
-        # Only the text differs from chunk to chunk, so all around it is encoded once.
-        mark = b'"\\u0000"'
-        frame = self._chunk([self._choice({"content": "\0"}, None)])
-        self._before, _, self._after = frame.partition(mark)
+        self._around: tuple[bytes, bytes] | None = None
 
     def first(self) -> bytes:
         """The chunk that opens a stream: it has the role."""
@@ -50,7 +48,13 @@ class ChatWriter:
 
     def piece(self, text: str) -> bytes:
         """One chunk of text."""
-        return self._before + _encode(text) + self._after
+        if self._around is None:
+            # Only the text differs from chunk to chunk, so all around it is encoded once.
+            frame = self._chunk([self._choice({"content": "\0"}, None)])
+            before, _, after = frame.partition(_MARK)
+            self._around = before, after
+        before, after = self._around
+        return before + _encode(text) + after
 
     def call(self, part: CallPart) -> bytes:
         """One chunk of a call: its begin, or some of its arguments."""

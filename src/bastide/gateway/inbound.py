@@ -45,6 +45,16 @@ HEADERS_MAX: Final = 128
 _MESSAGE_BYTES_MAX: Final = REQUEST_HEADER_BYTES_MAX + 2 * REQUEST_BODY_BYTES_MAX
 
 
+class Known:
+    """Who the last request of a connection came from, so that the next need not be looked up."""
+
+    __slots__ = ("caller", "family")
+
+    def __init__(self) -> None:
+        self.caller: Any = None
+        self.family: Family | None = None
+
+
 @dataclass(slots=True, repr=False, eq=False, weakref_slot=True)
 class Request:
     """One request. `body` is complete when the request is given out."""
@@ -62,6 +72,7 @@ class Request:
     caller: Any = None  # what `screen` found out about who asks
     address: str = ""  # where the client calls from; empty on a Unix socket
     peer: str = ""  # who the client's certificate says it is; see gateway/tls.py
+    known: "Known | None" = None
 
 
 # What comes out: a request, interim bytes to send, or a last refusal after which nothing is read.
@@ -91,6 +102,7 @@ class Inbound:
         self._screen = screen
         self._peer = peer
         self._address = address
+        self._known = Known()
         self._parser = httptools.HttpRequestParser(self)
         self._arrivals: list[Arrival] = []
         self._partial: _Partial | None = None
@@ -180,6 +192,7 @@ class Inbound:
             headers=headers,
             peer=self._peer,
             address=self._address,
+            known=self._known,
         )
         if version not in ("1.1", "1.0"):
             self._end(505, "Only HTTP/1.1 is supported.", "invalid_http")
