@@ -23,6 +23,7 @@ from bastide.app.cut_receipts import cut_receipts
 from bastide.app.metering import metered, own_socket
 from bastide.app.peers import peer_process
 from bastide.app.process import enter_service, log, on_stop
+from bastide.app.promises import delegate
 from bastide.app.snapshots import build_snapshot
 from bastide.core.billing import Accounts
 from bastide.core.budget import Per, period
@@ -46,6 +47,7 @@ __all__ = ["Control", "main"]
 POLL_S = 0.1  # how soon a revocation reaches the gateways
 HEARTBEAT_S = 1.0  # a snapshot is confirmed at least this often; gateways refuse at 5 s
 SEAL_S = 1.0  # receipts are sealed into the ledger this often
+SEAL_PROMISED_S = 0.25  # where that is promised within a second
 _QUEUE_MAX = 8_192
 
 
@@ -152,8 +154,9 @@ class Control:
         if frame.kind == "share-minute":
             await asyncio.to_thread(self._state_minute, frames.decode(frame, dict[str, Any]))
             return "ok", None
-        if frame.kind == "status":
-            return "status", self._status()
+        if frame.kind in ("status", "promise-key"):
+            status = frame.kind == "status"
+            return frame.kind, self._status() if status else self._delegate(frame)
         raise Misconfigured(f"control knows no {frame.kind!r}")
 
     async def _settle(self, cuts: Cuts, sender: asyncio.StreamWriter) -> list[str]:
@@ -224,8 +227,9 @@ class Control:
             self._book.put_missing(cut)
 
     async def _seal(self) -> None:
+        promised = self._settings.receipts == "promised"
         while True:
-            await asyncio.sleep(SEAL_S)
+            await asyncio.sleep(SEAL_PROMISED_S if promised else SEAL_S)
             try:
                 await asyncio.to_thread(self._book.seal_batch)
             except NotProven:
@@ -291,6 +295,10 @@ class Control:
         statement = Statement("share-minute/v1", (row.subject,), stated)
         self._ledger.append_statement(statement, [self._keyring.signer(Purpose.EVIDENCE)])
 
+    def _delegate(self, frame: frames.Frame) -> str:
+        signer = self._keyring.signer(Purpose.EVIDENCE)
+        return delegate(self._settings, frames.decode(frame, str), signer, self._clock.now_ms())
+
     def _status(self) -> dict[str, Any]:
         snapshot = self._snapshot
         assert snapshot is not None
@@ -299,6 +307,7 @@ class Control:
             "entries": self._seen,
             "models": sorted(snapshot.served),
             "tenants": [row.subject.name for row in self._ledger.find("tenant/v1")],
+            "receipts": snapshot.receipts,
             "receipts_pending": self._book.pending,
             "budgets_near": near_limits(snapshot.budgets),
         }

@@ -25,6 +25,7 @@ import msgspec
 from bastide.core.canonical import canonical
 from bastide.core.chat import Said
 from bastide.core.errors import Misconfigured
+from bastide.core.standing import Standing
 
 RECEIPT_TYPE = "https://bastide.eu/receipt/v2"
 RECEIPT_TYPE_V1 = "https://bastide.eu/receipt/v1"  # until there were projects and prices
@@ -115,6 +116,22 @@ def fingerprint(api_key: str, invocation: str, body: bytes) -> str:
 def commit(salt: bytes, label: str, data: bytes) -> str:
     """Commit to `data`; the form is ``hmac-sha256:<hex>``."""
     return "hmac-sha256:" + hmac.digest(salt, label.encode() + b"\0" + data, "sha256").hex()
+
+
+def standing_of(
+    ident: str,
+    key: str,
+    api_key: str,
+    body: bytes,
+    guard: tuple[str, ...] = (),
+    invocation: str = "",
+    retry: bool = False,
+) -> Standing:
+    """What a receipt needs of a call, for the runner: should we die, it has one made."""
+    salt = salt_for(api_key, ident)
+    # The third keyed hash is paid only where the client names its attempts.
+    known = fingerprint(api_key, invocation, body) if retry or invocation else ""
+    return Standing(ident, key, salt, commit(salt, "prompt", body), guard, known, retry)
 
 
 def answer_bytes(said: Said) -> bytes:

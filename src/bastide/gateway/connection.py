@@ -12,7 +12,6 @@ Rules:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import cast
 
 from bastide.core.limits import PIPELINE_BYTES_MAX
@@ -43,8 +42,6 @@ class Connection(asyncio.Protocol):
         self._held = bytearray()
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._ring: Callable[[], object] | None = None  # what the alarm does, if it is set
-        self._ring_at = 0.0
         self._stalled: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -93,8 +90,6 @@ class Connection(asyncio.Protocol):
         self._inbound.forget()
         self._server.leave(self)
         self._set_alarm(0, None)
-        if self._alarm is not None:
-            self._alarm.cancel()  # or it would keep us in memory until it runs out
         self._set_stalled(False)
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
@@ -309,32 +304,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _set_alarm(self, seconds: float, ring: Callable[[], object] | None) -> None:
-        """Ring in so many seconds, instead of what was set before; never, without a `ring`."""
-        self._ring = None if self._gone else ring
-        if self._ring is None:
-            return  # a timer that still runs finds nothing to ring: stopping it would cost more
-        at = self._ring_at = self._loop.time() + seconds
-        alarm = self._alarm
-        if alarm is None or alarm.when() > at:
-            self._start_alarm(seconds)
-
-    def _start_alarm(self, seconds: float) -> None:
+    def _set_alarm(self, seconds: float, ring: object) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self._loop.call_later(seconds, self._wake)
-
-    def _wake(self) -> None:
-        """The timer has run out: ring, or wait on if the alarm was put off meanwhile."""
-        self._alarm = None
-        ring, left_s = self._ring, self._ring_at - self._loop.time()
-        if ring is None:
-            return
-        if left_s > 0:
-            self._start_alarm(left_s)
-        else:
-            self._ring = None
-            ring()
+            self._alarm = None
+        if callable(ring) and not self._gone:
+            self._alarm = self._loop.call_later(seconds, ring)
 
     def _set_stalled(self, stalled: bool) -> None:
         if self._stalled is not None:

@@ -148,6 +148,7 @@ class ReceiptBook:
                 "root": root.hex(),
                 "first_ms": min(times),
                 "last_ms": max(times),
+                "sealed_ms": self._clock.now_ms(),
             }
             statement = Statement("receipts/v1", (Subject("receipts", Digest(root.hex())),), body)
             envelope = dsse.sign(statement.payload(), [self._signer])

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Handed: what a runner handed to one gateway and no receipt may say yet.
+
+A gateway that lives states each answer itself. Of one that dies, only the runner knows what it
+was given. So the runner keeps, for each answer of a link, what it handed over: the text while the
+answer runs, then the commitment to it, for UNSETTLED_S. Which of these have a receipt is not known
+here; control knows (app/cut_receipts.py).
+"""
+
+from collections import deque
+
+from bastide.core.chat import (
+    Delta,
+    Embedded,
+    EmbedRequest,
+    GenerateRequest,
+    Hearing,
+    Said,
+    Usage,
+)
+from bastide.core.limits import UNSETTLED_MAX, UNSETTLED_S
+from bastide.core.receipt import answer_bytes, commit, vector_bytes
+from bastide.core.standing import Cut, Standing
+from bastide.ports import Clock
+
+__all__ = ["Handed", "HandedAnswer"]
+
+_NOTHING_SAID = Said()
+
+
+class HandedAnswer:
+    """One answer on its way to a gateway."""
+
+    __slots__ = ("_asked", "_heard", "_usage", "_vectors", "standing")
+
+    def __init__(self, asked: GenerateRequest | EmbedRequest, standing: Standing) -> None:
+        self.standing = standing
+        self._asked = asked
+        self._heard = Hearing()
+        self._usage = Usage()
+        self._vectors: Embedded | None = None
+
+    def hand(self, delta: Delta) -> None:
+        """One more piece is on its way."""
+        self._heard.hear(delta)
+        if delta.usage is not None:
+            self._usage = delta.usage
+
+    def hand_vectors(self, embedded: Embedded) -> None:
+        """All vectors are on their way."""
+        self._vectors, self._usage = embedded, Usage(embedded.prompt_tokens)
+
+    def cut(self, now_ms: int) -> Cut:
+        """What a receipt would say, had the gateway died now."""
+        asked, standing, usage = self._asked, self.standing, self._usage
+        said = self._heard.said()
+        if isinstance(asked, EmbedRequest):
+            answered = vector_bytes(self._vectors.vectors if self._vectors is not None else ())
+        else:
+            answered = answer_bytes(said)
+        # What is wanted whole is sent once its receipt is durable, so nothing of it was sent.
+        streamed = isinstance(asked, GenerateRequest) and not asked.whole
+        return Cut(
+            receipt=standing.receipt,
+            key=standing.key,
+            model=asked.model,
+            prompt_commitment=standing.prompt_commitment,
+            answer_commitment=commit(standing.salt, "answer", answered),
+            time_ms=now_ms,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            delivered=streamed and said != _NOTHING_SAID,
+            guard=standing.guard,
+            fingerprint=standing.fingerprint,
+            retry=standing.retry,
+        )
+
+
+class Handed:
+    """All that one link was handed lately."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ended: deque[tuple[float, Cut]] = deque(maxlen=UNSETTLED_MAX)
+
+    def end(self, answer: HandedAnswer) -> None:
+        """Nothing more is handed of an answer: its text is dropped, the commitment is kept."""
+        self._forget()
+        self._ended.append((self._clock.monotonic(), answer.cut(self._clock.now_ms())))
+
+    def unsettled(self) -> list[Cut]:
+        """What may have no receipt."""
+        self._forget()
+        return [cut for _, cut in self._ended]
+
+    def _forget(self) -> None:
+        oldest = self._clock.monotonic() - UNSETTLED_S
+        while self._ended and self._ended[0][0] < oldest:
+            self._ended.popleft()

@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that listen to streams of a gateway process, and how that process is started."""
+
+import asyncio
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from paths.gateway_rig import KEY, PEPPER, request_bytes
+
+PATIENCE_S = 60
+
+
+@dataclass
+class Heard:
+    """What one client got."""
+
+    ident: str = ""
+    text: str = ""
+    failed: bool = False  # an error event came
+    ended: bool = False  # the answer was whole, as far as a client can tell
+
+    @property
+    def words(self) -> int:
+        """How many tokens of the fake engine these are."""
+        return len(self.text.split())
+
+
+def asking(model: str, words: int, stream: bool = True, key: str = KEY) -> tuple[bytes, bytes]:
+    """A request for one answer of so many words, and its body."""
+    body = json.dumps(
+        {
+            "model": model,
+            "messages": [{"role": "user", "content": "Which town has a wall?"}],
+            "max_tokens": words,
+            "stream": stream,
+        }
+    ).encode()
+    return request_bytes(body, headers="Connection: close\r\n", key=key), body
+
+
+async def listen(port: int, begun: asyncio.Semaphore, ask: bytes) -> Heard:
+    """Ask, and hear what comes to its end. `begun` is released at the first word."""
+    heard = Heard()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(ask)
+    started = False
+    try:
+        while line := await reader.readline():
+            if line.lower().startswith(b"x-bastide-receipt: "):
+                heard.ident = line.split()[1].decode()
+            elif line.startswith(b"data: [DONE]") or line == b"0\r\n":
+                heard.ended = True
+            elif line.startswith(b"data: "):
+                row = json.loads(line[6:])
+                heard.failed |= "error" in row
+                said = "".join(
+                    choice["delta"].get("content", "") for choice in row.get("choices", ())
+                )
+                heard.text += said
+                if said and not started:
+                    started = True
+                    begun.release()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return heard
+
+
+async def started(gateway: subprocess.Popen[str], log: Path, control: str, runner: Path) -> int:
+    """Give the gateway its orders; the port, once both are ready."""
+    orders = {
+        "listen": "127.0.0.1:0",
+        "control_socket": control,
+        "pepper": PEPPER.hex(),
+        "parent": os.getpid(),
+    }
+    assert gateway.stdin is not None
+    gateway.stdin.write(json.dumps(orders) + "\n")
+    gateway.stdin.flush()
+    async with asyncio.timeout(PATIENCE_S):
+        while not (runner.exists() and '"ready"' in log.read_text()):
+            assert gateway.poll() is None, log.read_text()
+            await asyncio.sleep(0.02)
+    rows = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    (ready,) = (row for row in rows if row["event"] == "ready")
+    return int(ready["listen"].rpartition(":")[2])
