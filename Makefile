@@ -4,6 +4,8 @@
 # make up      all set-up, then a running environment with a served model
 # make down    stop it; the data stays
 # make test    all set-up, then every check and every test
+# make corpus  the packages of `bastide corpus`, beside those of `make up`
+# make corpus-sample   text in 24 languages from Debian's documentation: SIZE=tiny, small or full
 # make bench-gateway   what our gateway costs beside nginx, HAProxy, Portkey and LiteLLM
 #
 # Needs Python 3.11 or newer and git, nothing else. Packages come from the index that pip is
@@ -17,7 +19,7 @@ SRC    := $(shell find src -name '*.py') pyproject.toml
 PIP_INSTALL := install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: up down test check format lint imports types docs reuse tests bench bench-gateway clean setup setup-dev
+.PHONY: corpus up down test check format lint imports types docs reuse tests bench bench-gateway corpus-sample clean setup setup-dev
 .DEFAULT_GOAL := up
 
 up: setup
@@ -97,6 +99,14 @@ bench: setup-dev
 bench-gateway: setup-dev
 	@benchmarks/gateway/peers.sh $(UV)
 	@$(BIN)/python benchmarks/gateway/run.py
+
+corpus: setup
+	@$(INSTALL) --require-hashes -r requirements/corpus.txt
+
+# Into .corpus, which git does not keep; `full` downloads 2.6 GB and needs apt, dpkg-deb and npm.
+SIZE ?= full
+corpus-sample: $(VENV)/.packages-dev
+	@PYTHONPATH=tools $(BIN)/python -m corpus_sample --size $(SIZE)
 
 clean:
 	@rm -rf $(VENV) .sdks .peers build dist .pytest_cache .ruff_cache .import_linter_cache

@@ -4,7 +4,9 @@
 
 import asyncio
 import json
+import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,26 +88,45 @@ def _is_whole(seen: bytes) -> bool:
     return len(body) >= int(lower[at + 16 :].split(b"\r\n", 1)[0])
 
 
-async def flood(port: int, request: bytes, callers: int, count: int) -> tuple[float, list[float]]:
-    """Ask `count` times from `callers` connections without a pause.
+async def flood(
+    port: int,
+    request: bytes,
+    callers: int,
+    count: int,
+    *,
+    connect: Callable[[], Any] = Caller,
+    connections: int = 0,
+    context: ssl.SSLContext | None = None,
+) -> tuple[float, list[float]]:
+    """Ask `count` times, `callers` at once, without a pause.
 
+    connect: a protocol with `ask` and `transport`.
+    connections: how many the callers share; 0 is one for each.
+    context: of TLS, if it is used.
     Returns the seconds that it took, and those of each answer.
     """
     loop, left, times = asyncio.get_running_loop(), count, []
+    name = None if context is None else "localhost"
 
-    async def run(caller: Caller) -> None:
+    async def run(caller: Any) -> None:
         nonlocal left
         while left > 0:
             left -= 1
             times.append((await caller.ask(request))[1])
 
-    connected = [await loop.create_connection(Caller, "127.0.0.1", port) for _ in range(callers)]
+    connected = [
+        await loop.create_connection(connect, "127.0.0.1", port, ssl=context, server_hostname=name)
+        for _ in range(connections or callers)
+    ]
     began = time.perf_counter()
-    await asyncio.gather(*(run(caller) for _, caller in connected))
-    seconds = time.perf_counter() - began
-    for transport, _ in connected:
-        transport.close()
-    return seconds, times
+    try:
+        await asyncio.gather(
+            *(run(connected[number % len(connected)][1]) for number in range(callers))
+        )
+    finally:
+        for transport, _ in connected:
+            transport.close()
+    return time.perf_counter() - began, times
 
 
 async def drip(port: int, request: bytes, per_s: float, count: int) -> list[tuple[float, float]]:

@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import ssl
 import statistics
 import subprocess
 import sys
@@ -27,12 +28,15 @@ from typing import Any
 import psutil
 import uvloop
 from load import Mode, drip, flood
+from load_h2 import H2Caller
+from memory import idle, million
 from targets import TARGETS, Place, Target, wait_for
 
 HERE = Path(__file__).resolve().parent
 Keep = Callable[[str, dict[str, float]], None]
 CALLERS = 16
 WARM_ATTEMPTS = 50
+PROTOCOLS = ("h2c_c16", "h2c_shared_c16", "tls_c16", "tls_h2_c16")
 HALF_LOAD_PER_S = 500  # requests per second: no gateway written in C or by us is busy then
 WHOLE = Mode("whole", stream=False, pieces=4)
 LONG = Mode("whole_33kb", stream=False, pieces=4, prompt="Which town has a wall? " * 1_435)
@@ -41,14 +45,14 @@ FLAT_OUT = Mode("flat_out", stream=True, pieces=64)
 
 
 @contextlib.contextmanager
-def world(names: list[str], peers: Path) -> Iterator[tuple[list[Target], list[str]]]:
+def world(names: list[str], peers: Path, python: str) -> Iterator[tuple[list[Target], list[str]]]:
     """Upstream and gateways, started; and the names of those that are not installed."""
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         command = [sys.executable, str(HERE / "upstream.py"), folder]
         upstream = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert upstream.stdout is not None
-        place = Place(Path(folder), int(upstream.stdout.readline()), peers)
+        place = Place(Path(folder), int(upstream.stdout.readline()), peers, python)
         psutil.Process(upstream.pid).cpu_affinity(cores[-1:])
         targets: list[Target] = []
         absent: list[str] = []
@@ -58,6 +62,7 @@ def world(names: list[str], peers: Path) -> Iterator[tuple[list[Target], list[st
                 if target is None:
                     absent.append(name)
                     continue
+                target.authority = place.site.authority.decode()
                 targets.append(target)
                 psutil.Process(target.process.pid).cpu_affinity(cores[:1])
                 wait_for(target, place)
@@ -70,11 +75,16 @@ def world(names: list[str], peers: Path) -> Iterator[tuple[list[Target], list[st
             upstream.wait()
 
 
-def measure(target: Target, mode: Mode, callers: int, count: int) -> dict[str, float]:
-    """CPU per request (and per piece of a stream), requests per second, latency."""
+def measure(
+    target: Target, mode: Mode, callers: int, count: int, port: int = 0, **how: Any
+) -> dict[str, float]:
+    """CPU per request (and per piece of a stream), requests per second, latency.
+
+    how: see `flood`.
+    """
     request = mode.request(target.key, target.model, target.headers)
     before = target.cpu_s()
-    seconds, times = uvloop.run(flood(target.port, request, callers, count))
+    seconds, times = uvloop.run(flood(port or target.port, request, callers, count, **how))
     cpu_us = 1e6 * (target.cpu_s() - before) / count
     times.sort()
     found = {
@@ -86,6 +96,28 @@ def measure(target: Target, mode: Mode, callers: int, count: int) -> dict[str, f
     if mode.stream:
         found["cpu_us_per_piece"] = cpu_us / mode.pieces
     return found
+
+
+def protocols(target: Target, count: int) -> dict[str, Callable[[], dict[str, float]]]:
+    """Whole answers over TLS 1.3 and HTTP/2, 16 at once: a connection for each, or one for all."""
+
+    def over(port: int, **how: Any) -> Callable[[], dict[str, float]]:
+        return lambda: measure(target, WHOLE, CALLERS, count, port, **how)
+
+    def trust(protocol: str) -> ssl.SSLContext:
+        context = ssl.create_default_context(cadata=target.authority)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.set_alpn_protocols([protocol])
+        return context
+
+    deeds = {}
+    if target.h2c:
+        deeds["h2c_c16"] = over(target.h2c, connect=H2Caller)
+        deeds["h2c_shared_c16"] = over(target.h2c, connect=H2Caller, connections=1)
+    if target.tls:
+        deeds["tls_c16"] = over(target.tls, context=trust("http/1.1"))
+        deeds["tls_h2_c16"] = over(target.tls, connect=H2Caller, context=trust("h2"))
+    return deeds
 
 
 def drop(target: Target, count: int, per_s: float) -> dict[str, float]:
@@ -111,8 +143,11 @@ def warm(target: Target) -> None:
             time.sleep(0.2)
 
 
-def a_round(target: Target, scale: float, keep: Keep) -> None:
-    """Every measurement once. What a gateway cannot do is said, and left out."""
+def a_round(target: Target, scale: float, kinds: list[str], keep: Keep) -> None:
+    """Every measurement once. What a gateway cannot do is said, and left out.
+
+    kinds: names of the measurements; none is all.
+    """
     slow = 0.05 if target.name in ("litellm", "portkey") else 1.0  # they need so much longer
     rate = 20.0 if target.name == "litellm" else HALF_LOAD_PER_S * min(1.0, 4 * slow)
 
@@ -120,27 +155,21 @@ def a_round(target: Target, scale: float, keep: Keep) -> None:
         return max(CALLERS, int(count * scale * slow))
 
     deeds: dict[str, Callable[[], dict[str, float]]] = {
-        "whole_c16": lambda: measure(target, WHOLE, CALLERS, size(4_000)),
+        "whole_c16": lambda: measure(target, WHOLE, CALLERS, size(10_000)),
         "whole_c1": lambda: measure(target, WHOLE, 1, size(1_000)),
         "whole_33kb_c16": lambda: measure(target, LONG, CALLERS, size(2_000)),
         "paced_c16": lambda: measure(target, PACED, CALLERS, max(32, size(96))),
         "flat_out_c16": lambda: measure(target, FLAT_OUT, CALLERS, size(1_000)),
         "half_load": lambda: drop(target, int(rate * 2 * max(scale, 0.5)), rate),
+        **protocols(target, size(4_000)),
     }
     for name, deed in deeds.items():
+        if kinds and name not in kinds:
+            continue
         try:
             keep(name, deed())
         except (RuntimeError, ConnectionError) as error:
             print(f"{target.name}, {name}: failed: {str(error)[-80:]!r}", file=sys.stderr)
-
-
-def million(target: Target, count: int) -> dict[str, float]:
-    """Memory before and after `count` requests."""
-    request = WHOLE.request(target.key, target.model, target.headers)
-    uvloop.run(flood(target.port, request, 64, 5_000))
-    before = target.memory_mb()
-    uvloop.run(flood(target.port, request, 64, count))
-    return {"requests": count, "mb_before": before, "mb_after": target.memory_mb()}
 
 
 def summary(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
@@ -151,10 +180,14 @@ def summary(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
         for other in ("nginx", "bastide"):
             if other not in found or name in (other, "direct"):
                 continue
-            for key, field in (("whole_c16", "cpu_us"), ("paced_c16", "cpu_us_per_piece")):
+            fields = dict.fromkeys(("whole_c16", *PROTOCOLS), "cpu_us")
+            for key, field in (*fields.items(), ("paced_c16", "cpu_us_per_piece")):
                 if key in rows and key in found[other]:
                     row[f"{key}_cpu_to_{other}"] = rows[key][field] / found[other][key][field]
-        if "direct" in found and name != "direct" and "half_load" in rows:
+        for key in PROTOCOLS:
+            if key in rows and "whole_c16" in rows:
+                row[f"{key}_cpu_to_plain"] = rows[key]["cpu_us"] / rows["whole_c16"]["cpu_us"]
+        if "half_load" in found.get("direct", {}) and name != "direct" and "half_load" in rows:
             for field in ("p50_ms", "p99_ms"):
                 row[f"added_{field}"] = (
                     rows["half_load"][field] - found["direct"]["half_load"][field]
@@ -170,33 +203,46 @@ def keep(rows: dict[str, list[dict[str, float]]], key: str, row: dict[str, float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="0: memory only")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the requests")
     parser.add_argument("--only", default=",".join(TARGETS), help="names, with commas")
     parser.add_argument(
         "--peers", type=Path, default=Path(".peers"), help="where peers.sh put them"
     )
     parser.add_argument("--million", type=int, default=0, help="requests for the memory test")
+    parser.add_argument("--idle", type=int, default=0, help="streams that wait at once")
+    parser.add_argument("--python", default=sys.executable, help="the Python that runs Bastide")
+    parser.add_argument("--kinds", default="", help="measurements, with commas; all if left out")
     given = parser.parse_args()
+    kinds = [name for name in given.kinds.split(",") if name]
     samples: dict[str, dict[str, list[dict[str, float]]]] = {}
-    memory: dict[str, dict[str, float]] = {}
-    with world(given.only.split(","), given.peers.resolve()) as (targets, absent):
+    memory: dict[str, dict[str, Any]] = {}
+    with world(given.only.split(","), given.peers.resolve(), given.python) as (targets, absent):
         for target in targets:
             warm(target)
         for number in range(given.rounds):
             for target in targets:
-                a_round(target, given.scale, partial(keep, samples.setdefault(target.name, {})))
+                rows = samples.setdefault(target.name, {})
+                a_round(target, given.scale, kinds, partial(keep, rows))
                 print(f"round {number + 1}: {target.name}", file=sys.stderr, flush=True)
         for target in targets:
             if target.name == "direct":
                 continue
             memory[target.name] = {"mb": target.memory_mb()}
             if given.million:
-                memory[target.name] |= million(target, given.million)
-    report(samples, memory, absent)
+                memory[target.name]["million"] = million(target, given.million)
+            if given.idle:
+                memory[target.name]["idle"] = idle(target, given.idle)
+    report(samples, memory, absent, given.python)
 
 
-def report(samples: Any, memory: dict[str, dict[str, float]], absent: list[str]) -> None:
+def python_of(program: str) -> str:
+    """Which Python that is. How it was built shows in the CPU time, and is asked in vain of it."""
+    said = subprocess.run([program, "-V"], stdout=subprocess.PIPE, text=True, check=True)
+    return f"{program}: {said.stdout.strip()}"
+
+
+def report(samples: Any, memory: dict[str, dict[str, Any]], absent: list[str], python: str) -> None:
     found = {
         name: {
             key: {field: statistics.median(row[field] for row in rows) for field in rows[0]}
@@ -208,9 +254,13 @@ def report(samples: Any, memory: dict[str, dict[str, float]], absent: list[str])
         print(name)
         for key, row in modes.items():
             print(f"  {key:16}", "  ".join(f"{field} {value:.2f}" for field, value in row.items()))
+    for name, rows in memory.items():
+        for key, row in rows.items():
+            print(f"{name} {key}: {row}")
     for name in absent:
         print(f"{name}: not installed, not compared")
-    last = {"cores": os.cpu_count(), "absent": absent, "memory": memory}
+    last: dict[str, Any] = {"cores": os.cpu_count(), "python": python_of(python)}
+    last |= {"absent": absent, "memory": memory}
     last |= {"ratios": summary(found), "found": found}
     print(json.dumps(last, default=lambda value: round(value, 2)))
 

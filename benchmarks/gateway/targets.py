@@ -14,17 +14,29 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
-from upstream import ROOT
+from upstream import OTHER_KEY, ROOT
 
+from paths.certificates import Site
 from paths.gateway_rig import KEY, MODEL, PEPPER
 
 START_TIMEOUT_S = 90.0
+# Portkey 1.15.2 and 1.9.8 answer each stream with 500 ("TypeError: immutable"): they append headers
+# to a response of `fetch`, and the Response that their server (@hono/node-server, any version that
+# they accept) puts in place of Node's keeps the immutable headers. A copy of each response has
+# headers of its own.
+PORTKEY_PRELOAD = (
+    "const R=Response,f=fetch;globalThis.fetch=async(...a)=>{const r=await f(...a);"
+    "return r.body?new R(r.body,r):r}"
+)
+PACKAGES = sysconfig.get_path("purelib")  # what Bastide needs, for a Python that is not of here
 
 
 @dataclasses.dataclass
@@ -37,14 +49,27 @@ class Target:
     process: subprocess.Popen[bytes]
     model: str = MODEL
     headers: str = ""  # lines that it needs beside the key
+    h2c: int = 0  # port of HTTP/2 in the clear, if it has one
+    tls: int = 0  # port of TLS with HTTP/1.1 and HTTP/2
+    authority: str = ""  # PEM of who signed its certificate
+    more_keys: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of different tenants, where it has them."""
+        return (self.key, *self.more_keys)
 
     def cpu_s(self) -> float:
-        """CPU seconds of the process and all its children, dead and alive."""
-        total = 0.0
+        """CPU seconds of all threads of the process and its children.
+
+        From the scheduler's own sums, in nanoseconds: `cpu_times` counts ticks of 10 ms.
+        """
+        spent_ns = 0
         for row in self._family():
-            times = row.cpu_times()
-            total += times.user + times.system
-        return total
+            for thread in Path(f"/proc/{row.pid}/task").iterdir():
+                with contextlib.suppress(OSError):  # it has just ended
+                    spent_ns += int((thread / "schedstat").read_text().split()[0])
+        return spent_ns / 1e9
 
     def memory_mb(self) -> float:
         """Proportional set size of the process and its children."""
@@ -68,6 +93,16 @@ class Place:
     folder: Path
     upstream: int
     peers: Path
+    python: str = sys.executable  # that runs Bastide
+    site: Site = dataclasses.field(default_factory=Site.make)  # signs all certificates
+
+    def pem(self) -> Path:
+        """A file with a certificate and its key."""
+        path = self.folder / "server.pem"
+        if not path.exists():
+            issued = self.site.issue()
+            path.write_bytes(issued.certificate + issued.key)
+        return path
 
 
 def nothing(place: Place) -> Target | None:
@@ -76,37 +111,40 @@ def nothing(place: Place) -> Target | None:
     return Target("direct", place.upstream, KEY, sleeping)
 
 
-def bastide(place: Place) -> Target:
+def bastide(place: Place, name: str = "bastide", control: str = "control.sock") -> Target:
     """The gateway process as `bastide up` starts it: keys, scopes, shares, guard, receipts."""
-    port = _free_port()
+    port, tls = _free_port(), _free_port()
+    issued = place.site.issue()
     orders = {
         "home": str(place.folder),
         "parent": os.getpid(),
         "listen": f"127.0.0.1:{port}",
-        "control_socket": str(place.folder / "control.sock"),
+        "control_socket": str(place.folder / control),
         "pepper": PEPPER.hex(),
+        "tls_listen": f"127.0.0.1:{tls}",
+        "tls": {"certificate": issued.certificate.decode(), "key": issued.key.decode()},
     }
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "bastide.gateway"],
+        [place.python, "-P", "-m", "bastide.gateway"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=(place.folder / "bastide.log").open("wb"),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")},
+        stderr=(place.folder / f"{name}.log").open("wb"),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT / 'src'}:{PACKAGES}"},
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(orders).encode() + b"\n")
     process.stdin.close()
-    return Target("bastide", port, KEY, process)
+    return Target(name, port, KEY, process, h2c=port, tls=tls, more_keys=(OTHER_KEY,))
 
 
 def nginx(place: Place) -> Target | None:
     if (program := shutil.which("nginx")) is None:
         return None
-    port = _free_port()
+    port, h2c, tls = _free_port(), _free_port(), _free_port()
     config = place.folder / "nginx.conf"
     config.write_text(f"""
 daemon off; worker_processes 1; pid {place.folder}/nginx.pid; error_log stderr error;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 16384; }}
 http {{
   access_log off; client_body_buffer_size 1m; keepalive_requests 10000000;
   client_body_temp_path {place.folder}/nginx-body;
@@ -116,6 +154,9 @@ http {{
   upstream engine {{ server 127.0.0.1:{place.upstream}; keepalive 256; }}
   server {{
     listen 127.0.0.1:{port};
+    listen 127.0.0.1:{h2c} http2;
+    listen 127.0.0.1:{tls} ssl http2;
+    ssl_certificate {place.pem()}; ssl_certificate_key {place.pem()}; ssl_protocols TLSv1.3;
     location / {{
       if ($known = 0) {{ return 401; }}
       proxy_pass http://engine; proxy_http_version 1.1; proxy_set_header Connection "";
@@ -124,7 +165,7 @@ http {{
   }}
 }}""")
     command = [program, "-e", "stderr", "-p", str(place.folder), "-c", str(config)]
-    return Target("nginx", port, KEY, _start(command, place, "nginx"))
+    return Target("nginx", port, KEY, _start(command, place, "nginx"), h2c=h2c, tls=tls)
 
 
 def haproxy(place: Place) -> Target | None:
@@ -184,7 +225,8 @@ def portkey(place: Place) -> Target | None:
     if not script.exists() or not Path(node).exists():
         return None
     port = _free_port()
-    command = [node, str(script), f"--port={port}", "--headless"]
+    command = [node, "--import", f"data:text/javascript,{PORTKEY_PRELOAD}"]
+    command += [str(script), f"--port={port}", "--headless"]
     process = _start(
         command, place, "portkey", NODE_ENV="production", TRUSTED_CUSTOM_HOSTS="127.0.0.1"
     )
@@ -200,6 +242,10 @@ TARGETS: dict[str, Callable[[Place], Target | None]] = {
     "nginx": nginx,
     "haproxy": haproxy,
     "bastide": bastide,
+    # The same before a control that writes each group of receipts to the disk: an answer waits for
+    # that, or it is promised.
+    "bastide-durable": partial(bastide, name="bastide-durable", control="durable.sock"),
+    "bastide-promised": partial(bastide, name="bastide-promised", control="promised.sock"),
     "portkey": portkey,
     "litellm": litellm,
 }

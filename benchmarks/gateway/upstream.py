@@ -7,7 +7,7 @@ Three faces of the same answers, in one process on uvloop (its parsing and socke
 * OpenAI's API over HTTP, for the peers;
 * a runner's frames over a Unix socket, for Bastide;
 * a control process that confirms receipts, for Bastide. It keeps nothing: durability is measured
-  in ledger_append.py.
+  in ledger_append.py. Two more write them to a disk in groups, one of which has them promised.
 
 The request says by its `max_tokens` how many pieces it wants, and by its `seed` how many
 milliseconds lie between two.
@@ -16,8 +16,10 @@ milliseconds lie between two.
 import asyncio
 import dataclasses
 import json
+import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,18 @@ import uvloop
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
+from bastide.adapters.entropy.seeded import SeededEntropy  # noqa: E402
+from bastide.app.config import Settings  # noqa: E402
+from bastide.app.promises import delegate  # noqa: E402
+from bastide.core import apikey  # noqa: E402
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Usage  # noqa: E402
-from bastide.core.snapshot import Snapshot  # noqa: E402
+from bastide.core.key import Purpose  # noqa: E402
+from bastide.core.snapshot import KeyGrant, Snapshot  # noqa: E402
 from bastide.dialects import frames  # noqa: E402
-from paths.gateway_rig import make_snapshot  # noqa: E402
+from paths.gateway_rig import PEPPER, make_snapshot  # noqa: E402
+
+OTHER_KEY = apikey.make(SeededEntropy(b"benchmark").token)  # of another tenant
+from unit.ledger_fixture import make_signer  # noqa: E402
 
 WORD = " wall"
 HEARTBEAT_S = 0.5
@@ -170,15 +180,52 @@ class Control(asyncio.Protocol):
             asyncio.get_running_loop().call_later(HEARTBEAT_S, self._push)
 
 
+class Committing(Control):
+    """Control as it is: what came while a group was written to the disk is the next group."""
+
+    def __init__(self, snapshot: Snapshot, folder: Path) -> None:
+        super().__init__(snapshot)
+        self._file = os.open(folder / f"{snapshot.receipts}.log", os.O_CREAT | os.O_WRONLY)
+        self._group: list[frames.Frame] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        for frame in self._frames.feed(data):
+            if frame.kind == "promise-key":
+                public, now_ms = frames.decode(frame, str), int(time.time() * 1_000)
+                settings = Settings(environment="test", receipts="promised")
+                made = delegate(settings, public, make_signer("evidence", Purpose.EVIDENCE), now_ms)
+                self._transport.write(frames.encode(frame.stream, "promise-key", made))
+            else:
+                self._group.append(frame)
+        if self._group and (self._writing is None or self._writing.done()):
+            self._writing = asyncio.ensure_future(self._write())
+
+    async def _write(self) -> None:
+        while self._group:
+            group, self._group = self._group, []
+            await asyncio.to_thread(self._commit, b"".join(frame.body for frame in group))
+            done = b"".join(frames.encode(row.stream, "ok") for row in group)
+            self._transport.write(done)
+
+    def _commit(self, data: bytes) -> None:
+        os.pwrite(self._file, data, 0)
+        os.fdatasync(self._file)
+
+
 async def serve(folder: Path) -> None:
     loop = asyncio.get_running_loop()
     snapshot, kept = make_snapshot(), []
+    snapshot.keys[apikey.mac(PEPPER, OTHER_KEY)] = KeyGrant("k_other", "globex", ("*",))
     for name, row in snapshot.served.items():
         socket = str(folder / f"{name}.sock")
         snapshot.served[name] = dataclasses.replace(row, socket=socket, slots=1_000)
         kept.append(await loop.create_unix_server(Runner, socket))
     control = str(folder / "control.sock")
     kept.append(await loop.create_unix_server(lambda: Control(snapshot), control))
+    for mode in ("durable", "promised"):
+        told = partial(Committing, dataclasses.replace(snapshot, receipts=mode), folder)
+        kept.append(await loop.create_unix_server(told, str(folder / f"{mode}.sock")))
     server = await loop.create_server(OpenAI, "127.0.0.1", 0, backlog=4_096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()

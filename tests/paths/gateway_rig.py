@@ -130,7 +130,7 @@ def make_snapshot(version: int = 1) -> Snapshot:
 class Rig:
     """The gateway and what surrounds it. `call` and `do` run code in its event loop."""
 
-    def __init__(self, patience: Patience, connections_max: int) -> None:
+    def __init__(self, patience: Patience, connections_max: int, requests_max: int = 20) -> None:
         self.clock = FixedClock()
         self.control = MemoryControl(self.clock, make_snapshot(), receipt_timeout_s=0.3)
         self.engine = ScriptedEngine()
@@ -142,7 +142,7 @@ class Rig:
         self.port: int = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread.start()
-        self.pool = EnginePool(self._open, requests_max=20)
+        self.pool = EnginePool(self._open, requests_max)
         routes = Routes(
             self.control,
             self.pool,
@@ -197,8 +197,10 @@ class Rig:
 
 
 @contextmanager
-def gateway(patience: Patience | None = None, connections_max: int = 100) -> Iterator[Rig]:
-    rig = Rig(patience or Patience(), connections_max)
+def gateway(
+    patience: Patience | None = None, connections_max: int = 100, requests_max: int = 20
+) -> Iterator[Rig]:
+    rig = Rig(patience or Patience(), connections_max, requests_max)
     try:
         yield rig
     finally:

@@ -21,7 +21,7 @@ from bastide.adapters.engine.fake import FakeEngine
 from bastide.adapters.engine.remote import RemoteEngine
 from bastide.app.runner import Runner
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Sampling
-from bastide.core.errors import Misconfigured, Refused, Unavailable
+from bastide.core.errors import Busy, Misconfigured, Refused, Unavailable
 from bastide.dialects.frames import FrameReader, decode, encode
 from contracts import smollm2
 
@@ -354,7 +354,7 @@ def test_a_client_that_breaks_the_rules_is_cut_off(capfd):
                 [b"\xff\xff\xff\xff"],
                 [b"\x00\x00\x00\x01\xc1"],
                 [encode(0, "health")],
-                [encode(i + 1, "generate", long) for i in range(STREAMS_MAX + 1)],
+                [encode(1, "generate", long), encode(1, "generate", long)],
             ):
                 assert await talk(world, *frames) == b""
             await until(lambda: world.made[0].busy == 0)
@@ -363,6 +363,25 @@ def test_a_client_that_breaks_the_rules_is_cut_off(capfd):
     go(scenario)
     events = [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines()]
     assert events.count("bad_client") == 4
+
+
+def test_one_request_too_many_is_refused_and_the_others_go_on():
+    async def scenario():
+        endless = fakes(context_tokens=10**6, pace_s=0.01)
+        async with running(endless, streams_max=STREAMS_MAX) as world:
+            await until_healthy(world.client)
+            reader, writer = await asyncio.open_unix_connection(str(world.socket))
+            for number in range(STREAMS_MAX + 1):
+                writer.write(encode(number + 1, "generate", plain(max_tokens=5_000)))
+            cutter, refused, others = FrameReader(), [], []
+            while not refused or not others:
+                for frame in cutter.feed(await asyncio.wait_for(reader.read(65_536), PATIENCE_S)):
+                    (refused if frame.kind == "error" else others).append(frame.stream)
+                    assert frame.kind != "error" or decode(frame, tuple)[0] == Busy.code
+            writer.close()
+        assert refused == [STREAMS_MAX + 1]
+
+    go(scenario)
 
 
 def test_a_request_of_another_shape_is_answered_by_an_error():

@@ -23,7 +23,9 @@ from bastide.core.key import Purpose
 from bastide.core.lifecycle import LIFECYCLE
 from bastide.core.party import Duty
 from bastide.core.receipt import Receipt
+from bastide.filters.catalogue import FILTERS, GLOBAL_STEPS
 from bastide.gates.panel import GATES
+from bastide.readers.catalogue import READERS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -67,6 +69,7 @@ DOCUMENTED: dict[str, tuple[str, list[str]]] = {
     "duties.md": ("| `{}` |", [duty.value for duty in Duty]),
     "receipts.md": ("`{}`", [*Receipt.__struct_fields__]),
     "commands.md": ("## bastide {}\n", list(COMMANDS)),
+    "filters.md": ("### {}\n", [*FILTERS, *GLOBAL_STEPS, *READERS]),
 }
 _UNITS = {"KIB", "MIB", "GIB"}
 

@@ -44,6 +44,8 @@ SETTINGS_DOC: Mapping[str, str] = {
     "With 0, an evaluation takes all cores while nothing is deployed.",
     "share_prompt_weight": "What a prompt token costs of a share; cached ones cost nothing.",
     "share_output_weight": "What an output token costs of a share.",
+    "receipts": "`durable`: an answer ends once its receipt is on disk; or `promised`: at once, "
+    "with a signed promise.",
     "metrics_listen": "Loopback address and port of the operator's metrics; empty for none.",
     "file_days": "Days that tenants' files and ended batches are kept.",
     "file_mb": "MiB of files that one tenant may keep, results of batches included.",
@@ -70,6 +72,7 @@ class Settings:
     threads: int = 0
     share_prompt_weight: float = 0.25
     share_output_weight: float = 1.0
+    receipts: str = "durable"
     metrics_listen: str = ""
     file_days: int = 30
     file_mb: int = 1_024
@@ -78,6 +81,7 @@ class Settings:
         for name, allowed in (
             ("parties", ("solo", "separate")),
             ("sandbox", ("auto", "bubblewrap", "landlock")),
+            ("receipts", ("durable", "promised")),
         ):
             if getattr(self, name) not in allowed:
                 raise Misconfigured(f"{name} = {getattr(self, name)!r}", fix=f"one of {allowed}")

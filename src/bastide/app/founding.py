@@ -29,6 +29,7 @@ from bastide.core.subject import Digest, Subject
 from bastide.crypto import age, dsse
 from bastide.crypto.dsse import Signer
 from bastide.crypto.p256 import public_pem
+from bastide.detectors.personal.kinds import KINDS as PERSONAL_KINDS
 from bastide.ledger import Ledger
 from bastide.ports import Clock, Keyring
 from bastide.suites import DEMO_FLOORS, EMBEDDING_FLOORS
@@ -84,6 +85,14 @@ def default_policy(parties: str) -> Policy:
             "name": parties,
             "separate": parties == "separate",
             "rules": {
+                "corpus": {
+                    "gates": {
+                        "licence-basis": {},
+                        "personal-data": {"kinds": list(PERSONAL_KINDS)},
+                        "steps-run": {},
+                    },
+                    "approvals": {},
+                },
                 "admit": {"gates": early, "approvals": {}},
                 "evaluate": {"gates": {"scan-clean": {}}, "approvals": {}},
                 "release": {"gates": gates, "approvals": {"firm": 1, "guardian": 1}},

@@ -22,6 +22,7 @@ from bastide.app.metering import meter_socket, metered, page
 from bastide.app.process import enter_service, log, on_stop
 from bastide.core.errors import BastideError
 from bastide.core.limits import (
+    METRICS_CONNECTIONS_MAX,
     METRICS_REQUEST_BYTES_MAX,
     METRICS_SCRAPES_MAX,
     METRICS_TIMEOUT_S,
@@ -55,6 +56,7 @@ class MetricsServer:
         self._home = home
         self._settings = settings
         self._clock = clock
+        self._open = 0
         self._scrapes = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -74,7 +76,7 @@ class MetricsServer:
         server.close()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._scrapes += 1
+        self._open += 1
         try:
             async with asyncio.timeout(2 * METRICS_TIMEOUT_S):
                 status, kind, body = await self._reply(reader)
@@ -88,23 +90,34 @@ class MetricsServer:
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # no request came, or nobody waits for the answer
         finally:
-            self._scrapes -= 1
-            writer.close()
+            self._open -= 1
+            # Not closed in peace: that would wait for whoever does not read.
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()
+            else:
+                writer.close()
 
     async def _reply(self, reader: asyncio.StreamReader) -> tuple[str, str, bytes]:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head[:-4].split(b"\r\n")
         method, _, rest = first.partition(b" ")
         target = rest.partition(b" ")[0].partition(b"?")[0]
-        if self._scrapes > METRICS_SCRAPES_MAX:
-            return "503 Service Unavailable", _PLAIN, b"too many scrapes at once\n"
+        if self._open > METRICS_CONNECTIONS_MAX:
+            return "503 Service Unavailable", _PLAIN, b"too many connections at once\n"
         if not await asyncio.to_thread(self._allowed, lines):
             return "401 Unauthorized", _PLAIN, b"the operator's token is missing or wrong\n"
         if target != b"/metrics":
             return "404 Not Found", _PLAIN, b"there is /metrics only\n"
         if method != b"GET":
             return "405 Method Not Allowed", _PLAIN, b"GET only\n"
-        text = await page(self._home, self._settings)
+        if self._scrapes >= METRICS_SCRAPES_MAX:
+            return "503 Service Unavailable", _PLAIN, b"too many scrapes at once\n"
+        # Only those who may: strangers must not be able to keep the operator out.
+        self._scrapes += 1
+        try:
+            text = await page(self._home, self._settings)
+        finally:
+            self._scrapes -= 1
         return "200 OK", CONTENT_TYPE, text.encode()
 
     def _allowed(self, lines: list[bytes]) -> bool:

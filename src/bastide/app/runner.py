@@ -259,7 +259,10 @@ class _Connection:
         if frame.stream < 1 or frame.stream in self.tasks:
             raise Misconfigured(f"stream {frame.stream} cannot be opened")
         if len(self.tasks) >= self._streams_max:
-            raise Misconfigured(f"more than {self._streams_max} requests on one connection")
+            # Only this one: the connection carries the answers of all tenants.
+            why = f"more than {self._streams_max} requests on one connection"
+            self._writer.write(encode(frame.stream, "error", ["busy", why, 1.0]))
+            return
         task = asyncio.ensure_future(self._answer(self, frame))
         self.tasks[frame.stream] = task
         task.add_done_callback(lambda done: self._forget(frame.stream, done))

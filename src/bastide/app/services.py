@@ -195,6 +195,7 @@ def status(home: Home) -> dict[str, Any]:
         "tenants": [],
         "ready": False,
         "entries": None,
+        "receipts": settings.receipts,
         "receipts_pending": None,
         "budgets_near": [],
         "desk": {"running": False, "batches_waiting": None, "batches_running": None},

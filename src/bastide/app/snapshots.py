@@ -85,6 +85,7 @@ def build_snapshot(
         budgets=() if accounts is None else accounts.spent(in_force(budgets), now_ms),
         workers=settings.gateway_workers,
         shares=_promises(shares),
+        receipts=settings.receipts,
     )
 
 

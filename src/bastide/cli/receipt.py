@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import asdict
 
 from bastide.cli.command import Call, parameters, read_text
 from bastide.core.errors import NotFound
@@ -148,7 +149,40 @@ def open_batch(
     call.show({"opened": count, "batch": batch}, text)
 
 
+@parameters(
+    "verify-promise",
+    "bastide receipt verify-promise promise.txt --receipt receipt.json --keys keys.json",
+    click.argument("file", metavar="FILE", type=click.Path(path_type=Path)),
+    click.option("--receipt", "proof", metavar="FILE", help="The exported receipt: was it kept?"),
+    _KEYS,
+)
+def verify_promise(call: Call, file: Path, proof: str | None, keys: str | None) -> None:
+    """Verify a merge promise offline, and that it was kept.
+
+    FILE has the header `x-bastide-promise`, or the stream with its comment. With --receipt, the
+    receipt must be the promised one, and merged in time. Without both --receipt and --keys, it is
+    looked for in this environment. Exit 6 on a broken promise: it is proof against the operator.
+    """
+    from bastide.app.promises import find_sealed, read_promise, trace_promise, verify_kept
+    from bastide.app.receipts import read_anchors, read_bundle
+
+    anchors = read_anchors(Path(keys) if keys is not None else call.home.anchors)
+    promise = trace_promise(read_promise(file), anchors)
+    bundle, state = None, "not looked for"
+    if proof is not None:
+        bundle = read_bundle(Path(proof))
+    elif keys is None:
+        with call.environment() as env:
+            bundle, state = find_sealed(env, promise), "not there yet, and its time is not over"
+    if bundle is not None:
+        verify_kept(promise, bundle, anchors)
+        state = "kept: the receipt was merged in time"
+    text = f"PROMISED  the receipt {promise.receipt}, merged by {promise.merge_by_ms} ms; {state}"
+    call.show({"promised": True, "kept": bundle is not None, **asdict(promise)}, text)
+
+
 receipt.add_command(export)
+receipt.add_command(verify_promise)
 receipt.add_command(open_)
 receipt.add_command(open_batch)
 

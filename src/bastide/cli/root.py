@@ -75,6 +75,12 @@ def _release() -> click.Command:
     return release.release
 
 
+def _corpus() -> click.Command:
+    from bastide.cli import corpus
+
+    return corpus.corpus
+
+
 def _tenant() -> click.Command:
     from bastide.cli import tenant
 
@@ -158,6 +164,7 @@ _TABLE = {
     "trace": (lambda: _receipt("trace"), "Show the chain behind an answer as a tree."),
     "receipt": (lambda: _receipt("receipt"), "Export and open receipts."),
     "init": (_init, "Make an environment: keys, ledger, sealed store."),
+    "corpus": (_corpus, "Make datasets from raw text; show and prove what is in them."),
     "model": (_model, "Admit, list, show and export models."),
     "evaluate": (_evaluate, "Run the evaluation suite against a model."),
     "release": (_release, "Propose, show and publish releases."),

@@ -75,6 +75,7 @@ def status_command(call: Call) -> None:
         f"  models   {', '.join(row['models']) or '-'}",
         f"  tenants  {', '.join(row['tenants']) or '-'}",
         f"  ledger   {row['entries'] if row['entries'] is not None else '-'} entries",
+        f"  receipts {row['receipts']}",
         f"  desk     {_desk(row['desk'])}",
         f"  home     {row['home']}",
     ]

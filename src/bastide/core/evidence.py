@@ -29,6 +29,7 @@ KINDS: tuple[str, ...] = (
     "alias/v1",
     "guard/v1",
     "erasure/v1",
+    "dataset/v1",
     "admission/v1",
     "evaluation/v1",
     "candidate/v1",

@@ -26,6 +26,14 @@ class Stage:
 
 LIFECYCLE: tuple[Stage, ...] = (
     Stage(
+        name="corpus",
+        takes=(),
+        makes="dataset/v1",
+        gates=("licence-basis", "personal-data", "steps-run"),
+        approvers=(),
+        duty=Duty.PREPARE,
+    ),
+    Stage(
         name="admit",
         takes=(),
         makes="admission/v1",

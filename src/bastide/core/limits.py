@@ -78,7 +78,7 @@ SNAPSHOT_AGE_MAX_S: Final = 5.0  # an older snapshot may hide a revocation: refu
 KEEP_ALIVE_TIMEOUT_S: Final = 75.0  # an idle connection, as nginx does by default
 WRITE_STALL_TIMEOUT_S: Final = 30.0  # a client that does not read loses its connection
 LINGER_S: Final = 2.0  # so that a client still sending reads why it was refused
-CONNECTIONS_MAX: Final = 16_384  # of one process; a stream that waits takes 14 KiB
+CONNECTIONS_MAX: Final = 16_384  # of one process; a stream that waits takes 15 KiB
 PIPELINE_BYTES_MAX: Final = 64 * KIB  # read ahead while an answer runs
 WINDOW_REQUESTS_MAX: Final = 16_384  # on their way to one engine; half of it for one tenant
 WINDOW_BYTES_MAX: Final = 64 * MIB  # of prompts, the same
@@ -154,6 +154,7 @@ METRICS_TIMEOUT_S: Final = 2.0  # a process that does not tell its metrics in th
 METRICS_BYTES_MAX: Final = 32 * MIB  # of one process
 METRICS_REQUEST_BYTES_MAX: Final = 8 * KIB  # a scrape's head
 METRICS_SCRAPES_MAX: Final = 8  # at once
+METRICS_CONNECTIONS_MAX: Final = 256  # open at once, whether they may scrape or not
 
 # Links between our processes, over Unix sockets.
 FRAME_BYTES_MAX: Final = 8 * MIB
@@ -213,7 +214,6 @@ RETRIES_REMEMBERED_MAX: Final = 65_536  # failed attempts that a retry may yet r
 KEY_NETWORKS_MAX: Final = 32  # address ranges of one key
 KEY_DAYS_MAX: Final = 3_650  # of a key, or of an overlap
 USAGE_ROWS_MAX: Final = 100_000  # one table; narrow it by --from and --to
-METRIC_SERIES_MAX: Final = 10_000  # of one process; what comes later is counted as dropped
 
 # Corpora (readers/, filters/). A file from strangers never decides how much memory it takes.
 CORPUS_LINE_BYTES_MAX: Final = 64 * MIB  # of JSON Lines; the longest HPLT record is far below

@@ -17,6 +17,7 @@ class Party(StrEnum):
 class Duty(StrEnum):
     """What one may be entitled to do. Which party holds a duty is in DUTIES."""
 
+    PREPARE = "prepare"
     ADMIT = "admit"
     EVALUATE = "evaluate"
     PROPOSE = "propose"
@@ -27,6 +28,7 @@ class Duty(StrEnum):
 
 
 DUTIES: dict[Duty, frozenset[Party]] = {
+    Duty.PREPARE: frozenset({Party.FIRM}),
     Duty.ADMIT: frozenset({Party.FIRM, Party.OPERATOR}),
     Duty.EVALUATE: frozenset({Party.FIRM, Party.OPERATOR}),
     Duty.PROPOSE: frozenset({Party.FIRM, Party.OPERATOR}),

@@ -67,6 +67,7 @@ class Snapshot:
     workers: int = 1  # gateways, which share what is left of a budget
     # What tenants are promised, by the deployment's name and the tenant's.
     shares: dict[str, dict[str, Promise]] = field(default_factory=dict)
+    receipts: str = "durable"  # what an answer's end waits for; or "promised"
 
     def meant(self, name: str) -> str:
         """The model that a name means. A model's own name is never taken for an alias."""

@@ -54,7 +54,7 @@ def decode(frame: Frame, kind: type[_T]) -> _T:
     """Read a frame's body as `kind`. Raises Misconfigured if it has another shape."""
     try:
         return _decoder_of(kind).decode(frame.body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Misconfigured(f"a {frame.kind!r} frame is malformed: {error}") from error
 
 
@@ -97,7 +97,7 @@ class FrameReader:
                 break
             try:
                 stream, kind, body = _decoder.decode(data[start + 4 : end])
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise Misconfigured(f"a frame is malformed: {error}") from error
             frames.append(Frame(stream, kind, bytes(body)))
             start = end

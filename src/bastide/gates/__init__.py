@@ -11,7 +11,10 @@ __all__ = [
     "eval_floor",
     "format_safe",
     "gate",
+    "licence_basis",
     "origin_stated",
     "panel",
+    "personal_data",
     "scan_clean",
+    "steps_run",
 ]

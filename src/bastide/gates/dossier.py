@@ -16,16 +16,22 @@ from bastide.core.key import PublicKey
 from bastide.core.policy import Policy
 from bastide.core.subject import Digest
 
-__all__ = ["Dossier", "admission_reasons", "candidate_reasons", "evaluation_reasons"]
+__all__ = [
+    "Dossier",
+    "admission_reasons",
+    "candidate_reasons",
+    "dataset_reasons",
+    "evaluation_reasons",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
     """The evidence for one decision.
 
-    subject: what is decided on: the artifact (admit, evaluate), the candidate's release
-    (release), the deployment plan (deploy). action: the stage's name. candidate: what was
-    proposed; for a deployment, the release. keys: the enrolled keys, by id.
+    subject: what is decided on: the dataset (corpus), the artifact (admit, evaluate), the
+    candidate's release (release), the deployment plan (deploy). action: the stage's name.
+    candidate: what was proposed; for a deployment, the release. keys: the enrolled keys, by id.
     """
 
     subject: Digest
@@ -36,6 +42,7 @@ class Dossier:
     approvals: tuple[Evidence, ...]
     keys: Mapping[str, PublicKey]
     policy: Policy
+    dataset: Evidence | None = None
 
 
 def admission_reasons(dossier: Dossier) -> list[str]:
@@ -91,6 +98,18 @@ def candidate_reasons(dossier: Dossier) -> list[str]:
         return ["the candidate is about another release"]
     if release.get("policy") != str(dossier.policy.digest):
         return ["the candidate was proposed under another policy"]
+    return []
+
+
+def dataset_reasons(dossier: Dossier) -> list[str]:
+    """Why the account of a dataset cannot be relied on; empty if it can."""
+    dataset = dossier.dataset
+    if dataset is None:
+        return ["there is no dataset"]
+    if dataset.kind != "dataset/v1":
+        return [f"not a dataset but {dataset.kind}"]
+    if dataset.subject.digest != dossier.subject:
+        return ["the account is about another dataset"]
     return []
 
 

@@ -17,7 +17,16 @@ from bastide.core import lifecycle
 from bastide.core.errors import Refused, Waiting
 from bastide.core.evidence import Verdict, refusals
 from bastide.core.policy import Policy, Rule
-from bastide.gates import approvals, eval_floor, format_safe, origin_stated, scan_clean
+from bastide.gates import (
+    approvals,
+    eval_floor,
+    format_safe,
+    licence_basis,
+    origin_stated,
+    personal_data,
+    scan_clean,
+    steps_run,
+)
 from bastide.gates.dossier import Dossier
 from bastide.gates.gate import Gate
 
@@ -31,6 +40,9 @@ GATES: Final[Mapping[str, Gate]] = MappingProxyType(
         "origin-stated": origin_stated.GATE,
         "eval-floor": eval_floor.GATE,
         "approvals": approvals.GATE,
+        "licence-basis": licence_basis.GATE,
+        "personal-data": personal_data.GATE,
+        "steps-run": steps_run.GATE,
     }
 )
 

@@ -24,12 +24,13 @@ from bastide.core.errors import (
     Unavailable,
 )
 from bastide.core.limits import SNAPSHOT_AGE_MAX_S
-from bastide.core.receipt import Receipt
+from bastide.core.receipt import Receipt, standing_of
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.crypto.sigv4 import Claim
 from bastide.detectors.guard import Guard
 from bastide.dialects.surface import (
     BUSY,
+    EVENT_STREAM,
     ByKind,
     Context,
     Count,
@@ -49,11 +50,12 @@ from bastide.dialects.surface import (
 from bastide.gateway.filing import Desk, file_away
 from bastide.gateway.guards import Guards
 from bastide.gateway.inbound import Request
+from bastide.gateway.promising import Promised, Promises
 from bastide.gateway.reply import Headers, Outgoing, Reply, refusal
 from bastide.gateway.spending import Counted, Spending, warning
 from bastide.gateway.watch import Watch
 from bastide.gateway.window import EnginePool, WindowedEngine
-from bastide.ports import Clock, ReceiptSink
+from bastide.ports import Clock
 from bastide.stages.serve import Call, answer, choose, complete, embed
 
 __all__ = ["RECEIPT_HEADER", "Answering", "Caller", "Control", "Job", "fresh_snapshot"]
@@ -130,6 +132,7 @@ class Answering:
         log: Log,
         desk: Desk | None = None,
         watch: Watch | None = None,
+        promises: Promises | None = None,
     ) -> None:
         self._control = control
         self._pool = pool
@@ -139,6 +142,7 @@ class Answering:
         self._watch = watch or Watch()
         self._guards = Guards()
         self._spending = Spending(clock)
+        self._promises = promises
 
     def respond(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
         """Answer at once, or by a job. Raises what is wrong with the request."""
@@ -180,20 +184,21 @@ class Answering:
             )
         )
         headers = _headers(caller, call)
+        comments = action.stream_type == EVENT_STREAM  # not Google's, whose clients parse them
 
         async def run(out: Outgoing) -> None:
             # Not before: a job that is cancelled before it begins could give nothing back.
-            sink, release = self._counted(caller, call)
+            sink, release = self._counted(caller, call, not asked.stream or comments)
             try:
                 if asked.stream:
                     deltas = answer(call, engine, sink, self._clock, self._watch.answered)
                     async with aclosing(deltas):
-                        await _stream(deltas, writer, out, headers)
+                        await _stream(deltas, writer, out, headers, sink)
                 else:
                     said, last = await complete(
                         call, engine, sink, self._clock, self._watch.answered
                     )
-                    out.reply(Reply(200, writer.whole(said, last), headers))
+                    out.reply(Reply(200, writer.whole(said, last), sink.headers(headers)))
             finally:
                 release()
 
@@ -213,14 +218,15 @@ class Answering:
             sink, release = self._counted(caller, call)
             try:
                 made = await embed(call, engine, sink, self._clock, self._watch.answered)
-                out.reply(Reply(200, asked.write(made, call.served), headers))
+                out.reply(Reply(200, asked.write(made, call.served), sink.headers(headers)))
             finally:
                 release()
 
         return self._telling(run, request, ident, headers)
 
     def _count(self, request: Request, ident: str, caller: Caller, action: Count) -> Job:
-        call, engine = self._let_in(request, ident, caller, action.decode(request.body, ident))
+        meant = caller.as_own(action.decode(request.body, ident))
+        call, engine = self._let_in(request, ident, caller, meant)
         asked = call.request
         assert isinstance(asked, GenerateRequest)
 
@@ -260,29 +266,38 @@ class Answering:
         served: Served = choose(snapshot, grant, asked.model)
         _require_kind(served, asked)
         invocation, retry = attempt_of(request.headers)
+        guard = self._guard(caller)
+        marks = () if guard is None else guard.decisions()
+        standing = standing_of(
+            "r_" + ident, grant.key, caller.key, request.body, marks, invocation, retry
+        )
         call = Call(
             ident,
-            asked,
+            structs.replace(asked, standing=standing),
             grant,
             served,
             snapshot.policy,
             caller.key,
             request.body,
-            self._guard(caller),
+            guard,
             snapshot.prices.get(served.name),
             invocation,
             retry,
         )
         return call, self._pool.engine(served, snapshot)
 
-    def _counted(self, caller: Caller, call: Call) -> tuple[ReceiptSink, Callable[[], None]]:
+    def _counted(
+        self, caller: Caller, call: Call, may_promise: bool = True
+    ) -> tuple[Promised, Callable[[], None]]:
         """Where the call's receipt goes, and what to do when the call is over. Raises Exhausted."""
+        promised = may_promise and caller.snapshot.receipts == "promised"
+        promises = self._promises if promised else None
         reserved = self._spending.reserve(
             caller.snapshot, caller.grant, call.served.name, call.request
         )
         if reserved is None:
-            return self._control, _nothing
-        sink = Counted(self._control, self._spending, reserved)
+            return Promised(promises, self._control), _nothing
+        sink = Promised(promises, Counted(self._control, self._spending, reserved))
         return sink, lambda: self._spending.release(reserved)
 
     def _telling(
@@ -325,12 +340,12 @@ def _headers(caller: Caller, call: Call) -> Headers:
 
 
 async def _stream(
-    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers
+    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers, sink: Promised
 ) -> None:
     opening = writer.first()
     async for delta in deltas:
         if delta.finish is not None:
-            out.finish(opening + writer.last(delta), headers)
+            out.finish(opening + sink.comment + writer.last(delta), headers)
         elif delta.call is not None:
             await out.stream(opening + writer.call(delta.call), headers)
             opening = b""

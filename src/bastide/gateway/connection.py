@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._inbound = Inbound(self._screen)
+        self._inbound: Inbound  # from the start of the connection
         self._arrivals: deque[Arrival] = deque()
         self._held = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -62,10 +62,10 @@ class Connection(asyncio.Protocol):
         # uvloop's transports have the methods of asyncio.Transport but not its class.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        self._inbound = Inbound(self._screen, peer_of(self._transport), address_of(self._transport))
         if not self._server.enter(self):
             self._transport.abort()
             return
-        self._inbound = Inbound(self._screen, peer_of(self._transport), address_of(self._transport))
         self._set_alarm(self._patience.request_s, self.close)
 
     def data_received(self, data: bytes) -> None:
@@ -232,7 +232,8 @@ class Connection(asyncio.Protocol):
             return
         if self._last:
             self._hang_up()
-        elif not self._arrivals and not self._held:
+        elif not self._arrivals:
+            # Also if something is held: it may be no whole request, and nothing else would ring.
             reading = self._inbound.reading
             patience = self._patience.request_s if reading else self._patience.idle_s
             self._set_alarm(patience, self._too_slow if reading else self.close)

@@ -137,8 +137,12 @@ class Inbound:
         return arrivals
 
     def forget(self) -> None:
-        """Let go of what has come: the parser refers to us, so nobody else would for a while."""
+        """Let go of what has come, and of who refers to us; nothing is fed after this.
+
+        A cycle would keep a connection's memory until the collector comes by, which is seldom.
+        """
         self.dead, self._partial, self._arrivals = True, None, []
+        del self._parser, self._screen
 
     # What llhttp calls. A failure is remembered, not raised; what follows it is ignored.
 

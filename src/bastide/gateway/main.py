@@ -32,8 +32,9 @@ from bastide.app.listening import bind_address, check_plain
 from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, log, on_stop
 from bastide.core.errors import BastideError, Misconfigured
-from bastide.core.limits import MIB
+from bastide.core.limits import MIB, RECEIPT_TIMEOUT_S
 from bastide.core.metrics import Sample
+from bastide.gateway.promising import Promises
 from bastide.gateway.routes import Routes
 from bastide.gateway.server import Server
 from bastide.gateway.tls import server_context
@@ -56,7 +57,9 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     pepper = bytes.fromhex(orders["pepper"])
     desk = wiring.desk_link(orders["desk_socket"]) if "desk_socket" in orders else None
     watch = Watch()
-    routes = Routes(control, pool, clock, wiring.entropy(), pepper, note, desk, watch)
+    entropy = wiring.entropy()
+    promises = Promises(control, clock, entropy.token(32), note)
+    routes = Routes(control, pool, clock, entropy, pepper, note, desk, watch, promises)
     server = Server(routes, clock.now_ms, note)
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: server.report(context.get("exception") or RuntimeError())
@@ -83,6 +86,7 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
         if following is not None:
             following.cancel()
         await pool.close()
+        await promises.settle(RECEIPT_TIMEOUT_S)
         await control.close()
         note("stopped")
 

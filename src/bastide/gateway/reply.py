@@ -25,6 +25,11 @@ _STATUS_LINES: Final = {
 _STATUS_LINES[529] = b"HTTP/1.1 529 Overloaded\r\n"  # Anthropic's own
 
 
+_HEAD: Final = (
+    b"%b%bcontent-type: %b\r\nx-request-id: req_%b\r\n"
+    b"request-id: req_%b\r\n"  # so Anthropic's clients call it
+    b"x-amzn-requestid: req_%b\r\n%b%b"  # and AWS's
+)
 Headers = tuple[tuple[str, str], ...]
 Field = tuple[str, str]  # of HTTP/2
 _SECURITY_FIELDS: Final[tuple[Field, ...]] = tuple(
@@ -89,8 +94,8 @@ class Pen:
     def whole(self, reply: Reply, ident: str, keep: bool, *, bodiless: bool = False) -> bytes:
         """A complete response; `bodiless` for HEAD."""
         head = self._head(reply.status, reply.content_type, reply.headers, ident, keep)
-        length = b"content-length: %d\r\n\r\n" % len(reply.body)
-        return head + length + (b"" if bodiless else reply.body)
+        body = b"" if bodiless else reply.body
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(reply.body), body)
 
     def stream(
         self, headers: Headers, ident: str, keep: bool, *, chunked: bool, content_type: str
@@ -136,15 +141,17 @@ class Pen:
         ident: str,
         keep: bool,
     ) -> bytes:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        return b"".join(
-            (
-                _STATUS_LINES[status],
-                self._now(),
-                f"content-type: {content_type}\r\nx-request-id: req_{ident}\r\n"
-                f"request-id: req_{ident}\r\n"  # so Anthropic's clients call it
-                f"x-amzn-requestid: req_{ident}\r\n{lines}".encode(),  # and AWS's
-                b"" if keep else b"connection: close\r\n",
-                _SECURITY,
-            )
+        lines = "" if keep else "connection: close\r\n"
+        for name, value in headers:
+            lines += f"{name}: {value}\r\n"
+        given = ident.encode()
+        return _HEAD % (
+            _STATUS_LINES[status],
+            self._now(),
+            content_type.encode(),
+            given,
+            given,
+            given,
+            lines.encode(),
+            _SECURITY,
         )

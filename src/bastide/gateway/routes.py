@@ -18,6 +18,7 @@ from bastide.gateway.answering import Answering, Caller, Control, Job, Log, fres
 from bastide.gateway.auth import Seen, Signers, grant_of, inside, well_formed
 from bastide.gateway.filing import Desk
 from bastide.gateway.inbound import Request
+from bastide.gateway.promising import Promises
 from bastide.gateway.reply import Reply, refusal
 from bastide.gateway.uploads import Uploads
 from bastide.gateway.watch import Watch
@@ -43,6 +44,7 @@ class Routes:
         log: Log,
         desk: Desk | None = None,
         watch: Watch | None = None,
+        promises: Promises | None = None,
     ) -> None:
         self._control = control
         self._clock = clock
@@ -52,7 +54,7 @@ class Routes:
         self._seen = Seen()
         self._uploads = Uploads()
         self.watch = watch or Watch()
-        self._answering = Answering(control, pool, clock, log, desk, self.watch)
+        self._answering = Answering(control, pool, clock, log, desk, self.watch, promises)
 
     def new_ident(self) -> str:
         """The id of a request and of its receipt."""

@@ -51,8 +51,13 @@ class WindowedEngine:
         return _Place(self, request)
 
     async def count(self, request: GenerateRequest) -> int:
-        """As the engine answers; it waits for nobody, so it takes no place."""
-        return await self._engine.count(request)
+        """As the engine answers. Raises Busy: what is counted is held here too."""
+        size = _size(request)
+        self.enter(request.tenant, size)
+        try:
+            return await self._engine.count(request)
+        finally:
+            await self.leave(request.tenant, size)
 
     async def embed(self, request: EmbedRequest) -> Embedded:
         """As the engine answers. Raises Busy."""
@@ -139,9 +144,7 @@ class _Place:
 
     def _enter(self) -> AsyncIterator[Delta]:
         request = self._request
-        size = len(request.prompt or "")
-        for message in request.messages:
-            size += len(message.content)
+        size = _size(request)
         self._window.enter(request.tenant, size)
         self._size = size
         stream = self._stream = self._window.begin(request)
@@ -193,3 +196,10 @@ class EnginePool:
             task = asyncio.create_task(self._engines.pop(name).close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+def _size(request: GenerateRequest) -> int:
+    size = len(request.prompt or "")
+    for message in request.messages:
+        size += len(message.content)
+    return size

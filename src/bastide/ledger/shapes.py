@@ -1,12 +1,15 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""SHAPES: the fields that the body of each kind has: all of these and no other."""
+"""SHAPES: the fields that the body of each kind has: all of these and no other.
+
+Those in LATER are missing in entries from before there were any.
+"""
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["SHAPES"]
+__all__ = ["LATER", "SHAPES"]
 
 Check = Callable[[Any], bool]
 
@@ -89,6 +92,25 @@ _DEPLOYMENT: dict[str, Check] = {
     "version": _text,
 }
 
+_SOURCE: dict[str, Check] = {
+    "name": _text,
+    "licence": _text,
+    "basis": _text,
+    "origin": _text,
+    "collected": _text,
+    "files": _count,
+    "bytes": _amount,
+    "read": _amount,
+    "broken": _amount,
+    "kept": _amount,
+}
+_STEP: dict[str, Check] = {
+    "step": _text,
+    "entered": _amount,
+    "changed": _amount,
+    "removed": _map_of(_amount),
+}
+
 _SHARED: dict[str, Check] = {
     "tenant": _text,
     "promised": _number,
@@ -156,6 +178,25 @@ SHAPES: dict[str, dict[str, Check]] = {
         "time_ms": _count,
     },
     "erasure/v1": {"list": _digest, "date": _text, "entries": _count, "time_ms": _count},
+    "dataset/v1": {
+        "dataset": _text,
+        "manifest": _digest,
+        "recipe": _digest,
+        "build": _hash,
+        "root": _hash,
+        "documents": _amount,
+        "bytes": _amount,
+        "shards": _count,
+        "read": _amount,
+        "broken": _amount,
+        "quarantine_share": _share,
+        "sources": _list_of(_fields(_SOURCE)),
+        "plan": _list_of(_text),
+        "steps": _list_of(_fields(_STEP)),
+        "personal_data": _list_of(_text),
+        "verdicts": _list_of(lambda row: isinstance(row, dict)),
+        "time_ms": _count,
+    },
     "admission/v1": {
         "model": _text,
         "artifact": _fields({"parts": lambda value: isinstance(value, list)}),
@@ -234,6 +275,9 @@ SHAPES: dict[str, dict[str, Check]] = {
         "root": _hash,
         "first_ms": _count,
         "last_ms": _count,
+        "sealed_ms": _count,
     },
     "refusal/v1": {"stage": _text, "reasons": _list_of(_text), "time_ms": _count},
 }
+
+LATER: dict[str, frozenset[str]] = {"receipts/v1": frozenset({"sealed_ms"})}

@@ -23,7 +23,7 @@ from bastide.core.policy import Policy
 from bastide.core.subject import Digest
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope
-from bastide.ledger.shapes import SHAPES
+from bastide.ledger.shapes import LATER, SHAPES
 
 __all__ = ["Verified", "decode", "keys_of", "read_charter", "read_signed"]
 
@@ -159,11 +159,11 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
 def _check_shape(statement: Statement) -> None:
     kind, body = statement.kind, statement.body
     shape = SHAPES[kind]
-    if body.keys() != shape.keys():
-        wrong = ", ".join(sorted(body.keys() ^ shape.keys()))
-        raise Misconfigured(f"{kind}: unknown or missing fields: {wrong}")
+    later = LATER.get(kind, frozenset()) - body.keys()
+    if wrong := sorted((body.keys() ^ shape.keys()) - later):
+        raise Misconfigured(f"{kind}: unknown or missing fields: {', '.join(wrong)}")
     for field, holds in shape.items():
-        if not holds(body[field]):
+        if field not in later and not holds(body[field]):
             raise Misconfigured(f"{kind}.{field}: not a value of the right kind")
     subjects = [(subject.name, subject.digest.hex) for subject in statement.subjects]
     expected = _SUBJECTS.get(kind)
@@ -224,6 +224,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "alias/v1": lambda body: [(body["alias"], _hex({"alias": body["alias"]}))],
     "guard/v1": _guard,
     "erasure/v1": lambda body: [("erasure", Digest.parse(body["list"]).hex)],
+    "dataset/v1": lambda body: [(body["dataset"], Digest.parse(body["manifest"]).hex)],
     "admission/v1": _admission,
     "candidate/v1": lambda body: [(body["release"]["name"], _hex(body["release"]))],
     "release/v1": _release,

@@ -44,10 +44,11 @@ from bastide.core.receipt import (
     answer_bytes,
     commit,
     fingerprint,
-    salt_for,
+    standing_of,
     vector_bytes,
 )
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
+from bastide.core.standing import Standing
 from bastide.detectors.guard import Guard, Steps
 from bastide.ports import Clock, Engine, Entropy, ReceiptSink
 
@@ -224,7 +225,9 @@ class _Course:
         """The stream broke off."""
         refused = isinstance(error, Filtered)
         self._finish = FinishReason.FILTERED if refused else FinishReason.ERROR
-        self._begun = not isinstance(error, Busy)
+        # An engine that says so in the middle of an answer has begun it all the same.
+        heard = self._heard.said() != _NOTHING_SAID or self._usage != _NOTHING_USED
+        self._begun = heard or not isinstance(error, Busy)
 
     async def settle(self, sink: ReceiptSink) -> None:
         """Free the engine; make the receipt; hand one over that nothing waits for."""
@@ -331,7 +334,9 @@ _ENDS = (
 def _receipt(
     call: Call, answered: bytes, finish: str, usage: Usage, clock: Clock, sent: bool
 ) -> Receipt:
-    salt = salt_for(call.api_key, call.receipt)
+    standing = call.request.standing
+    if standing is None:
+        standing = standing_of(call.receipt, call.grant.key, call.api_key, call.body)
     served = call.served
     # Only what may be asked for again, or is, needs to be recognised (core/billing.py).
     known = call.retry or not sent or finish == FinishReason.ERROR
@@ -346,8 +351,8 @@ def _receipt(
         policy=call.policy,
         node=served.node,
         sandbox=served.sandbox,
-        prompt_commitment=commit(salt, "prompt", call.body),
-        answer_commitment=commit(salt, "answer", answered),
+        prompt_commitment=standing.prompt_commitment,
+        answer_commitment=commit(standing.salt, "answer", answered),
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         finish=str(finish),
@@ -356,9 +361,14 @@ def _receipt(
         cached_tokens=usage.cached_tokens,
         cost_picoeur=0 if call.price is None else call.price.cost(usage),
         delivered=sent,
-        fingerprint=fingerprint(call.api_key, call.invocation, call.body) if known else "",
+        fingerprint=_fingerprint(call, standing) if known else "",
         retry=call.retry,
     )
+
+
+def _fingerprint(call: Call, standing: Standing) -> str:
+    made = standing.fingerprint  # of a call whose client names its attempts
+    return made or fingerprint(call.api_key, call.invocation, call.body)
 
 
 async def _close(stream: AsyncIterator[Delta]) -> None:

@@ -261,11 +261,16 @@ class Server:
                     self._answer(link)
 
     def _accept(self) -> None:
-        connection, _ = self._listening.accept()
-        connection.setblocking(False)
-        link = _Link(connection)
-        self._links.add(link)
-        self._selector.register(connection, selectors.EVENT_READ, link)
+        # All that wait: a step takes long, and the queue of what is not accepted is short.
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except BlockingIOError:
+                return
+            connection.setblocking(False)
+            link = _Link(connection)
+            self._links.add(link)
+            self._selector.register(connection, selectors.EVENT_READ, link)
 
     def _hear(self, link: _Link) -> None:
         try:
@@ -326,6 +331,8 @@ class Server:
         counted = {"prompt": link.prompt, "made": link.made}
         if shown:
             self._say(link, {"text": shown, **counted})
+            if link.handle is None:
+                return  # the client was gone
         if link.text.stopped or over:
             if not link.text.stopped and reason not in ("STOP", "LENGTH"):
                 self._end(link, {"error": f"it ended as {status.name}", "kind": "failed"})

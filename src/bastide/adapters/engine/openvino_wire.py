@@ -123,6 +123,12 @@ def _verify_schema(value: Any) -> None:
                 "the engine openvino cannot bind an answer by 'allOf' of more than one schema",
                 fix="join them into one schema",
             )
+        # A short one can take minutes to compile, on the one thread that answers everybody.
+        if isinstance(value.get("pattern"), str):
+            raise Misconfigured(
+                "the engine openvino cannot bind an answer by a 'pattern'",
+                fix="use 'enum', or deploy on the engine llamacpp",
+            )
         value = list(value.values())
     if isinstance(value, list):
         for row in value:

@@ -114,7 +114,8 @@ class _Answer:
                 link = self._link = await self._engine.linked()
                 mailbox = self._mailbox = link.open("generate", self._request)
                 if link.writable is not None:
-                    await link.writable
+                    # Shielded: who gives up waiting must not end the wait of the others.
+                    await asyncio.shield(link.writable)
             delta = await mailbox.next_delta()
         except BaseException:
             self._end()

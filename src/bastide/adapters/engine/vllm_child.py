@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 _LINE_BYTES_MAX = 4_096
+_LAST_WORDS_S = 1.0
 _SAID_BYTES_MAX = 1_000
 
 
@@ -52,20 +53,22 @@ def main() -> None:
         os.write(orders["status"], f"{error}"[:_SAID_BYTES_MAX].encode())
         os._exit(1)
     threading.Thread(target=_die_with, args=(orders["lifeline"],), daemon=True).start()
-    last = _last_line(process)
+    last = [b""]
+    # Beside the wait: children of vLLM may hold its standard error open after its own end.
+    reading = threading.Thread(target=_read_lines, args=(process, last), daemon=True)
+    reading.start()
     # 5.
     status = process.wait()
-    os.write(orders["status"], last[:_SAID_BYTES_MAX] or f"status {status}".encode())
+    reading.join(_LAST_WORDS_S)
+    os.write(orders["status"], last[0][:_SAID_BYTES_MAX] or f"status {status}".encode())
     os._exit(1)
 
 
-def _last_line(process: "subprocess.Popen[bytes]") -> bytes:
-    """Read to the end. The last line is the error that a traceback ends with."""
-    last = b""
+def _read_lines(process: "subprocess.Popen[bytes]", last: list[bytes]) -> None:
+    """Keep the last line: it is the error that a traceback ends with."""
     assert process.stderr is not None
     while line := process.stderr.readline(_LINE_BYTES_MAX):
-        last = line.strip() or last
-    return last
+        last[0] = line.strip() or last[0]
 
 
 def _die_with(lifeline: int) -> None:

@@ -243,7 +243,9 @@ class AnswerReader:
             return ""
         chunk = _read(_chunks, line[5:])
         if chunk.error is not None:
-            raise _translate(chunk.error)
+            error = _translate(chunk.error)
+            # An answer that has begun cannot be asked for again as if it had not.
+            raise Unavailable(error.message) if isinstance(error, Busy) else error
         if chunk.usage is not None:
             self._count(chunk.usage, final=not chunk.choices)
         text = ""

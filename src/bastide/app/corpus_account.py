@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The account of a build: the reports of its workers added up to a manifest."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bastide.app import corpus_plan as plan
+from bastide.app.corpus_duplicates import REASONS, Duplicates
+from bastide.app.corpus_part import PartReport, StepTally
+from bastide.app.corpus_shards import BatchReport
+from bastide.core.dataset import Manifest, Shard, SourceCount, StepCount
+from bastide.core.recipe import Recipe
+
+__all__ = ["make_manifest", "source_counts", "step_counts"]
+
+
+def make_manifest(
+    recipe: Recipe,
+    build: str,
+    root: str,
+    sources: list[SourceCount],
+    steps: list[StepCount],
+    reports: Sequence[PartReport] = (),
+    batches: Sequence[BatchReport] = (),
+) -> Manifest:
+    """The manifest; before a build without reports, and then of no document."""
+    shards: list[Shard] = [shard for batch in batches for shard in batch.shards]
+    return Manifest(
+        name=recipe.name,
+        recipe=str(recipe.digest),
+        build=build,
+        made_with=plan.made_with(),
+        root=root,
+        documents=sum(batch.documents for batch in batches),
+        text_bytes=sum(batch.bytes for batch in batches),
+        chars=sum(batch.chars for batch in batches),
+        languages=_summed(batch.languages for batch in batches),
+        sources=sources,
+        steps=steps,
+        broken=_summed(report.broken for report in reports),
+        shards=shards,
+    )
+
+
+def source_counts(
+    recipe: Recipe,
+    files: Mapping[str, Sequence[plan.InputFile]],
+    reports: Sequence[PartReport],
+    batches: Sequence[BatchReport],
+) -> list[SourceCount]:
+    """What was read of each source, in the recipe's order."""
+    kept = _summed(batch.sources for batch in batches)
+    rows = []
+    for source in recipe.sources:
+        own = [report for report in reports if report.source == source.name]
+        rows.append(
+            SourceCount(
+                name=source.name,
+                licence=source.licence,
+                basis=source.basis,
+                origin=source.origin,
+                collected=source.collected,
+                files=len(files[source.name]),
+                bytes=sum(file.size for file in files[source.name]),
+                read=sum(report.read for report in own),
+                broken=sum(sum(report.broken.values()) for report in own),
+                kept=kept.get(source.name, 0),
+            )
+        )
+    return rows
+
+
+def step_counts(
+    recipe: Recipe, reports: Sequence[PartReport], duplicates: Duplicates
+) -> list[StepCount]:
+    """What each step did, in the recipe's order."""
+    tallies: list[list[StepTally]] = [report.steps for report in reports]
+    rows = []
+    for number, step in enumerate(plan.local_steps(recipe.steps)):
+        own = [steps[number] for steps in tallies]
+        rows.append(
+            StepCount(
+                step=step.step,
+                entered=sum(tally.entered for tally in own),
+                changed=sum(tally.changed for tally in own),
+                removed=_summed(tally.removed for tally in own),
+                characters=sum(tally.characters for tally in own),
+            )
+        )
+    left = sum(report.kept for report in reports)
+    removed = duplicates.counts()
+    for ident, reason in zip((plan.EXACT, plan.NEAR), REASONS, strict=True):
+        if any(step.step == ident for step in recipe.steps):
+            count = removed.get(reason, 0)
+            rows.append(StepCount(ident, left, 0, {reason: count} if count else {}, 0))
+            left -= count
+    return rows
+
+
+def _summed(rows: Any) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for row in rows:
+        for name, count in row.items():
+            total[name] = total.get(name, 0) + count
+    return dict(sorted(total.items()))

@@ -1,0 +1,316 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Build a dataset: the story of a corpus from files to an entry of the ledger.
+
+1. The recipe is judged before a byte is read: licences, bases, the step for personal data.
+2. Every file is hashed. Recipe, files and versions together name the build: the same again is the
+   same folder, so a build that was killed goes on, and one that is finished is found.
+3. Workers read and filter the parts; each writes its report last (corpus_part).
+4. The steps over the whole corpus run over sorted rows (corpus_duplicates).
+5. Workers write the shards (corpus_shards).
+6. The leaves of all documents, sorted by key, give the root; the manifest is written.
+7. The gates judge, and the dataset is appended (stages.corpus). Then what is not needed goes.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bastide.app import corpus_plan as plan
+from bastide.app.alone import alone
+from bastide.app.corpus_account import make_manifest, source_counts, step_counts
+from bastide.app.corpus_duplicates import Duplicates, find_duplicates, merge_keys
+from bastide.app.corpus_objects import merged_rows, put_rows, read_object, read_rows, read_segments
+from bastide.app.corpus_part import PartReport, Workbench, hash_file, read_part
+from bastide.app.corpus_pool import Pool
+from bastide.app.corpus_shards import (
+    LEAF_WIDTH,
+    Batch,
+    BatchReport,
+    cut_batches,
+    write_batch,
+)
+from bastide.app.duties import require_stage
+from bastide.app.environment import Environment
+from bastide.core.canonical import canonical
+from bastide.core.dataset import Manifest, StepCount
+from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused
+from bastide.core.evidence import Evidence
+from bastide.core.key import Purpose
+from bastide.core.limits import CORPUS_WORKERS_MAX, FAULTS_MAX
+from bastide.core.recipe import Recipe
+from bastide.crypto.sorted_tree import sorted_root
+from bastide.readers.reader import REASONS
+from bastide.stages import corpus
+
+__all__ = ["Progress", "build_dataset", "folder_of", "judge_recipe", "leaves_of", "treated_kinds"]
+
+Progress = Callable[[str, int, int], None]  # what is done, how much, of how much
+
+_KEY_BYTES: Final = 32
+_KEPT: Final = ("lives", "broken", "report")  # of a part, once the dataset is made
+
+
+def folder_of(build: str) -> str:
+    """Where the objects of a build lie in the store."""
+    return f"corpora/{build[:32]}"
+
+
+def build_dataset(
+    env: Environment, path: Path, workers: int, progress: Progress | None = None
+) -> Evidence:
+    """Build the dataset of a recipe, or go on with it. Raises Refused with every reason."""
+    require_stage(env.principal, "corpus")
+    if not 1 <= workers <= CORPUS_WORKERS_MAX:
+        raise Misconfigured(f"--workers is not between 1 and {CORPUS_WORKERS_MAX}")
+    recipe = plan.load_recipe(path)
+    files = plan.find_files(recipe, path.parent)
+    if reasons := judge_recipe(env, recipe, files):
+        raise Refused(f"{recipe.name} may not be built", reasons=reasons, fix="change the recipe")
+    with ExitStack() as stack:
+        files = _hash_all(stack, env, files, workers, progress)
+        build = plan.build_of(recipe, files)
+        if known := _finished(env, recipe, build):
+            return known
+        return _Build(env, recipe, files, build, workers, progress).run()
+
+
+def treated_kinds(recipe: Recipe) -> tuple[str, ...]:
+    """The kinds of personal data that a recipe masks or removes."""
+    from bastide.detectors.personal.kinds import KINDS
+
+    found: set[str] = set()
+    for step in recipe.steps:
+        if step.step == plan.PERSONAL_DATA:
+            found |= {*step.settings.get("mask", KINDS), *step.settings.get("remove", ())}
+    return tuple(sorted(found))
+
+
+def judge_recipe(
+    env: Environment, recipe: Recipe, files: Mapping[str, Sequence[plan.InputFile]]
+) -> tuple[str, ...]:
+    """Why a recipe would be refused whatever its files hold; empty if it would not."""
+    steps = [StepCount(step.step, 0, 0, {}, 0) for step in recipe.steps]
+    sources = source_counts(recipe, files, [], [])
+    manifest = make_manifest(recipe, "0" * 64, "0" * 64, sources, steps)
+    return corpus.judge_early(env.ledger, manifest, recipe, treated_kinds(recipe), env.clock)
+
+
+def _hash_all(
+    stack: ExitStack,
+    env: Environment,
+    files: dict[str, list[plan.InputFile]],
+    workers: int,
+    progress: Progress | None,
+) -> dict[str, list[plan.InputFile]]:
+    """Every file with its digest. hashlib lets go of the interpreter, so threads are enough."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    flat = [file for rows in files.values() for file in rows]
+    total = sum(file.size for file in flat)
+    pool = stack.enter_context(ThreadPoolExecutor(workers))
+    hashed: list[plan.InputFile] = []
+    done = 0
+    for file in pool.map(hash_file, flat):
+        hashed.append(file)
+        done += file.size
+        if progress is not None:
+            progress("hashing the sources", done, total)
+    rows = iter(hashed)
+    return {name: [next(rows) for _ in given] for name, given in files.items()}
+
+
+def _finished(env: Environment, recipe: Recipe, build: str) -> Evidence | None:
+    for row in env.ledger.find("dataset/v1", name=recipe.name):
+        if row.body["build"] == build:
+            return row
+    return None
+
+
+@dataclass
+class _Build:
+    """One build, from its parts to its entry."""
+
+    env: Environment
+    recipe: Recipe
+    files: dict[str, list[plan.InputFile]]
+    build: str
+    workers: int
+    progress: Progress | None
+
+    def run(self) -> Evidence:
+        env, folder = self.env, folder_of(self.build)
+        recipe = {**self.recipe.to_json(), "digest": str(self.recipe.digest)}
+        env.store.put(f"{folder}/recipe", [canonical(recipe)])
+        with alone(env.home.store / folder, lambda: self._tell("waiting for another build", 0, 0)):
+            if known := _finished(env, self.recipe, self.build):
+                return known
+            env.store.sweep(folder)
+            bench = self._bench(folder)
+            parts = plan.cut_parts(self.recipe.sources, self.files, self.recipe.limits.part_bytes)
+            with Pool(self.workers, bench) as pool:
+                reports = self._read(pool, bench, parts)
+                self._verify_quarantine(reports)
+                duplicates = self._join(folder, reports)
+                batches = self._write(pool, bench, reports, duplicates)
+            manifest = self._finish(folder, reports, duplicates, batches)
+            signer = env.signer(Purpose.EVIDENCE)
+            treated = treated_kinds(self.recipe)
+            row = corpus.record(env.ledger, manifest, self.recipe, treated, signer, env.clock)
+            self._tidy(folder)
+            return row
+
+    def _tell(self, what: str, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(what, done, total)
+
+    def _bench(self, folder: str) -> Workbench:
+        """What the workers need. The key of the pseudonyms is made once for each build."""
+        env = self.env
+        try:
+            key = read_object(env.store, f"{folder}/key")
+        except NotFound:
+            key = env.entropy.token(_KEY_BYTES)
+            env.store.put(f"{folder}/key", [key])
+        return Workbench(
+            store=os.fspath(env.home.store),
+            identities=env.keyring.identities(),
+            exits=tuple(env.ledger.charter().body["exit_recipients"]),
+            folder=folder,
+            steps=self.recipe.steps,
+            key=key,
+        )
+
+    def _read(self, pool: Pool, bench: Workbench, parts: Sequence[plan.Part]) -> list[PartReport]:
+        reports = {}
+        for part in parts:
+            name = f"{bench.folder}/parts/{part.number:06d}/report"
+            if (found := _decoded(self.env, name, PartReport)) is not None:
+                reports[part.number] = found
+        missing = [part for part in parts if part.number not in reports]
+        total = sum(part.size for part in parts)
+        done = total - sum(part.size for part in missing)
+        self._tell("reading", done, total)
+        for part, report in pool.each(read_part, missing):
+            reports[part.number] = report
+            done += part.size
+            self._tell("reading", done, total)
+        return [reports[part.number] for part in parts]
+
+    def _verify_quarantine(self, reports: Sequence[PartReport]) -> None:
+        broken = sum(sum(report.broken.values()) for report in reports)
+        places = broken + sum(report.read for report in reports)
+        share = self.recipe.limits.quarantine_share
+        if broken > share * places:
+            raise Refused(
+                f"{broken} of {places} places could not be read; the recipe allows a share of"
+                f" {share}",
+                reasons=list(islice(self._places(reports), FAULTS_MAX)),
+                fix="repair the files, or raise limits.quarantine_share in the recipe",
+            )
+
+    def _places(self, reports: Sequence[PartReport]) -> Iterator[str]:
+        """The places that could not be read. They name files and lines, and quote nothing."""
+        for report in reports:
+            name = f"{folder_of(self.build)}/parts/{report.number:06d}/broken"
+            count = report.objects.get("broken", 0)
+            for row in read_segments(self.env.store, name, count, tuple[str, int, int, str, str]):
+                file, line, byte, reason, detail = row
+                told = f" ({detail})" if detail else ""
+                yield f"{file}: line {line}, byte {byte}: {REASONS[reason]}{told}"
+
+    def _join(self, folder: str, reports: Sequence[PartReport]) -> Duplicates:
+        self._tell("looking for duplicates", 0, 2)
+        merge_keys(self.env.store, folder, reports)
+        self._tell("looking for duplicates", 1, 2)
+        near = plan.near_duplicate(self.recipe.steps)
+        found = find_duplicates(self.env.store, folder, reports, near)
+        self._tell("looking for duplicates", 2, 2)
+        return found
+
+    def _write(
+        self,
+        pool: Pool,
+        bench: Workbench,
+        reports: Sequence[PartReport],
+        duplicates: Duplicates,
+    ) -> list[BatchReport]:
+        shard_bytes = self.recipe.limits.shard_bytes
+        batches = cut_batches(reports, duplicates.positions(), shard_bytes)
+        found: dict[int, BatchReport] = {}
+        for batch in batches:
+            name = f"{bench.folder}/batches/{batch.number:06d}/report"
+            known = _decoded(self.env, name, BatchReport)
+            if known is not None and known.input == batch.input:
+                found[batch.number] = known
+        missing: list[Batch] = [batch for batch in batches if batch.number not in found]
+        self._tell("writing shards", len(found), len(batches))
+        for batch, report in pool.each(write_batch, missing):
+            found[batch.number] = report
+            self._tell("writing shards", len(found), len(batches))
+        return [found[batch.number] for batch in batches]
+
+    def _finish(
+        self,
+        folder: str,
+        reports: Sequence[PartReport],
+        duplicates: Duplicates,
+        batches: Sequence[BatchReport],
+    ) -> Manifest:
+        """Write the leaves, hash them, and write the manifest."""
+        self._tell("hashing the dataset", 0, 1)
+        store = self.env.store
+        runs = [
+            f"{folder}/batches/{batch.number:06d}/leaves-{number}"
+            for batch in batches
+            for number in range(batch.leaves)
+        ]
+        put_rows(
+            store, f"{folder}/leaves", merged_rows(store, runs, LEAF_WIDTH, f"{folder}/merge/l")
+        )
+        root, size = sorted_root(leaves_of(self.env, folder))
+        manifest = make_manifest(
+            self.recipe,
+            self.build,
+            root.hex(),
+            source_counts(self.recipe, self.files, reports, batches),
+            step_counts(self.recipe, reports, duplicates),
+            reports,
+            batches,
+        )
+        if size != manifest.documents:
+            raise NotProven(f"{size} leaves for {manifest.documents} documents")
+        store.put(f"{folder}/manifest", [manifest.encode()])
+        self._tell("hashing the dataset", 1, 1)
+        return manifest
+
+    def _tidy(self, folder: str) -> None:
+        """Delete what only the build needed. A kill here leaves sealed objects, and no harm."""
+        store = self.env.store
+        for name in store.names(f"{folder}/parts"):
+            if not name.rpartition("/")[2].startswith(_KEPT):
+                store.delete(name)
+        for name in store.names(f"{folder}/batches"):
+            if not name.endswith("/report"):
+                store.delete(name)
+
+
+def leaves_of(env: Environment, folder: str) -> Iterator[bytes]:
+    """The leaves of a dataset's tree, sorted by key."""
+    return (row[:64] for row in read_rows(env.store, f"{folder}/leaves", LEAF_WIDTH))
+
+
+def _decoded(env: Environment, name: str, kind: Any) -> Any:
+    """A report, or None if there is none: then its work is done again. Raises NotProven."""
+    try:
+        return msgspec.msgpack.decode(read_object(env.store, name), type=kind)
+    except NotFound:
+        return None
+    except msgspec.DecodeError:
+        return None  # of another version of Bastide

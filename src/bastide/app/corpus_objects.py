@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a build keeps between its phases, as sealed objects of bounded size.
+
+* Segments: records one after the other, compressed; a new object every SEGMENT_BYTES.
+* Runs: rows of one width, sorted within each object. Any number of runs is read as one sorted
+  stream in the memory of a few hundred chunks: an external merge sort, whatever the corpus' size.
+
+Nothing here is written to the disk but through the sealed store.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from bastide.core.errors import Misconfigured, NotFound, NotProven
+from bastide.core.limits import MIB
+from bastide.ports import SealingStore
+
+__all__ = [
+    "RunWriter",
+    "SegmentWriter",
+    "compressor",
+    "find_row",
+    "merged_rows",
+    "put_rows",
+    "read_object",
+    "read_rows",
+    "read_segments",
+]
+
+_T = TypeVar("_T")
+
+SEGMENT_BYTES: Final = 32 * MIB  # of records, before compression
+_RUN_BYTES: Final = 32 * MIB
+_FAN: Final = 128  # runs that are read at once
+_CHUNK: Final = 64 * 1024
+_LEVEL: Final = 3
+_LENGTH_BYTES: Final = 4
+
+
+def zstandard() -> Any:
+    """The library. Raises Misconfigured if the corpus parts are not installed."""
+    try:
+        import zstandard as library
+    except ImportError as error:
+        raise Misconfigured(
+            "the corpus commands need packages that are not installed",
+            fix="pip install 'bastide[corpus]'",
+        ) from error
+    return library
+
+
+def compressor() -> Any:
+    """A compressor whose output depends on nothing but its input and the library's version."""
+    return zstandard().ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+
+class SegmentWriter:
+    """Writes records below a name: `<name>-0`, `<name>-1`, ..."""
+
+    def __init__(self, store: SealingStore, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._maker = compressor()
+        self._pieces: list[bytes] = []
+        self._stream: Any = None
+        self._size = 0
+        self.count = 0
+
+    def add(self, record: bytes) -> None:
+        """Add one record; the object before it is durable once it is full."""
+        if self._stream is None:
+            self._stream = self._maker.compressobj()
+        head = len(record).to_bytes(_LENGTH_BYTES, "little")
+        self._pieces.append(self._stream.compress(head + record))
+        self._size += len(head) + len(record)
+        if self._size >= SEGMENT_BYTES:
+            self.close()
+
+    def close(self) -> int:
+        """Write what is left; the number of objects."""
+        if self._stream is not None:
+            self._pieces.append(self._stream.flush())
+            self._store.put(f"{self._name}-{self.count}", self._pieces)
+            self._pieces, self._stream, self._size = [], None, 0
+            self.count += 1
+        return self.count
+
+
+def read_segments(store: SealingStore, name: str, count: int, kind: type[_T]) -> Iterator[_T]:
+    """The records of `count` segments, in order. Raises NotProven if one was changed."""
+    decoder = msgspec.msgpack.Decoder(kind)
+    for number in range(count):
+        held = b""
+        for piece in _unpacked(store, f"{name}-{number}"):
+            held += piece
+            at = 0
+            while len(held) - at >= _LENGTH_BYTES:
+                end = at + _LENGTH_BYTES + int.from_bytes(held[at : at + _LENGTH_BYTES], "little")
+                if end > len(held):
+                    break
+                yield decoder.decode(memoryview(held)[at + _LENGTH_BYTES : end])
+                at = end
+            held = held[at:]
+        if held:
+            raise NotProven(f"{name}-{number} ends within a record", fix="restore it from a backup")
+
+
+class RunWriter:
+    """Writes rows of one width as sorted runs below a name: `<name>-0`, `<name>-1`, ..."""
+
+    def __init__(self, store: SealingStore, name: str, width: int, *, keep_order: bool = False):
+        self._store = store
+        self._name = name
+        self._rows: list[bytes] = []
+        self._most = _RUN_BYTES // width
+        self._keep_order = keep_order
+        self.count = 0
+
+    def add(self, row: bytes) -> None:
+        """Add one row."""
+        self._rows.append(row)
+        if len(self._rows) >= self._most:
+            self.close()
+
+    def close(self) -> int:
+        """Write what is left; the number of runs."""
+        if self._rows:
+            if not self._keep_order:
+                self._rows.sort()
+            put_rows(self._store, f"{self._name}-{self.count}", self._rows)
+            self._rows = []
+            self.count += 1
+        return self.count
+
+
+def put_rows(store: SealingStore, name: str, rows: Sequence[bytes] | Iterator[bytes]) -> int:
+    """Write rows as one object; its size."""
+
+    def chunks() -> Iterator[bytes]:
+        held: list[bytes] = []
+        size = 0
+        for row in rows:
+            held.append(row)
+            size += len(row)
+            if size >= MIB:
+                yield b"".join(held)
+                held, size = [], 0
+        yield b"".join(held)
+
+    return store.put(name, chunks())
+
+
+def read_rows(store: SealingStore, name: str, width: int) -> Iterator[bytes]:
+    """The rows of one object, in order."""
+    step = max(1, _CHUNK // width) * width
+    with store.open(name) as reader:
+        if reader.size % width:
+            raise NotProven(f"{name} ends within a row", fix="restore it from a backup")
+        for offset in range(0, reader.size, step):
+            chunk = reader.read_at(offset, step)
+            for at in range(0, len(chunk), width):
+                yield chunk[at : at + width]
+
+
+def merged_rows(
+    store: SealingStore, names: Sequence[str], width: int, scratch: str
+) -> Iterator[bytes]:
+    """The rows of all runs as one sorted stream. `scratch` is a name for what is made between."""
+    names, made = list(names), 0
+    temporary: list[str] = []
+    while len(names) > _FAN:
+        head, names = names[:_FAN], names[_FAN:]
+        name = f"{scratch}-{made}"
+        put_rows(store, name, heapq.merge(*(read_rows(store, one, width) for one in head)))
+        temporary.append(name)
+        names.append(name)
+        made += 1
+    yield from heapq.merge(*(read_rows(store, name, width) for name in names))
+    for name in temporary:
+        store.delete(name)
+
+
+def find_row(store: SealingStore, name: str, width: int, key: bytes) -> bytes | None:
+    """The first row that begins with a key, in one sorted object; None if there is none."""
+    try:
+        opened = store.open(name)
+    except NotFound:
+        return None
+    with opened as reader:
+        low, high = 0, reader.size // width
+        while low < high:
+            middle = (low + high) // 2
+            if reader.read_at(middle * width, len(key)) < key:
+                low = middle + 1
+            else:
+                high = middle
+        row = reader.read_at(low * width, width)
+    return row if row.startswith(key) else None
+
+
+def read_object(store: SealingStore, name: str) -> bytes:
+    """A small object as a whole. Raises NotFound."""
+    with store.open(name) as reader:
+        return reader.read_at(0, reader.size)
+
+
+def _unpacked(store: SealingStore, name: str) -> Iterator[bytes]:
+    stream = zstandard().ZstdDecompressor().decompressobj()
+    with store.open(name) as reader:
+        for offset in range(0, reader.size, _CHUNK):
+            if piece := stream.decompress(reader.read_at(offset, _CHUNK)):
+                yield piece
+    if not stream.eof:
+        raise NotProven(f"{name} ends too early", fix="restore it from a backup")

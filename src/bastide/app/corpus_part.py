@@ -1,0 +1,327 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""One part of a build: some files, read and filtered by one worker.
+
+The part's `report` is written last: a part with a report is finished, one without is done again.
+No error quotes a text: it may be personal data, and errors are printed and logged.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import msgspec
+
+from bastide.app import wiring
+from bastide.app.corpus_objects import RunWriter, SegmentWriter
+from bastide.app.corpus_plan import (
+    EXACT,
+    InputFile,
+    Part,
+    build_filters,
+    local_steps,
+    make_reader,
+    near_duplicate,
+)
+from bastide.app.remedies import outside
+from bastide.core.dataset import document_key
+from bastide.core.document import Document, Outcome
+from bastide.core.errors import BastideError, Refused
+from bastide.core.limits import CORPUS_EXAMPLE_CHARS, CORPUS_EXAMPLES, MIB
+from bastide.core.recipe import Step
+from bastide.filters.chain import run_filters
+from bastide.filters.near_duplicate import bands, exact_digest
+from bastide.ports import SealingStore
+from bastide.readers.reader import Broken
+
+__all__ = [
+    "BAND_WIDTH",
+    "KEY_WIDTH",
+    "SIGNATURE_WIDTH",
+    "TEXT_WIDTH",
+    "Example",
+    "Life",
+    "PartReport",
+    "StepTally",
+    "Workbench",
+    "hash_file",
+    "place_of",
+    "read_part",
+]
+
+# Rows of the runs: what they are sorted by comes first, where the document stands last.
+KEY_WIDTH: Final = 32 + 8  # key, place
+TEXT_WIDTH: Final = 32 + 32 + 8  # digest of the text, key, place
+BAND_WIDTH: Final = 8 + 32 + 8  # key of the band, key, place
+SIGNATURE_WIDTH: Final = 8 + 512  # place, signature
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """What every worker of a build holds. `identities` open the store: they are secret."""
+
+    store: str
+    identities: tuple[str, ...]
+    exits: tuple[str, ...]
+    folder: str
+    steps: tuple[Step, ...]
+    key: bytes
+
+    def open(self) -> SealingStore:
+        """The sealed store."""
+        return wiring.open_store(Path(self.store), self.identities, self.exits, wiring.entropy())
+
+
+class StepTally(msgspec.Struct):
+    """What one step did to the documents of one part."""
+
+    step: str
+    entered: int = 0
+    changed: int = 0
+    characters: int = 0
+    removed: dict[str, int] = {}
+
+
+class Example(msgspec.Struct, frozen=True):
+    """The beginning of a removed text. It is shown only to who asks for it."""
+
+    reason: str
+    source: str
+    ident: str
+    text: str
+
+
+class Life(msgspec.Struct, frozen=True, array_like=True):
+    """What the steps made of one document.
+
+    position: its number in the part. lengths: its characters before each step that saw it, and
+    after the last. reason: of its removal, or "".
+    """
+
+    position: int
+    ident: str
+    file: str
+    lengths: list[int]
+    reason: str
+    notes: dict[str, str | int | float]
+
+
+class PartReport(msgspec.Struct):
+    """A finished part. objects: how many segments or runs there are of each name."""
+
+    number: int
+    source: str
+    read: int = 0
+    kept: int = 0
+    kept_bytes: int = 0
+    broken: dict[str, int] = {}
+    steps: list[StepTally] = []
+    examples: list[Example] = []
+    objects: dict[str, int] = {}
+
+
+def place_of(part: int, position: int) -> bytes:
+    """Where a document stands, as the end of a row."""
+    return part.to_bytes(4, "big") + position.to_bytes(4, "big")
+
+
+def hash_file(file: InputFile) -> InputFile:
+    """A file with its digest. Raises NotFound or Unavailable."""
+    try:
+        with Path(file.path).open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise outside(error, file.name) from error
+    return msgspec.structs.replace(file, size=size, digest=digest)
+
+
+def read_part(bench: Workbench, part: Part) -> PartReport:
+    """Read one part and write what comes of it. Raises Refused for a file that changed."""
+    return _Worker(bench, part).run()
+
+
+class _Worker:
+    def __init__(self, bench: Workbench, part: Part) -> None:
+        self._store = bench.open()
+        self._part = part
+        self._steps = local_steps(bench.steps)
+        self._filters = build_filters(self._steps, bench.key)
+        self._near = near_duplicate(bench.steps)
+        self._exact = any(step.step == EXACT for step in bench.steps)
+        self._report = PartReport(part.number, part.source)
+        self._report.steps = [StepTally(step.step) for step in self._steps]
+        self._name = f"{bench.folder}/parts/{part.number:06d}"
+        self._documents = SegmentWriter(self._store, f"{self._name}/documents")
+        self._lives = SegmentWriter(self._store, f"{self._name}/lives")
+        self._broken = SegmentWriter(self._store, f"{self._name}/broken")
+        self._runs = {
+            "keys": RunWriter(self._store, f"{self._name}/keys", KEY_WIDTH),
+            "texts": RunWriter(self._store, f"{self._name}/texts", TEXT_WIDTH),
+            "bands": RunWriter(self._store, f"{self._name}/bands", BAND_WIDTH),
+            "signatures": RunWriter(
+                self._store, f"{self._name}/signatures", SIGNATURE_WIDTH, keep_order=True
+            ),
+        }
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._lengths: list[int] = []
+        self._before: Document | None = None  # what the step before the present one was given
+
+    def run(self) -> PartReport:
+        for file in self._part.files:
+            self._read_file(file)
+        objects = {name: run.close() for name, run in self._runs.items()}
+        objects["documents"] = self._documents.close()
+        objects["lives"] = self._lives.close()
+        objects["broken"] = self._broken.close()
+        self._report.objects = objects
+        self._store.put(f"{self._name}/report", [self._encode(self._report)])
+        return self._report
+
+    def _read_file(self, file: InputFile) -> None:
+        reader = make_reader(self._part.reader, self._part.settings)
+        try:
+            with Path(file.path).open("rb") as stream:
+                hashing = _Hashing(stream)
+                read = reader.read(cast(BinaryIO, hashing), self._part.source, file.name)
+                for item in _guarded(read, self._part.reader, file.name):
+                    if isinstance(item, Broken):
+                        self._quarantine(file, item)
+                    else:
+                        self._take(file, item)
+                digest = hashing.finish()
+        except OSError as error:
+            raise outside(error, file.name) from error
+        if digest != file.digest:
+            raise Refused(
+                f"{file.name} changed while it was read",
+                reasons=(f"{self._part.source}: another digest than when the build began",),
+                fix="run the build again when nobody writes to the file",
+            )
+
+    def _quarantine(self, file: InputFile, broken: Broken) -> None:
+        counts = self._report.broken
+        counts[broken.reason] = counts.get(broken.reason, 0) + 1
+        row = (file.name, broken.line, broken.byte, broken.reason, broken.detail)
+        self._broken.add(self._encode(row))
+
+    def _take(self, file: InputFile, document: Document) -> None:
+        """Run the steps over one document, and write down what became of it."""
+        position = self._report.read
+        self._report.read += 1
+        place = place_of(self._part.number, position)
+        key = document_key(document.source, document.ident)
+        self._runs["keys"].add(key + place)
+        self._lengths, self._before = [], None
+        outcome = self._filtered(document)
+        result = outcome.document
+        if result is not None:
+            self._keep(msgspec.structs.replace(result, notes={**result.notes, **outcome.notes}),
+                       key, place, position)  # fmt: skip
+        notes = {**document.notes, **outcome.notes}
+        life = Life(position, document.ident, file.name, self._lengths, outcome.reason, notes)
+        self._lives.add(self._encode(life))
+
+    def _filtered(self, document: Document) -> Outcome:
+        try:
+            outcome = run_filters(self._filters, document, self._watch)
+        except BastideError:
+            raise
+        except Exception as error:
+            step = self._steps[max(0, len(self._lengths) - 1)].step
+            # Not `from error`: its message may quote the text.
+            raise Refused(
+                f"the step {step} failed, so nothing is built",
+                reasons=(f"{step}: {type(error).__name__} at document {document.ident}",),
+                fix="this is a defect of the step: report it; the text is in no message",
+            ) from None
+        if outcome.document is not None:
+            self._settle(outcome.document)
+            self._lengths.append(len(outcome.document.text))
+        elif self._steps:
+            tally = self._report.steps[len(self._lengths) - 1]
+            tally.removed[outcome.reason] = tally.removed.get(outcome.reason, 0) + 1
+            self._exemplify(outcome.reason)
+        return outcome
+
+    def _watch(self, number: int, document: Document) -> None:
+        """A step begins: the one before it has let the document pass."""
+        self._settle(document)
+        self._report.steps[number].entered += 1
+        self._lengths.append(len(document.text))
+        self._before = document
+
+    def _settle(self, after: Document) -> None:
+        """Count what the last step changed."""
+        before = self._before
+        if before is not None and before.text is not after.text and before.text != after.text:
+            tally = self._report.steps[len(self._lengths) - 1]
+            tally.changed += 1
+            tally.characters += len(after.text) - len(before.text)
+
+    def _exemplify(self, reason: str) -> None:
+        seen = sum(example.reason == reason for example in self._report.examples)
+        if seen < CORPUS_EXAMPLES and self._before is not None:
+            text = self._before.text[:CORPUS_EXAMPLE_CHARS]
+            self._report.examples.append(
+                Example(reason, self._before.source, self._before.ident, text)
+            )
+
+    def _keep(self, document: Document, key: bytes, place: bytes, position: int) -> None:
+        self._report.kept += 1
+        self._report.kept_bytes += len(document.text.encode())
+        self._documents.add(self._encode((position, document)))
+        if self._exact:
+            self._runs["texts"].add(exact_digest(document.text) + key + place)
+        if self._near is not None and (signature := self._near.signature(document.text)):
+            self._runs["signatures"].add(place + signature)
+            for band in bands(signature):
+                self._runs["bands"].add(band.to_bytes(8, "big") + key + place)
+
+
+class _Hashing:
+    """A file that hashes what is read of it. Who jumps around in it has it hashed at the end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._state = hashlib.sha256()
+        self._straight = True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        if self._straight:
+            self._state.update(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._straight = False
+        return self._stream.seek(offset, whence)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def finish(self) -> str:
+        """The digest of the whole file."""
+        if not self._straight:
+            self._stream.seek(0)
+            self._state = hashlib.sha256()
+        while data := self._stream.read(MIB):
+            self._state.update(data)
+        return self._state.hexdigest()
+
+
+def _guarded(items: Iterator[Any], reader: str, name: str) -> Iterator[Any]:
+    """What a reader yields; an error that it should not raise, without its text."""
+    try:
+        yield from items
+    except (BastideError, OSError):
+        raise
+    except Exception as error:
+        raise Refused(
+            f"the reader {reader} failed, so nothing is built",
+            reasons=(f"{name}: {type(error).__name__}",),
+            fix="this is a defect of the reader: report it",
+        ) from None

@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a recipe to what is to be read and run: files, parts, readers, filters.
+
+Everything that can be refused before the first byte is read is refused here.
+"""
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bastide.app.remedies import outside
+from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured, NotFound
+from bastide.core.limits import CORPUS_PARTS_MAX
+from bastide.core.recipe import Recipe, Source, Step, parse_recipe
+from bastide.core.subject import Digest
+from bastide.filters.near_duplicate import NearDuplicate
+
+__all__ = [
+    "EXACT",
+    "NEAR",
+    "PERSONAL_DATA",
+    "InputFile",
+    "Part",
+    "build_filters",
+    "build_of",
+    "cut_parts",
+    "find_files",
+    "load_recipe",
+    "local_steps",
+    "made_with",
+    "make_reader",
+    "near_duplicate",
+]
+
+EXACT: Final = "exact-duplicate"
+NEAR: Final = NearDuplicate.ident
+PERSONAL_DATA: Final = "personal-data"
+
+# Their results are part of a dataset's bytes, so a build names their versions.
+_PACKAGES: Final = ("bastide", "google-re2", "py3langid", "pyarrow", "rensa", "zstandard")
+
+
+class InputFile(msgspec.Struct, frozen=True):
+    """One file of a source. name: its path relative to the recipe. digest: "" until it is known."""
+
+    name: str
+    path: str
+    size: int
+    digest: str = ""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Files of one source that one worker reads in one go."""
+
+    number: int
+    source: str
+    reader: str
+    settings: dict[str, Any]
+    files: list[InputFile]
+
+    @property
+    def size(self) -> int:
+        """Bytes in the files."""
+        return sum(file.size for file in self.files)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe, and make each reader and each step once. Raises Misconfigured, NotFound."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no recipe {path}", fix="check the path") from error
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{path} is not UTF-8", fix="a recipe is a TOML file") from error
+    except OSError as error:
+        raise outside(error, str(path)) from error
+    recipe = parse_recipe(text, path.name)
+    recipe = replace(recipe, steps=tuple(_seeded(step, recipe.seed) for step in recipe.steps))
+    try:
+        for source in recipe.sources:
+            make_reader(source.reader, source.settings)
+        build_filters(local_steps(recipe.steps), bytes(32))
+        near_duplicate(recipe.steps)
+        _check_order(recipe.steps)
+    except Misconfigured as error:
+        raise Misconfigured(
+            f"{path.name}: {error.message}", fix=error.fix, place=error.place
+        ) from error
+    return recipe
+
+
+def make_reader(ident: str, settings: Mapping[str, Any]) -> Any:
+    """A reader with its settings. Raises Misconfigured, with the nearest name."""
+    from bastide.readers.catalogue import READERS
+
+    if ident not in READERS:
+        raise Misconfigured(f"there is no reader {ident!r}", fix=f"one of: {', '.join(READERS)}")
+    known = getattr(READERS[ident], "__dataclass_fields__", {})
+    for name, value in settings.items():
+        if name not in known:
+            named = ", ".join(known) or "none"
+            raise Misconfigured(
+                f"the reader {ident} has no setting {name!r}", fix=f"known: {named}", place=name
+            )
+        if not isinstance(value, type(known[name].default)):
+            raise Misconfigured(f"the reader {ident}: {name} has another type", place=name)
+    return READERS[ident](**settings)
+
+
+def build_filters(steps: Sequence[Step], key: bytes) -> list[Any]:
+    """The filters of some steps; `key` is for pseudonyms. Raises Misconfigured."""
+    from bastide.filters.catalogue import build
+
+    return [
+        _personal_data(step, key) if step.step == PERSONAL_DATA else build(step.step, step.settings)
+        for step in steps
+    ]
+
+
+def local_steps(steps: Sequence[Step]) -> list[Step]:
+    """The steps that judge one document at a time."""
+    return [step for step in steps if step.step not in (EXACT, NEAR)]
+
+
+def near_duplicate(steps: Sequence[Step]) -> NearDuplicate | None:
+    """The step that looks for near duplicates, if the recipe has it."""
+    from bastide.filters.catalogue import build
+
+    found = [build(step.step, step.settings) for step in steps if step.step == NEAR]
+    return found[0] if found else None
+
+
+def find_files(recipe: Recipe, folder: Path) -> dict[str, list[InputFile]]:
+    """The files of each source, sorted by name. Raises NotFound for a source without any."""
+    found: dict[str, list[InputFile]] = {}
+    for source in recipe.sources:
+        names = sorted(set(glob.iglob(source.path, root_dir=folder, recursive=True)))  # noqa: PTH207
+        files = [_file(folder, name) for name in names if not (folder / name).is_dir()]
+        if not files:
+            raise NotFound(
+                f"the source {source.name} has no file: {source.path}",
+                fix=f"paths are relative to {folder}",
+            )
+        found[source.name] = files
+    return found
+
+
+def cut_parts(
+    sources: Sequence[Source], files: Mapping[str, Sequence[InputFile]], part_bytes: int
+) -> list[Part]:
+    """Consecutive files of a source together, up to a size; the order is that of the recipe."""
+    parts: list[Part] = []
+    for source in sources:
+        for batch in _batches(files[source.name], part_bytes):
+            settings = dict(source.settings)
+            parts.append(Part(len(parts), source.name, source.reader, settings, batch))
+    if len(parts) > CORPUS_PARTS_MAX:
+        raise Misconfigured(
+            f"the build has {len(parts)} parts, over {CORPUS_PARTS_MAX}",
+            fix="raise limits.part_bytes in the recipe",
+        )
+    return parts
+
+
+def build_of(recipe: Recipe, files: Mapping[str, Sequence[InputFile]]) -> str:
+    """The name of a build: a digest over recipe, content of every file, and what makes it."""
+    inputs = [
+        [source.name, file.name, file.size, file.digest]
+        for source in recipe.sources
+        for file in files[source.name]
+    ]
+    plan = {"recipe": str(recipe.digest), "inputs": inputs, "made_with": made_with()}
+    return Digest.of(canonical(plan)).hex
+
+
+def made_with() -> dict[str, str]:
+    """The versions on which the bytes of a dataset depend."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _check_order(steps: Sequence[Step]) -> None:
+    names = [step.step for step in steps]
+    over_all = [name for name in names if name in (EXACT, NEAR)]
+    if len(set(over_all)) != len(over_all):
+        raise Misconfigured("a step over the whole corpus stands twice", place="steps")
+    if names[len(names) - len(over_all) :] != over_all or over_all == [NEAR, EXACT]:
+        raise Misconfigured(
+            f"{' and '.join(over_all)} must be the last steps",
+            fix=f"put {EXACT} and then {NEAR} after all others: they need every document",
+            place="steps",
+        )
+    for step in steps:
+        if step.step == EXACT and step.settings:
+            raise Misconfigured(f"the step {EXACT} has no settings", place="steps")
+
+
+def _personal_data(step: Step, key: bytes) -> Any:
+    from bastide.filters.personal_data import PersonalData, PersonalDataSettings
+
+    for name, value in step.settings.items():
+        if name not in PersonalDataSettings.__dataclass_fields__:
+            known = ", ".join(PersonalDataSettings.__dataclass_fields__)
+            raise Misconfigured(
+                f"the step {PERSONAL_DATA} has no setting {name!r}", fix=f"known: {known}"
+            )
+        if not isinstance(value, list) or not all(isinstance(kind, str) for kind in value):
+            raise Misconfigured(f"the step {PERSONAL_DATA}: {name} must be a list of texts")
+    settings = {name: tuple(value) for name, value in step.settings.items()}
+    return PersonalData(PersonalDataSettings(**settings), key)
+
+
+def _seeded(step: Step, seed: str) -> Step:
+    """A step that draws gets the recipe's seed, unless it has its own."""
+    from bastide.filters.sample import Sample
+
+    return Step(step.step, {"seed": seed, **step.settings}) if step.step == Sample.ident else step
+
+
+def _file(folder: Path, name: str) -> InputFile:
+    path = folder / name
+    try:
+        return InputFile(name, str(path), path.stat().st_size)
+    except OSError as error:
+        raise outside(error, name) from error
+
+
+def _batches(files: Sequence[InputFile], part_bytes: int) -> Iterator[list[InputFile]]:
+    batch: list[InputFile] = []
+    size = 0
+    for file in files:
+        if batch and size + file.size > part_bytes:
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield batch

@@ -1,0 +1,257 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide corpus ...`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bastide.cli.command import Call, parameters
+from bastide.core.errors import BastideError
+
+__all__ = ["corpus"]
+
+_EVENT_S = 0.5  # between two events of one thing
+_RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+_WORKERS = click.option("--workers", type=int, help="Processes.  [default: one for each core]")
+_KEY = click.option("--key", metavar="FILE", help="OpenSSH key of the firm, where it is separate.")
+
+
+@click.group()
+def corpus() -> None:
+    """Make datasets from raw text: plan, build, show, explain, prove, export."""
+
+
+@parameters("plan", "bastide corpus plan examples/nordic.toml", _RECIPE, _WORKERS, _KEY)
+def plan(call: Call, recipe: Path, workers: int | None, key: str | None) -> None:
+    """Say what a build would read and do, and about how long; a second's sample is measured."""
+    from bastide.app.corpus_estimate import plan_dataset
+
+    with call.environment(call.party_key(key)) as env:
+        row = plan_dataset(env, recipe, workers or _cores())
+    lines = [f"{row['recipe']}  {row['digest']}"]
+    width = max([16, *(len(source["source"]) + 2 for source in row["sources"])])
+    lines += [
+        f"  {source['source']:<{width}}{source['files']} {_files(source['files'])}"
+        f"  {_size(source['bytes'])}"
+        f"  about {source['documents']} documents  {source['licence']} ({source['basis']})"
+        for source in row["sources"]
+    ]
+    lines.append("  steps           " + ", ".join(row["steps"]))
+    lines.append(
+        f"  in all          {_size(row['bytes'])} in {row['parts']} parts, about"
+        f" {row['seconds']:.0f} s with {row['workers']} workers"
+    )
+    lines.append(
+        f"  disk            at most {_size(row['disk_bytes'])};"
+        f" {_size(row['disk_free_bytes'])} are free"
+    )
+    lines += [f"  would be refused: {reason}" for reason in row["refused"]]
+    call.show(row, "\n".join(lines))
+
+
+@parameters("build", "bastide corpus build examples/nordic.toml", _RECIPE, _WORKERS, _KEY)
+def build(call: Call, recipe: Path, workers: int | None, key: str | None) -> None:
+    """Build a dataset. A build that was stopped or killed goes on where it stopped.
+
+    With --json every line of the output is one event; the last is the result or the error.
+    """
+    from bastide.app.corpus_build import build_dataset
+
+    events = _Events(call) if call.as_json else None
+    progress = events.step if events else call.progress()
+    try:
+        with call.environment(call.party_key(key)) as env:
+            if events:
+                events.clock = env.clock.monotonic
+            row = build_dataset(env, recipe, workers or _cores(), progress)
+    except BastideError as error:
+        if events is None:
+            raise
+        events.write("error", error=error.code, message=error.message,
+                     reasons=list(error.reasons), fix=error.fix)  # fmt: skip
+        raise click.exceptions.Exit(error.exit_status) from error
+    result = {
+        "dataset": row.subject.name,
+        "digest": str(row.subject.digest),
+        "root": row.body["root"],
+        "documents": row.body["documents"],
+        "bytes": row.body["bytes"],
+        "entry": row.entry,
+    }
+    if events:
+        events.write("built", **result)
+        return
+    call.show(
+        result,
+        f"built {result['dataset']}  {result['digest']}  (entry {row.entry})\n"
+        f"  {result['documents']} documents, {_size(result['bytes'])} of text",
+    )
+
+
+@parameters("ls", "bastide corpus ls")
+def ls(call: Call) -> None:
+    """List datasets."""
+    from bastide.app.corpora import list_datasets
+
+    with call.environment() as env:
+        rows = list_datasets(env)
+    columns = ("dataset", "documents", "bytes", "sources", "digest", "entry")
+    call.rows(rows, columns, "no dataset is built yet: bastide corpus build RECIPE")
+
+
+@parameters(
+    "show",
+    "bastide corpus show nordic",
+    click.argument("dataset"),
+    click.option("--examples", is_flag=True, help="Also print the beginnings of removed texts."),
+    _KEY,
+)
+def show(call: Call, dataset: str, examples: bool, key: str | None) -> None:
+    """Show a dataset's card: sources, licences, languages, and what each step removed and why."""
+    from bastide.app.corpora import show_dataset
+
+    with call.environment(call.party_key(key)) as env:
+        row = show_dataset(env, dataset, examples)
+    call.show(row, "\n".join(_card(row)))
+
+
+@parameters(
+    "explain",
+    "bastide corpus explain nordic --doc ID",
+    click.argument("dataset"),
+    click.option("--doc", required=True, help="A document's id, or SOURCE:ID."),
+    _KEY,
+)
+def explain(call: Call, dataset: str, doc: str, key: str | None) -> None:
+    """Follow one document through every step: what changed it, what removed it, where it is."""
+    from bastide.app.corpora import explain_document
+
+    with call.environment(call.party_key(key)) as env:
+        row = explain_document(env, dataset, doc)
+    lines = [f"{row['source']}:{row['document']}", f"  read from       {row['file']}"]
+    for step in row["steps"]:
+        after = step["removed"] or f"{step['chars_after']} characters"
+        lines.append(f"  {step['step']:<20}{step['chars_before']} characters -> {after}")
+    for name, value in sorted(row["notes"].items()):
+        lines.append(f"    {name} = {value}")
+    if row["instead"]:
+        lines.append(f"  removed: {row['removed']}; the document with key {row['instead']} stays")
+    if row["shard"]:
+        lines.append(f"  is in shard {row['shard']['number']}, line {row['shard']['line']}")
+    call.show(row, "\n".join(lines))
+
+
+@parameters(
+    "prove",
+    "bastide corpus prove nordic --doc ID --json > proof.json",
+    click.argument("dataset"),
+    click.option("--doc", required=True, help="A document's id, or SOURCE:ID."),
+)
+def prove(call: Call, dataset: str, doc: str) -> None:
+    """Prove that a document is in a dataset, or that it is not."""
+    from bastide.app.corpora import prove_document
+
+    with call.environment() as env:
+        row = prove_document(env, dataset, doc)
+    state = "is" if row["present"] else "is not"
+    sources = ", ".join(one["source"] for one in row["proofs"])
+    call.show(
+        row,
+        f"{doc} {state} in {row['dataset']} (root {row['root']}); looked for as a document of"
+        f" {sources}. --json prints the proof.",
+    )
+
+
+@parameters(
+    "export",
+    "bastide corpus export nordic --to out --form parquet",
+    click.argument("dataset"),
+    click.option("--to", type=click.Path(path_type=Path), required=True, help="Folder."),
+    click.option("--form", type=click.Choice(["jsonl", "parquet"]), default="jsonl"),
+    _KEY,
+)
+def export(call: Call, dataset: str, to: Path, form: str, key: str | None) -> None:
+    """Write a dataset in clear: JSON Lines in Zstandard, or Parquet."""
+    from bastide.app.corpora import export_dataset
+
+    with call.environment(call.party_key(key)) as env:
+        files = export_dataset(env, dataset, to, form, call.progress())
+    call.show({"files": [str(file) for file in files]}, f"wrote {len(files)} files to {to}")
+
+
+class _Events:
+    """Progress as lines of JSON, each thing at most twice a second and at its end."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._what = ""
+        self._due = 0.0
+        self.clock: Callable[[], float] = lambda: 0.0
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Tell how far something is."""
+        now = self.clock()
+        if what != self._what or done >= total or now >= self._due:
+            self._what, self._due = what, now + _EVENT_S
+            self.write("progress", what=what, done=done, total=total)
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Write one event."""
+        click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
+
+
+def _card(row: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{row['name']}  {row['digest']}  (entry {row['entry']})",
+        f"  {row['documents']} documents, {row['chars']} characters, {_size(row['text_bytes'])}"
+        f" in {len(row['shards'])} shards",
+        f"  root            {row['root']}",
+    ]
+    lines += [
+        f"  source          {source['name']}: {source['kept']} of {source['read']} kept,"
+        f" {source['broken']} broken, {source['licence']} ({source['basis']}),"
+        f" {source['origin']}, {source['collected']}"
+        for source in row["sources"]
+    ]
+    spoken = ", ".join(f"{name} {count}" for name, count in row["languages"].items())
+    lines.append(f"  languages       {spoken or '-'}")
+    for reason, count in row["broken"].items():
+        lines.append(f"  broken          {reason} {count}")
+    for step in row["steps"]:
+        lines.append(
+            f"  step            {step['step']}: {step['entered']} entered,"
+            f" {step['changed']} changed, {sum(step['removed'].values())} removed"
+        )
+        lines += [f"                    {reason} {n}" for reason, n in step["removed"].items()]
+    for example in row.get("examples", ()):
+        lines.append(
+            f"  example         {example['reason']}: {example['source']}:{example['ident']}"
+        )
+        lines.append("                    " + " ".join(example["text"].split()))
+    lines += [
+        f"  {'pass' if verdict['passed'] else 'FAIL'}            {verdict['gate']}"
+        for verdict in row["verdicts"]
+    ]
+    return lines
+
+
+def _files(count: int) -> str:
+    return "file" if count == 1 else "files"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+def _cores() -> int:
+    from bastide.app.corpus_pool import cores
+
+    return cores()
+
+
+for _command in (plan, build, ls, show, explain, prove, export):
+    corpus.add_command(_command)

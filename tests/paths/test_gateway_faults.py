@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What one caller or one engine does wrong costs nobody else an answer, a receipt or a place."""
+
+import asyncio
+import contextlib
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from bastide.adapters.engine.remote import RemoteEngine
+from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message
+from bastide.core.errors import Busy
+from bastide.dialects.frames import FrameReader, encode
+from bastide.gateway.connection import Patience
+from paths.gateway_rig import MODEL, gateway, read_response, request_bytes
+
+ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+GOOD = request_bytes(json.dumps(ASK).encode())
+
+
+def test_who_gives_up_waiting_for_a_slow_runner_ends_only_its_own_answer(tmp_path: Path) -> None:
+    path = str(tmp_path / "r.sock")
+
+    async def scenario() -> list[list[str]]:
+        reads = asyncio.Event()
+
+        async def runner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reads.wait()  # it reads nothing for a while
+            frames = FrameReader()
+            while data := await reader.read(65_536):
+                for frame in frames.feed(data):
+                    if frame.kind == "generate":
+                        writer.write(encode(frame.stream, "delta", Delta("hi", FinishReason.STOP)))
+
+        server = await asyncio.start_unix_server(runner, path)
+        engine = RemoteEngine(path)
+
+        async def ask(size: int) -> list[str]:
+            request = GenerateRequest("id", "m", (Message("user", "x" * size),))
+            return [delta.text async for delta in engine.generate(request)]
+
+        tasks = [asyncio.create_task(ask(2_000_000))]
+        await asyncio.sleep(0.1)
+        leaving = asyncio.create_task(ask(10))
+        tasks.append(asyncio.create_task(ask(10)))
+        await asyncio.sleep(0.1)
+        leaving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await leaving
+        tasks.append(asyncio.create_task(ask(10)))
+        await asyncio.sleep(0.1)
+        reads.set()
+        answers = await asyncio.wait_for(asyncio.gather(*tasks), 10)
+        await engine.close()
+        server.close()
+        return answers
+
+    assert asyncio.run(scenario()) == [["hi"]] * 3
+
+
+def test_an_engine_that_turns_busy_in_the_middle_of_an_answer_leaves_a_receipt() -> None:
+    asked = request_bytes(json.dumps({**ASK, "stream": True}).encode())
+    with gateway() as rig, rig.connect() as talking:
+        rig.engine.fails_after, rig.engine.fault = 2, Busy("no more")
+        talking.sendall(asked)
+        read_response(talking)
+        end = time.monotonic() + 5
+        while not rig.control.receipts and time.monotonic() < end:
+            time.sleep(0.01)
+        (receipt,) = rig.control.receipts
+    assert (receipt.finish, receipt.completion_tokens) == ("error", 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        pytest.param(GOOD, b"\r\n", id="an empty line"),
+        pytest.param(GOOD + GOOD[:20], GOOD[20:40], id="half a request"),
+    ],
+)
+def test_what_came_while_an_answer_ran_does_not_keep_a_connection_open(
+    first: bytes, later: bytes
+) -> None:
+    patience = Patience(request_s=0.3, idle_s=0.3, write_s=0.3, linger_s=0.3)
+    with gateway(patience) as rig, rig.connect() as talking:
+        rig.engine.pace_s = 0.1
+        talking.sendall(first)
+        time.sleep(0.05)
+        talking.sendall(later)
+        assert read_response(talking).status == 200
+        rest = b""
+        while data := talking.recv(65_536):  # the rig's sockets give up after a while
+            rest += data
+        assert rest == b"" or b" 408 " in rest

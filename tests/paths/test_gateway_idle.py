@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Streams that wait for their engine, many at once; `run.py --idle` of the benchmark has 10,000."""
+
+import asyncio
+import gc
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+
+from bastide.core.chat import Delta, GenerateRequest, Usage
+from bastide.core.limits import CONNECTIONS_MAX, RUNNER_STREAMS_MAX, WINDOW_REQUESTS_MAX
+from bastide.gateway.connection import Connection
+from bastide.gateway.inbound import Inbound
+from paths.gateway_rig import (
+    MODEL,
+    Rig,
+    ScriptedEngine,
+    bugs,
+    gateway,
+    read_response,
+    request_bytes,
+)
+
+STREAMS = 500
+BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+WHOLE = request_bytes(json.dumps(BODY).encode())
+STREAM = request_bytes(json.dumps(BODY | {"stream": True}).encode())
+FIRST = "Wait"
+
+
+class HoldingEngine(ScriptedEngine):
+    """Gives a stream its first word, and the others when `go` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        if not request.whole:
+            yield Delta(FIRST, usage=Usage(9, 1))
+            await self.go.wait()
+        async for delta in super().generate(request):
+            yield delta
+
+
+def open_stream(rig: Rig) -> socket.socket:
+    """A stream whose first word has come, and was read."""
+    client = rig.connect()
+    client.sendall(STREAM)
+    seen = b""
+    while FIRST.encode() not in seen or not seen.endswith(b"\n\n\r\n"):
+        data = client.recv(65_536)
+        assert data, seen
+        seen += data
+    assert seen.startswith(b"HTTP/1.1 200 ")
+    return client
+
+
+def read_rest(client: socket.socket) -> bytes:
+    seen = b""
+    while not seen.endswith(b"0\r\n\r\n") and (data := client.recv(65_536)):
+        seen += data
+    return seen
+
+
+def inside(rig: Rig) -> int:
+    return rig.do(lambda: sum(rig.pool.inside.values()))
+
+
+def test_streams_that_wait_leave_room_for_others_and_end_properly() -> None:
+    with gateway(None, CONNECTIONS_MAX, WINDOW_REQUESTS_MAX) as rig, ExitStack() as kept:
+        engine = rig.engine = HoldingEngine()
+        waiting = [kept.enter_context(open_stream(rig)) for _ in range(STREAMS)]
+        with rig.connect() as other:
+            other.sendall(WHOLE)
+            assert read_response(other).status == 200
+        assert inside(rig) == STREAMS
+        for gone in waiting[::5]:
+            gone.close()
+        stay = [client for client in waiting if client.fileno() >= 0]
+        rig.until(lambda: sum(rig.pool.inside.values()) == len(stay))
+        rig.do(engine.go.set)
+        for client in stay:
+            rest = read_rest(client)
+            assert "wörld" in rest.decode() and rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        rig.until(lambda: not sum(rig.pool.inside.values()))
+        assert bugs(rig) == []
+
+
+def test_one_process_takes_ten_thousand_streams() -> None:
+    assert min(CONNECTIONS_MAX, WINDOW_REQUESTS_MAX) > 10_000
+    # A runner cuts a gateway off that opens more, with all its streams.
+    assert RUNNER_STREAMS_MAX >= 2 * WINDOW_REQUESTS_MAX
+
+
+def test_a_connection_that_has_ended_leaves_nothing_for_the_collector() -> None:
+    def left() -> int:
+        kinds = (Connection, Inbound)
+        return rig.do(lambda: sum(isinstance(row, kinds) for row in gc.get_objects()))
+
+    with gateway() as rig:
+        before = left()
+        gc.disable()
+        try:
+            for request in (WHOLE, STREAM) * 5:
+                with rig.connect() as client:
+                    client.sendall(request)
+                    assert read_response(client).status == 200
+            rig.until(lambda: rig.server.connections == 0)
+            assert left() <= before
+        finally:
+            gc.enable()
+        assert bugs(rig) == []
