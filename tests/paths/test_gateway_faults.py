@@ -14,6 +14,7 @@ from bastide.adapters.engine.remote import RemoteEngine
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message
 from bastide.core.errors import Busy
 from bastide.dialects.frames import FrameReader, encode
+from bastide.gateway import inbound
 from bastide.gateway.connection import Patience
 from paths.gateway_rig import MODEL, gateway, read_response, request_bytes
 
@@ -72,6 +73,26 @@ def test_an_engine_that_turns_busy_in_the_middle_of_an_answer_leaves_a_receipt()
             time.sleep(0.01)
         (receipt,) = rig.control.receipts
     assert (receipt.finish, receipt.completion_tokens) == ("error", 2)
+
+
+def test_unfinished_bodies_have_one_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbound, "BODIES_BYTES_MAX", 300_000)
+    body = json.dumps({**ASK, "user": "x" * 200_000}).encode()
+    whole = request_bytes(body)
+    with gateway() as rig, rig.connect() as first, rig.connect() as second, rig.connect() as third:
+        first.sendall(whole[:-1])  # it keeps 200 kB here
+        end = time.monotonic() + 5
+        while rig.server.bodies.held < len(body) - 1 and time.monotonic() < end:
+            time.sleep(0.01)
+        second.sendall(whole)
+        assert read_response(second).status == 503
+        third.sendall(GOOD)  # a small one comes in
+        assert read_response(third).status == 200
+        first.sendall(whole[-1:])
+        assert read_response(first).status == 200
+        while rig.server.bodies.held and time.monotonic() < end:
+            time.sleep(0.01)
+        assert rig.server.bodies.held == 0
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ BLOCKS_MAX: Final = 512  # llama.cpp's LLAMA_MAX_LAYERS
 # Gateway.
 REQUEST_HEADER_BYTES_MAX: Final = 32 * KIB
 REQUEST_BODY_BYTES_MAX: Final = 4 * MIB
+BODIES_BYTES_MAX: Final = 256 * MIB  # of all that have begun to come, over HTTP/1.1
+BODY_BYTES_FREE: Final = 64 * KIB  # of one, which comes in also when that much is there
 REQUEST_MESSAGES_MAX: Final = 2_048
 REQUEST_STOPS_MAX: Final = 16  # OpenAI allows four, Gemini five, Bedrock up to 2,500
 REQUEST_TOOLS_MAX: Final = 128  # as the OpenAI API

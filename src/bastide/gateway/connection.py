@@ -62,7 +62,8 @@ class Connection(asyncio.Protocol):
         # uvloop's transports have the methods of asyncio.Transport but not its class.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        self._inbound = Inbound(self._screen, peer_of(self._transport), address_of(self._transport))
+        peer, address = peer_of(self._transport), address_of(self._transport)
+        self._inbound = Inbound(self._screen, peer, address, self._server.bodies)
         if not self._server.enter(self):
             self._transport.abort()
             return

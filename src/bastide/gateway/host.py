@@ -13,6 +13,7 @@ from bastide.core.limits import (
     REQUEST_READ_TIMEOUT_S,
     WRITE_STALL_TIMEOUT_S,
 )
+from bastide.gateway.inbound import Bodies
 from bastide.gateway.reply import Pen
 from bastide.gateway.routes import Routes
 
@@ -47,6 +48,7 @@ class Host(Protocol):
     routes: Routes
     pen: Pen
     now_ms: Callable[[], int]
+    bodies: Bodies
 
     def enter(self, connection: Guest) -> bool:
         """Count a connection in. False if there are too many."""

@@ -15,6 +15,8 @@ from typing import Any, Final
 import httptools
 
 from bastide.core.limits import (
+    BODIES_BYTES_MAX,
+    BODY_BYTES_FREE,
     REQUEST_BODY_BYTES_MAX,
     REQUEST_HEADER_BYTES_MAX,
     UPLOAD_BYTES_MAX,
@@ -24,7 +26,7 @@ from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import Family, Problem, Route
 from bastide.gateway.reply import Reply, refusal
 
-__all__ = ["CONTINUE", "HEADERS_MAX", "ONCE", "Arrival", "Inbound", "Request"]
+__all__ = ["CONTINUE", "HEADERS_MAX", "ONCE", "Arrival", "Bodies", "Inbound", "Request"]
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 ONCE: Final = frozenset(
@@ -79,6 +81,15 @@ class Request:
 Arrival = Request | bytes | Reply
 
 
+class Bodies:
+    """How much of bodies that are not complete is held, by all connections of one process."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = 0
+
+
 @dataclass(slots=True)
 class _Partial:
     """What has come of a request so far."""
@@ -97,8 +108,13 @@ class Inbound:
     """Feed it bytes; it gives arrivals in order. `screen` sees a head before its body is read."""
 
     def __init__(
-        self, screen: Callable[[Request], Reply | None], peer: str = "", address: str = ""
+        self,
+        screen: Callable[[Request], Reply | None],
+        peer: str = "",
+        address: str = "",
+        bodies: Bodies | None = None,
     ) -> None:
+        self._bodies = bodies or Bodies()
         self._screen = screen
         self._peer = peer
         self._address = address
@@ -141,6 +157,7 @@ class Inbound:
 
         A cycle would keep a connection's memory until the collector comes by, which is seldom.
         """
+        self._drop_body()
         self.dead, self._partial, self._arrivals = True, None, []
         del self._parser, self._screen
 
@@ -219,7 +236,11 @@ class Inbound:
         if partial is None or self.dead:
             return
         partial.body_bytes += len(body)
-        if partial.body_bytes > REQUEST_BODY_BYTES_MAX and (
+        self._bodies.held += len(body)
+        if self._bodies.held > BODIES_BYTES_MAX and partial.body_bytes > BODY_BYTES_FREE:
+            # Uploads too: tens of thousands of connections must not fill our memory with halves.
+            self._end(503, "Too much is being sent at this moment. Try again.", "overloaded")
+        elif partial.body_bytes > REQUEST_BODY_BYTES_MAX and (
             partial.request is None or partial.body_bytes > _body_max(partial.request)
         ):
             self._end_body_too_large()
@@ -229,7 +250,10 @@ class Inbound:
     def on_message_complete(self) -> None:
         """The request is complete."""
         partial, self._partial = self._partial, None
-        if partial is None or self.dead or partial.request is None:
+        if partial is None:
+            return
+        self._bodies.held -= partial.body_bytes
+        if self.dead or partial.request is None:
             return
         partial.request.body = b"".join(partial.body)
         self._arrivals.append(partial.request)
@@ -253,8 +277,15 @@ class Inbound:
     def _end(self, status: int, message: str, code: str) -> None:
         if not self.dead:
             self.dead = True
+            self._drop_body()
             problem = Problem(status, message, code)
             self._arrivals.append(refusal(problem, self._family(), close=True))
+
+    def _drop_body(self) -> None:
+        partial = self._partial
+        if partial is not None:
+            self._bodies.held -= partial.body_bytes
+            partial.body_bytes, partial.body = 0, []
 
     def _family(self) -> Family:
         """The family of the request that is being read; OpenAI's while its head is not complete."""

@@ -12,6 +12,7 @@ from typing import Any
 from bastide.core.limits import CONNECTIONS_MAX, STOP_GRACE_S, TLS_HANDSHAKE_TIMEOUT_S
 from bastide.gateway.entrance import Entrance
 from bastide.gateway.host import Guest, Patience
+from bastide.gateway.inbound import Bodies
 from bastide.gateway.reply import Pen
 from bastide.gateway.routes import Routes
 
@@ -34,6 +35,7 @@ class Server:
     ) -> None:
         self.routes = routes
         self.pen = Pen(now_ms)
+        self.bodies = Bodies()
         self.now_ms = now_ms
         self._log = log
         self._patience = patience or Patience()
