@@ -86,7 +86,12 @@ def open_once_read(fifo: Path) -> int:
 def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     os.mkfifo(secret)  # whoever reads it waits
-    process = Demo(tmp_path / "home").popen("init", "--passphrase-file", str(secret))
+    # Shells start what runs in the background deaf to it, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = Demo(tmp_path / "home").popen("init", "--passphrase-file", str(secret))
+    finally:
+        signal.signal(signal.SIGINT, before)
     writer = open_once_read(secret)
     os.killpg(process.pid, signal.SIGINT)
     printed, told = process.communicate(timeout=30)
