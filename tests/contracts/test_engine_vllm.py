@@ -335,3 +335,11 @@ def test_nothing_is_shown_or_started_before_the_files_are_proven(tmp_path):
     os.close(lifeline)
     assert done.returncode == 0
     assert not started.exists() and not (tmp_path / "model").exists()
+
+
+def test_an_interpreter_near_the_root_would_show_all_of_the_disk(tmp_path):
+    (tmp_path / "lib/python3.11/site-packages/vllm").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to("/etc/passwd")
+    with pytest.raises(Misconfigured, match="all of the disk"):
+        find_installation(str(tmp_path / "bin/python"))

@@ -154,6 +154,11 @@ def find_installation(python: str) -> tuple[str, ...]:
             f"the engine vllm is not installed: {python} has no package vllm",
             fix="install vLLM in an environment of its own, and set vllm_python to its Python",
         )
+    if Path("/") in (beside, real.parent.parent):
+        raise Misconfigured(
+            f"vllm_python: {python} stands so near to the root that all of the disk would be shown",
+            fix="install vLLM in an environment of its own",
+        )
     return tuple(dict.fromkeys((str(beside), str(real.parent.parent))))
 
 
