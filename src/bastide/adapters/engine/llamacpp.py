@@ -13,11 +13,8 @@ reuse what the slot holds, core/slots.py decides: never what another tenant has 
 import asyncio
 import contextlib
 import importlib.metadata
-import importlib.util
 import json
 import os
-import sys
-import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +23,7 @@ from typing import Any
 from bastide.adapters.engine import llamacpp_wire as wire
 from bastide.adapters.engine.http1 import Answer, Over, UnixHttp
 from bastide.adapters.engine.llamacpp_embed import Embedder
+from bastide.adapters.engine.starting import interpreter_files, package_folders, started, until_said
 from bastide.core.chat import (
     Delta,
     Embedded,
@@ -274,7 +272,7 @@ async def _spawn(
     lifeline, lifeline_end = os.pipe()
     weights = os.open(f"/proc/self/fd/{weights_fd}", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        process = await _started(sandbox, _jail(settings, folder, weights, status, lifeline))
+        process = await started(sandbox, _jail(settings, folder, weights, status, lifeline))
     except BaseException:
         os.close(lifeline_end)
         os.close(status_end)
@@ -299,25 +297,9 @@ async def _let_load(proven: Awaitable[Any] | None, lifeline_end: int, status_end
         raise
 
 
-async def _started(sandbox: Sandbox, jail: Jail) -> Process:
-    """Start the jail. If this is cancelled, let the start come to its end, then kill what it made.
-
-    A start that is cancelled inside waits for the pipes of a process whose lifeline is still held.
-    """
-    starting = asyncio.ensure_future(sandbox.start(jail))
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        process = await starting
-        process.kill()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _CLOSE_TIMEOUT_S)
-        raise
-
-
 def _jail(settings: dict[str, Any], folder: Path, weights: int, status: int, lifeline: int) -> Jail:
     child = str(Path(__file__).with_name("llamacpp_child.py"))
-    interpreter, *files = _interpreter_files()
+    interpreter, *files = interpreter_files()
     orders = settings | {
         "weights": weights,
         "status": status,
@@ -336,18 +318,7 @@ def _jail(settings: dict[str, Any], folder: Path, weights: int, status: int, lif
 
 
 async def _until_ready(engine: LlamaCpp, status_end: int, name: str) -> None:
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(status_end, "rb")
-    )
-    try:
-        said = await asyncio.wait_for(reader.read(1_000), ENGINE_START_TIMEOUT_S)
-    except TimeoutError as error:
-        raise Unavailable(
-            f"the engine of {name} did not load within {ENGINE_START_TIMEOUT_S:.0f} s"
-        ) from error
-    finally:
-        transport.close()
+    said = await until_said(status_end, ENGINE_START_TIMEOUT_S, name)
     if said == b"ready":
         return
     engine.kill()
@@ -356,21 +327,12 @@ async def _until_ready(engine: LlamaCpp, status_end: int, name: str) -> None:
     raise Unavailable(f"the engine of {name} did not start (status {status}): {why}")
 
 
-def _interpreter_files() -> tuple[str, ...]:
-    interpreter = os.path.realpath(sys.executable)
-    library = Path(sysconfig.get_config_var("LIBDIR") or "/") / (
-        sysconfig.get_config_var("INSTSONAME") or "none"
-    )
-    standard = os.path.realpath(sysconfig.get_path("stdlib"))
-    return (interpreter, standard, *((str(library),) if library.is_file() else ()))
-
-
 def _package() -> Path:
     # Found, never imported: the library runs only inside the sandbox.
-    found = importlib.util.find_spec("xllamacpp")
-    if found is None or not found.submodule_search_locations:
+    found = package_folders(("xllamacpp",)).get("xllamacpp")
+    if found is None:
         raise Unavailable("xllamacpp is not installed", fix="install it: it is the engine")
-    return Path(found.submodule_search_locations[0])
+    return found
 
 
 def _package_folders() -> tuple[str, ...]:
