@@ -5,23 +5,35 @@
     python verify_receipt.py receipt.json --keys keys.json [--json]
         [--prompt request.json --answer answer.txt --api-key-file key.txt]
 
-One file, on Python 3.11 and `cryptography`, offline, written apart from Bastide's own verifier.
+Two files, this and verify_signed.py beside it, on Python 3.11 and `cryptography`, offline, written
+apart from Bastide's own verifier.
 Exit status: 0 verified, 6 not proven (the message says where), 2 wrong usage.
 keys.json is what you trust: get it from the parties, not from whoever hands you the receipt.
 """
 
 import argparse
-import base64
-import hashlib
 import hmac
 import itertools
 import json
-import re
 import sys
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the script's folder out
+
+from verify_signed import (
+    KEY_KINDS,
+    NotProvenError,
+    Register,
+    canonical,
+    check_checkpoint,
+    check_envelope,
+    check_inclusion,
+    digest,
+    enrolled,
+    members,
+    need,
+    read_json,
+)
 
 ROOT = "https://bastide.eu/"
 ROAD = ("charter", "admission", "evaluation", "candidate", "release", "deployment", "batch")
@@ -30,191 +42,55 @@ ASKED = {"release": {"firm", "guardian"}, "deploy": {"operator"}}
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
-class NotProvenError(Exception):
-    """Something does not hold; the text begins with the place."""
-
-
-def need(holds, place, why):
-    """Refuse unless something holds."""
-    if not holds:
-        raise NotProvenError(f"{place}: {why}")
-
-
-class Number(str):
-    """A JSON number with a fraction: the text that was signed."""
-
-
-def read_json(data, place):
-    """Read JSON strictly: no key twice, no NaN (which `int` refuses)."""
-
-    def once(pairs):
-        need(len(dict(pairs)) == len(pairs), place, "a key stands twice in one object")
-        return dict(pairs)
-
-    try:
-        return json.loads(data, object_pairs_hook=once, parse_float=Number, parse_constant=int)
-    except (ValueError, RecursionError) as error:
-        raise NotProvenError(f"{place}: not JSON: {error}") from error
-
-
-def canonical(value):
-    """RFC 8785: sorted keys, no white space; numbers stay as they were signed."""
-    if isinstance(value, dict):
-        rows = sorted(value.items(), key=lambda row: row[0].encode("utf-16-be", "surrogatepass"))
-        return "{" + ",".join(f"{canonical(k)}:{canonical(v)}" for k, v in rows) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(canonical, value)) + "]"
-    return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)
-
-
-def digest(value):
-    """`sha256:<hex>` of a value's canonical JSON."""
-    return "sha256:" + hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def members(value, place, *names):
-    """The values of an object that has exactly these keys."""
-    fits = isinstance(value, dict) and set(value) == set(names)
-    need(fits, place, f"not an object of exactly {', '.join(names)}")
-    return [value[name] for name in names]
-
-
-def base64_bytes(text, place):
-    """Read base64 in its one form."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (ValueError, TypeError) as error:
-        raise NotProvenError(f"{place}: not base64") from error
-    need(base64.b64encode(data).decode() == text, place, "base64 with stray bits")
-    return data
-
-
-def string(data):
-    """A string of the SSH wire format (RFC 4251)."""
-    return len(data).to_bytes(4) + data
-
-
-def check_ed25519(raw, signature, message, place):
-    """Check a plain Ed25519 signature."""
-    try:
-        Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
-    except (InvalidSignature, ValueError) as error:
-        raise NotProvenError(f"{place}: the signature does not hold") from error
-
-
-def check_sshsig(raw, blob, message, place):
-    """PROTOCOL.sshsig: for one key, namespace and hash a blob has one form, so compare its head."""
-    kind = string(b"ssh-ed25519")
-    tail = string(b"approval@bastide.eu") + string(b"") + string(b"sha512")
-    head = b"SSHSIG" + (1).to_bytes(4) + string(kind + string(raw)) + tail
-    head += (len(kind) + 4 + 64).to_bytes(4) + kind + (64).to_bytes(4)
-    need(blob[:-64] == head, place, "not an OpenSSH signature of this key for approvals")
-    signed = b"SSHSIG" + tail + string(hashlib.sha512(message).digest())
-    check_ed25519(raw, blob[-64:], signed, place)
-
-
-def check_envelope(envelope, keys, place):
-    """DSSE v1: give the statement and the keys that signed it; a charter brings its own keys."""
-    payload, kind, rows = members(envelope, place, "payload", "payloadType", "signatures")
-    need(kind == "application/vnd.in-toto+json", f"{place}.payloadType", "not in-toto")
-    need(isinstance(rows, list) and rows, f"{place}.signatures", "there is none")
-    payload = base64_bytes(payload, f"{place}.payload")
-    statement = read_json(payload, f"{place}.payload")
-    need(canonical(statement).encode() == payload, f"{place}.payload", "not canonical JSON")
-    message = b"DSSEv1 %d %b %d %b" % (len(kind), kind.encode(), len(payload), payload)
-    keys = keys or enrolled(statement["predicate"]["keys"], place)
-    signers = []
-    for index, row in enumerate(rows):
-        spot = f"{place}.signatures[{index}]"
-        ident, signature = members(row, spot, "keyid", "sig")
-        need(isinstance(ident, str) and ident in keys, spot, "the signer is not enrolled")
-        key = keys[ident]
-        need(key not in signers, spot, "one key signed twice")
-        need(key["scheme"] in ("ed25519", "sshsig"), spot, "this key signs no statements")
-        check = check_sshsig if key["scheme"] == "sshsig" else check_ed25519
-        check(key["raw"], base64_bytes(signature, f"{spot}.sig"), message, spot)
-        signers.append(key)
-    return statement, signers
-
-
-def enrolled(rows, place):
-    """The keys of the charter by id: `SHA256:...`, as `ssh-keygen -l` prints it."""
-    keys = {}
-    for row in rows:
-        ecdsa = row["scheme"] == "ecdsa-p256"
-        kind = (b"ecdsa-sha2-nistp256", b"nistp256") if ecdsa else (b"ssh-ed25519",)
-        raw = base64_bytes(row["public"], place)
-        made = hashlib.sha256(b"".join(map(string, (*kind, raw)))).digest()
-        ident = "SHA256:" + base64.b64encode(made).decode().rstrip("=")
-        fits = ident == row["id"] and (row["purpose"] == "party") == (row["scheme"] == "sshsig")
-        need(fits and ident not in keys, place, f"the key {row['id']} does not fit")
-        keys[ident] = {**row, "raw": raw}
-    return keys
-
-
-def check_inclusion(leaf, index, size, proof, root, place):
-    """RFC 9162, section 2.1.3.2."""
-    need(type(index) is type(size) is int and 0 <= index < size, place, f"no leaf {index}/{size}")
-    hashes = all(isinstance(row, str) and re.fullmatch("[0-9a-f]{64}", row) for row in proof)
-    need(isinstance(proof, list) and hashes, place, "not a list of hashes in hex")
-    node, last = hashlib.sha256(b"\0" + leaf).digest(), size - 1
-    for sibling in map(bytes.fromhex, proof):
-        need(last > 0, place, "the proof is too long")
-        if index & 1 or index == last:
-            node = hashlib.sha256(b"\1" + sibling + node).digest()
-            while not index & 1 and index:
-                index, last = index >> 1, last >> 1
-        else:
-            node = hashlib.sha256(b"\1" + node + sibling).digest()
-        index, last = index >> 1, last >> 1
-    need(last == 0 and node == root, place, "the inclusion proof does not hold")
-
-
-def check_checkpoint(text, origin, key):
-    """C2SP signed-note and tlog-checkpoint: give the size and the root."""
-    form = r"([^\n]+)\n(0|[1-9][0-9]*)\n([^\n]+)\n\n((?:— [^\n ]+ [^\n ]+\n)+)"
-    found = re.fullmatch(form, text) if isinstance(text, str) else None
-    need(found and found[1] == origin, "checkpoint", f"not a signed checkpoint of {origin}")
-    body = text[: found.start(4) - 1].encode()
-    tag = hashlib.sha256(origin.encode() + b"\n\x01" + key["raw"]).digest()[:4]
-    rows = [line.split(" ")[1:] for line in found[4].splitlines()]
-    signed = [base64_bytes(row[1], "checkpoint") for row in rows if row[0] == origin]
-    ours = [signature for signature in signed if signature[:4] == tag]
-    need(len(ours) == 1, "checkpoint", "it is not signed by the ledger key of keys.json")
-    check_ed25519(key["raw"], ours[0][4:], body, "checkpoint")
-    return int(found[2]), base64_bytes(found[3], "checkpoint")
+def open_charter(entries, anchors):
+    """The charter and the key statements that follow it: give the register."""
+    place = "entries.charter"
+    _, envelope, _ = members(entries["charter"], place, "index", "envelope", "proof")
+    need(digest(envelope) == anchors["charter"], place, "not the charter of keys.json")
+    statement, signers = check_envelope(envelope, None, f"{place}.envelope")
+    for part in ("keys", "environment", "origin"):
+        need(statement["predicate"][part] == anchors[part], "keys.json", f"{part} differs")
+    keys = enrolled(anchors["keys"], "keys.json")
+    due = [key["id"] for key in keys.values() if key["purpose"] in ("party", "evidence")]
+    signed = sorted(key["id"] for key in signers) == sorted(due)
+    need(signed, place, "not signed by every party and the evidence key, and only by them")
+    register, last = Register(keys), 0
+    for number, row in enumerate(entries.get("keys", [])):
+        place = f"entries.keys[{number}]"
+        index, envelope, _ = members(row, place, "index", "envelope", "proof")
+        need(type(index) is int and index > last, place, "not in the ledger's order")
+        statement, signers = check_envelope(envelope, register.signing(index), place)
+        kind = statement["predicateType"].removeprefix(ROOT).removesuffix("/v1")
+        need(kind in KEY_KINDS, place, f"{kind} is no key statement")
+        body, _ = check_statement(statement, kind, signers, place)
+        register.learn(kind, body, signers, index, place)
+        last = index
+    return register
 
 
 def open_entries(bundle, anchors):
     """Read, prove and verify every entry; give them by name, and the size of the ledger."""
     entries = bundle["entries"]
-    members(entries, "entries", *ROAD, *LISTS)
+    lists = (*LISTS, *(("keys",) if isinstance(entries, dict) and "keys" in entries else ()))
+    members(entries, "entries", *ROAD, *lists)
     places = [(f"entries.{name}", name, entries[name]) for name in ROAD]
-    for name in LISTS:
+    for name in lists:
         places += [(f"entries.{name}[{n}]", name, row) for n, row in enumerate(entries[name])]
-    keys = head = None
-    opened = {name: [] for name in entries}
+    register = open_charter(entries, anchors)
+    size, root = check_checkpoint(bundle["checkpoint"], anchors["origin"], register.ledger_key)
+    opened = {name: [] for name in (*ROAD, *lists)}
     for place, name, row in places:
         index, envelope, proof = members(row, place, "index", "envelope", "proof")
-        first = name == "charter"
-        trusted = not first or digest(envelope) == anchors["charter"]
-        need(trusted, place, "not the charter of keys.json")
+        check_inclusion(canonical(envelope).encode(), index, size, proof, root, place)
+        if name == "keys":
+            continue  # followed by the register
+        keys = register.counted(index) if name != "charter" else None
         statement, signers = check_envelope(envelope, keys, f"{place}.envelope")
-        if first:
-            for part in ("keys", "environment", "origin"):
-                need(statement["predicate"][part] == anchors[part], "keys.json", f"{part} differs")
-            keys = enrolled(anchors["keys"], "keys.json")
-            due = [key for key in keys.values() if key["purpose"] in ("party", "evidence")]
-            signed = sorted(key["id"] for key in signers) == sorted(key["id"] for key in due)
-            need(signed, place, "not signed by every party and the evidence key, and only by them")
-            (ledger_key,) = (key for key in keys.values() if key["purpose"] == "ledger")
-            head = check_checkpoint(bundle["checkpoint"], anchors["origin"], ledger_key)
-        check_inclusion(canonical(envelope).encode(), index, head[0], proof, head[1], place)
         kind = {"batch": "receipts"}.get(name, "approval" if name in LISTS else name)
         body, told = check_statement(statement, kind, signers, place)
         stated = {"digest": digest(envelope), "body": body, "subjects": told, "signers": signers}
         opened[name].append({"place": place, "index": index, **stated})
-    return {name: rows if name in LISTS else rows[0] for name, rows in opened.items()}, head[0]
+    return {name: rows if name in lists else rows[0] for name, rows in opened.items()}, size
 
 
 def check_statement(statement, kind, signers, place):
@@ -226,7 +102,10 @@ def check_statement(statement, kind, signers, place):
     told = [(row["name"], "sha256:" + row["digest"]["sha256"]) for row in subjects]
     purposes = sorted(key["purpose"] for key in signers)
     right = purposes == ["release" if kind == "release" else "evidence"] or kind == "charter"
-    if kind == "approval":
+    if kind in KEY_KINDS:
+        new = body["key"]["id"] if kind == "key-enrolment" else None
+        right = {key["purpose"] for key in signers if key["id"] != new} == {"party"}
+    elif kind == "approval":
         right = purposes == ["party"] and signers[0]["party"] == body["party"]
     elif kind == "candidate":
         right = purposes in (["evidence"], ["evidence", "party"])
@@ -239,6 +118,9 @@ def check_statement(statement, kind, signers, place):
         about = [(body["model"], digest(body["artifact"]))]
     elif kind == "receipts":
         about = [("receipts", "sha256:" + body["root"])]
+    elif kind in KEY_KINDS:
+        ident = body["key"]["id"] if kind == "key-enrolment" else body["key"]
+        about = [(ident, digest({"signing-key": ident}))]
     elif kind in ("candidate", "release", "deployment"):
         what = body["deployment" if kind == "deployment" else "release"]
         about = [(what["name"], digest(what)), *(told[1:2] if kind == "release" else [])]

@@ -21,6 +21,7 @@ def run_tool(path: str) -> Callable[[Path, Path], tuple[int, str]]:
     spec = importlib.util.spec_from_file_location("verify_receipt", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(Path(path).parent))  # as for a script: its other half lies beside it
     spec.loader.exec_module(module)
 
     def verify(receipt: Path, keys: Path) -> tuple[int, str]:

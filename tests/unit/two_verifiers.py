@@ -4,6 +4,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ def _tool() -> ModuleType:
     spec = importlib.util.spec_from_file_location("verify_receipt", TOOL)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(TOOL.parent))  # as for a script: its other half lies beside it
     spec.loader.exec_module(module)
     return module
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bastide.app.dataset_releases import REQUEST_TYPE, read_dataset_request
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.releases import find_candidate
@@ -36,8 +37,8 @@ __all__ = [
     "sign_request",
 ]
 
-REQUEST_TYPE = "https://bastide.eu/approval-request/v1"
 _EVIDENCE = ("charter", "admission", "evaluation", "candidate")
+_WANTED = {"dataset-release": ("charter", "dataset")}
 
 
 def approve_here(
@@ -101,7 +102,7 @@ def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]
     2. Every statement is of the kind that its place demands, signed by the keys of that charter
        which may sign that kind: what one party says is no evaluation.
     3. They belong together: the candidate names exactly this admission, evaluation, template and
-       policy, and its author signed it.
+       policy, and its author signed it. Of a dataset there is its account alone.
     4. What is asked for, by action, name and digest, is this candidate and nothing else.
 
     Raises NotProven, saying which step failed.
@@ -110,7 +111,8 @@ def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]
     try:
         if value["type"] != REQUEST_TYPE:
             raise Misconfigured(f"not an approval request: {value['type']!r}")
-        envelopes = {what: Envelope.from_json(value["entries"][what]) for what in _EVIDENCE}
+        wanted = _WANTED.get(value["action"], _EVIDENCE)
+        envelopes = {what: Envelope.from_json(value["entries"][what]) for what in wanted}
         # 1.
         charter = envelopes["charter"]
         if anchors is not None and str(charter.digest) != anchors["charter"]:
@@ -118,9 +120,12 @@ def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]
         # 2.
         founded = _verified("charter", charter, {})
         keys = statements.keys_of(founded.body)
-        rows = {what: _verified(what, envelopes[what], keys) for what in _EVIDENCE[1:]}
+        rows = {what: _verified(what, envelopes[what], keys) for what in wanted[1:]}
         # 3.
         policy = Policy.from_json(founded.body["policy"])
+        if "dataset" in rows:
+            asked_for = read_dataset_request(value, rows["dataset"], keys, policy)
+            return {**asked_for, "anchored": anchors is not None}
         _check_together(rows, keys, policy)
         # 4.
         candidate, admission = rows["candidate"], rows["admission"]

@@ -11,9 +11,11 @@ import msgspec
 from bastide.app.corpus_build import folder_of, leaves_of
 from bastide.app.corpus_duplicates import DUPLICATE_WIDTH, REASONS
 from bastide.app.corpus_export import FORMS, write_files
+from bastide.app.corpus_export_croissant import CROISSANT, write_croissant
 from bastide.app.corpus_objects import find_row, read_object, read_segments
 from bastide.app.corpus_part import KEY_WIDTH, Example, Life, PartReport
 from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport, shard_name
+from bastide.app.dataset_releases import release_state
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
 from bastide.app.naming import newest_named
@@ -23,12 +25,14 @@ from bastide.core.evidence import Evidence
 from bastide.core.limits import CORPUS_EXAMPLES
 from bastide.core.party import Duty
 from bastide.crypto.sorted_tree import prove, verify_absent, verify_present
+from bastide.stages.dataset_release import find_release
 
 __all__ = [
     "explain_document",
     "export_dataset",
     "find_dataset",
     "list_datasets",
+    "manifest_of",
     "prove_document",
     "show_dataset",
 ]
@@ -63,12 +67,13 @@ def show_dataset(env: Environment, name: str, examples: bool = False) -> dict[st
         require_stage(env.principal, "corpus")
     require(env.principal, Duty.READ)
     row = find_dataset(env, name)
-    manifest = _manifest(env, row)
+    manifest = manifest_of(env, row)
     card = {
         **manifest.to_json(),
         "digest": str(row.subject.digest),
         "entry": row.entry,
         "verdicts": row.body["verdicts"],
+        **release_state(env, row),
     }
     if examples:
         card["examples"] = [msgspec.to_builtins(one) for one in _examples(env, row)]
@@ -100,7 +105,7 @@ def explain_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
     }
     leaf = find_row(env.store, f"{folder}/leaves", LEAF_WIDTH, key)
     if leaf is not None:
-        shown["shard"] = _shard(_manifest(env, row), folder, leaf)
+        shown["shard"] = _shard(manifest_of(env, row), folder, leaf)
     gone = find_row(env.store, f"{folder}/duplicates", DUPLICATE_WIDTH, key)
     if gone is not None:
         shown["removed"] = REASONS[gone[64]]
@@ -143,10 +148,16 @@ def export_dataset(
 ) -> list[Path]:
     """Write a dataset in clear, as files that public tools open; every digest is checked."""
     require_stage(env.principal, "corpus")
-    if form not in FORMS:
-        raise Misconfigured(f"there is no form {form!r}", fix=f"one of: {', '.join(FORMS)}")
+    forms = (*FORMS, CROISSANT)
+    if form not in forms:
+        raise Misconfigured(f"there is no form {form!r}", fix=f"one of: {', '.join(forms)}")
     row = find_dataset(env, name)
-    return write_files(env.store, _manifest(env, row), target, form, progress)
+    manifest = manifest_of(env, row)
+    if form != CROISSANT:
+        return write_files(env.store, manifest, target, form, progress)
+    *files, account = write_files(env.store, manifest, target, "parquet", progress)
+    released = find_release(env.ledger, row)
+    return [*files, account, write_croissant(target, manifest, row, released, files)]
 
 
 class _Leaves:
@@ -160,8 +171,9 @@ class _Leaves:
         return leaves_of(self._env, self._folder)
 
 
-def _manifest(env: Environment, row: Evidence) -> Manifest:
+def manifest_of(env: Environment, row: Evidence) -> Manifest:
     """The manifest that the ledger names. Raises NotProven for any other."""
+    require(env.principal, Duty.READ)
     name = f"{folder_of(row.body['build'])}/manifest"
     try:
         manifest = Manifest.decode(read_object(env.store, name))

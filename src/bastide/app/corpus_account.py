@@ -9,7 +9,7 @@ from bastide.app import corpus_plan as plan
 from bastide.app.corpus_duplicates import REASONS, Duplicates
 from bastide.app.corpus_part import PartReport, StepTally
 from bastide.app.corpus_shards import BatchReport
-from bastide.core.dataset import Manifest, Shard, SourceCount, StepCount
+from bastide.core.dataset import Manifest, Searched, Shard, SourceCount, StepCount
 from bastide.core.recipe import Recipe
 
 __all__ = ["make_manifest", "source_counts", "step_counts"]
@@ -23,6 +23,7 @@ def make_manifest(
     steps: list[StepCount],
     reports: Sequence[PartReport] = (),
     batches: Sequence[BatchReport] = (),
+    covered: Sequence[Searched] = (),
 ) -> Manifest:
     """The manifest; before a build without reports, and then of no document."""
     shards: list[Shard] = [shard for batch in batches for shard in batch.shards]
@@ -40,6 +41,7 @@ def make_manifest(
         steps=steps,
         broken=_summed(report.broken for report in reports),
         shards=shards,
+        decontaminated=list(covered),
     )
 
 

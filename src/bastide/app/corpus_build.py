@@ -36,10 +36,11 @@ from bastide.app.corpus_shards import (
     cut_batches,
     write_batch,
 )
+from bastide.app.corpus_step_files import StepFile, searched_suites
 from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
-from bastide.core.dataset import Manifest, StepCount
+from bastide.core.dataset import Manifest, Searched, StepCount
 from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
@@ -71,14 +72,17 @@ def build_dataset(
         raise Misconfigured(f"--workers is not between 1 and {CORPUS_WORKERS_MAX}")
     recipe = plan.load_recipe(path)
     files = plan.find_files(recipe, path.parent)
+    needed = plan.step_files(recipe, path.parent)
+    filters = plan.filled_filters(plan.local_steps(recipe.steps), bytes(32), needed)
     if reasons := judge_recipe(env, recipe, files):
         raise Refused(f"{recipe.name} may not be built", reasons=reasons, fix="change the recipe")
     with ExitStack() as stack:
         files = _hash_all(stack, env, files, workers, progress)
-        build = plan.build_of(recipe, files)
+        build = plan.build_of(recipe, files, needed)
         if known := _finished(env, recipe, build):
             return known
-        return _Build(env, recipe, files, build, workers, progress).run()
+        covered = searched_suites(filters)
+        return _Build(env, recipe, files, build, workers, progress, needed, covered).run()
 
 
 def treated_kinds(recipe: Recipe) -> tuple[str, ...]:
@@ -143,6 +147,8 @@ class _Build:
     build: str
     workers: int
     progress: Progress | None
+    needed: tuple[StepFile, ...]
+    covered: list[Searched]
 
     def run(self) -> Evidence:
         env, folder = self.env, folder_of(self.build)
@@ -185,6 +191,7 @@ class _Build:
             folder=folder,
             steps=self.recipe.steps,
             key=key,
+            files=self.needed,
         )
 
     def _read(self, pool: Pool, bench: Workbench, parts: Sequence[plan.Part]) -> list[PartReport]:
@@ -283,6 +290,7 @@ class _Build:
             step_counts(self.recipe, reports, duplicates),
             reports,
             batches,
+            self.covered,
         )
         if size != manifest.documents:
             raise NotProven(f"{size} leaves for {manifest.documents} documents")

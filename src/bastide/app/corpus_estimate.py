@@ -15,7 +15,7 @@ from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
 from bastide.app.remedies import outside
 from bastide.core.document import Document
-from bastide.core.recipe import Recipe
+from bastide.core.recipe import Recipe, Source
 from bastide.filters.chain import run_filters
 
 __all__ = ["plan_dataset"]
@@ -30,9 +30,11 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
     recipe = plan.load_recipe(path)
     files = plan.find_files(recipe, path.parent)
     parts = plan.cut_parts(recipe.sources, files, recipe.limits.part_bytes)
+    needed = plan.step_files(recipe, path.parent)
+    filters = plan.filled_filters(plan.local_steps(recipe.steps), bytes(range(32)), needed)
     rows, seconds, disk = [], 0.0, 0.0
     for source in recipe.sources:
-        row = _measured(env, recipe, source.reader, dict(source.settings), files[source.name])
+        row = _measured(env, recipe, filters, source, files[source.name])
         seconds += row["seconds"]
         disk += row["disk_bytes"]
         rows.append(
@@ -57,14 +59,13 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
 def _measured(
     env: Environment,
     recipe: Recipe,
-    reader: str,
-    settings: dict[str, Any],
+    filters: list[Any],
+    source: Source,
     files: list[plan.InputFile],
 ) -> dict[str, Any]:
     """Read the beginning of the largest file for a second, and reckon from it."""
     total = sum(file.size for file in files)
     largest = max(files, key=lambda file: file.size)
-    filters = plan.build_filters(plan.local_steps(recipe.steps), bytes(range(32)))
     near = plan.near_duplicate(recipe.steps)
     read = kept = chars = 0
     consumed = 1
@@ -72,8 +73,8 @@ def _measured(
     try:
         with Path(largest.path).open("rb") as stream:
             counting = _Counting(stream)
-            one = plan.make_reader(reader, settings)
-            for item in one.read(cast(BinaryIO, counting), "plan", largest.name):
+            one = plan.make_reader(source.reader, source.settings)
+            for item in one.read(cast(BinaryIO, counting), source.name, largest.name):
                 if isinstance(item, Document):
                     read += 1
                     chars += len(item.text.encode())

@@ -20,11 +20,12 @@ from bastide.app.corpus_plan import (
     EXACT,
     InputFile,
     Part,
-    build_filters,
+    filled_filters,
     local_steps,
     make_reader,
     near_duplicate,
 )
+from bastide.app.corpus_step_files import StepFile
 from bastide.app.remedies import outside
 from bastide.core.dataset import document_key
 from bastide.core.document import Document, Outcome
@@ -68,6 +69,7 @@ class Workbench:
     folder: str
     steps: tuple[Step, ...]
     key: bytes
+    files: tuple[StepFile, ...] = ()  # that the steps need
 
     def open(self) -> SealingStore:
         """The sealed store."""
@@ -149,7 +151,7 @@ class _Worker:
         self._store = bench.open()
         self._part = part
         self._steps = local_steps(bench.steps)
-        self._filters = build_filters(self._steps, bench.key)
+        self._filters = filled_filters(self._steps, bench.key, bench.files)
         self._near = near_duplicate(bench.steps)
         self._exact = any(step.step == EXACT for step in bench.steps)
         self._report = PartReport(part.number, part.source)
@@ -265,10 +267,20 @@ class _Worker:
     def _exemplify(self, reason: str) -> None:
         seen = sum(example.reason == reason for example in self._report.examples)
         if seen < CORPUS_EXAMPLES and self._before is not None:
-            text = self._before.text[:CORPUS_EXAMPLE_CHARS]
+            text = self._hidden(self._before.text)[:CORPUS_EXAMPLE_CHARS]
             self._report.examples.append(
                 Example(reason, self._before.source, self._before.ident, text)
             )
+
+    def _hidden(self, text: str) -> str:
+        """A text without what a step of this recipe masks or removes, wherever it stands in it.
+
+        Also for texts that an earlier step removes, and for those that have the secret.
+        """
+        for one in self._filters:
+            if hasattr(one, "hidden"):
+                text = one.hidden(text)
+        return text
 
     def _keep(self, document: Document, key: bytes, place: bytes, position: int) -> None:
         self._report.kept += 1

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bastide.app.corpus_step_files import StepFile, fill, find_step_files
 from bastide.app.remedies import outside
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotFound
@@ -30,12 +31,14 @@ __all__ = [
     "build_filters",
     "build_of",
     "cut_parts",
+    "filled_filters",
     "find_files",
     "load_recipe",
     "local_steps",
     "made_with",
     "make_reader",
     "near_duplicate",
+    "step_files",
 ]
 
 EXACT: Final = "exact-duplicate"
@@ -81,7 +84,7 @@ def load_recipe(path: Path) -> Recipe:
     except OSError as error:
         raise outside(error, str(path)) from error
     recipe = parse_recipe(text, path.name)
-    recipe = replace(recipe, steps=tuple(_seeded(step, recipe.seed) for step in recipe.steps))
+    recipe = replace(recipe, steps=tuple(_completed(step, recipe) for step in recipe.steps))
     try:
         for source in recipe.sources:
             make_reader(source.reader, source.settings)
@@ -114,13 +117,27 @@ def make_reader(ident: str, settings: Mapping[str, Any]) -> Any:
 
 
 def build_filters(steps: Sequence[Step], key: bytes) -> list[Any]:
-    """The filters of some steps; `key` is for pseudonyms. Raises Misconfigured."""
+    """The filters of some steps, without their files; `key` is for pseudonyms.
+
+    Raises Misconfigured.
+    """
     from bastide.filters.catalogue import build
 
-    return [
+    filters = [
         _personal_data(step, key) if step.step == PERSONAL_DATA else build(step.step, step.settings)
         for step in steps
     ]
+    return [one.keyed(key) if hasattr(one, "keyed") else one for one in filters]
+
+
+def filled_filters(steps: Sequence[Step], key: bytes, files: Sequence[StepFile]) -> list[Any]:
+    """The filters of some steps, ready to judge. Raises Misconfigured, Refused."""
+    return fill(build_filters(steps, key), files)
+
+
+def step_files(recipe: Recipe, folder: Path) -> tuple[StepFile, ...]:
+    """The files that the steps need, hashed. Raises NotFound, Misconfigured, Unavailable."""
+    return find_step_files(build_filters(local_steps(recipe.steps), bytes(32)), folder)
 
 
 def local_steps(steps: Sequence[Step]) -> list[Step]:
@@ -168,14 +185,24 @@ def cut_parts(
     return parts
 
 
-def build_of(recipe: Recipe, files: Mapping[str, Sequence[InputFile]]) -> str:
+def build_of(
+    recipe: Recipe,
+    files: Mapping[str, Sequence[InputFile]],
+    needed: Sequence[StepFile] = (),
+) -> str:
     """The name of a build: a digest over recipe, content of every file, and what makes it."""
     inputs = [
         [source.name, file.name, file.size, file.digest]
         for source in recipe.sources
         for file in files[source.name]
     ]
-    plan = {"recipe": str(recipe.digest), "inputs": inputs, "made_with": made_with()}
+    plan: dict[str, Any] = {
+        "recipe": str(recipe.digest),
+        "inputs": inputs,
+        "made_with": made_with(),
+    }
+    if needed:
+        plan["step_files"] = [[file.name, file.size, file.digest] for file in needed]
     return Digest.of(canonical(plan)).hex
 
 
@@ -223,11 +250,18 @@ def _personal_data(step: Step, key: bytes) -> Any:
     return PersonalData(PersonalDataSettings(**settings), key)
 
 
-def _seeded(step: Step, seed: str) -> Step:
-    """A step that draws gets the recipe's seed, unless it has its own."""
+def _completed(step: Step, recipe: Recipe) -> Step:
+    """A step with what it has from the recipe, unless it says it itself: the seed of its draws, or
+    the sources that may be mined only if nobody reserved it."""
+    from bastide.filters.rights import Rights
     from bastide.filters.sample import Sample
 
-    return Step(step.step, {"seed": seed, **step.settings}) if step.step == Sample.ident else step
+    if step.step == Sample.ident:
+        return Step(step.step, {"seed": recipe.seed, **step.settings})
+    if step.step == Rights.ident:
+        mined = [one.name for one in recipe.sources if one.basis == "text-and-data-mining"]
+        return Step(step.step, {"sources": mined, **step.settings})
+    return step
 
 
 def _file(folder: Path, name: str) -> InputFile:

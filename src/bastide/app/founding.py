@@ -32,13 +32,14 @@ from bastide.crypto.p256 import public_pem
 from bastide.detectors.personal.kinds import KINDS as PERSONAL_KINDS
 from bastide.ledger import Ledger
 from bastide.ports import Clock, Keyring
-from bastide.suites import DEMO_FLOORS, EMBEDDING_FLOORS
+from bastide.suites import DEMO_FLOORS, EMBEDDING_FLOORS, SUITES
 
 __all__ = ["Founded", "Wishes", "default_policy", "found", "free_address"]
 
 KEYS_TYPE = "https://bastide.eu/keys/v1"
 _SERVICE_KEYS = (Purpose.LEDGER, Purpose.EVIDENCE, Purpose.RELEASE, Purpose.MODEL_SIGNING)
 _PORT = 8471
+_NGRAM_MAX = 13  # words; the length that GPT-3 and most papers since search by
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,19 @@ def default_policy(parties: str) -> Policy:
                         "steps-run": {},
                     },
                     "approvals": {},
+                },
+                "dataset-release": {
+                    "gates": {
+                        "licence-basis": {},
+                        "personal-data": {"kinds": list(PERSONAL_KINDS)},
+                        "steps-run": {},
+                        "decontaminated": {
+                            "suites": {name: str(suite.digest) for name, suite in SUITES.items()},
+                            "ngram_max": _NGRAM_MAX,
+                        },
+                        "approvals": {},
+                    },
+                    "approvals": {"firm": 1, "guardian": 1},
                 },
                 "admit": {"gates": early, "approvals": {}},
                 "evaluate": {"gates": {"scan-clean": {}}, "approvals": {}},

@@ -6,7 +6,8 @@ Every load, also after a restart, does all of this again:
 
 1. The admission, and for a deployment also the evaluation, the candidate, the release, the
    deployment and every approval, are read from the ledger, their signatures checked against the
-   charter's keys, and their inclusion proved under the newest signed checkpoint.
+   keys that were active then and count now, and their inclusion proved under the newest signed
+   checkpoint.
 2. The gates of the row `release` (and `deploy`) are judged again; a policy or an approval that
    no longer holds stops the load.
 3. The release's model-signing bundle is checked: its digest and signature, and that it names
@@ -34,11 +35,12 @@ from bastide.core.errors import Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
-from bastide.crypto import merkle, note
+from bastide.crypto import merkle
 from bastide.crypto.model_signing import verify_model_signing
 from bastide.formats import checkpoint, gguf
 from bastide.gates.panel import refuse
 from bastide.ledger import Ledger, statements
+from bastide.ledger.heads import open_head
 from bastide.ports import SealingStore
 from bastide.stages import deploy, release
 
@@ -184,17 +186,15 @@ def load_files(
 
 def verify_entries(ledger: Ledger, rows: Sequence[Evidence]) -> None:
     """Check signatures and inclusion of entries under a checkpoint. Raises NotProven."""
-    keys = ledger.keys()
-    origin = ledger.charter().body["origin"]
-    (head,) = (key for key in keys.values() if key.purpose is Purpose.LEDGER)
-    checkpoint = note.open_checkpoint(ledger.checkpoint(), origin, head)
+    register = ledger.register()
+    checkpoint = open_head(ledger.checkpoint(), ledger.charter().body["origin"], register)
     for row in rows:
         if row.entry is None:
             raise NotProven(f"{row.kind} of {row.subject.name} is not in the ledger")
         envelope = ledger.envelope(row.entry)
         if envelope.digest != row.digest:
             raise NotProven(f"entry {row.entry} is not the {row.kind} that the index names")
-        statements.read_signed(envelope, keys)
+        statements.read_signed(envelope, register.counted(row.entry))
         leaf = merkle.leaf_hash(envelope.encode())
         proof = ledger.prove_inclusion(row.entry, checkpoint.size)
         merkle.verify_inclusion(leaf, row.entry, checkpoint.size, proof, checkpoint.root)
@@ -208,9 +208,15 @@ def _verify_bundle(
         data = reader.read_at(0, reader.size)
     if str(Digest.of(data)) != released.body["model_signing"]:
         raise NotProven(f"{name}: not the model-signing bundle that the release names")
-    (key,) = (key for key in ledger.keys().values() if key.purpose is Purpose.MODEL_SIGNING)
+    keys = [
+        key
+        for key in ledger.register().counted(released.entry or 0).values()
+        if key.purpose is Purpose.MODEL_SIGNING
+    ]
+    if len(keys) != 1:
+        raise NotProven("the key that signed the release's weights does not count any more")
     artifact = Artifact.from_manifest(admission.body["artifact"])
-    verify_model_signing(data, artifact, admission.subject.name, key)
+    verify_model_signing(data, artifact, admission.subject.name, keys[0])
 
 
 def context_of(admission: Evidence, wanted: int) -> int:

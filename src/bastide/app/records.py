@@ -32,7 +32,7 @@ def list_entries(
     rows = [
         row for row in env.ledger.entries(max(0, after + 1)) if kind is None or row.kind == kind
     ]
-    names = {key.ident: key.party or key.purpose.value for key in env.ledger.keys().values()}
+    names = {key.ident: key.party or key.purpose.value for key in env.ledger.known_keys().values()}
     return [
         {
             "entry": row.entry,

@@ -17,12 +17,14 @@ __all__ = ["COMMANDS"]
 @parameters(
     "approve",
     "bastide approve smollm2-135m-instruct --key guardian.key\n"
+    "bastide approve nordic --dataset --key guardian.key\n"
     "bastide approve --request request.json --key guardian.key --out approval.json\n"
     "bastide approve --import approval.json",
     click.argument("release", required=False),
     click.option("--key", metavar="FILE", help="OpenSSH private key of the approving party."),
     click.option("--comment", default="", help="Why; kept with the approval."),
     click.option("--deployment", is_flag=True, help="Approve the deployment, not the release."),
+    click.option("--dataset", is_flag=True, help="Approve the release of a dataset."),
     click.option("--request", "request_file", metavar="FILE", help="Decide offline on a request."),
     click.option("--keys", metavar="FILE", help="With --request: your copy of keys.json."),
     click.option("--out", metavar="FILE", help="With --request: where the approval goes."),
@@ -34,12 +36,13 @@ def approve(
     key: str | None,
     comment: str,
     deployment: bool,
+    dataset: bool,
     request_file: str | None,
     keys: str | None,
     out: str | None,
     approval_file: str | None,
 ) -> None:
-    """Approve a release or a deployment with the key of a party.
+    """Approve a release, a deployment or a dataset with the key of a party.
 
     Here (RELEASE --key FILE), or on a machine of your own: --request checks the request offline,
     shows what it says and writes a signed file; --import records it in the environment.
@@ -54,7 +57,10 @@ def approve(
         _offline(call, request_file, key, keys, out, comment)
     else:
         assert release is not None
-        _here(call, release, key, comment, deployment)
+        if deployment and dataset:
+            raise Misconfigured("give one of --deployment and --dataset", fix="two approvals")
+        what = "deployment" if deployment else "dataset" if dataset else "release"
+        _here(call, release, key, comment, what)
 
 
 @parameters(
@@ -97,16 +103,19 @@ def undeploy(call: Call, name: str, reason: str) -> None:
 COMMANDS = {"approve": approve, "deploy": deploy, "undeploy": undeploy}
 
 
-def _here(call: Call, name: str, key: str | None, comment: str, deployment: bool) -> None:
+def _here(call: Call, name: str, key: str | None, comment: str, what: str) -> None:
     from bastide.app.approvals import approve_here, request_deployment
+    from bastide.app.dataset_releases import approval_of
     from bastide.app.deployments import plan_deployment
     from bastide.app.releases import find_candidate
     from bastide.stages.release import Approval
 
     given = call.party_key(key)
     with call.environment(given) as env:
-        if deployment:
+        if what == "deployment":
             asked = request_deployment(plan_deployment(env, name), comment)
+        elif what == "dataset":
+            asked = approval_of(env, name, comment)
         else:
             candidate = find_candidate(env, name)
             asked = Approval(name, candidate.subject.digest, "release", "", comment)
@@ -147,6 +156,43 @@ def _offline(
 
 
 def _show_request(call: Call, summary: dict[str, Any]) -> None:
+    lines = _dataset_lines(summary) if "dataset" in summary else _release_lines(summary)
+    if not summary["anchored"]:
+        lines.append("  NOT compared with trust anchors: give --keys keys.json")
+    if call.as_json:
+        call.show(summary)
+    else:
+        call.tell("\n".join(lines))
+
+
+def _dataset_lines(summary: dict[str, Any]) -> list[str]:
+    lines = [
+        f"You are asked to approve the release of the dataset {summary['name']}",
+        f"  digest    {summary['digest']}",
+        f"  dataset   {summary['dataset']}",
+        f"  root      {summary['root']}",
+        f"  documents {summary['documents']}, {summary['bytes']} bytes of text",
+    ]
+    lines += [
+        f"  source    {row['name']}: {row['kept']} of {row['read']} documents, {row['licence']}"
+        f" ({row['basis']}), {row['origin']}, {row['collected']}"
+        for row in summary["sources"]
+    ]
+    lines += [
+        f"  step      {row['step']}: {row['changed']} changed,"
+        f" {sum(row['removed'].values())} removed"
+        for row in summary["steps"]
+    ]
+    lines.append(f"  personal  {', '.join(summary['personal_data']) or 'nothing was looked for'}")
+    lines += [
+        f"  searched  for the suite {row['suite']} {row['digest']}, n-grams of {row['ngram']} words"
+        for row in summary["decontaminated"]
+    ]
+    lines.append(f"  policy    {summary['policy']}")
+    return lines
+
+
+def _release_lines(summary: dict[str, Any]) -> list[str]:
     template = summary["template"]
     lines = [
         f"You are asked to approve the {summary['action']} {summary['name']}",
@@ -161,12 +207,7 @@ def _show_request(call: Call, summary: dict[str, Any]) -> None:
     ]
     if template:
         lines += [f"    finding {finding}" for finding in template["findings"]]
-    if not summary["anchored"]:
-        lines.append("  NOT compared with trust anchors: give --keys keys.json")
-    if call.as_json:
-        call.show(summary)
-    else:
-        call.tell("\n".join(lines))
+    return lines
 
 
 def _import(call: Call, file: str) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
+from bastide.cli import corpus_release
 from bastide.cli.command import Call, parameters
+from bastide.cli.corpus_release import state_lines
 from bastide.core.errors import BastideError
 
 __all__ = ["corpus"]
@@ -171,11 +173,11 @@ def prove(call: Call, dataset: str, doc: str) -> None:
     "bastide corpus export nordic --to out --form parquet",
     click.argument("dataset"),
     click.option("--to", type=click.Path(path_type=Path), required=True, help="Folder."),
-    click.option("--form", type=click.Choice(["jsonl", "parquet"]), default="jsonl"),
+    click.option("--form", type=click.Choice(["jsonl", "parquet", "croissant"]), default="jsonl"),
     _KEY,
 )
 def export(call: Call, dataset: str, to: Path, form: str, key: str | None) -> None:
-    """Write a dataset in clear: JSON Lines in Zstandard, or Parquet."""
+    """Write a dataset in clear: JSON Lines in Zstandard, or Parquet, with Croissant beside it."""
     from bastide.app.corpora import export_dataset
 
     with call.environment(call.party_key(key)) as env:
@@ -236,7 +238,7 @@ def _card(row: dict[str, Any]) -> list[str]:
         f"  {'pass' if verdict['passed'] else 'FAIL'}            {verdict['gate']}"
         for verdict in row["verdicts"]
     ]
-    return lines
+    return lines + state_lines(row)
 
 
 def _files(count: int) -> str:
@@ -254,4 +256,6 @@ def _cores() -> int:
 
 
 for _command in (plan, build, ls, show, explain, prove, export):
+    corpus.add_command(_command)
+for _command in corpus_release.COMMANDS:
     corpus.add_command(_command)

@@ -16,6 +16,7 @@ from bastide.core.subject import Digest
 
 __all__ = [
     "Manifest",
+    "Searched",
     "Shard",
     "SourceCount",
     "StepCount",
@@ -74,7 +75,21 @@ class StepCount(msgspec.Struct, frozen=True):
     characters: int
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Searched(msgspec.Struct, frozen=True):
+    """A suite of evaluation for whose questions every document was searched.
+
+    digest: the suite's. ngram: words in a row that had to agree. questions: that it has; searched:
+    those long enough to be searched for.
+    """
+
+    suite: str
+    digest: str
+    ngram: int
+    questions: int
+    searched: int
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """A whole dataset. It holds digests and counts, and no name of a file or of a document.
 
     build: digest over recipe, input files and the versions of what made it. root: of the RFC 6962
@@ -95,6 +110,7 @@ class Manifest(msgspec.Struct, frozen=True):
     steps: list[StepCount]
     broken: dict[str, int]
     shards: list[Shard]
+    decontaminated: list[Searched] = []  # left out if empty, so that older digests stay
 
     @property
     def digest(self) -> Digest:

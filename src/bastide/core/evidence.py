@@ -18,6 +18,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 # in ledger/projections.py and one section in docs/reference/statements.md.
 KINDS: tuple[str, ...] = (
     "charter/v1",
+    "key-enrolment/v1",
+    "key-state/v1",
     "tenant/v1",
     "project/v1",
     "api-key/v1",
@@ -30,6 +32,8 @@ KINDS: tuple[str, ...] = (
     "guard/v1",
     "erasure/v1",
     "dataset/v1",
+    "dataset-release/v1",
+    "summary/v1",
     "admission/v1",
     "evaluation/v1",
     "candidate/v1",

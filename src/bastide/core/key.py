@@ -17,13 +17,17 @@ class Scheme(StrEnum):
 
     `ED25519` signs the DSSE pre-authentication bytes directly; `SSHSIG` signs them in an
     OpenSSH signature (PROTOCOL.sshsig) under the namespace ``approval@bastide.eu``.
-    `ECDSA_P256` signs model-signing bundles only, because their public verifier reads no other
-    kind of key; it never signs a statement.
+    `ECDSA_P256` signs model-signing bundles, because their public verifier reads no other kind
+    of key, and such a key's own enrolment.
     """
 
     ED25519 = "ed25519"
     SSHSIG = "sshsig"
     ECDSA_P256 = "ecdsa-p256"
+
+
+# What a party may sign with. Each is checked by public tools of its own.
+PARTY_SCHEMES = frozenset({Scheme.SSHSIG})
 
 
 class Purpose(StrEnum):

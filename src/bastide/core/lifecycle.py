@@ -34,6 +34,14 @@ LIFECYCLE: tuple[Stage, ...] = (
         duty=Duty.PREPARE,
     ),
     Stage(
+        name="dataset-release",
+        takes=("dataset/v1",),
+        makes="dataset-release/v1",
+        gates=("licence-basis", "personal-data", "steps-run", "decontaminated", "approvals"),
+        approvers=(Party.FIRM, Party.GUARDIAN),
+        duty=Duty.PREPARE,
+    ),
+    Stage(
         name="admit",
         takes=(),
         makes="admission/v1",

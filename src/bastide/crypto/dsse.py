@@ -3,12 +3,13 @@
 """DSSE v1.0 envelopes (github.com/secure-systems-lab/dsse, protocol.md) over in-toto payloads.
 
 The signed bytes are the pre-authentication encoding (PAE) of the payload. A signature is
-Ed25519 over the PAE, or, for keys of scheme `sshsig`, an OpenSSH signature over it.
+Ed25519 or ECDSA (P-256, SHA-256, DER) over the PAE, or, for keys of scheme `sshsig`, an OpenSSH
+signature over it. Which key may sign what is not decided here.
 """
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,20 +21,10 @@ from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.evidence import PAYLOAD_TYPE
 from bastide.core.key import PublicKey, Scheme
 from bastide.core.subject import Digest
-from bastide.crypto import sshsig
+from bastide.crypto import p256, sshsig
+from bastide.crypto.signer import Signer
 
 APPROVAL_NAMESPACE = "approval@bastide.eu"
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """A public key, and the function that makes its raw Ed25519 signature (64 bytes).
-
-    The private key stays behind the function: in a keyring, in an agent or in an HSM.
-    """
-
-    public: PublicKey
-    sign: Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +109,9 @@ def verify_envelope(envelope: Envelope, keys: Mapping[str, PublicKey]) -> None:
         if key.scheme is Scheme.SSHSIG:
             sshsig.verify_signature(key.raw, message, APPROVAL_NAMESPACE, signature)
             continue
-        if key.scheme is not Scheme.ED25519:
-            raise NotProven(f"the key {ident} signs no statements")
+        if key.scheme is Scheme.ECDSA_P256:
+            p256.verify_signature(key, message, signature)
+            continue
         try:
             Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, message)
         except (InvalidSignature, ValueError) as error:

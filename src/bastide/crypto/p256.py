@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""ECDSA over NIST P-256 with SHA-256, for model-signing bundles only.
+"""ECDSA over NIST P-256 with SHA-256: model-signing bundles, and keys that an HSM holds.
 
 Signatures are DER and deterministic (RFC 6979): the same bundle signed twice is the same file.
 """
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.key import PublicKey, Purpose, Scheme
-from bastide.crypto.dsse import Signer
+from bastide.crypto.signer import Signer
 
 __all__ = ["public_pem", "secret_from", "signer_of", "verify_signature"]
 

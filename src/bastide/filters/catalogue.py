@@ -10,6 +10,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from bastide.core.errors import Misconfigured
 from bastide.filters.c4 import C4
+from bastide.filters.decontaminate import Decontaminate
 from bastide.filters.filter import Filter
 from bastide.filters.fineweb import FineWeb
 from bastide.filters.gopher_quality import GopherQuality
@@ -18,7 +19,9 @@ from bastide.filters.language import Language
 from bastide.filters.length import Length
 from bastide.filters.near_duplicate import NearDuplicate
 from bastide.filters.normalise import Normalise
+from bastide.filters.rights import Rights
 from bastide.filters.sample import Sample
+from bastide.filters.secrets import Secrets
 
 __all__ = ["FILTERS", "GLOBAL_STEPS", "build"]
 
@@ -34,6 +37,9 @@ FILTERS: Final[Mapping[str, type[Filter]]] = MappingProxyType(
             GopherRepetition,
             C4,
             FineWeb,
+            Decontaminate,
+            Rights,
+            Secrets,
             Sample,
         )
     }

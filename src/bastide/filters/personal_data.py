@@ -8,7 +8,6 @@ one dataset however it is grouped, and none in common with another dataset. Whoe
 key can link nothing any more. The value itself is in no note, no error and no log.
 """
 
-import hmac
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -19,6 +18,7 @@ from bastide.core.document import Document, Outcome
 from bastide.core.errors import Misconfigured
 from bastide.detectors.personal.kinds import KINDS, Span
 from bastide.filters.filter import removed
+from bastide.filters.pseudonym import pseudonym
 from bastide.filters.words import Words
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["KEY_BYTES_MIN", "PersonalData", "PersonalDataSettings"]
 
 KEY_BYTES_MIN: Final = 32
-_LETTERS: Final = "bcdfghjklmnpqrst"  # no digit and no vowel: never a number, seldom a word
-_PSEUDONYM_BYTES: Final = 8
 # A pseudonym is shorter than what it stands for, so a word can come nearer to what is behind it
 # and a number be found that was not found before. So it is searched until nothing is left.
 _ROUNDS_MAX: Final = 16
@@ -103,6 +101,14 @@ class PersonalData:
                 return removed(self.ident, kind, notes)
         return Outcome(msgspec.structs.replace(document, text=text, url=url), notes=notes)
 
+    def hidden(self, text: str) -> str:
+        """A text of which an example is kept: with pseudonyms, or nothing if it cannot be."""
+        finder = _finder(frozenset((*self.settings.mask, *self.settings.remove)))
+        try:
+            return self._masked(finder, text, {}) or ""
+        except UnicodeEncodeError:
+            return ""
+
     def _masked(self, finder: "Finder", text: str, counts: dict[str, int]) -> str | None:
         """A text with pseudonyms, or None if there is no end to what is found in it."""
         data = text.encode()
@@ -119,10 +125,7 @@ class PersonalData:
         return None
 
     def _pseudonym(self, span: Span) -> bytes:
-        said = f"{span.kind}\0{span.value}".encode()
-        digest = hmac.digest(self.key, said, "sha256")[:_PSEUDONYM_BYTES]
-        letters = "".join(_LETTERS[byte >> 4] + _LETTERS[byte & 15] for byte in digest)
-        return f"<{span.kind.upper()}:{letters}>".encode()
+        return pseudonym(self.key, span.kind, span.value).encode()
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,7 @@ from bastide.core import lifecycle
 from bastide.core.evidence import Evidence, Verdict
 from bastide.core.key import Purpose, Scheme
 from bastide.core.party import Party
-from bastide.gates.dossier import Dossier, candidate_reasons
+from bastide.gates.dossier import Dossier, candidate_reasons, dataset_reasons
 from bastide.gates.gate import Gate
 
 __all__ = ["GATE", "judge"]
@@ -55,9 +55,11 @@ def judge(dossier: Dossier, parameters: Mapping[str, Any]) -> Verdict:
 
 
 def _paper_reasons(dossier: Dossier) -> list[str]:
-    """What is approved must itself be evidence: the candidate, or the release to deploy."""
+    """What is approved must itself be evidence: candidate, dataset, or the release to deploy."""
     if dossier.action == "release":
         return candidate_reasons(dossier)
+    if dossier.action == "dataset-release":
+        return dataset_reasons(dossier)
     if dossier.candidate is None or dossier.candidate.kind != "release/v1":
         return ["there is no release to deploy"]
     return []
@@ -103,4 +105,4 @@ def _problem(approval: Evidence, dossier: Dossier) -> str:
     return "; ".join(problem for problem, holds in wanted.items() if not holds)
 
 
-GATE: Final = Gate("approvals", ("candidate/v1", "release/v1", "approval/v1"), judge)
+GATE: Final = Gate("approvals", ("candidate/v1", "dataset/v1", "release/v1", "approval/v1"), judge)

@@ -21,6 +21,7 @@ __all__ = [
     "admission_reasons",
     "candidate_reasons",
     "dataset_reasons",
+    "dataset_release",
     "evaluation_reasons",
 ]
 
@@ -29,9 +30,10 @@ __all__ = [
 class Dossier:
     """The evidence for one decision.
 
-    subject: what is decided on: the dataset (corpus), the artifact (admit, evaluate), the
-    candidate's release (release), the deployment plan (deploy). action: the stage's name.
-    candidate: what was proposed; for a deployment, the release. keys: the enrolled keys, by id.
+    subject: what is decided on: the dataset (corpus), its release (dataset-release), the artifact
+    (admit, evaluate), the candidate's release (release), the deployment plan (deploy).
+    action: the stage's name. candidate: what was proposed; for a deployment, the release.
+    keys: the enrolled keys, by id.
     """
 
     subject: Digest
@@ -108,9 +110,27 @@ def dataset_reasons(dossier: Dossier) -> list[str]:
         return ["there is no dataset"]
     if dataset.kind != "dataset/v1":
         return [f"not a dataset but {dataset.kind}"]
-    if dataset.subject.digest != dossier.subject:
+    subject = dataset.subject.digest
+    if dossier.action == "dataset-release":
+        subject = Digest.of(canonical(dataset_release(dataset, dossier.policy)))
+    if subject != dossier.subject:
         return ["the account is about another dataset"]
     return []
+
+
+def dataset_release(dataset: Evidence, policy: Policy) -> dict[str, str]:
+    """What parties approve when they release a dataset, as plain values under one digest.
+
+    It names the dataset, its signed account and the policy, so an approval of one dataset, of
+    one account of it, or under one policy is none of another.
+    """
+    return {
+        "name": dataset.subject.name,
+        "dataset": str(dataset.subject.digest),
+        "root": dataset.body["root"],
+        "account": str(dataset.digest),
+        "policy": str(policy.digest),
+    }
 
 
 def _release(dossier: Dossier) -> dict[str, object]:

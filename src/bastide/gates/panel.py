@@ -19,6 +19,7 @@ from bastide.core.evidence import Verdict, refusals
 from bastide.core.policy import Policy, Rule
 from bastide.gates import (
     approvals,
+    decontaminated,
     eval_floor,
     format_safe,
     licence_basis,
@@ -43,6 +44,7 @@ GATES: Final[Mapping[str, Gate]] = MappingProxyType(
         "licence-basis": licence_basis.GATE,
         "personal-data": personal_data.GATE,
         "steps-run": steps_run.GATE,
+        "decontaminated": decontaminated.GATE,
     }
 )
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Engine, func, select
 
 from bastide.core.errors import BastideError, NotProven
-from bastide.core.key import PublicKey, Purpose
+from bastide.core.evidence import Evidence
+from bastide.core.register import KEY_KINDS, Register
 from bastide.crypto import merkle, note
 from bastide.ledger import queries, schema, statements
 from bastide.ledger.projections import PROJECTIONS, rows_of, stored_rows
@@ -30,8 +31,7 @@ def audit(records: Engine) -> None:
         # 1. The charter holds by its own keys.
         envelope, _ = queries.entry(connection, 0)
         charter = statements.read_charter(envelope)
-        keys = statements.keys_of(charter.body)
-        (log_key,) = (key for key in keys.values() if key.purpose is Purpose.LEDGER)
+        keys = _Keys(statements.read_register(charter))
         tree = Tree()
         for chunk in queries.chunks(connection, 0, size):
             # 2. Every entry is admissible, in its one form, and only the first is a charter.
@@ -39,15 +39,30 @@ def audit(records: Engine) -> None:
             # 3. Its leaf hash, the tiles and the checkpoints are those of these entries.
             first = tree.size
             _check_leaves(connection, first, leaves)
-            tree = _check_growth(connection, tree, leaves, charter.body["origin"], log_key)
+            tree = _check_growth(connection, tree, leaves, charter.body["origin"], keys.register)
             # 4. The projections say what these entries say.
             _check_projections(connection, first, [row[2] for row in chunk])
 
 
-def _check_entry(row: queries.Row, keys: dict[str, PublicKey]) -> bytes:
+class _Keys:
+    """The register as it grows with the entries, and the keys that may sign the next one."""
+
+    def __init__(self, register: Register) -> None:
+        self.register = register
+        self.signing = register.signing(1)
+
+    def learn(self, evidence: Evidence) -> None:
+        self.register = self.register.after(evidence)
+        assert evidence.entry is not None
+        self.signing = self.register.signing(evidence.entry + 1)
+
+
+def _check_entry(row: queries.Row, keys: _Keys) -> bytes:
     data, envelope, evidence = row
     try:
-        verified = statements.read_signed(envelope, keys)
+        verified = statements.read_signed(envelope, keys.signing)
+        if evidence.kind in KEY_KINDS:
+            keys.learn(evidence)
     except BastideError as error:
         raise NotProven(f"entry {evidence.entry}: {error.message}") from error
     if verified.data != data:
@@ -67,7 +82,7 @@ def _check_leaves(connection: Connection, first: int, leaves: Sequence[bytes]) -
 
 
 def _check_growth(
-    connection: Connection, tree: Tree, leaves: Sequence[bytes], origin: str, key: PublicKey
+    connection: Connection, tree: Tree, leaves: Sequence[bytes], origin: str, register: Register
 ) -> Tree:
     """Grow the tree checkpoint by checkpoint, comparing roots and completed tiles."""
     table = schema.checkpoint
@@ -77,7 +92,7 @@ def _check_growth(
         tree = _grow(connection, tree, leaves[tree.size - first : row.size - first])
         where = f"the checkpoint of size {row.size}"
         try:
-            signed = note.open_checkpoint(row.note, origin, key)
+            signed = note.open_checkpoint(row.note, origin, register.ledger_key(row.size))
         except NotProven as error:
             raise NotProven(f"{where}: {error.message}") from error
         if not (signed.size, signed.root) == (row.size, row.root) == (tree.size, tree.root()):

@@ -13,9 +13,9 @@ from typing import Any
 
 from bastide.core.errors import NotProven
 from bastide.core.evidence import Evidence
-from bastide.core.key import Purpose
+from bastide.core.register import KEY_KINDS
 from bastide.core.subject import Digest
-from bastide.crypto import note
+from bastide.ledger.heads import open_head
 from bastide.ledger.ledger import Ledger
 from bastide.ledger.receipts import ReceiptBook
 
@@ -62,6 +62,8 @@ def export_bundle(ledger: Ledger, book: ReceiptBook, ident: str) -> dict[str, An
     }
     checkpoint = ledger.checkpoint()
     size = _size(ledger, checkpoint)
+    if changes := _key_statements(ledger, size):
+        rows["keys"] = changes
     return {
         "type": BUNDLE_TYPE,
         "receipt": receipt.to_json(),
@@ -89,10 +91,20 @@ def _entry(ledger: Ledger, row: Evidence, size: int) -> Mapping[str, Any]:
     }
 
 
+def _key_statements(ledger: Ledger, size: int) -> list[Evidence]:
+    """All that changed who may sign, up to a size, in the ledger's order."""
+    rows = [row for kind in KEY_KINDS for row in ledger.find(kind) if _before(row, size)]
+    return sorted(rows, key=lambda row: row.entry or 0)
+
+
+def _before(row: Evidence, size: int) -> bool:
+    return row.entry is not None and row.entry < size
+
+
 def _newest(ledger: Ledger, kind: str, digest: str, before: int) -> Evidence:
     """The statement in force when the batch was sealed."""
     rows = ledger.find(kind, subject=Digest.parse(digest))
-    standing = [row for row in rows if row.entry is not None and row.entry < before]
+    standing = [row for row in rows if _before(row, before)]
     if not standing:
         raise NotProven(f"the receipt names a {kind} that the ledger lacks: {digest}")
     return standing[-1]
@@ -103,5 +115,4 @@ def _named(ledger: Ledger, digest: str) -> Evidence:
 
 
 def _size(ledger: Ledger, checkpoint: str) -> int:
-    (key,) = [key for key in ledger.keys().values() if key.purpose is Purpose.LEDGER]
-    return note.open_checkpoint(checkpoint, ledger.charter().body["origin"], key).size
+    return open_head(checkpoint, ledger.charter().body["origin"], ledger.register()).size

@@ -23,9 +23,11 @@ __all__ = ["Anchors", "Bundle", "Entry", "at", "read_anchors", "read_bundle"]
 
 PROOF_HASHES_MAX = 64  # a tree of 2**64 leaves
 APPROVALS_MAX = 64
+KEY_STATEMENTS_MAX = 4_096
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SINGLE = ("charter", "admission", "evaluation", "candidate", "release", "deployment", "batch")
 _LISTS = ("approvals", "deployment_approvals")
+_KEYS = "keys"  # a list that is left out where no key ever changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +104,16 @@ def read_bundle(value: Any) -> Bundle:
         raise NotProven(f"type: not {BUNDLE_TYPE}")
     inclusion, entries = value["inclusion"], value["entries"]
     _object(inclusion, "inclusion", ("index", "size", "proof"))
-    _object(entries, "entries", (*_SINGLE, *_LISTS))
+    changed = (_KEYS,) if isinstance(entries, Mapping) and _KEYS in entries else ()
+    _object(entries, "entries", (*_SINGLE, *_LISTS, *changed))
     with at("receipt"):
         receipt = Receipt.from_json(value["receipt"])
     lists = {
         name: tuple(
             _entry(row, f"entries.{name}[{number}]")
-            for number, row in enumerate(_list(entries[name], f"entries.{name}", APPROVALS_MAX))
+            for number, row in enumerate(_list(entries[name], f"entries.{name}", longest))
         )
-        for name in _LISTS
+        for name, longest in _longest(changed)
     }
     return Bundle(
         receipt=receipt,
@@ -121,6 +124,11 @@ def read_bundle(value: Any) -> Bundle:
         entries={name: _entry(entries[name], f"entries.{name}") for name in _SINGLE},
         lists=lists,
     )
+
+
+def _longest(changed: tuple[str, ...]) -> list[tuple[str, int]]:
+    lists = [(name, APPROVALS_MAX) for name in _LISTS]
+    return [*lists, *((name, KEY_STATEMENTS_MAX) for name in changed)]
 
 
 def _entry(value: Any, place: str) -> Entry:

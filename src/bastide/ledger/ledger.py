@@ -7,15 +7,24 @@ projections become durable in one transaction (`commit`). Nothing is ever change
 """
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect
 
-from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
+from bastide.core.errors import (
+    BastideError,
+    Misconfigured,
+    NotAllowed,
+    NotFound,
+    NotProven,
+    Refused,
+)
 from bastide.core.evidence import Evidence, Statement
-from bastide.core.key import PublicKey, Purpose
+from bastide.core.key import PublicKey
 from bastide.core.policy import Policy
+from bastide.core.register import KEY_KINDS, Register
 from bastide.core.subject import Digest
 from bastide.crypto import dsse, note
 from bastide.crypto.dsse import Envelope, Signer
@@ -41,7 +50,9 @@ class Ledger:
         self._signer = signer
         self._clock = clock
         self._charter: Evidence | None = None
-        self._keys: dict[str, PublicKey] = {}
+        self._register = Register({})
+        self._learned = 0  # up to which entry the register has followed the ledger
+        self._learning = threading.Lock()
         self._committer = Committer(records, self._seal, self._admit, _project)
         self._prepare()
 
@@ -61,9 +72,16 @@ class Ledger:
         """
         if self._signer is None:
             raise NotAllowed("the ledger was opened read-only")
-        keys = self._enrolled()
-        if keys or not envelopes:
-            return self._append(envelopes, keys, also)
+        if self._charter is None and self.size:
+            self.charter()
+        if self._register.lives or not envelopes:
+            try:
+                return self._append(envelopes, self._signing(), also)
+            except NotProven:
+                learned = self._learned
+                if self._current() and self._learned == learned:
+                    raise
+                return self._append(envelopes, self._signing(), also)  # another process enrolled
         charter = statements.read_charter(envelopes[0])
         try:
             return self._append(envelopes, statements.keys_of(charter.body), also)
@@ -119,18 +137,28 @@ class Ledger:
         if self._charter is None:
             with schema.reading(self._records) as connection:
                 envelope, _ = queries.entry(connection, 0)
-            self._learn(statements.read_charter(envelope))
-        assert self._charter is not None
+            charter = statements.read_charter(envelope)
+            self._register, self._learned = statements.read_register(charter), 1
+            self._charter = dataclasses.replace(charter, entry=0)
         return self._charter
 
     def policy(self) -> Policy:
         """The policy of the charter."""
         return Policy.from_json(self.charter().body["policy"])
 
-    def keys(self) -> dict[str, PublicKey]:
-        """The keys that the charter enrols, by id."""
+    def register(self) -> Register:
+        """All keys that were ever enrolled, with what became of them. Raises NotFound."""
         self.charter()
-        return dict(self._keys)
+        return self._current()
+
+    def known_keys(self) -> dict[str, PublicKey]:
+        """Every key that was ever enrolled, by id: what a gate looks signers up in."""
+        return self.register().known()
+
+    def keys(self) -> dict[str, PublicKey]:
+        """The keys that may sign the next entry, by id."""
+        self.register()
+        return self._signing()
 
     def api_keys(self, active: bool = True) -> list[Evidence]:
         """The API keys, oldest first; revoked ones too unless `active`. Revocation is final."""
@@ -174,14 +202,20 @@ class Ledger:
             return queries.newest(connection, "share/v1")
 
     def approvals(self, subject: Digest) -> list[Evidence]:
-        """The approvals of a subject that count: those since its deployment was last ended.
+        """The approvals of a subject that count: by keys whose signatures count, and since its
+        deployment was last ended.
 
         Else who holds the services' keys could undo a stop by an approval from before it.
         """
         ends = self.find("deployment-end/v1", subject)
         since = ends[-1].entry if ends else None
         given = self.find("approval/v1", subject)
-        return [row for row in given if since is None or (row.entry or 0) > since]
+        register = self.register()
+        return [
+            row
+            for row in given
+            if (since is None or (row.entry or 0) > since) and register.counts(row)
+        ]
 
     # Prove
 
@@ -231,6 +265,10 @@ class Ledger:
         also: Callable[[Connection, range], None] | None,
     ) -> range:
         items = [statements.read_signed(envelope, keys) for envelope in envelopes]
+        if any(item.evidence.kind in KEY_KINDS for item in items):
+            if len(items) != 1:
+                raise Refused("a key statement is appended alone")
+            also = also or _nothing_else  # which gives it a commit of its own
         return self._committer.append(Batch([item.data for item in items], items, also))
 
     def _prepare(self) -> None:
@@ -243,32 +281,48 @@ class Ledger:
         with schema.writing(self._records) as connection:
             schema.create_tables(connection)
 
-    def _enrolled(self) -> dict[str, PublicKey]:
-        """The enrolled keys, or none while there is no charter."""
+    def _current(self) -> Register:
+        """The register as of the newest entry: other processes append, too."""
         if self._charter is None and self.size:
             self.charter()
-        return self._keys
+        if self._charter is not None:
+            with schema.reading(self._records) as connection:
+                self._follow(connection, head(connection)[0])
+        return self._register
 
-    def _learn(self, charter: Evidence) -> None:
-        self._keys = statements.keys_of(charter.body)
-        self._charter = Evidence(charter.statement, charter.signers, charter.digest, 0)
+    def _signing(self) -> dict[str, PublicKey]:
+        """The keys that may sign the next entry, by what was learned so far."""
+        return self._register.signing(max(self._learned, 1))
+
+    def _follow(self, connection: Connection, size: int) -> None:
+        """Learn the key statements between what was learned and a size."""
+        with self._learning:
+            for row in queries.since(connection, KEY_KINDS, self._learned):
+                self._register = self._register.after(row)
+            self._learned = max(self._learned, size)
 
     def _forget(self) -> None:
-        self._charter, self._keys = None, {}
+        self._charter, self._register, self._learned = None, Register({}), 0
 
     def _seal(self, size: int, root: bytes) -> str:
         """Sign a checkpoint; called under the write lock, when the charter is known."""
         signer, charter = self._signer, self._charter
         assert signer is not None
         assert charter is not None
-        key = self._keys.get(signer.public.ident)
-        if key is None or key.purpose is not Purpose.LEDGER:
-            raise NotProven(f"the charter does not enrol {signer.public.ident} as its ledger key")
+        if self._register.ledger_key(size).ident != signer.public.ident:
+            raise NotProven(
+                f"{signer.public.ident} is not the ledger key in force",
+                fix="it was replaced, or is another environment's: start the service again",
+            )
         return note.sign_checkpoint(Checkpoint(charter.body["origin"], size, root), signer)
 
     def _admit(self, connection: Connection, size: int, batches: Sequence[Batch]) -> None:
         """Refuse what is in the ledger already, and a charter anywhere but at its beginning."""
         fresh = size == 0
+        if not fresh:
+            self.charter()
+            self._follow(connection, size)
+        signing = self._register.signing(size)
         known = queries.known_digests(
             connection, [item.evidence.digest.raw for batch in batches for item in batch.items]
         )
@@ -286,16 +340,41 @@ class Ledger:
                 )
             elif charters != ([0] if fresh else []) and batch.items:
                 batch.error = Refused("a charter is the first entry, and only the first")
+            elif not fresh and (error := self._refusal(batch, signing, size)) is not None:
+                batch.error = error
             else:
                 known.update(digests)
                 if fresh and batch.items:
-                    self._learn(batch.items[0].evidence)
+                    charter = dataclasses.replace(batch.items[0].evidence, entry=0)
+                    self._register, self._charter = statements.read_register(charter), charter
+                    self._learned, signing = len(batch.items), self._register.signing(1)
                     fresh = False
+
+    def _refusal(
+        self, batch: Batch, signing: Mapping[str, PublicKey], size: int
+    ) -> BastideError | None:
+        """Why a batch may not be written, by the register under the write lock."""
+        for item in batch.items:
+            evidence = item.evidence
+            if evidence.kind in KEY_KINDS:
+                # Alone in its commit (see `append`), so it stands at the end of what there is.
+                try:
+                    self._register.after(dataclasses.replace(evidence, entry=size))
+                except BastideError as error:
+                    return error
+            new = {evidence.body["key"]["id"]} if evidence.kind == "key-enrolment/v1" else set()
+            if gone := set(evidence.signers) - signing.keys() - new:
+                return NotProven(f"the signer {min(gone)} may not sign any more")
+        return None
 
     def _check_size(self, connection: Connection, size: int) -> None:
         newest = head(connection)[0]
         if size > newest:
             raise Misconfigured(f"there is no tree of {size}: the ledger has {newest} entries")
+
+
+def _nothing_else(connection: Connection, indexes: range) -> None:
+    """Write nothing with the entry."""
 
 
 def _project(connection: Connection, batches: Sequence[Batch]) -> None:

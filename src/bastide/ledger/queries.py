@@ -21,6 +21,7 @@ __all__ = [
     "newest",
     "newest_note",
     "scan",
+    "since",
     "standing",
 ]
 
@@ -84,6 +85,13 @@ def newest(connection: Connection, kind: str) -> list[Evidence]:
     table = schema.subject
     wanted = select(func.max(table.c.entry)).where(table.c.kind == kind).group_by(table.c.name)
     return _read(connection, wanted)
+
+
+def since(connection: Connection, kinds: tuple[str, ...], entry: int) -> list[Evidence]:
+    """Evidence of some kinds from an entry on, oldest first."""
+    table = schema.subject
+    wanted = select(table.c.entry).where(table.c.kind.in_(kinds), table.c.entry >= entry)
+    return _read(connection, wanted.distinct())
 
 
 def newest_note(connection: Connection) -> str:

@@ -111,6 +111,16 @@ _STEP: dict[str, Check] = {
     "removed": _map_of(_amount),
 }
 
+_SEARCHED: dict[str, Check] = {"suite": _text, "digest": _digest, "ngram": _count}
+
+_DATASET_RELEASE: dict[str, Check] = {
+    "name": _text,
+    "dataset": _digest,
+    "root": _hash,
+    "account": _digest,
+    "policy": _digest,
+}
+
 _SHARED: dict[str, Check] = {
     "tenant": _text,
     "promised": _number,
@@ -128,6 +138,29 @@ SHAPES: dict[str, dict[str, Check]] = {
         "policy": lambda value: isinstance(value, dict),
         "keys": _list_of(lambda row: isinstance(row, dict)),
         "exit_recipients": _list_of(_text),
+    },
+    "key-enrolment/v1": {
+        "key": lambda value: isinstance(value, dict),
+        "holder": _text,
+        "state": _one_of("pre-active", "active"),
+        "replaces": _or_null(
+            _fields(
+                {
+                    "key": _text,
+                    "state": _one_of("deactivated", "compromised"),
+                    "trusted_before": _or_null(_count),
+                }
+            )
+        ),
+        "reason": _text,
+        "time_ms": _count,
+    },
+    "key-state/v1": {
+        "key": _text,
+        "state": _one_of("active", "suspended", "deactivated", "compromised", "destroyed"),
+        "trusted_before": _or_null(_count),
+        "reason": _text,
+        "time_ms": _count,
     },
     "tenant/v1": {"tenant": _text, "time_ms": _count},
     "api-key/v1": {
@@ -194,7 +227,23 @@ SHAPES: dict[str, dict[str, Check]] = {
         "plan": _list_of(_text),
         "steps": _list_of(_fields(_STEP)),
         "personal_data": _list_of(_text),
+        "decontaminated": _list_of(_fields(_SEARCHED)),
         "verdicts": _list_of(lambda row: isinstance(row, dict)),
+        "time_ms": _count,
+    },
+    "dataset-release/v1": {
+        "release": _fields(_DATASET_RELEASE),
+        "previous": _or_null(_digest),
+        "approvals": _list_of(_digest),
+        "verdicts": _list_of(lambda row: isinstance(row, dict)),
+        "time_ms": _count,
+    },
+    "summary/v1": {
+        "datasets": _list_of(_digest),
+        "content": _digest,
+        "version": _count,
+        "previous": _or_null(_digest),
+        "forms": _map_of(_digest),
         "time_ms": _count,
     },
     "admission/v1": {
@@ -227,7 +276,7 @@ SHAPES: dict[str, dict[str, Check]] = {
     "candidate/v1": {"release": _fields(_RELEASE), "author": _text, "time_ms": _count},
     "approval/v1": {
         "party": _text,
-        "action": _one_of("release", "deploy"),
+        "action": _one_of("dataset-release", "release", "deploy"),
         "decision": _one_of("approve"),
         "comment": _text,
         "time_ms": _count,
@@ -280,4 +329,7 @@ SHAPES: dict[str, dict[str, Check]] = {
     "refusal/v1": {"stage": _text, "reasons": _list_of(_text), "time_ms": _count},
 }
 
-LATER: dict[str, frozenset[str]] = {"receipts/v1": frozenset({"sealed_ms"})}
+LATER: dict[str, frozenset[str]] = {
+    "dataset/v1": frozenset({"decontaminated"}),
+    "receipts/v1": frozenset({"sealed_ms"}),
+}

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What makes a signed statement admissible: who may sign each kind, and what it must say.
 
-`verify` is the whole rule book of the ledger's door. It is a pure function of the envelope and the
-charter's keys, so an auditor runs the same rules offline.
+`read_signed` and `core.register` are the whole rule book of the ledger's door. They are pure
+functions of the entries, so an auditor runs the same rules offline.
 """
 
 import json
@@ -16,24 +16,21 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotProven, Refused
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.guard import GuardPolicy
-from bastide.core.key import PublicKey, Purpose, Scheme
+from bastide.core.key import PublicKey, Purpose
 from bastide.core.limits import ENTRY_BYTES_MAX
 from bastide.core.party import Party
 from bastide.core.policy import Policy
+from bastide.core.register import KEY_KINDS, Register, verify_enrollable
 from bastide.core.subject import Digest
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope
 from bastide.ledger.shapes import LATER, SHAPES
 
-__all__ = ["Verified", "decode", "keys_of", "read_charter", "read_signed"]
+__all__ = ["Verified", "decode", "keys_of", "read_charter", "read_register", "read_signed"]
 
-_ENROLLED = {
-    Purpose.LEDGER,
-    Purpose.EVIDENCE,
-    Purpose.RELEASE,
-    Purpose.MODEL_SIGNING,
-    Purpose.PARTY,
-}
+
+# Signed by the release key, and about two things: the release, and what it releases.
+_RELEASES = ("release/v1", "dataset-release/v1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +42,11 @@ class Verified:
 
 
 def read_signed(envelope: Envelope, keys: Mapping[str, PublicKey]) -> Verified:
-    """Check a signed statement against the charter's keys.
+    """Check a signed statement against the keys that may sign, those of a `Register`.
 
-    Raises NotProven if a signature does not hold or is by the wrong key, Misconfigured if the
-    statement is too large or does not say what its kind must say.
+    A new key's statement of its own enrolment is checked with it; whether it may be enrolled is
+    for `Register.after`. Raises NotProven if a signature does not hold or is by the wrong key,
+    Misconfigured if the statement is too large or does not say what its kind must say.
     """
     # 1. The envelope fits into an entry, and its payload is the canonical form of a statement.
     data = envelope.encode()
@@ -57,9 +55,11 @@ def read_signed(envelope: Envelope, keys: Mapping[str, PublicKey]) -> Verified:
     statement = _read(envelope)
     if statement.payload() != envelope.payload:
         raise Misconfigured(f"the {statement.kind} is not canonical JSON (RFC 8785)")
-    # 2. Every signature holds, by a key of the charter.
+    # 2. Every signature holds, by a key that may sign.
     if statement.kind == "charter/v1":
         return Verified(read_charter(envelope), data)
+    if statement.kind == "key-enrolment/v1":
+        keys = {**keys, **_newcomer(statement)}
     dsse.verify_envelope(envelope, keys)
     # 3. The right keys signed.
     signers = tuple(ident for ident, _ in envelope.signatures)
@@ -106,14 +106,15 @@ def keys_of(charter: Mapping[str, Any]) -> dict[str, PublicKey]:
         if sum(key.purpose is purpose for key in rows) != 1:
             raise Misconfigured(f"the charter enrols not exactly one {purpose} key")
     for key in rows:
-        if key.purpose not in _ENROLLED:
-            raise Misconfigured(f"the charter enrols a {key.purpose} key, which signs nothing")
-        by_person = key.purpose is Purpose.PARTY
-        if by_person != (key.party is not None) or by_person != (key.scheme is Scheme.SSHSIG):
-            raise Misconfigured(f"the key {key.ident} is neither of a party nor of a service")
+        verify_enrollable(key)
     if {key.party for key in rows} - {None} != {party.value for party in Party}:
         raise Misconfigured("the charter enrols no key of some party, or of an unknown one")
     return keys
+
+
+def read_register(charter: Evidence) -> Register:
+    """The register that a charter founds. Raises Misconfigured."""
+    return Register.founded(keys_of(charter.body).values())
 
 
 def decode(data: bytes, index: int | None = None) -> tuple[Envelope, Evidence]:
@@ -140,7 +141,7 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
     if kind == "approval/v1":
         right = purposes == [Purpose.PARTY] and signers[0].party == statement.body.get("party")
         wanted = "exactly one key of the party that it names"
-    elif kind == "release/v1":
+    elif kind in _RELEASES:
         right = purposes == [Purpose.RELEASE]
         wanted = "the release key alone"
     elif kind == "candidate/v1":
@@ -148,12 +149,26 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
         idents = [key.ident for key in signers]
         right = right and statement.body.get("author") in idents
         wanted = "the evidence key and at most one party's key, one of them its author's"
+    elif kind in KEY_KINDS:
+        new = _newcomer(statement) if kind == "key-enrolment/v1" else {}
+        right = {key.purpose for key in signers if key.ident not in new} == {Purpose.PARTY}
+        wanted = "parties' keys, and a new key itself"
     else:
         right = purposes == [Purpose.EVIDENCE]
         wanted = "the evidence key alone"
     if not right:
         had = ", ".join(f"{key.party or key.purpose}" for key in signers)
         raise NotProven(f"a {kind} is signed by {wanted}, not by {had}")
+
+
+def _newcomer(statement: Statement) -> dict[str, PublicKey]:
+    """The key that a statement enrols, by id. Raises Misconfigured."""
+    row = statement.body.get("key")
+    if not isinstance(row, dict):
+        raise Misconfigured("key-enrolment/v1.key: not a public key")
+    key = PublicKey.from_json(row)
+    verify_enrollable(key)
+    return {key.ident: key}
 
 
 def _check_shape(statement: Statement) -> None:
@@ -167,7 +182,7 @@ def _check_shape(statement: Statement) -> None:
             raise Misconfigured(f"{kind}.{field}: not a value of the right kind")
     subjects = [(subject.name, subject.digest.hex) for subject in statement.subjects]
     expected = _SUBJECTS.get(kind)
-    if len(subjects) != (2 if kind == "release/v1" else 1):
+    if len(subjects) != (2 if kind in _RELEASES else 1):
         raise Misconfigured(f"{kind}: it has {len(subjects)} subjects")
     if expected is not None:
         for (name, digest), (want_name, want_digest) in zip(subjects, expected(body), strict=True):
@@ -202,9 +217,19 @@ def _budget(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [("/".join(whose), _hex({"budget": whose}))]
 
 
+def _signing_key(ident: str) -> list[tuple[str | None, str]]:
+    return [(ident, _hex({"signing-key": ident}))]
+
+
 def _release(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     release = body["release"]
     return [(release["name"], _hex(release)), (None, Digest.parse(release["model"]).hex)]
+
+
+def _dataset_release(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    release = body["release"]
+    name = release["name"]
+    return [(name, _hex(release)), (name, Digest.parse(release["dataset"]).hex)]
 
 
 def _hex(value: Any) -> str:
@@ -213,6 +238,8 @@ def _hex(value: Any) -> str:
 
 _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]] = {
     "charter/v1": _charter,
+    "key-enrolment/v1": lambda body: _signing_key(body["key"]["id"]),
+    "key-state/v1": lambda body: _signing_key(body["key"]),
     "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],
     "api-key/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
     "api-key/v2": lambda body: [(body["key"], _hex({"key": body["key"]}))],
@@ -225,6 +252,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "guard/v1": _guard,
     "erasure/v1": lambda body: [("erasure", Digest.parse(body["list"]).hex)],
     "dataset/v1": lambda body: [(body["dataset"], Digest.parse(body["manifest"]).hex)],
+    "dataset-release/v1": _dataset_release,
     "admission/v1": _admission,
     "candidate/v1": lambda body: [(body["release"]["name"], _hex(body["release"]))],
     "release/v1": _release,

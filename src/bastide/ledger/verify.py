@@ -6,36 +6,40 @@ In order to verify an answer back to its model, we need to achieve the following
 
 1. Read the anchors and the bundle; both have exactly the form of docs/reference/receipts.md.
 2. Establish the charter: it is the one of the anchors, signed by every party and by the evidence
-   key, and it lists the anchors' keys.
-3. Open the checkpoint: signed by the charter's ledger key, for the charter's origin.
+   key, and it lists the anchors' keys. From it and the key statements, in their order, comes the
+   register: which keys could sign when, and what counts of it.
+3. Open the checkpoint: signed by the ledger key that was active then, for the charter's origin.
 4. Prove that every entry is in the ledger, at its index, under that checkpoint.
 5. Verify every statement: the kind that its place demands, in its one form, signed by the keys that
-   may sign that kind.
+   may sign that kind, were active then, and are not known to be compromised.
 6. Prove that the receipt is a leaf of the batch that its entry states.
 7. Follow the receipt to its deployment, its release and the charter's policy.
 8. Follow the release to its candidate, admission, evaluation and approvals.
 9. Check that the entries stand in the order in which the lifecycle makes them.
 10. Judge the gates of the rows `release` and `deploy` again, over exactly this evidence.
 
-A bundle cannot prove what is absent: that nothing was revoked later is for an auditor of the whole
-ledger. Each numbered block below repeats its number.
+A bundle cannot prove what is absent: that nothing was revoked later, and that no key statement was
+left out, is for an auditor of the whole ledger. Each numbered block below repeats its number.
 """
 
+import dataclasses
 import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bastide.core.errors import NotProven
 from bastide.core.evidence import Evidence, refusals
-from bastide.core.key import PublicKey, Purpose
+from bastide.core.key import PublicKey
 from bastide.core.policy import Policy
 from bastide.core.receipt import Receipt, commit, salt_for
-from bastide.crypto import merkle, note
+from bastide.core.register import KEY_KINDS, Register
+from bastide.crypto import merkle
 from bastide.gates.dossier import Dossier
 from bastide.gates.panel import judge_stage
 from bastide.ledger import statements
 from bastide.ledger.bundle_form import Anchors, Bundle, Entry, at, read_anchors, read_bundle
 from bastide.ledger.chain import Chain, Link
+from bastide.ledger.heads import open_head
 
 __all__ = ["Chain", "trace_bundle", "verify_content"]
 
@@ -58,22 +62,22 @@ def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain
     trusted = read_anchors(anchors)
     given = read_bundle(bundle)
     # 2.
-    charter, keys = _charter(given.entries["charter"], trusted)
+    charter = _charter(given.entries["charter"], trusted)
+    register = _register(charter, given.lists.get("keys", ()))
     policy = Policy.from_json(charter.body["policy"])
     # 3.
     with at("checkpoint"):
-        (ledger_key,) = (key for key in keys.values() if key.purpose is Purpose.LEDGER)
-        head = note.open_checkpoint(given.checkpoint, trusted.origin, ledger_key)
+        head = open_head(given.checkpoint, trusted.origin, register)
     # 4.
     for entry in given.all():
         with at(f"{entry.place}.proof"):
             leaf = merkle.leaf_hash(entry.envelope.encode())
             merkle.verify_inclusion(leaf, entry.index, head.size, entry.proof, head.root)
     # 5.
-    single = {name: _verified(name, entry, keys) for name, entry in given.entries.items()}
+    single = {name: _verified(name, entry, register) for name, entry in given.entries.items()}
     lists = {
-        name: tuple(_verified(name, entry, keys) for entry in rows)
-        for name, rows in given.lists.items()
+        name: tuple(_verified(name, entry, register) for entry in given.lists[name])
+        for name in ("approvals", "deployment_approvals")
     }
     # 6.
     _check_batch(given, single["batch"])
@@ -81,6 +85,7 @@ def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain
     _check_service(given.receipt, single["deployment"], single["release"], policy)
     _check_release(single, lists)
     _check_order(single, lists)
+    keys = register.known()
     _check_gates(single, lists, keys, policy)
     return _chain(given.receipt, single, lists, keys, head.size)
 
@@ -105,7 +110,7 @@ def verify_content(receipt: Receipt, api_key: str, prompt: bytes, answer: bytes)
             )
 
 
-def _charter(entry: Entry, trusted: Anchors) -> tuple[Evidence, dict[str, PublicKey]]:
+def _charter(entry: Entry, trusted: Anchors) -> Evidence:
     # 2.
     with at(entry.place):
         if entry.index != 0:
@@ -116,7 +121,6 @@ def _charter(entry: Entry, trusted: Anchors) -> tuple[Evidence, dict[str, Public
         if charter.kind != "charter/v1":
             raise NotProven(f"not a charter but {charter.kind}")
         body = charter.body
-        keys = statements.keys_of(body)
         Policy.from_json(body["policy"])
     stated = [key.to_json() for key in trusted.keys]
     if stated != body["keys"]:
@@ -124,12 +128,29 @@ def _charter(entry: Entry, trusted: Anchors) -> tuple[Evidence, dict[str, Public
     for name in ("environment", "origin"):
         if body[name] != getattr(trusted, name):
             raise NotProven(f"keys.json: {name}: the charter says {body[name]!r}")
-    return charter, keys
+    return charter
 
 
-def _verified(name: str, entry: Entry, keys: Mapping[str, PublicKey]) -> Evidence:
+def _register(charter: Evidence, changes: Iterable[Entry]) -> Register:
+    # 2. That these are all the changes there are is not proven (see above).
+    register, last = statements.read_register(charter), 0
+    for entry in changes:
+        with at(entry.place):
+            if entry.index <= last:
+                raise NotProven(f"entry {entry.index} does not stand behind entry {last}")
+            last = entry.index
+            signing = register.signing(entry.index)
+            evidence = statements.read_signed(entry.envelope, signing).evidence
+            if evidence.kind not in KEY_KINDS:
+                raise NotProven(f"not a key statement but {evidence.kind}")
+            register = register.after(dataclasses.replace(evidence, entry=entry.index))
+    return register
+
+
+def _verified(name: str, entry: Entry, register: Register) -> Evidence:
     # 5.
     with at(entry.place):
+        keys = register.counted(entry.index)
         evidence = statements.read_signed(entry.envelope, keys).evidence
         if evidence.kind != _KINDS[name]:
             raise NotProven(f"not {_KINDS[name]} but {evidence.kind}")

@@ -27,7 +27,8 @@ class Hplt:
     """One HPLT record a line.
 
     Notes: `hplt-language`, `hplt-prob`, `hplt-filter`, `hplt-score` (the first of doc_scores),
-    `hplt-robots`, `hplt-pii` (number of spans), `hplt-ts`, `hplt-collection`.
+    `hplt-robots`, `robots` (the field `robotstxt`), `hplt-pii` (number of spans), `hplt-ts`,
+    `hplt-collection`.
     """
 
     ident: ClassVar[str] = "hplt"
@@ -103,6 +104,7 @@ def _is_register(value: Any) -> bool:
 _FIRSTS: Final = {"hplt-language": "lang", "hplt-prob": "prob", "hplt-score": "doc_scores"}
 _TEXTS: Final = {
     "hplt-filter": "filter",
+    "robots": "robotstxt",
     "hplt-robots": "robots",
     "hplt-ts": "ts",
     "hplt-collection": "collection",

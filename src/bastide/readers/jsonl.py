@@ -27,6 +27,7 @@ class Jsonl:
     text: str = "text"  # the field with the text
     id: str = "id"  # the field with the record's own name; where it is missing one is made
     url: str = "url"  # the field with the address, if the records have one
+    notes: str = ""  # fields that become notes of the document, with spaces between their names
 
     def read(self, stream: BinaryIO, source: str, name: str) -> Read:
         """Read a file; see reader.Reader."""
@@ -46,6 +47,7 @@ class Jsonl:
             text=text_field(record, self.text),
             source=source,
             url=text_field(record, self.url, needed=False),
+            notes=_notes(record, self.notes.split()) if self.notes else {},
         )
 
 
@@ -106,6 +108,20 @@ def _own_name(record: dict[str, Any], name: str) -> str:
     if len(own) > limits.CORPUS_ID_CHARS_MAX:
         raise Fault("too-long", f"field {name}: over {limits.CORPUS_ID_CHARS_MAX} characters")
     return own
+
+
+def _notes(record: dict[str, Any], names: list[str]) -> dict[str, str | int | float]:
+    notes: dict[str, str | int | float] = {}
+    for name in names:
+        value = record.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise Fault("wrong-type", f"field {name}")
+        if isinstance(value, str) and len(value) > limits.CORPUS_ID_CHARS_MAX:
+            raise Fault("too-long", f"field {name}: over {limits.CORPUS_ID_CHARS_MAX} characters")
+        notes[name] = value
+    return notes
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -287,7 +287,7 @@ def _judge(
         evaluation=None,
         candidate=None,
         approvals=(),
-        keys=ledger.keys(),
+        keys=ledger.known_keys(),
         policy=policy,
     )
     return refusals(judge_stage(policy, "admit", dossier))

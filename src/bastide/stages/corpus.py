@@ -84,6 +84,10 @@ def _account(manifest: Manifest, recipe: Recipe, treated: Sequence[str], clock: 
             for row in manifest.steps
         ],
         "personal_data": sorted(treated),
+        "decontaminated": [
+            {"suite": row.suite, "digest": row.digest, "ngram": row.ngram}
+            for row in manifest.decontaminated
+        ],
         "verdicts": [],
         "time_ms": clock.now_ms(),
     }
@@ -100,7 +104,7 @@ def _judge(ledger: Ledger, statement: Statement) -> list[Verdict]:
         evaluation=None,
         candidate=None,
         approvals=(),
-        keys=ledger.keys(),
+        keys=ledger.known_keys(),
         policy=policy,
         dataset=Evidence(statement, (), digest),
     )

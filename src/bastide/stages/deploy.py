@@ -86,7 +86,7 @@ def judge(ledger: Ledger, wanted: Plan) -> list[Verdict]:
         evaluation=None,
         candidate=find_release(ledger, wanted.release),
         approvals=tuple(ledger.approvals(wanted.digest)),
-        keys=ledger.keys(),
+        keys=ledger.known_keys(),
         policy=ledger.policy(),
     )
     return judge_stage(ledger.policy(), "deploy", dossier)

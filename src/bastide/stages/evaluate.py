@@ -193,7 +193,7 @@ def judge(ledger: Ledger, admission: Evidence) -> list[Verdict]:
         evaluation=None,
         candidate=None,
         approvals=(),
-        keys=ledger.keys(),
+        keys=ledger.known_keys(),
         policy=policy,
     )
     return judge_stage(policy, "evaluate", dossier)

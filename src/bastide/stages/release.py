@@ -19,7 +19,7 @@ from bastide.core.key import Scheme
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
-from bastide.gates.dossier import Dossier
+from bastide.gates.dossier import Dossier, dataset_release
 from bastide.gates.panel import judge_stage, refuse
 from bastide.ledger import Ledger
 from bastide.ports import Clock
@@ -41,7 +41,7 @@ class Approval:
 
     name: str
     digest: Digest
-    action: str  # release or deploy
+    action: str  # dataset-release, release or deploy
     party: str
     comment: str
 
@@ -107,6 +107,8 @@ def approve(ledger: Ledger, envelope: Envelope) -> Evidence:
     digest, action = statement.subjects[0].digest, statement.body.get("action")
     if action == "release" and not ledger.find("candidate/v1", subject=digest):
         raise NotFound(f"no candidate has the digest {digest}", fix="propose the release first")
+    if action == "dataset-release" and not _is_dataset_release(ledger, digest):
+        raise NotFound(f"no dataset's release has the digest {digest}", fix="build it first")
     signers = {ident for ident, _ in envelope.signatures}
     for other in ledger.approvals(digest):
         if other.digest == envelope.digest:
@@ -137,7 +139,7 @@ def judge(ledger: Ledger, candidate: Evidence) -> list[Verdict]:
         evaluation=_evidence(ledger, release["evaluation"]),
         candidate=candidate,
         approvals=tuple(ledger.approvals(candidate.subject.digest)),
-        keys=ledger.keys(),
+        keys=ledger.known_keys(),
         policy=ledger.policy(),
     )
     return judge_stage(ledger.policy(), "release", dossier)
@@ -168,6 +170,12 @@ def publish(
     admission = ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     subjects = (candidate.subject, Subject(admission.subject.name, model))
     return ledger.append_statement(Statement("release/v1", subjects, body), [signer])
+
+
+def _is_dataset_release(ledger: Ledger, digest: Digest) -> bool:
+    policy = ledger.policy()
+    rows = ledger.find("dataset/v1")
+    return any(Digest.of(canonical(dataset_release(row, policy))) == digest for row in rows)
 
 
 def _evidence(ledger: Ledger, digest: str) -> Evidence | None:

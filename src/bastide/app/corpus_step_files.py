@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Files that steps need: suites, records of sites, block lists.
+
+A filter says which of its settings name files (`filters.filter.NeedsFiles`). They are hashed as the
+sources are and are part of a build's name. A worker reads them again, and refuses what changed.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bastide.app.remedies import outside
+from bastide.core.dataset import Searched
+from bastide.core.errors import Misconfigured, NotFound, Refused
+from bastide.core.limits import CORPUS_STEP_FILE_BYTES_MAX
+
+__all__ = ["StepFile", "fill", "find_step_files", "searched_suites"]
+
+
+class StepFile(msgspec.Struct, frozen=True):
+    """One file. name: as the recipe writes it. digest: SHA-256 of the content, in hex."""
+
+    name: str
+    path: str
+    size: int
+    digest: str
+
+
+def find_step_files(filters: Sequence[Any], folder: Path) -> tuple[StepFile, ...]:
+    """The files that filters name, sorted, hashed. Raises NotFound, Misconfigured, Unavailable."""
+    names = {name for one in filters for name in _names(one)}
+    return tuple(_hashed(folder, name) for name in sorted(names))
+
+
+def fill(filters: Sequence[Any], files: Sequence[StepFile]) -> list[Any]:
+    """The filters, those that need files with their content.
+
+    Raises Misconfigured, naming file and line, and Refused for a file that changed.
+    """
+    known = {file.name: file for file in files}
+    return [
+        _filled(one, tuple(known[name] for name in _names(one)))
+        if hasattr(one, "file_settings")
+        else one
+        for one in filters
+    ]
+
+
+def searched_suites(filters: Sequence[Any]) -> list[Searched]:
+    """The suites for whose questions some filled filters look."""
+    return [row for one in filters for row in getattr(one, "covered", ())]
+
+
+# A process makes a table once, however many parts it reads. Who refers to a changed file has
+# another digest, and so another entry.
+@lru_cache(maxsize=8)
+def _filled(one: Any, files: tuple[StepFile, ...]) -> Any:
+    return one.given({file.name: _content(file) for file in files})
+
+
+def _names(one: Any) -> list[str]:
+    """The files that one filter names, in the order of its settings, each once."""
+    settings = getattr(one, "file_settings", ())
+    return list(dict.fromkeys(name for field in settings for name in getattr(one, field)))
+
+
+def _hashed(folder: Path, name: str) -> StepFile:
+    path = folder / name
+    try:
+        size = path.stat().st_size
+        if size > CORPUS_STEP_FILE_BYTES_MAX:
+            raise Misconfigured(
+                f"{name} has {size} bytes, over {CORPUS_STEP_FILE_BYTES_MAX}",
+                fix="a step may need less",
+                place=name,
+            )
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFound(
+            f"a step needs the file {name}, which is not there",
+            fix=f"paths are relative to {folder}",
+        ) from error
+    except OSError as error:
+        raise outside(error, name) from error
+    return StepFile(name, str(path), size, digest)
+
+
+def _content(file: StepFile) -> bytes:
+    try:
+        data = Path(file.path).read_bytes()
+    except OSError as error:
+        raise outside(error, file.name) from error
+    if hashlib.sha256(data).hexdigest() != file.digest:
+        raise Refused(
+            f"{file.name} changed while the dataset was built",
+            reasons=(f"{file.name}: another digest than when the build began",),
+            fix="run the build again when nobody writes to the file",
+        )
+    return data

@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide corpus quarantine`."""
+
+import json
+
+import click
+
+from bastide.cli.command import Call, parameters
+
+__all__ = ["quarantine"]
+
+
+@parameters(
+    "quarantine",
+    "bastide corpus quarantine nordic",
+    click.argument("name", metavar="DATASET|BUILD"),
+    click.option("--key", metavar="FILE", help="OpenSSH key of the firm, where it is separate."),
+)
+def quarantine(call: Call, name: str, key: str | None) -> None:
+    """List the places that could not be read: of a dataset, or of a build that was refused.
+
+    With --json every line of the output is one place.
+    """
+    from bastide.app.corpus_quarantine import quarantined
+
+    count = 0
+    with call.environment(call.party_key(key)) as env:
+        for row in quarantined(env, name):
+            count += 1
+            if call.as_json:
+                click.echo(json.dumps(row, ensure_ascii=False))
+                continue
+            told = f" ({row['detail']})" if row["detail"] else ""
+            click.echo(
+                f"{row['file']}: line {row['line']}, byte {row['byte']}: {row['meaning']}{told}"
+            )
+    if not count and not call.as_json:
+        click.echo("nothing is in quarantine")

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""docs/guides/ai-engineer.md, "Release a dataset", works word for word on the slice of real text.
+
+Console blocks are commands and what they print, as in the tutorial; a TOML block is the file that
+the text before it names last.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bastide.app.config import Home
+from bastide.app.environment import open_environment, read_passphrase
+from bastide.stages.dataset_release import verify_released
+from paths.demo import ARGV, ROOT, environment
+from paths.test_tutorial import MARK, Step, matches
+
+GUIDE = ROOT / "docs" / "guides" / "ai-engineer.md"
+
+
+def section() -> str:
+    return re.split(r"^## ", GUIDE.read_text(), flags=re.MULTILINE)[1].removeprefix(
+        "Release a dataset\n"
+    )
+
+
+def steps() -> list[Step]:
+    """Commands in order; a TOML block becomes a command that writes it."""
+    found: list[Step] = []
+    before = ""
+    for piece in re.split(r"(```(?:console|toml)\n.*?```)", section(), flags=re.DOTALL):
+        block = re.fullmatch(r"```(console|toml)\n(.*?)```", piece, re.DOTALL)
+        if block is None:
+            before = piece
+        elif block[1] == "toml":
+            name = re.findall(r"`([a-z]+\.toml)`", before)[-1]
+            found.append(Step(f"cat > {name} <<'EOF'\n{block[2]}EOF"))
+        else:
+            for line in block[2].splitlines():
+                if line.startswith("$ "):
+                    found.append(Step(line[2:]))
+                else:
+                    found[-1].expected += line + "\n"
+    return found
+
+
+@pytest.mark.slow
+def test_the_guide_walks_from_raw_files_to_an_approved_dataset(tmp_path: Path) -> None:
+    todo = steps()
+    assert len(todo) >= 14
+    shutil.copytree(ROOT / "tests" / "corpora", tmp_path / "raw")
+    shim = tmp_path / "bin" / "bastide"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec {shlex.join(ARGV)} "$@"\n')
+    shim.chmod(0o755)
+    path = f"{shim.parent}:{os.environ['PATH']}"
+    script = "".join(f"{step.command}\nprintf '{MARK}%s{MARK}\\n' $?\n" for step in todo)
+    done = subprocess.run(
+        ["bash", "-s"],
+        input=script,
+        cwd=tmp_path,
+        env=environment(PATH=path, PYTHON=sys.executable),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    parts = re.split(f"{MARK}(\\d+){MARK}\\n", done.stdout)
+    printed, states = parts[0::2], parts[1::2]
+    assert len(states) == len(todo), done.stdout
+    for step, text, state in zip(todo, printed, states, strict=False):
+        assert state == "0", f"$ {step.command}\n{text}\nexit {state}"
+        if step.expected:
+            assert matches(step.expected, text), (
+                f"$ {step.command}\n{text}\n--- expected\n{step.expected}"
+            )
+    home = Home(tmp_path / ".bastide")
+    with open_environment(home, read_passphrase(home)) as env:
+        verify_released(env.ledger, env.ledger.find("dataset/v1")[-1])
+    assert "Example AI AB" in (tmp_path / "summary.html").read_text()
+    assert json.loads((tmp_path / "out" / "croissant.json").read_text())["name"] == "welcome"
