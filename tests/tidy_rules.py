@@ -254,7 +254,7 @@ def _at(root: Path, path: Path, line: int | None = None) -> str:
 
 def _walk(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.is_symlink():
+        if path.is_symlink() or path.name == ".git":  # a file, in a worktree of git
             continue
         if path.is_file():
             yield path

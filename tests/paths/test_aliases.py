@@ -14,7 +14,7 @@ from bastide.app.deployments import deploy_release, end_deployment
 from bastide.app.duties import everyone
 from bastide.app.environment import Environment
 from bastide.app.keys import KeyTerms, new_key
-from bastide.app.snapshots import build_snapshot
+from bastide.app.snapshots import Known, build_snapshot
 from bastide.app.tenants import add_tenant
 from bastide.core import apikey
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
@@ -42,9 +42,9 @@ HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
 ALL = KeyGrant("k", "acme", ("*",))
 
 
-def snapshot_of(env: Environment, proven: set[Digest] | None = None) -> Snapshot:
-    seen = set() if proven is None else proven
-    return build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, seen)
+def snapshot_of(env: Environment, known: Known | None = None) -> Snapshot:
+    size = env.ledger.size
+    return build_snapshot(env.ledger, env.settings, env.home.run, size, 1, known or Known())
 
 
 # From the use case to the snapshot
@@ -116,9 +116,9 @@ def test_an_alias_that_somebody_planted_opens_nothing(broken: Served) -> None:
     """As with keys: a row without an honest signature stops the snapshot."""
     env = broken.env
     entry = set_alias(env, "gpt-4o-mini", "tiny").entry
-    proven: set[Digest] = set()
-    assert snapshot_of(env, proven).aliases == {"gpt-4o-mini": "tiny"}
-    assert len(proven) == 2
+    known = Known()
+    assert snapshot_of(env, known).aliases == {"gpt-4o-mini": "tiny"}
+    assert len(known.proven) == 2
     before = env.ledger.envelope(entry or 0).encode()
     payload = env.ledger.envelope(entry or 0).payload
     forged = before.replace(
@@ -129,7 +129,7 @@ def test_an_alias_that_somebody_planted_opens_nothing(broken: Served) -> None:
     broken.sql(f"UPDATE entry SET data = X'{forged.hex()}' WHERE \"index\" = {entry}")
     broken.sql(f"UPDATE evidence SET digest = X'{Digest.of(forged).hex}' WHERE entry = {entry}")
     with pytest.raises(NotProven):
-        snapshot_of(env, proven)
+        snapshot_of(env, known)
 
 
 def test_a_scope_names_the_model_or_an_alias(broken: Served) -> None:

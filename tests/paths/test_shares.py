@@ -21,7 +21,7 @@ from bastide.app.duties import everyone
 from bastide.app.environment import Environment
 from bastide.app.share_minutes import ShareKeeper, kept_in_step
 from bastide.app.shares import list_shares, prove_shares, set_share
-from bastide.app.snapshots import build_snapshot
+from bastide.app.snapshots import Known, build_snapshot
 from bastide.app.tenants import add_tenant
 from bastide.app.turns import Turns
 from bastide.core.chat import Delta, GenerateRequest, Sampling, Usage
@@ -82,7 +82,7 @@ def test_a_share_reaches_the_snapshot_and_is_replaced(env: Environment) -> None:
 
     def shares() -> dict[str, dict[str, Promise]]:
         size = env.ledger.size
-        return build_snapshot(env.ledger, env.settings, env.home.run, size, 1, set()).shares
+        return build_snapshot(env.ledger, env.settings, env.home.run, size, 1, Known()).shares
 
     assert shares() == {"tiny": {"acme": Promise(40.0, 2.0, 3.0), "other": Promise(10.0)}}
     set_share(env, "acme", "tiny", 0.0)

@@ -11,13 +11,13 @@ from bastide.app.alone import alone
 from bastide.app.deployments import deploy_release, end_deployment, plan_deployment
 from bastide.app.keys import new_key, revoke_key
 from bastide.app.models import add_model
-from bastide.app.snapshots import build_snapshot
+from bastide.app.snapshots import Known, build_snapshot
 from bastide.app.tenants import add_tenant
 from bastide.core.errors import NotProven, Waiting
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.share import Share
-from bastide.core.subject import Digest, Subject
+from bastide.core.subject import Subject
 from bastide.gates.panel import refuse
 from bastide.stages import deploy
 from bastide.stages.admit import Claim
@@ -81,16 +81,16 @@ def test_a_key_that_somebody_planted_opens_nothing(broken: Served) -> None:
     env = broken.env
     add_tenant(env, "acme")
     new_key(env, "acme")
-    proven: set[Digest] = set()
-    honest = build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, proven)
+    known = Known()
+    honest = build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, known)
     assert len(honest.keys) == 1
-    assert len(proven) == 2
+    assert len(known.proven) == 2
     broken.sql(
         'UPDATE entry SET data = (SELECT data FROM entry WHERE "index" = 1)'
         f' WHERE "index" = {env.ledger.api_keys()[0].entry}'
     )
     with pytest.raises(NotProven):
-        build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, set())
+        build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, Known())
 
 
 def test_an_admission_clears_away_what_a_killed_one_left(broken: Served, tmp_path: Path) -> None:

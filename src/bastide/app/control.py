@@ -24,7 +24,7 @@ from bastide.app.metering import metered, own_socket
 from bastide.app.peers import peer_process
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.promises import delegate
-from bastide.app.snapshots import build_snapshot
+from bastide.app.snapshots import Known, build_snapshot
 from bastide.core.billing import Accounts
 from bastide.core.budget import Per, period
 from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused, Unavailable
@@ -83,7 +83,7 @@ class Control:
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_QUEUE_MAX)
         self._snapshot: Snapshot | None = None
         self._seen = -1
-        self._proven: set[Digest] = set()
+        self._known = Known()
         self._accounts = Accounts()
         self._accounted = -1  # the number up to which the accounts have the book's receipts
         self._meter = ControlWatch()
@@ -278,7 +278,7 @@ class Control:
             self._accounted += 1
         self._accounts.forget_before(month_ms)
         return build_snapshot(
-            self._ledger, self._settings, run, size, now_ms, self._proven, self._accounts
+            self._ledger, self._settings, run, size, now_ms, self._known, self._accounts
         )
 
     def _state_load(self, body: dict[str, str]) -> None:
@@ -310,6 +310,7 @@ class Control:
             "receipts": snapshot.receipts,
             "receipts_pending": self._book.pending,
             "budgets_near": near_limits(snapshot.budgets),
+            "stopped": self._known.reasons(),
         }
 
     async def tell(self) -> Iterable[Sample]:

@@ -2,11 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases about deployments: give a release a share of this machine, and take it back."""
 
-from typing import Any
-
 from bastide.app import wiring
 from bastide.app.approvals import approve_here
-from bastide.app.duties import require, require_stage
+from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
 from bastide.app.loading import context_of
 from bastide.app.releases import find_candidate
@@ -14,14 +12,14 @@ from bastide.core.engine import engine_for, verify_evaluated
 from bastide.core.errors import NotAllowed, NotFound, Waiting
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
-from bastide.core.party import Duty, Party
+from bastide.core.party import Party
 from bastide.core.share import Share
 from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 from bastide.stages import deploy
 from bastide.stages.release import Approval
 
-__all__ = ["deploy_release", "end_deployment", "list_deployments", "plan_deployment"]
+__all__ = ["deploy_release", "end_deployment", "plan_deployment"]
 
 
 def plan_deployment(env: Environment, name: str) -> deploy.Plan:
@@ -84,20 +82,3 @@ def end_deployment(env: Environment, name: str, reason: str) -> Evidence:
         if name in (row.subject.name, str(row.subject.digest)):
             return deploy.end(env.ledger, row, reason, env.signer(Purpose.EVIDENCE), env.clock)
     raise NotFound(f"there is no active deployment {name!r}", fix="`bastide status` shows them")
-
-
-def list_deployments(env: Environment) -> list[dict[str, Any]]:
-    """One row per active deployment."""
-    require(env.principal, Duty.READ)
-    return [
-        {
-            "deployment": row.subject.name,
-            "digest": str(row.subject.digest),
-            "release": row.body["deployment"]["release"],
-            "share": row.body["deployment"]["share"],
-            "engine": row.body["deployment"]["engine"],
-            "entry": row.entry,
-            "loads": len(env.ledger.find("load/v1", subject=row.subject.digest)),
-        }
-        for row in deploy.active(env.ledger)
-    ]

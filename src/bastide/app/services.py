@@ -198,6 +198,7 @@ def status(home: Home) -> dict[str, Any]:
         "receipts": settings.receipts,
         "receipts_pending": None,
         "budgets_near": [],
+        "stopped": {},
         "desk": {"running": False, "batches_waiting": None, "batches_running": None},
         "metrics_url": f"{gateway_url(settings.metrics_listen)}/metrics"
         if settings.metrics_listen

@@ -3,6 +3,7 @@
 """Snapshots: what gateways and the supervisor need to know, made from the ledger alone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bastide.app.budgets import in_force
@@ -10,16 +11,51 @@ from bastide.app.config import Settings
 from bastide.app.keys import key_grants
 from bastide.app.loading import verify_entries
 from bastide.app.prices import price_of
+from bastide.app.revocations import stopped
 from bastide.core.billing import Accounts
 from bastide.core.canonical import canonical
 from bastide.core.embedding import EMBEDDING_ENGINE
 from bastide.core.evidence import Evidence
+from bastide.core.register import KEY_KINDS
 from bastide.core.share import Promise
 from bastide.core.snapshot import Served, Snapshot
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
 
-__all__ = ["build_snapshot", "runner_socket"]
+__all__ = ["Known", "build_snapshot", "runner_socket"]
+
+# What can end a deployment's right to serve, or a signature's to count.
+_DOUBTS = (*KEY_KINDS, "revocation/v1", "approval/v1", "deployment-end/v1")
+
+
+@dataclass(slots=True)
+class Known:
+    """What was found out from one snapshot to the next: proven entries, deployments judged.
+
+    All of it is forgotten when an entry comes that can change it.
+    """
+
+    proven: set[Digest] = field(default_factory=set)
+    judged: dict[Digest, list[str]] = field(default_factory=dict)
+    entry: int = -1
+
+    def follow(self, ledger: Ledger) -> None:
+        """Forget what a newer entry can change."""
+        newest = ledger.newest_of(*_DOUBTS)
+        if newest != self.entry:
+            self.proven.clear()
+            self.judged.clear()
+            self.entry = newest
+
+    def reasons(self) -> dict[str, list[str]]:
+        """Why deployments that nobody has ended are out of service, by the statement's digest."""
+        return {str(digest): reasons for digest, reasons in self.judged.items() if reasons}
+
+    def stopped(self, ledger: Ledger, row: Evidence) -> list[str]:
+        """Why a deployment may serve no more."""
+        if row.digest not in self.judged:
+            self.judged[row.digest] = stopped(ledger, row)
+        return self.judged[row.digest]
 
 
 def runner_socket(run: Path, deployment: Digest) -> Path:
@@ -33,43 +69,33 @@ def build_snapshot(
     run: Path,
     version: int,
     now_ms: int,
-    proven: set[Digest],
+    known: Known,
     accounts: Accounts | None = None,
 ) -> Snapshot:
     """What counts now, from a ledger of `version` entries: keys, deployments, aliases and the like.
 
     Each of them is proven before it counts: signature, and inclusion under the head.
-    `proven` remembers which have been, from one call to the next. Raises NotProven: a row that
+    `known` remembers which have been, from one call to the next. Raises NotProven: a row that
     somebody planted in the database opens nothing.
     """
+    known.follow(ledger)
     api_keys, deployments = ledger.api_keys(active=True), ledger.deployments(active=True)
     named, guards, lists = ledger.aliases(), ledger.guards(), ledger.find("erasure/v1")[-1:]
     shares, prices, budgets = ledger.shares(), ledger.prices(), ledger.budgets()
     expiries = ledger.key_expiries()
     counting = (*api_keys, *deployments, *named, *guards, *lists, *shares)
     counting += (*prices, *budgets, *expiries)
-    fresh = [row for row in counting if row.digest not in proven]
+    fresh = [row for row in counting if row.digest not in known.proven]
     if fresh:
         verify_entries(ledger, fresh)
-        proven.update(row.digest for row in fresh)
+        known.proven.update(row.digest for row in fresh)
     keys = key_grants(api_keys, expiries)
-    served = {}
+    served, out = {}, []
     for row in deployments:
-        plan = row.body["deployment"]
-        loads = ledger.find("load/v1", subject=row.subject.digest)
-        served[row.subject.name] = Served(
-            name=row.subject.name,
-            release=plan["release"],
-            deployment=str(row.subject.digest),
-            socket=str(runner_socket(run, row.subject.digest)),
-            node=settings.node,
-            # Until a runner has stated its load, nobody may claim an isolation.
-            sandbox=loads[-1].body["sandbox"] if loads else "not loaded",
-            slots=plan["share"]["slots"],
-            context_tokens=plan["share"]["context_tokens"],
-            created_s=row.body["time_ms"] // 1000,
-            embeds=plan["engine"] == EMBEDDING_ENGINE,
-        )
+        if known.stopped(ledger, row):
+            out.append(str(row.subject.digest))
+            continue
+        served[row.subject.name] = _served(ledger, settings.node, run, row)
     policy = str(ledger.policy().digest)
     return Snapshot(
         version,
@@ -86,6 +112,25 @@ def build_snapshot(
         workers=settings.gateway_workers,
         shares=_promises(shares),
         receipts=settings.receipts,
+        stopped=tuple(out),
+    )
+
+
+def _served(ledger: Ledger, node: str, run: Path, row: Evidence) -> Served:
+    plan = row.body["deployment"]
+    loads = ledger.find("load/v1", subject=row.subject.digest)
+    return Served(
+        name=row.subject.name,
+        release=plan["release"],
+        deployment=str(row.subject.digest),
+        socket=str(runner_socket(run, row.subject.digest)),
+        node=node,
+        # Until a runner has stated its load, nobody may claim an isolation.
+        sandbox=loads[-1].body["sandbox"] if loads else "not loaded",
+        slots=plan["share"]["slots"],
+        context_tokens=plan["share"]["context_tokens"],
+        created_s=row.body["time_ms"] // 1000,
+        embeds=plan["engine"] == EMBEDDING_ENGINE,
     )
 
 

@@ -33,7 +33,7 @@ from bastide.app.process import enter_service, log, on_stop
 from bastide.core.errors import BastideError, Unavailable
 from bastide.core.key import Purpose
 from bastide.core.metrics import RESTARTS, Sample, sample
-from bastide.core.snapshot import Served
+from bastide.core.snapshot import Snapshot
 from bastide.ports import Clock, Keyring
 
 __all__ = ["Supervisor", "main"]
@@ -41,6 +41,7 @@ __all__ = ["Supervisor", "main"]
 _BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 10.0  # a child that lived this long starts again without delay
 _STOP_S = 10.0
+_REVOKED_S = 0.5  # gateways cut its answers at once; nothing else is waited for
 _POLL_S = 0.05
 
 
@@ -88,7 +89,7 @@ class Supervisor:
             stopping = asyncio.create_task(stop.wait())
             while not stopping.done():
                 if control.snapshot is not None:
-                    await self._reconcile(control.snapshot.served)
+                    await self._reconcile(control.snapshot)
                 await self._renew(gateways)
                 await asyncio.wait([stopping], timeout=_POLL_S)
         finally:
@@ -127,9 +128,10 @@ class Supervisor:
                 with contextlib.suppress(ConnectionError, RuntimeError):
                     process.stdin.write(json.dumps(told).encode() + b"\n")
 
-    async def _reconcile(self, served: dict[str, Served]) -> None:
+    async def _reconcile(self, snapshot: Snapshot) -> None:
         """Start runners that are missing, stop those whose deployment has ended."""
-        wanted = {f"runner-{row.deployment[7:23]}": row.deployment for row in served.values()}
+        served = [row.deployment for row in snapshot.served.values()]
+        wanted = {_runner(deployment): deployment for deployment in served}
         for name, deployment in wanted.items():
             if name not in self._children:
                 keys = self._keys((Purpose.DATABASE, Purpose.STORE))
@@ -137,7 +139,9 @@ class Supervisor:
                 orders_of = functools.partial(dict, orders)
                 self._start(Child(name, "bastide.app.runner_main", orders_of))
         gone = [name for name in self._children if name.startswith("runner") and name not in wanted]
-        await self._stop(gone)
+        revoked = set(map(_runner, snapshot.stopped))
+        await self._stop([name for name in gone if name in revoked], _REVOKED_S)
+        await self._stop([name for name in gone if name not in revoked])
 
     def _keys(self, purposes: Sequence[Purpose]) -> str:
         return self._keyring.portion(purposes)
@@ -187,7 +191,7 @@ class Supervisor:
         if not child.told_more:
             child.process.stdin.close()
 
-    async def _stop(self, names: Sequence[str]) -> None:
+    async def _stop(self, names: Sequence[str], grace_s: float = _STOP_S) -> None:
         children = [self._children.pop(name) for name in names if name in self._children]
         for child in children:
             child.stopping.set()
@@ -195,11 +199,16 @@ class Supervisor:
                 child.process.terminate()
         for child in children:
             assert child.keeper is not None
-            done, _ = await asyncio.wait([child.keeper], timeout=_STOP_S)
+            done, _ = await asyncio.wait([child.keeper], timeout=grace_s)
             if not done and child.process is not None:
                 log("supervisor", "killed", self._clock.now_ms, child=child.name)
                 child.process.kill()
                 await child.keeper
+
+
+def _runner(deployment: str) -> str:
+    """The name of a deployment's runner, by its digest."""
+    return f"runner-{deployment[7:23]}"
 
 
 def take_lock(home: Home) -> int:

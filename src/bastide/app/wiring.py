@@ -331,8 +331,10 @@ def desk_link(socket: str) -> DeskClient:
     return DeskLink(socket)
 
 
-def control_link(socket: str, source: Clock) -> ControlClient:
-    """The control process behind its socket."""
+def control_link(
+    socket: str, source: Clock, told: Callable[[Snapshot], None] | None = None
+) -> ControlClient:
+    """The control process behind its socket; `told` is called with every new snapshot."""
     from bastide.adapters.control.link import ControlLink
 
-    return ControlLink(socket, source)
+    return ControlLink(socket, source, told)

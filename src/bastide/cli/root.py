@@ -147,6 +147,12 @@ def _ledger() -> click.Command:
     return ledger.ledger
 
 
+def _revoke() -> click.Command:
+    from bastide.cli import revoke
+
+    return revoke.revoke
+
+
 def _exit_codes() -> click.Command:
     from bastide.cli import exit_codes
 
@@ -173,6 +179,7 @@ _TABLE = {
         "Approve a release or a deployment with a party's key.",
     ),
     "deploy": (lambda: _approval("deploy"), "Put a release into service."),
+    "revoke": (_revoke, "Stop a release, a deployment, a dataset or an approval for ever."),
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
     "tenant": (_tenant, "Enrol and list tenants."),
     "project": (_project, "Add and list the projects of tenants."),

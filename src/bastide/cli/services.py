@@ -82,6 +82,8 @@ def status_command(call: Call) -> None:
     if row["metrics_url"]:
         lines.append(f"  metrics  {row['metrics_url']}")
     lines += [f"  budget   {_near(near)}" for near in row["budgets_near"]]
+    for digest, reasons in row["stopped"].items():
+        lines.append(f"  stopped  the deployment stated in {digest}: {'; '.join(reasons)}")
     if row["parties"] == "solo":
         lines.append("  policy   solo: one person holds all three parties' keys")
     call.show(row, "\n".join(lines))

@@ -88,6 +88,13 @@ class Exhausted(Refused):
         self.retry_after_s = retry_after_s
 
 
+class Revoked(Refused):
+    """What an answer rests on was revoked while it ran."""
+
+    code = "revoked"
+    title = "Revoked"
+
+
 class Full(Refused):
     """A tenant keeps as much as it may. Trying again helps only once something was deleted."""
 

@@ -38,6 +38,7 @@ KINDS: tuple[str, ...] = (
     "evaluation/v1",
     "candidate/v1",
     "approval/v1",
+    "revocation/v1",
     "release/v1",
     "deployment/v1",
     "deployment-end/v1",

@@ -68,6 +68,9 @@ class Snapshot:
     # What tenants are promised, by the deployment's name and the tenant's.
     shares: dict[str, dict[str, Promise]] = field(default_factory=dict)
     receipts: str = "durable"  # what an answer's end waits for; or "promised"
+    # Digests of deployments that may serve no more though nobody has ended them: their answers
+    # are cut. Those of an ended one may come to their end.
+    stopped: tuple[str, ...] = ()
 
     def meant(self, name: str) -> str:
         """The model that a name means. A model's own name is never taken for an alias."""

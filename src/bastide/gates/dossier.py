@@ -14,6 +14,7 @@ from bastide.core.errors import Misconfigured
 from bastide.core.evidence import Evidence
 from bastide.core.key import PublicKey
 from bastide.core.policy import Policy
+from bastide.core.revocation import NONE, Revocations
 from bastide.core.subject import Digest
 
 __all__ = [
@@ -33,7 +34,7 @@ class Dossier:
     subject: what is decided on: the dataset (corpus), its release (dataset-release), the artifact
     (admit, evaluate), the candidate's release (release), the deployment plan (deploy).
     action: the stage's name. candidate: what was proposed; for a deployment, the release.
-    keys: the enrolled keys, by id.
+    keys: the enrolled keys, by id. revoked: what parties have stopped.
     """
 
     subject: Digest
@@ -45,6 +46,7 @@ class Dossier:
     keys: Mapping[str, PublicKey]
     policy: Policy
     dataset: Evidence | None = None
+    revoked: Revocations = NONE
 
 
 def admission_reasons(dossier: Dossier) -> list[str]:

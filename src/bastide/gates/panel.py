@@ -7,6 +7,7 @@ Rules:
   name refuses; a policy may name more gates than the row.
 * No rule, an unknown gate, an unknown parameter, unreadable evidence: each refuses.
 * Approvals that a rule asks for are never ignored: without the gate that counts them it refuses.
+* What a party has revoked never passes again, whatever the policy names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from bastide.core import lifecycle
 from bastide.core.errors import Refused, Waiting
 from bastide.core.evidence import Verdict, refusals
 from bastide.core.policy import Policy, Rule
+from bastide.core.revocation import Revocable
 from bastide.gates import (
     approvals,
     decontaminated,
@@ -48,6 +50,14 @@ GATES: Final[Mapping[str, Gate]] = MappingProxyType(
     }
 )
 
+_REVOCABLE: Final = MappingProxyType(
+    {
+        "release": Revocable.RELEASE,
+        "deploy": Revocable.DEPLOYMENT,
+        "dataset-release": Revocable.DATASET,
+    }
+)
+
 
 def judge_stage(policy: Policy, stage_name: str, dossier: Dossier) -> list[Verdict]:
     """Judge every gate of a stage. It opens only if every verdict passed.
@@ -63,6 +73,9 @@ def judge_stage(policy: Policy, stage_name: str, dossier: Dossier) -> list[Verdi
     against = _mismatches(policy, row, rule, dossier)
     if against:
         verdicts.append(Verdict("policy", tuple(against)))
+    revoked = _revoked(dossier)
+    if revoked:
+        verdicts.append(Verdict("revocation", tuple(revoked)))
     further = [ident for ident in sorted(rule.gates) if ident not in row.gates]
     gates = (*row.gates, *further)
     return verdicts + [_judge(ident, rule.gates.get(ident), dossier) for ident in gates]
@@ -91,6 +104,16 @@ def _mismatches(policy: Policy, row: lifecycle.Stage, rule: Rule, dossier: Dossi
         reasons.append("the dossier was made under another policy")
     if rule.approvals and "approvals" not in (*row.gates, *rule.gates):
         reasons.append(f"the rule for {row.name} asks for approvals that no gate counts")
+    return reasons
+
+
+def _revoked(dossier: Dossier) -> list[str]:
+    """Why parties have stopped what is decided on; for a deployment, or the release behind it."""
+    what = _REVOCABLE.get(dossier.action)
+    reasons = [] if what is None else dossier.revoked.reasons(what, dossier.subject)
+    if what is Revocable.DEPLOYMENT and dossier.candidate is not None:
+        release = dossier.candidate.subject.digest
+        reasons += dossier.revoked.reasons(Revocable.RELEASE, release)
     return reasons
 
 

@@ -50,7 +50,9 @@ from bastide.dialects.surface import (
 from bastide.gateway.filing import Desk, file_away
 from bastide.gateway.guards import Guards
 from bastide.gateway.inbound import Request
+from bastide.gateway.listing import told_of
 from bastide.gateway.promising import Promised, Promises
+from bastide.gateway.recall import Recall
 from bastide.gateway.reply import Headers, Outgoing, Reply, refusal
 from bastide.gateway.spending import Counted, Spending, warning
 from bastide.gateway.watch import Watch
@@ -133,6 +135,7 @@ class Answering:
         desk: Desk | None = None,
         watch: Watch | None = None,
         promises: Promises | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self._control = control
         self._pool = pool
@@ -143,6 +146,7 @@ class Answering:
         self._guards = Guards()
         self._spending = Spending(clock)
         self._promises = promises
+        self._recall = recall or Recall()
 
     def respond(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
         """Answer at once, or by a job. Raises what is wrong with the request."""
@@ -151,7 +155,7 @@ class Answering:
             case Generate() as action:
                 outcome = self._generate(request, ident, caller, action)
             case Listing() | Single() as action:
-                outcome = Reply(200, _told(action, caller, request.body))
+                outcome = Reply(200, told_of(action, caller.snapshot, caller.grant, request.body))
             case Count() as action:
                 outcome = self._count(request, ident, caller, action)
             case Judge() as action:
@@ -204,7 +208,7 @@ class Answering:
 
         failing = action.failing
         ending = None if failing is None else lambda problem: failing(writer, problem)
-        return self._telling(run, request, ident, headers, ending)
+        return self._telling(run, request, ident, headers, call, ending)
 
     def _embed(self, request: Request, ident: str, caller: Caller, action: Embed) -> Reply | Job:
         asked = action.decode(request.body, ident)
@@ -222,7 +226,7 @@ class Answering:
             finally:
                 release()
 
-        return self._telling(run, request, ident, headers)
+        return self._telling(run, request, ident, headers, call)
 
     def _count(self, request: Request, ident: str, caller: Caller, action: Count) -> Job:
         meant = caller.as_own(action.decode(request.body, ident))
@@ -233,7 +237,7 @@ class Answering:
         async def run(out: Outgoing) -> None:
             out.reply(Reply(200, action.write(await engine.count(asked))))
 
-        return self._telling(run, request, ident, ())
+        return self._telling(run, request, ident, (), call)
 
     def _judge(self, request: Request, ident: str, caller: Caller, action: Judge) -> Reply:
         asked = action.decode(request.body, ident)
@@ -306,27 +310,41 @@ class Answering:
         request: Request,
         ident: str,
         headers: Headers,
+        call: Call | None = None,
         ending: Callable[[Problem], bytes] | None = None,
     ) -> Job:
         """A job that tells the client, in its family's words, what went wrong.
 
-        `ending` says how a stream that has begun ends, if not by the family's event.
+        `ending` says how a stream that has begun ends, if not by the family's event. A job with a
+        call is cut when that call's key or deployment is revoked.
         """
+
+        def tell(out: Outgoing, error: BastideError) -> None:
+            self._log("answer-failed", receipt="r_" + ident, code=error.code)
+            problem = problem_of(error)
+            self._watch.refused(request.family.name, problem.status)
+            # What was never begun has no receipt.
+            told = () if isinstance(error, (Busy, Exhausted, NotAllowed)) else headers
+            reply = refusal(problem, request.family, ident, headers=told)
+            event = request.family.event(problem, ident) if ending is None else ending(problem)
+            out.fail(reply, event)
 
         async def job(out: Outgoing) -> None:
             try:
                 await run(out)
             except BastideError as error:
-                self._log("answer-failed", receipt="r_" + ident, code=error.code)
-                problem = problem_of(error)
-                self._watch.refused(request.family.name, problem.status)
-                # What was never begun has no receipt.
-                told = () if isinstance(error, (Busy, Exhausted, NotAllowed)) else headers
-                reply = refusal(problem, request.family, ident, headers=told)
-                event = request.family.event(problem, ident) if ending is None else ending(problem)
-                out.fail(reply, event)
+                tell(out, error)
 
-        return job
+        if call is None:
+            return job
+        key, deployment = call.grant.key, call.served.deployment
+
+        async def recallable(out: Outgoing) -> None:
+            revoked = await self._recall.run(job(out), key, deployment)
+            if revoked is not None:
+                tell(out, revoked)
+
+        return recallable
 
 
 def _nothing() -> None:
@@ -369,20 +387,3 @@ def _require_kind(served: Served, asked: GenerateRequest | EmbedRequest) -> None
         return
     makes = "embeddings and answers nothing" if served.embeds else "answers and no embeddings"
     raise Misconfigured(f"The model '{asked.model}' makes {makes}.", place="model")
-
-
-def _told(action: Listing | Single, caller: Caller, body: bytes) -> bytes:
-    environment = caller.snapshot.environment
-    if isinstance(action, Listing):
-        return action.write(_models(caller), environment)
-    name = action.model if action.named is None else action.named(body)
-    return action.write(choose(caller.snapshot, caller.grant, name), environment)
-
-
-def _models(caller: Caller) -> list[Served]:
-    snapshot = caller.snapshot
-    return [
-        snapshot.served[name]
-        for name in sorted(snapshot.served)
-        if snapshot.opens(caller.grant, name)
-    ]

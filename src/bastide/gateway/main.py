@@ -35,6 +35,7 @@ from bastide.core.errors import BastideError, Misconfigured
 from bastide.core.limits import MIB, RECEIPT_TIMEOUT_S
 from bastide.core.metrics import Sample
 from bastide.gateway.promising import Promises
+from bastide.gateway.recall import Recall
 from bastide.gateway.routes import Routes
 from bastide.gateway.server import Server
 from bastide.gateway.tls import server_context
@@ -52,14 +53,15 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     clock = wiring.clock()
     note = functools.partial(log, "gateway", now=clock.now_ms)
     listening, tls_listening = _listening(orders), _tls_listening(orders)
-    control = wiring.control_link(orders["control_socket"], clock)
+    recall = Recall()
+    control = wiring.control_link(orders["control_socket"], clock, recall.follow)
     pool = EnginePool(wiring.remote_engine)
     pepper = bytes.fromhex(orders["pepper"])
     desk = wiring.desk_link(orders["desk_socket"]) if "desk_socket" in orders else None
     watch = Watch()
     entropy = wiring.entropy()
     promises = Promises(control, clock, entropy.token(32), note)
-    routes = Routes(control, pool, clock, entropy, pepper, note, desk, watch, promises)
+    routes = Routes(control, pool, clock, entropy, pepper, note, desk, watch, promises, recall)
     server = Server(routes, clock.now_ms, note)
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: server.report(context.get("exception") or RuntimeError())

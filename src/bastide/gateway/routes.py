@@ -19,6 +19,7 @@ from bastide.gateway.auth import Seen, Signers, grant_of, inside, well_formed
 from bastide.gateway.filing import Desk
 from bastide.gateway.inbound import Request
 from bastide.gateway.promising import Promises
+from bastide.gateway.recall import Recall
 from bastide.gateway.reply import Reply, refusal
 from bastide.gateway.uploads import Uploads
 from bastide.gateway.watch import Watch
@@ -45,6 +46,7 @@ class Routes:
         desk: Desk | None = None,
         watch: Watch | None = None,
         promises: Promises | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self._control = control
         self._clock = clock
@@ -54,7 +56,7 @@ class Routes:
         self._seen = Seen()
         self._uploads = Uploads()
         self.watch = watch or Watch()
-        self._answering = Answering(control, pool, clock, log, desk, self.watch, promises)
+        self._answering = Answering(control, pool, clock, log, desk, self.watch, promises, recall)
 
     def new_ident(self) -> str:
         """The id of a request and of its receipt."""

@@ -25,6 +25,7 @@ from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey
 from bastide.core.policy import Policy
 from bastide.core.register import KEY_KINDS, Register
+from bastide.core.revocation import Revocations
 from bastide.core.subject import Digest
 from bastide.crypto import dsse, note
 from bastide.crypto.dsse import Envelope, Signer
@@ -166,6 +167,11 @@ class Ledger:
         with schema.reading(self._records) as connection:
             return queries.standing(connection, kinds, "api-key-revocation/v1", active, final=True)
 
+    def newest_of(self, *kinds: str) -> int:
+        """The index of the newest entry of some kinds, or -1: a cheap sign that there is news."""
+        with schema.reading(self._records) as connection:
+            return queries.newest_of(connection, kinds)
+
     def key_expiries(self) -> list[Evidence]:
         """All that was said later about when keys end; the earliest time counts."""
         return self.find("api-key-expiry/v1")
@@ -202,20 +208,22 @@ class Ledger:
             return queries.newest(connection, "share/v1")
 
     def approvals(self, subject: Digest) -> list[Evidence]:
-        """The approvals of a subject that count: by keys whose signatures count, and since its
-        deployment was last ended.
+        """The approvals of a subject that count: by keys that count, not revoked, and given since
+        its deployment was last ended.
 
         Else who holds the services' keys could undo a stop by an approval from before it.
         """
         ends = self.find("deployment-end/v1", subject)
         since = ends[-1].entry if ends else None
         given = self.find("approval/v1", subject)
+        register, revoked = self.register(), self.revocations()
+        counting = (row for row in given if register.counts(row) and not revoked.ended(row))
+        return [row for row in counting if since is None or (row.entry or 0) > since]
+
+    def revocations(self) -> Revocations:
+        """All that was revoked by keys whose signatures count."""
         register = self.register()
-        return [
-            row
-            for row in given
-            if (since is None or (row.entry or 0) > since) and register.counts(row)
-        ]
+        return Revocations.of(row for row in self.find("revocation/v1") if register.counts(row))
 
     # Prove
 

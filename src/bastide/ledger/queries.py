@@ -20,6 +20,7 @@ __all__ = [
     "known_digests",
     "newest",
     "newest_note",
+    "newest_of",
     "scan",
     "since",
     "standing",
@@ -85,6 +86,14 @@ def newest(connection: Connection, kind: str) -> list[Evidence]:
     table = schema.subject
     wanted = select(func.max(table.c.entry)).where(table.c.kind == kind).group_by(table.c.name)
     return _read(connection, wanted)
+
+
+def newest_of(connection: Connection, kinds: tuple[str, ...]) -> int:
+    """The index of the newest entry of some kinds, or -1."""
+    table = schema.subject
+    newest = select(func.max(table.c.entry)).where(table.c.kind.in_(kinds))
+    found = connection.execute(newest).scalar()
+    return -1 if found is None else found
 
 
 def since(connection: Connection, kinds: tuple[str, ...], entry: int) -> list[Evidence]:

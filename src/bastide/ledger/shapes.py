@@ -9,6 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bastide.core.party import Party
+from bastide.core.revocation import Revocable
+
 __all__ = ["LATER", "SHAPES"]
 
 Check = Callable[[Any], bool]
@@ -279,6 +282,12 @@ SHAPES: dict[str, dict[str, Check]] = {
         "action": _one_of("dataset-release", "release", "deploy"),
         "decision": _one_of("approve"),
         "comment": _text,
+        "time_ms": _count,
+    },
+    "revocation/v1": {
+        "what": _one_of(*(what.value for what in Revocable)),
+        "party": _or_null(_one_of(*(party.value for party in Party))),
+        "reason": _text,
         "time_ms": _count,
     },
     "release/v1": {

@@ -21,6 +21,7 @@ from bastide.core.limits import ENTRY_BYTES_MAX
 from bastide.core.party import Party
 from bastide.core.policy import Policy
 from bastide.core.register import KEY_KINDS, Register, verify_enrollable
+from bastide.core.revocation import may_revoke
 from bastide.core.subject import Digest
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope
@@ -141,6 +142,9 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
     if kind == "approval/v1":
         right = purposes == [Purpose.PARTY] and signers[0].party == statement.body.get("party")
         wanted = "exactly one key of the party that it names"
+    elif kind == "revocation/v1":
+        right = purposes == [Purpose.PARTY] and signers[0].party in may_revoke(statement.body)
+        wanted = "exactly one key of a party that may revoke it"
     elif kind in _RELEASES:
         right = purposes == [Purpose.RELEASE]
         wanted = "the release key alone"

@@ -49,6 +49,7 @@ def judge(ledger: Ledger, dataset: Evidence) -> list[Verdict]:
         candidate=None,
         approvals=tuple(ledger.approvals(subject)),
         keys=ledger.known_keys(),
+        revoked=ledger.revocations(),
         policy=policy,
         dataset=dataset,
     )

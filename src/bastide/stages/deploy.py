@@ -87,6 +87,7 @@ def judge(ledger: Ledger, wanted: Plan) -> list[Verdict]:
         candidate=find_release(ledger, wanted.release),
         approvals=tuple(ledger.approvals(wanted.digest)),
         keys=ledger.known_keys(),
+        revoked=ledger.revocations(),
         policy=ledger.policy(),
     )
     return judge_stage(ledger.policy(), "deploy", dossier)
@@ -99,10 +100,10 @@ def deploy(ledger: Ledger, wanted: Plan, signer: Signer, clock: Clock) -> Eviden
     """
     if find_release(ledger, wanted.release) is None:
         raise NotFound(f"no release has the digest {wanted.release}")
+    refuse(judge(ledger, wanted), wanted.name, "deploy")
     for running in active(ledger):
         if running.subject.digest == wanted.digest:
             return running
-    refuse(judge(ledger, wanted), wanted.name, "deploy")
     body = {
         "deployment": wanted.to_json(),
         "approvals": [str(row.digest) for row in ledger.approvals(wanted.digest)],

@@ -140,6 +140,7 @@ def judge(ledger: Ledger, candidate: Evidence) -> list[Verdict]:
         candidate=candidate,
         approvals=tuple(ledger.approvals(candidate.subject.digest)),
         keys=ledger.known_keys(),
+        revoked=ledger.revocations(),
         policy=ledger.policy(),
     )
     return judge_stage(ledger.policy(), "release", dossier)

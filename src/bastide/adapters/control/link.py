@@ -29,10 +29,13 @@ _SWEEP_S = 0.05  # how exactly waiting ends
 
 
 class ControlLink:
-    """A connection to control that heals itself."""
+    """A connection to control that heals itself. `told` is called with every new snapshot."""
 
-    def __init__(self, socket: str, clock: Clock) -> None:
+    def __init__(
+        self, socket: str, clock: Clock, told: Callable[[Snapshot], None] | None = None
+    ) -> None:
         self._socket = socket
+        self._told = told
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._received_at = float("-inf")
@@ -151,6 +154,8 @@ class ControlLink:
             return
         age_s = max(0, self._clock.now_ms() - fresh.issued_ms) / 1000
         self._snapshot, self._received_at = fresh, self._clock.monotonic() - age_s
+        if self._told is not None:
+            self._told(fresh)
         idle = self._fetching is None or self._fetching.done()
         if idle and fresh.erasure != self._erasure[0]:
             self._fetching = asyncio.create_task(self._fetch(fresh.erasure))
