@@ -26,8 +26,10 @@ from bastide.app import corpus_plan as plan
 from bastide.app.alone import alone
 from bastide.app.corpus_account import make_manifest, source_counts, step_counts
 from bastide.app.corpus_duplicates import Duplicates, find_duplicates, merge_keys
+from bastide.app.corpus_collection import refuse_unfit
+from bastide.app.corpus_files import hash_file
 from bastide.app.corpus_objects import merged_rows, put_rows, read_object, read_rows, read_segments
-from bastide.app.corpus_part import PartReport, Workbench, hash_file, read_part
+from bastide.app.corpus_part import PartReport, Workbench, read_part
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_shards import (
     LEAF_WIDTH,
@@ -126,6 +128,7 @@ def _hash_all(
         done += file.size
         if progress is not None:
             progress("hashing the sources", done, total)
+    refuse_unfit(hashed)
     rows = iter(hashed)
     return {name: [next(rows) for _ in given] for name, given in files.items()}
 

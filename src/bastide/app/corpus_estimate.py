@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from bastide.app import corpus_plan as plan
 from bastide.app.corpus_build import judge_recipe
+from bastide.app.corpus_files import read_file
 from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
 from bastide.app.remedies import outside
@@ -73,8 +74,11 @@ def _measured(
     try:
         with Path(largest.path).open("rb") as stream:
             counting = _Counting(stream)
-            one = plan.make_reader(source.reader, source.settings)
-            for item in one.read(cast(BinaryIO, counting), source.name, largest.name):
+            one = plan.make_reader(source.reader, {**source.settings, **largest.settings})
+            read_items = read_file(
+                one, cast(BinaryIO, counting), source.name, largest, bytes(range(32))
+            )
+            for item in read_items:
                 if isinstance(item, Document):
                     read += 1
                     chars += len(item.text.encode())

@@ -15,10 +15,10 @@ from typing import Any, BinaryIO, Final, cast
 import msgspec
 
 from bastide.app import wiring
+from bastide.app.corpus_files import InputFile, changed, read_file
 from bastide.app.corpus_objects import RunWriter, SegmentWriter
 from bastide.app.corpus_plan import (
     EXACT,
-    InputFile,
     Part,
     filled_filters,
     local_steps,
@@ -47,7 +47,6 @@ __all__ = [
     "PartReport",
     "StepTally",
     "Workbench",
-    "hash_file",
     "place_of",
     "read_part",
 ]
@@ -129,18 +128,6 @@ def place_of(part: int, position: int) -> bytes:
     return part.to_bytes(4, "big") + position.to_bytes(4, "big")
 
 
-def hash_file(file: InputFile) -> InputFile:
-    """A file with its digest. Raises NotFound or Unavailable."""
-    try:
-        with Path(file.path).open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(0)
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise outside(error, file.name) from error
-    return msgspec.structs.replace(file, size=size, digest=digest)
-
-
 def read_part(bench: Workbench, part: Part) -> PartReport:
     """Read one part and write what comes of it. Raises Refused for a file that changed."""
     return _Worker(bench, part).run()
@@ -150,6 +137,7 @@ class _Worker:
     def __init__(self, bench: Workbench, part: Part) -> None:
         self._store = bench.open()
         self._part = part
+        self._key = bench.key
         self._steps = local_steps(bench.steps)
         self._filters = filled_filters(self._steps, bench.key, bench.files)
         self._near = near_duplicate(bench.steps)
@@ -184,11 +172,13 @@ class _Worker:
         return self._report
 
     def _read_file(self, file: InputFile) -> None:
-        reader = make_reader(self._part.reader, self._part.settings)
+        reader = make_reader(self._part.reader, {**self._part.settings, **file.settings})
         try:
             with Path(file.path).open("rb") as stream:
                 hashing = _Hashing(stream)
-                read = reader.read(cast(BinaryIO, hashing), self._part.source, file.name)
+                read = read_file(
+                    reader, cast(BinaryIO, hashing), self._part.source, file, self._key
+                )
                 for item in _guarded(read, self._part.reader, file.name):
                     if isinstance(item, Broken):
                         self._quarantine(file, item)
@@ -198,11 +188,7 @@ class _Worker:
         except OSError as error:
             raise outside(error, file.name) from error
         if digest != file.digest:
-            raise Refused(
-                f"{file.name} changed while it was read",
-                reasons=(f"{self._part.source}: another digest than when the build began",),
-                fix="run the build again when nobody writes to the file",
-            )
+            raise changed(file.name, self._part.source)
 
     def _quarantine(self, file: InputFile, broken: Broken) -> None:
         counts = self._report.broken

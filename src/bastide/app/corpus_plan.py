@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
+from bastide.app.corpus_collection import collection_files
+from bastide.app.corpus_files import InputFile
 from bastide.app.corpus_step_files import StepFile, fill, find_step_files
 from bastide.app.remedies import outside
 from bastide.core.canonical import canonical
@@ -21,8 +23,10 @@ from bastide.core.limits import CORPUS_PARTS_MAX
 from bastide.core.recipe import Recipe, Source, Step, parse_recipe
 from bastide.core.subject import Digest
 from bastide.filters.near_duplicate import NearDuplicate
+from bastide.filters.openeurollm import OpenEuroLlmRules
 
 __all__ = [
+    "COLLECTION",
     "EXACT",
     "NEAR",
     "PERSONAL_DATA",
@@ -43,19 +47,11 @@ __all__ = [
 
 EXACT: Final = "exact-duplicate"
 NEAR: Final = NearDuplicate.ident
+COLLECTION: Final = OpenEuroLlmRules.ident  # of the step and of the reader
 PERSONAL_DATA: Final = "personal-data"
 
 # Their results are part of a dataset's bytes, so a build names their versions.
 _PACKAGES: Final = ("bastide", "google-re2", "py3langid", "pyarrow", "rensa", "zstandard")
-
-
-class InputFile(msgspec.Struct, frozen=True):
-    """One file of a source. name: its path relative to the recipe. digest: "" until it is known."""
-
-    name: str
-    path: str
-    size: int
-    digest: str = ""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -91,6 +87,7 @@ def load_recipe(path: Path) -> Recipe:
         build_filters(local_steps(recipe.steps), bytes(32))
         near_duplicate(recipe.steps)
         _check_order(recipe.steps)
+        _check_collections(recipe)
     except Misconfigured as error:
         raise Misconfigured(
             f"{path.name}: {error.message}", fix=error.fix, place=error.place
@@ -157,6 +154,9 @@ def find_files(recipe: Recipe, folder: Path) -> dict[str, list[InputFile]]:
     """The files of each source, sorted by name. Raises NotFound for a source without any."""
     found: dict[str, list[InputFile]] = {}
     for source in recipe.sources:
+        if source.reader == COLLECTION:
+            found[source.name] = collection_files(folder, source)
+            continue
         names = sorted(set(glob.iglob(source.path, root_dir=folder, recursive=True)))  # noqa: PTH207
         files = [_file(folder, name) for name in names if not (folder / name).is_dir()]
         if not files:
@@ -192,7 +192,7 @@ def build_of(
 ) -> str:
     """The name of a build: a digest over recipe, content of every file, and what makes it."""
     inputs = [
-        [source.name, file.name, file.size, file.digest]
+        [source.name, *file.identity]
         for source in recipe.sources
         for file in files[source.name]
     ]
@@ -235,6 +235,18 @@ def _check_order(steps: Sequence[Step]) -> None:
             raise Misconfigured(f"the step {EXACT} has no settings", place="steps")
 
 
+def _check_collections(recipe: Recipe) -> None:
+    """What a collection marks must go before any other step changes or copies it."""
+    read = [source.name for source in recipe.sources if source.reader == COLLECTION]
+    if read and recipe.steps[0].step != COLLECTION:
+        raise Misconfigured(
+            f"the source {read[0]} needs {COLLECTION} as the first step",
+            fix=f'put [[steps]] step = "{COLLECTION}" before all others: it removes what the'
+            " collection marks as contaminated or blocked",
+            place="steps",
+        )
+
+
 def _personal_data(step: Step, key: bytes) -> Any:
     from bastide.filters.personal_data import PersonalData, PersonalDataSettings
 
@@ -256,7 +268,7 @@ def _completed(step: Step, recipe: Recipe) -> Step:
     from bastide.filters.rights import Rights
     from bastide.filters.sample import Sample
 
-    if step.step == Sample.ident:
+    if step.step in (Sample.ident, COLLECTION):
         return Step(step.step, {"seed": recipe.seed, **step.settings})
     if step.step == Rights.ident:
         mined = [one.name for one in recipe.sources if one.basis == "text-and-data-mining"]

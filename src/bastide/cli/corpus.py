@@ -11,6 +11,7 @@ import click
 
 from bastide.cli import corpus_release
 from bastide.cli.command import Call, parameters
+from bastide.cli.corpus_check import check
 from bastide.cli.corpus_quarantine import quarantine
 from bastide.cli.corpus_release import state_lines
 from bastide.core.errors import BastideError
@@ -258,6 +259,7 @@ def _cores() -> int:
 
 for _command in (plan, build, ls, show, explain, prove, export):
     corpus.add_command(_command)
+corpus.add_command(check)
 corpus.add_command(quarantine)
 for _command in corpus_release.COMMANDS:
     corpus.add_command(_command)

@@ -19,6 +19,7 @@ from bastide.filters.language import Language
 from bastide.filters.length import Length
 from bastide.filters.near_duplicate import NearDuplicate
 from bastide.filters.normalise import Normalise
+from bastide.filters.openeurollm import OpenEuroLlmRules
 from bastide.filters.rights import Rights
 from bastide.filters.sample import Sample
 from bastide.filters.secrets import Secrets
@@ -39,6 +40,7 @@ FILTERS: Final[Mapping[str, type[Filter]]] = MappingProxyType(
             FineWeb,
             Decontaminate,
             Rights,
+            OpenEuroLlmRules,
             Secrets,
             Sample,
         )

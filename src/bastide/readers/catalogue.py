@@ -8,6 +8,7 @@ from typing import Final
 
 from bastide.readers.hplt import Hplt
 from bastide.readers.jsonl import Jsonl
+from bastide.readers.openeurollm import OpenEuroLlm
 from bastide.readers.parquet import Parquet
 from bastide.readers.plain_text import PlainText
 from bastide.readers.reader import Reader
@@ -15,5 +16,5 @@ from bastide.readers.reader import Reader
 __all__ = ["READERS"]
 
 READERS: Final[Mapping[str, type[Reader]]] = MappingProxyType(
-    {kind.ident: kind for kind in (Jsonl, Hplt, Parquet, PlainText)}
+    {kind.ident: kind for kind in (Jsonl, Hplt, OpenEuroLlm, Parquet, PlainText)}
 )

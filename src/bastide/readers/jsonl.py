@@ -15,7 +15,7 @@ from bastide.core.document import Document
 from bastide.readers.lines import lines
 from bastide.readers.reader import Broken, Read, identify
 
-__all__ = ["Fault", "Jsonl", "parse_object", "text_field"]
+__all__ = ["Fault", "Jsonl", "own_name", "parse_object", "text_field"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Jsonl:
 
     def _document(self, record: dict[str, Any], source: str, name: str, number: int) -> Document:
         return Document(
-            ident=_own_name(record, self.id) or identify(source, name, number),
+            ident=own_name(record, self.id) or identify(source, name, number),
             text=text_field(record, self.text),
             source=source,
             url=text_field(record, self.url, needed=False),
@@ -100,7 +100,8 @@ def text_field(record: dict[str, Any], name: str, *, needed: bool = True) -> str
     return value
 
 
-def _own_name(record: dict[str, Any], name: str) -> str:
+def own_name(record: dict[str, Any], name: str) -> str:
+    """A field with the record's own name, a text or a whole number; "" without. Raises Fault."""
     value = record.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

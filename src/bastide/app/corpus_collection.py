@@ -1,0 +1,346 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""OpenEuroLLM collections: which files a directory gives to a build, and every fault it has.
+
+A directory is a dataset, a cycle of datasets, or a collection of cycles. What its metadata, counts,
+tables and mixes say is judged always. Where the texts are there too, every file must have a part
+and every annotation that the metadata names, made for exactly this text.
+"""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bastide.app.corpus_files import InputFile
+from bastide.app.remedies import outside
+from bastide.core.errors import NotFound, Refused
+from bastide.core.limits import CORPUS_METADATA_BYTES_MAX, FAULTS_MAX
+from bastide.core.recipe import Source
+from bastide.readers.openeurollm import LABELS, MadeFor
+from bastide.readers.openeurollm_metadata import (
+    CONTAMINATION,
+    PII,
+    CollectionFault,
+    Metadata,
+    parse_metadata,
+)
+
+__all__ = [
+    "MADE_FOR",
+    "Dataset",
+    "collection_files",
+    "find_datasets",
+    "input_files",
+    "read_small",
+    "refuse_unfit",
+    "unfit",
+]
+
+MADE_FOR: Final = ".made-for.json"
+_METADATA: Final = "metadata.yaml"
+_SUFFIX: Final = ".jsonl.zst"
+_DEEP: Final = 2  # a dataset lies at most so deep below the directory
+_DATA: Final = ("source", "release", "counts")
+
+
+@dataclass(slots=True)
+class Dataset:
+    """One dataset. root: what the names of faults are relative to. cycle: the metadata above."""
+
+    path: Path
+    root: Path
+    metadata: Metadata
+    cycle: Metadata
+    faults: list[CollectionFault] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its path below the root."""
+        return _shown(self.root, self.path)
+
+    def fault(self, code: str, message: str, place: str = "", file: str = "") -> None:
+        """Note a fault, of its metadata unless another file is named."""
+        known = self.metadata.lines if not file else {}
+        name = file or _shown(self.root, self.path / _METADATA)
+        self.faults.append(CollectionFault(name, known.get(place, 0), place, code, message))
+
+
+def find_datasets(root: Path) -> list[Dataset]:
+    """Every dataset below a directory, sorted by path. Raises NotFound, Unavailable."""
+    if not root.is_dir():
+        raise NotFound(f"there is no directory {root}", fix="check the path")
+    cycle = _parsed(root, root.parent)[0] if (root.parent / _METADATA).is_file() else Metadata()
+    found = list(_walk(root, root, cycle if cycle.is_cycle else Metadata(), _DEEP))
+    if not found:
+        raise NotFound(
+            f"{root} holds no dataset", fix=f"a dataset is a directory with {_METADATA}"
+        )
+    return found
+
+
+def _walk(root: Path, path: Path, cycle: Metadata, deep: int) -> Iterator[Dataset]:
+    own: list[CollectionFault] = []
+    if (path / _METADATA).is_file():
+        metadata, own = _parsed(root, path)
+        if not metadata.is_cycle:
+            yield Dataset(path, root, metadata, cycle, own)
+            return
+        cycle = metadata
+    elif any((path / name).is_dir() for name in _DATA):
+        lost = Dataset(path, root, Metadata(), cycle)
+        lost.fault("metadata-missing", "the dataset has none")
+        yield lost
+        return
+    first = True
+    try:
+        folders = sorted(one for one in path.iterdir() if one.is_dir() and one.name[0] != ".")
+    except OSError as error:
+        raise outside(error, str(path)) from error
+    for folder in folders if deep else ():
+        for dataset in _walk(root, folder, cycle, deep - 1):
+            # What the cycle's own file lacks is told once, with its first dataset.
+            dataset.faults[:0] = own if first else []
+            first = False
+            yield dataset
+
+
+def _parsed(root: Path, path: Path) -> tuple[Metadata, list[CollectionFault]]:
+    return parse_metadata(read_small(path / _METADATA), _shown(root, path / _METADATA))
+
+
+def read_small(path: Path) -> bytes:
+    """A file of a bounded size; of a larger one, one byte too many. Raises Unavailable."""
+    try:
+        with path.open("rb") as file:
+            return file.read(CORPUS_METADATA_BYTES_MAX + 1)
+    except OSError as error:
+        raise outside(error, str(path)) from error
+
+
+def input_files(dataset: Dataset, base: Path) -> list[InputFile]:
+    """The files that a build reads of a dataset, with their annotations, sorted by name.
+
+    base: what their names are relative to. Faults are noted in the dataset; a file with one is not
+    among the files.
+    """
+    metadata = dataset.metadata
+    name = metadata.default("release", "input", "source")
+    folder = dataset.path / name
+    if not folder.is_dir():
+        return []
+    if metadata.is_parallel:
+        place = "release.default.parallel"
+        dataset.fault("not-supported", "its documents are put together from pairs", place)
+        return []
+    declared = metadata.default(name, "suffix") or metadata.fields.get("suffix") or _SUFFIX
+    needed = _needed(dataset)
+    files = []
+    for path in _below(folder):
+        shown = _shown(dataset.root, path)
+        if not path.name.endswith(declared):
+            dataset.fault("file-unread", f"it does not end in {declared}", file=shown)
+            continue
+        inside = path.relative_to(folder).as_posix()
+        settings = _settings(dataset, f"/{dataset.path.name}/{name}/{inside}", shown)
+        beside = _beside(dataset, inside.removesuffix(declared), declared, needed, base)
+        if settings is None or beside is None:
+            continue
+        if beside:
+            settings["annotations"] = tuple(one.kind for one in beside)
+            settings["documents"] = beside[0].settings["documents"]
+        files.append(
+            InputFile(_shown(base, path), str(path), path.stat().st_size,
+                      beside=beside, settings=settings)
+        )  # fmt: skip
+    return files
+
+
+def _needed(dataset: Dataset) -> list[str]:
+    """The annotations that every file must have: of the metadata and of the cycle's."""
+    named = list(dataset.metadata.annotations())
+    rules = dataset.cycle.sections.get("release", {}).get("default", {})
+    named += [rules[key] for key in ("filter", "mask") if isinstance(rules.get(key), str)]
+    known = (*PII, *CONTAMINATION)
+    for one in sorted(set(named) - set(known)):
+        place = "release.default.annotations"
+        dataset.fault("annotation-unread", f"nothing reads {one!r}", place)
+    return sorted(set(named) & set(known))
+
+
+def _beside(
+    dataset: Dataset, stem: str, suffix: str, needed: Sequence[str], base: Path
+) -> tuple[InputFile, ...] | None:
+    found: list[InputFile] = []
+    for kind in needed:
+        owner = (dataset.metadata.fields.get("annotations") or {}).get(kind) or {}
+        wanted = owner.get("suffix") or dataset.metadata.default(kind, "suffix")
+        endings = [wanted] if wanted else [_SUFFIX, ".jsonl", suffix]
+        paths = [dataset.path / kind / (stem + ending) for ending in endings]
+        path = next((one for one in paths if one.is_file()), None)
+        if path is None:
+            shown = _shown(dataset.root, paths[0])
+            dataset.fault("annotation-missing", f"the metadata names {kind}", file=shown)
+            continue
+        if (made_for := _made_for(dataset, path)) is None:
+            continue
+        settings = msgspec.structs.asdict(made_for)
+        found.append(
+            InputFile(_shown(base, path), str(path), path.stat().st_size, kind=kind,
+                      settings=settings)
+        )  # fmt: skip
+    if len({one.settings["documents"] for one in found}) > 1:
+        shown = _shown(dataset.root, dataset.path / found[0].kind / stem)
+        dataset.fault("annotation-partial", "two annotations counted other documents", file=shown)
+        return None
+    return tuple(found) if len(found) == len(needed) else None
+
+
+def _made_for(dataset: Dataset, path: Path) -> MadeFor | None:
+    own = path.with_name(path.name + MADE_FOR)
+    shown = _shown(dataset.root, own)
+    if not own.is_file():
+        dataset.fault("annotation-undigested", "nothing says for which text it was made",
+                      file=_shown(dataset.root, path))  # fmt: skip
+        return None
+    try:
+        return msgspec.json.decode(read_small(own), type=MadeFor)
+    except msgspec.MsgspecError:
+        dataset.fault("annotation-unreadable", "not an object of input, documents and output",
+                      file=shown)  # fmt: skip
+        return None
+
+
+def _settings(dataset: Dataset, path: str, shown: str) -> dict[str, Any] | None:
+    """The reader's settings for a file. None with a fault if it may not be read."""
+    metadata = dataset.metadata
+    part = _part(dataset, path, shown)
+    if part is None or not metadata.fields.get("text"):
+        return None
+    place = "release.default"
+    if "filter" in part:
+        dataset.fault("filter-is-code", "it names a program", f"{place}.filter")
+        return None
+    sample = part.get("sample") or "full"
+    if sample not in ("full", "random"):
+        dataset.fault("filter-is-code", f"the sample {sample} runs a program", f"{place}.sample")
+        return None
+    if sample == "random" and not part.get("budget"):
+        dataset.fault("wrong-value", "a random sample without a budget", f"{place}.sample")
+        return None
+    mask = tuple(str(label) for label in part.get("mask") or ())
+    if unknown := sorted(set(mask) - LABELS):
+        dataset.fault("wrong-value", f"there is no label {unknown[0]!r}", f"{place}.mask")
+        return None
+    fields = metadata.fields
+    return {
+        "id": fields.get("id") or "id",
+        "text": part.get("text") or fields["text"],
+        "block": tuple(str(one) for one in part.get("block") or ()),
+        "mask": mask,
+        "share": _share(part) if sample == "random" else 1.0,
+    }
+
+
+def _share(part: dict[str, Any]) -> float:
+    """Budget and rubber: `5%` is added, a number multiplies."""
+    budget = int(part["budget"].rstrip("%"))
+    rubber = part.get("rubber") or 1
+    if isinstance(rubber, str):
+        return min(100, budget + int(rubber.rstrip("%"))) / 100
+    return min(1.0, budget * rubber / 100)
+
+
+def _part(dataset: Dataset, path: str, shown: str) -> dict[str, Any] | None:
+    """The settings of the part whose name the path has: whole components, the longest, of the
+    section nearest to the release. None with a fault if there is none or more than one."""
+    sections = dataset.metadata.sections
+    default = sections.get("release", {}).get("default", {})
+    name, seen, parts = "release", set[str](), 0
+    while name not in seen and name in sections:
+        seen.add(name)
+        rows = {part: row for part, row in sections[name].items() if part != "default"}
+        parts += len(rows)
+        hits = [part for part in rows if f"/{part}/" in path]
+        if not hits and name == "release":
+            hits = [part for part in rows if part in path]
+        hits = [one for one in hits if not any(one != other and one in other for other in hits)]
+        if len(hits) > 1:
+            dataset.fault("part-ambiguous", f"fits {' and '.join(sorted(hits))}", file=shown)
+            return None
+        if hits:
+            return {**default, **(rows[hits[0]] if name == "release" else {})}
+        name = dataset.metadata.default(name, "input", "source")
+    if parts:
+        dataset.fault("part-unmatched", "no part of the metadata fits its path", file=shown)
+        return None
+    return dict(default)
+
+
+def collection_files(folder: Path, source: Source) -> list[InputFile]:
+    """The files of a recipe's source. Raises Refused with every fault, NotFound without a file."""
+    files: list[InputFile] = []
+    faults: list[CollectionFault] = []
+    for name in sorted(glob.iglob(source.path, root_dir=folder)):  # noqa: PTH207
+        for dataset in find_datasets(folder / name):
+            files += input_files(dataset, folder)
+            faults += dataset.faults
+    _refuse(faults)
+    if not files:
+        raise NotFound(
+            f"the source {source.name} has no file: {source.path}",
+            fix=f"name a directory with metadata.yaml and texts, relative to {folder}",
+        )
+    return sorted(files, key=lambda file: file.name)
+
+
+def unfit(files: Sequence[InputFile]) -> list[CollectionFault]:
+    """Annotations of hashed files that were made for another text, or are not whole."""
+    found = []
+    for file in files:
+        for one in file.beside:
+            if one.settings["input"].removeprefix("sha256:") != file.digest:
+                told = f"made for another text than {file.name}"
+                found.append(CollectionFault(one.name, 0, "input", "annotation-stale", told))
+            if one.settings["output"].removeprefix("sha256:") != one.digest:
+                told = "not the file that the annotator finished"
+                found.append(CollectionFault(one.name, 0, "output", "annotation-partial", told))
+    return found
+
+
+def refuse_unfit(files: Sequence[InputFile]) -> None:
+    """Raises Refused with every fault of `unfit`."""
+    _refuse(unfit(files))
+
+
+def _refuse(faults: Sequence[CollectionFault]) -> None:
+    if faults:
+        more = [f"and {len(faults) - FAULTS_MAX} more"] if len(faults) > FAULTS_MAX else []
+        raise Refused(
+            f"the collection has {len(faults)} faults, so nothing is built",
+            reasons=[str(fault) for fault in faults[:FAULTS_MAX]] + more,
+            fix="bastide corpus check DIR lists them all, each with a remedy",
+        )
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All files, sorted. Collections are made of links to directories, so these are followed."""
+    seen: set[str] = set()
+    found = []
+    for path, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(path)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [one for one in folders if one[0] != "."]
+        found += [Path(path, name) for name in names if name[0] != "."]
+    return iter(sorted(found))
+
+
+def _shown(base: Path, path: Path) -> str:
+    return os.path.relpath(path, base)

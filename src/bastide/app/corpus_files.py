@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a build: what they are, how they are hashed, and how one is read with what stands
+beside it."""
+
+import hashlib
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from bastide.app.remedies import outside
+from bastide.core.errors import Refused
+from bastide.filters.pseudonym import pseudonym
+from bastide.readers.reader import Read
+
+__all__ = ["InputFile", "changed", "hash_file", "read_file"]
+
+
+class InputFile(msgspec.Struct, frozen=True):
+    """One file of a source. name: its path relative to the recipe. digest: "" until it is known.
+
+    kind: of an annotation, its name. beside: the annotations that are read with the file.
+    settings: the reader's for this file; of an annotation, what its FILE.made-for.json says.
+    """
+
+    name: str
+    path: str
+    size: int
+    digest: str = ""
+    kind: str = ""
+    beside: tuple["InputFile", ...] = ()
+    settings: dict[str, Any] = {}
+
+    @property
+    def identity(self) -> list[Any]:
+        """What a build's name is made of. Files of nothing but text keep the names they had."""
+        row: list[Any] = [self.name, self.size, self.digest]
+        if self.kind or self.beside or self.settings:
+            row += [self.kind, self.settings, [one.identity for one in self.beside]]
+        return row
+
+
+def hash_file(file: InputFile) -> InputFile:
+    """A file and what stands beside it, with digests. Raises NotFound or Unavailable."""
+    try:
+        with Path(file.path).open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise outside(error, file.name) from error
+    beside = tuple(hash_file(one) for one in file.beside)
+    return msgspec.structs.replace(file, size=size, digest=digest, beside=beside)
+
+
+def read_file(reader: Any, stream: BinaryIO, source: str, file: InputFile, key: bytes) -> Read:
+    """Read a file with its annotations. `key` is for pseudonyms. Raises Refused if an annotation is
+    not the one that was hashed."""
+    if not file.beside:
+        yield from reader.read(stream, source, file.name)
+        return
+    with ExitStack() as stack:
+        beside = {
+            one.kind: (one.name, stack.enter_context(Path(one.path).open("rb")))
+            for one in file.beside
+        }
+        for one in file.beside:
+            if one.digest:
+                own = beside[one.kind][1]
+                if hashlib.file_digest(own, "sha256").hexdigest() != one.digest:
+                    raise changed(one.name, source)
+                own.seek(0)
+        yield from reader.read_beside(stream, source, file.name, beside, partial(pseudonym, key))
+
+
+def changed(name: str, source: str) -> Refused:
+    """The refusal of a file that is not the one that was hashed."""
+    return Refused(
+        f"{name} changed while it was read",
+        reasons=(f"{source}: another digest than when the build began",),
+        fix="run the build again when nobody writes to the file",
+    )
+

@@ -1,0 +1,271 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""OpenEuroLLM collection: JSON Lines whose metadata.yaml and annotation files stand beside them.
+
+A recipe names the directory of a dataset; its metadata says which files are read, under which names
+the fields stand, and which annotations belong to a file. Spans of personal data are masked here, so
+no step sees them. What is contaminated, blocked or not to be drawn is noted, and the step
+`openeurollm` removes it: a recipe without that step is refused.
+
+An annotation is only used with `FILE.made-for.json` beside it: `input`, the SHA-256 of the file
+that was annotated; `documents`, how many lines it had; `output`, the SHA-256 of the annotation.
+Another text, a span beyond the text or with another value, a document that is not there: each
+refuses the whole build.
+
+PII rows: `id`, `name` (a label), `value`, `start_pos`, `end_pos` in characters. Contamination rows:
+`id` and anything else.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, ClassVar, Final, NamedTuple
+
+import msgspec
+
+from bastide.core import limits
+from bastide.core.document import Document
+from bastide.core.errors import Refused
+from bastide.readers.jsonl import Fault, own_name, parse_object, text_field
+from bastide.readers.lines import lines
+from bastide.readers.openeurollm_metadata import CONTAMINATION, PII
+from bastide.readers.reader import Broken, Read, identify
+
+__all__ = ["BLOCKED", "CONTAMINATED", "LABELS", "SHARE", "MadeFor", "OpenEuroLlm", "path_value"]
+
+CONTAMINATED: Final = "openeurollm-contaminated"
+BLOCKED: Final = "openeurollm-blocked"
+SHARE: Final = "openeurollm-share"
+LABELS: Final = frozenset(
+    ("account_number", "private_address", "private_date", "private_email", "private_person",
+     "private_phone", "private_url", "secret",
+     "BANK_ACCOUNT", "BITCOIN_ADDRESS", "CREDIT_CARD", "DRIVER_LICENSE", "EMAIL_ADDRESS", "GOV_ID",
+     "IP_ADDRESS", "LICENSE_PLATE", "PHONE_NUMBER")
+)  # fmt: skip
+_SPAN: Final = ("id", "name", "value", "start_pos", "end_pos")
+
+Mask = Callable[[str, str], str]  # label and value to what stands in the text instead
+
+
+class MadeFor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an annotation was made for: a file by its digest, and how many lines it had. output: the
+    digest of the annotation, which shows that it is whole."""
+
+    input: str
+    documents: int
+    output: str
+
+
+class _Span(NamedTuple):
+    start: int
+    end: int
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenEuroLlm:
+    """One file of a collection. All settings come from its metadata.yaml."""
+
+    ident: ClassVar[str] = "openeurollm"
+
+    id: str = "id"  # path of the field with the name, such as metadata.WARC-Record-ID
+    text: str = "text"  # path of the field with the text, such as rollout_results[0].text
+    url: str = "url"  # path of the field with the address
+    block: tuple[str, ...] = ()  # names of documents to remove
+    mask: tuple[str, ...] = ()  # labels to mask; none: all
+    share: float = 1.0  # of the documents to draw
+    annotations: tuple[str, ...] = ()  # that must stand beside the file
+    documents: int = -1  # lines that the annotations were made for
+
+    def read(self, stream: BinaryIO, source: str, name: str) -> Read:
+        """Read a file without annotations; see reader.Reader. Raises Refused if it needs some."""
+        return self.read_beside(stream, source, name, {}, lambda label, value: f"<{label}>")
+
+    def read_beside(
+        self,
+        stream: BinaryIO,
+        source: str,
+        name: str,
+        beside: Mapping[str, tuple[str, BinaryIO]],
+        mask: Mask,
+    ) -> Read:
+        """Read a file with its annotations, each with its name. Raises Refused, with reasons."""
+        if missing := sorted(set(self.annotations) - set(beside)):
+            raise _refused(name, [f"{name}: there is no {one} annotation" for one in missing])
+        return _Joining(self, name, mask).read(stream, source, beside)
+
+
+class _Joining:
+    """The documents of one file, joined with what annotations say of them."""
+
+    def __init__(self, reader: OpenEuroLlm, name: str, mask: Mask) -> None:
+        self._reader = reader
+        self._name = name
+        self._mask = mask
+        self._labels = frozenset(reader.mask or LABELS)
+        self._blocked = frozenset(reader.block)
+        self._spans: dict[str, list[_Span]] = {}
+        self._contaminated: dict[str, int] = {}
+        self._faults: list[str] = []
+
+    def read(
+        self, stream: BinaryIO, source: str, beside: Mapping[str, tuple[str, BinaryIO]]
+    ) -> Read:
+        for kind, (own, annotation) in sorted(beside.items()):
+            self._load(kind, own, annotation)
+        self._refuse()
+        unseen = set(self._spans) | set(self._contaminated)
+        annotated = frozenset(unseen)
+        number = 0
+        for line in lines(stream, self._name):
+            number += 1
+            if isinstance(line, Broken):
+                yield line
+                continue
+            place, byte, raw = line
+            try:
+                document = self._document(parse_object(raw), source, place)
+            except Fault as fault:
+                yield Broken(place, byte, fault.reason, fault.detail)
+                continue
+            if document.ident in annotated and document.ident not in unseen:
+                self._fault(f"line {place}: a second document with an annotated name")
+            unseen.discard(document.ident)
+            self._refuse(limits.FAULTS_MAX)
+            yield document
+        if unseen:
+            self._fault(f"{len(unseen)} annotated documents are not in the file")
+        if beside and self._reader.documents not in (-1, number):
+            self._fault(f"{self._reader.documents} documents were annotated, the file has {number}")
+        self._refuse()
+
+    def _load(self, kind: str, own: str, stream: BinaryIO) -> None:
+        for number, line in enumerate(lines(stream, own), 1):
+            if number > limits.CORPUS_ANNOTATION_ROWS_MAX:
+                raise _refused(own, [f"{own}: over {limits.CORPUS_ANNOTATION_ROWS_MAX} rows"])
+            if isinstance(line, Broken):
+                self._faults.append(f"{own}: line {line.line}: {line.reason}")
+                continue
+            try:
+                row = parse_object(line[2])
+                ident = own_name(row, "id")
+                if not ident:
+                    raise Fault("text-missing", "field id")
+                if kind in CONTAMINATION:
+                    self._contaminated[ident] = self._contaminated.get(ident, 0) + 1
+                elif kind in PII:
+                    self._spans.setdefault(ident, []).append(_span(row))
+                else:
+                    raise Fault("wrong-type", "nothing reads this annotation")
+            except Fault as fault:
+                detail = f" ({fault.detail})" if fault.detail else ""
+                self._faults.append(f"{own}: line {number}: {fault.reason}{detail}")
+
+    def _document(self, record: dict[str, Any], source: str, number: int) -> Document:
+        reader = self._reader
+        flat = {
+            "id": path_value(record, reader.id),
+            "text": path_value(record, reader.text),
+            "url": path_value(record, reader.url),
+        }
+        ident = own_name(flat, "id")
+        if not ident and (reader.annotations or reader.block):
+            # Without a name no annotation can be joined, and none may be passed over.
+            raise Fault("text-missing", f"field {reader.id}")
+        text = text_field(flat, "text")
+        notes: dict[str, str | int | float] = {}
+        if spans := self._spans.get(ident):
+            text = self._masked(text, spans, number, notes)
+        if ident in self._contaminated:
+            notes[CONTAMINATED] = self._contaminated[ident]
+        if ident in self._blocked:
+            notes[BLOCKED] = 1
+        if reader.share < 1:
+            notes[SHARE] = reader.share
+        return Document(
+            ident=ident or identify(source, self._name, number),
+            text=text,
+            source=source,
+            url=flat["url"] if isinstance(flat["url"], str) else "",
+            notes=notes,
+        )
+
+    def _masked(
+        self, text: str, spans: list[_Span], number: int, notes: dict[str, str | int | float]
+    ) -> str:
+        parts, done = [], 0
+        for span in spans:
+            if text[span.start : span.end] != span.value:
+                self._fault(f"line {number}: the text is not the one that was annotated")
+                return ""
+        for span in _merged(text, [one for one in spans if one.label in self._labels]):
+            parts += [text[done : span.start], self._mask(span.label, span.value)]
+            done = span.end
+            note = f"openeurollm-masked/{span.label}"
+            notes[note] = int(notes.get(note, 0)) + 1
+        return "".join((*parts, text[done:]))
+
+    def _fault(self, what: str) -> None:
+        self._faults.append(f"{self._name}: {what}")
+
+    def _refuse(self, least: int = 1) -> None:
+        if len(self._faults) >= least:
+            raise _refused(self._name, self._faults[: limits.FAULTS_MAX])
+
+
+def path_value(record: Mapping[str, Any], path: str) -> Any:
+    """The value at a path with dots and [numbers]; None if there is none. A key that is the whole
+    path comes first."""
+    if path in record:
+        return record[path]
+    value: Any = record
+    for step in _steps(path):
+        if isinstance(step, int):
+            value = value[step] if isinstance(value, list) and step < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _steps(path: str) -> Iterator[str | int]:
+    for piece in path.split("."):
+        name, *places = piece.split("[")
+        if name:
+            yield name
+        for place in places:
+            number = place.removesuffix("]")
+            yield int(number) if number.isdigit() else number
+
+
+def _span(row: dict[str, Any]) -> _Span:
+    for field in row:
+        if field not in _SPAN:
+            raise Fault("wrong-type", "an unknown field")
+    start, end, label, value = (row.get(one) for one in ("start_pos", "end_pos", "name", "value"))
+    if type(start) is not int or type(end) is not int or not 0 <= start < end:
+        raise Fault("wrong-type", "start_pos or end_pos")
+    if not isinstance(label, str) or label not in LABELS:
+        raise Fault("wrong-type", "an unknown label")
+    if not isinstance(value, str):
+        raise Fault("wrong-type", "field value")
+    return _Span(start, end, label, value)
+
+
+def _merged(text: str, spans: list[_Span]) -> list[_Span]:
+    """Spans in order; those that overlap are one, with the label of the first."""
+    found: list[_Span] = []
+    for span in sorted(spans):
+        if found and span.start < found[-1].end:
+            last = found.pop()
+            end = max(last.end, span.end)
+            span = _Span(last.start, end, last.label, text[last.start : end])
+        found.append(span)
+    return found
+
+
+def _refused(name: str, reasons: list[str]) -> Refused:
+    return Refused(
+        f"{name} and its annotations do not fit together, so nothing is built",
+        reasons=reasons,
+        fix="bastide corpus check DIR lists every fault; annotate the files again",
+    )
