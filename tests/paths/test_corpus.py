@@ -30,7 +30,8 @@ from bastide.app.corpora import (
     show_dataset,
 )
 from bastide.app.corpus_build import build_dataset, folder_of
-from bastide.app.corpus_part import Workbench, hash_file, read_part
+from bastide.app.corpus_files import hash_file
+from bastide.app.corpus_part import Workbench, read_part
 from bastide.app.corpus_plan import InputFile, Part
 from bastide.core.dataset import document_key
 from bastide.core.errors import NotProven, Refused

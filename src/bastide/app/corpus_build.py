@@ -25,8 +25,8 @@ import msgspec
 from bastide.app import corpus_plan as plan
 from bastide.app.alone import alone
 from bastide.app.corpus_account import make_manifest, source_counts, step_counts
-from bastide.app.corpus_duplicates import Duplicates, find_duplicates, merge_keys
 from bastide.app.corpus_collection import refuse_unfit
+from bastide.app.corpus_duplicates import Duplicates, find_duplicates, merge_keys
 from bastide.app.corpus_files import hash_file
 from bastide.app.corpus_objects import merged_rows, put_rows, read_object, read_rows, read_segments
 from bastide.app.corpus_part import PartReport, Workbench, read_part

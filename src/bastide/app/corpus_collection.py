@@ -77,9 +77,7 @@ def find_datasets(root: Path) -> list[Dataset]:
     cycle = _parsed(root, root.parent)[0] if (root.parent / _METADATA).is_file() else Metadata()
     found = list(_walk(root, root, cycle if cycle.is_cycle else Metadata(), _DEEP))
     if not found:
-        raise NotFound(
-            f"{root} holds no dataset", fix=f"a dataset is a directory with {_METADATA}"
-        )
+        raise NotFound(f"{root} holds no dataset", fix=f"a dataset is a directory with {_METADATA}")
     return found
 
 

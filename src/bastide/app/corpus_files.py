@@ -83,4 +83,3 @@ def changed(name: str, source: str) -> Refused:
         reasons=(f"{source}: another digest than when the build began",),
         fix="run the build again when nobody writes to the file",
     )
-

@@ -192,9 +192,7 @@ def build_of(
 ) -> str:
     """The name of a build: a digest over recipe, content of every file, and what makes it."""
     inputs = [
-        [source.name, *file.identity]
-        for source in recipe.sources
-        for file in files[source.name]
+        [source.name, *file.identity] for source in recipe.sources for file in files[source.name]
     ]
     plan: dict[str, Any] = {
         "recipe": str(recipe.digest),

@@ -195,7 +195,7 @@ class _Joining:
     ) -> str:
         parts, done = [], 0
         for span in spans:
-            if text[span.start : span.end] != span.value:
+            if span.end > len(text) or text[span.start : span.end] != span.value:
                 self._fault(f"line {number}: the text is not the one that was annotated")
                 return ""
         for span in _merged(text, [one for one in spans if one.label in self._labels]):
@@ -255,11 +255,12 @@ def _merged(text: str, spans: list[_Span]) -> list[_Span]:
     """Spans in order; those that overlap are one, with the label of the first."""
     found: list[_Span] = []
     for span in sorted(spans):
-        if found and span.start < found[-1].end:
-            last = found.pop()
-            end = max(last.end, span.end)
-            span = _Span(last.start, end, last.label, text[last.start : end])
-        found.append(span)
+        if not found or span.start >= found[-1].end:
+            found.append(span)
+            continue
+        first = found.pop()
+        end = max(first.end, span.end)
+        found.append(_Span(first.start, end, first.label, text[first.start : end]))
     return found
 
 
