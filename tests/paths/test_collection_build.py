@@ -79,7 +79,7 @@ def test_a_collection_becomes_a_dataset_without_what_it_marks(
     home = copied(empty, tmp_path / "home")
     recipe = made(tmp_path / "corpus", metadata.replace("budget: 90%", "budget: 100%"))
     with seeded(home) as env:
-        assert plan_dataset(env, recipe, 1)["sources"][0]["documents"] == 4
+        assert plan_dataset(env, recipe, 1)["sources"][0]["files"] == 1
         build_dataset(env, recipe, 1)
         row = show_dataset(env, "mix")
     steps = {step["step"]: step["removed"] for step in row["steps"]}
