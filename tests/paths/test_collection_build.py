@@ -6,6 +6,7 @@ The fixtures are synthetic, of the shape that was seen in public tooling.
 """
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from paths.test_corpus_cli import bastide
 from paths.test_sealed_at_rest import found_below
 from unit.collection_files import BABY, FLAG, PHONE, TEXTS, make_dataset, put, seal
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "openeurollm.md"
 RECIPE = """
 name = "mix"
 seed = "1"
@@ -200,6 +202,21 @@ def test_a_masker_or_filter_that_raises_refuses(
     assert "failed, so nothing is built" in told[1]
     assert PHONE not in repr(told)
     assert not list(home.store.rglob("report.header"))
+
+
+def test_the_guide_works_word_for_word(empty: Home, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "letters-1.0")
+    home = copied(empty, tmp_path / "home")
+    text = GUIDE.read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "mix.toml").write_text(block)
+    commands = re.findall(r"^\$ bastide corpus (.*)\n(?!\$)([^`]*)", text, re.MULTILINE)
+    assert len(commands) >= 2
+    for line in re.findall(r"^\$ bastide corpus (.*)$", text, re.MULTILINE):
+        done = bastide(home, *line.split(), folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        expected = dict(commands).get(line, "")
+        assert expected in done.stdout
 
 
 def test_check_prints_faults_and_exits_3(empty: Home, tmp_path: Path) -> None:

@@ -26,12 +26,14 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_corpus(tmp_path_factory.mktemp("letters") / "corpus")
 
 
-def bastide(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
+def bastide(
+    home: Home, *arguments: str, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from bastide.cli import main; main()", "corpus", *arguments,
          "--home", str(home.root)],
         env={"PYTHONPATH": str(TESTS.parent / "src"), "PATH": os.environ["PATH"]},
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
 
 
