@@ -116,7 +116,8 @@ def test_the_order_is_that_of_the_lifecycle() -> None:
 def test_an_empty_policy_opens_nothing(row: Any) -> None:
     policy = Policy("empty", separate=False, rules={})
     (reason,) = reasons_of(policy, row.name, open_dossier())
-    assert reason == f"policy: the policy 'empty' has no rule for the stage {row.name}"
+    assert reason.startswith(f"policy: the policy 'empty' has no rule for the stage {row.name}: ")
+    assert reason.endswith("found a new environment (bastide init) whose policy has one")
 
 
 @pytest.mark.parametrize("gate", GATES)

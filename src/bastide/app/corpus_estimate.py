@@ -2,22 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a build would do: files, bytes, steps, and how long, from a sample that is measured now.
 
-The sample is read and filtered in memory; nothing of it is written.
+The sample goes the way of a build, with the build's own code: read, filtered, sealed, compared for
+duplicates, written as shards. All of it is in memory; nothing is written to the disk.
 """
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from bastide.app import corpus_plan as plan
+from bastide.app import wiring
 from bastide.app.corpus_build import judge_recipe
+from bastide.app.corpus_duplicates import find_duplicates, merge_keys
 from bastide.app.corpus_files import read_file
+from bastide.app.corpus_part import PartReport, PartWorker, Workbench
+from bastide.app.corpus_shards import cut_batches, write_batch
+from bastide.app.corpus_step_files import StepFile
 from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
 from bastide.app.remedies import outside
 from bastide.core.document import Document
 from bastide.core.recipe import Recipe, Source
-from bastide.filters.chain import run_filters
+from bastide.ports import SealingStore
 
 __all__ = ["plan_dataset"]
 
@@ -31,17 +39,19 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
     recipe = plan.load_recipe(path)
     files = plan.find_files(recipe, path.parent)
     parts = plan.cut_parts(recipe.sources, files, recipe.limits.part_bytes)
-    needed = plan.step_files(recipe, path.parent)
-    filters = plan.filled_filters(plan.local_steps(recipe.steps), bytes(range(32)), needed)
-    rows, seconds, disk = [], 0.0, 0.0
-    for source in recipe.sources:
-        row = _measured(env, recipe, filters, source, files[source.name])
-        seconds += row["seconds"]
-        disk += row["disk_bytes"]
+    bench = _bench(env, recipe, plan.step_files(recipe, path.parent))
+    rows, reports = [], []
+    for number, source in enumerate(recipe.sources):
+        row, report = _measured(env, bench, number, source, files[source.name])
+        reports.append(report)
         rows.append(
             {"source": source.name, "licence": source.licence, "basis": source.basis, **row}
         )
+    joining, writing = _rest(env, bench, recipe, reports)
+    scale = sum(row["documents"] for row in rows) / max(1, sum(report.read for report in reports))
     at_once = max(1, min(workers, len(parts)))
+    alone = joining * scale  # one process, however many workers there are
+    shared = sum(row["seconds"] for row in rows) + writing * scale
     return {
         "recipe": recipe.name,
         "digest": str(recipe.digest),
@@ -50,58 +60,88 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
         "parts": len(parts),
         "bytes": sum(row["bytes"] for row in rows),
         "workers": workers,
-        "seconds": round(seconds / at_once, 1),
-        "disk_bytes": int(disk),
+        "seconds": round(shared / at_once + alone, 1),
+        "seconds_alone": round(alone, 1),
+        "disk_bytes": sum(row["disk_bytes"] for row in rows),
         "disk_free_bytes": shutil.disk_usage(env.home.root).free,
         "refused": list(judge_recipe(env, recipe, files)),
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Bench(Workbench):
+    """A bench whose store is in memory."""
+
+    held: SealingStore | None = None
+
+    def open(self) -> SealingStore:
+        assert self.held is not None
+        return self.held
+
+
+def _bench(env: Environment, recipe: Recipe, needed: Sequence[StepFile]) -> _Bench:
+    identities = env.keyring.identities()
+    exits = tuple(env.ledger.charter().body["exit_recipients"])
+    held = wiring.open_scratch(identities, exits, env.entropy)
+    key = bytes(range(32))
+    return _Bench("", identities, exits, "corpora/plan", recipe.steps, key, tuple(needed), held)
+
+
 def _measured(
     env: Environment,
-    recipe: Recipe,
-    filters: list[Any],
+    bench: Workbench,
+    number: int,
     source: Source,
     files: list[plan.InputFile],
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], PartReport]:
     """Read the beginning of the largest file for a second, and reckon from it."""
     total = sum(file.size for file in files)
     largest = max(files, key=lambda file: file.size)
-    near = plan.near_duplicate(recipe.steps)
-    read = kept = chars = 0
+    part = plan.Part(number, source.name, source.reader, dict(source.settings), [largest])
+    worker = PartWorker(bench, part)
+    chars = 0
     consumed = 1
     begun = env.clock.monotonic()
     try:
         with Path(largest.path).open("rb") as stream:
             counting = _Counting(stream)
             one = plan.make_reader(source.reader, {**source.settings, **largest.settings})
-            read_items = read_file(
-                one, cast(BinaryIO, counting), source.name, largest, bytes(range(32))
-            )
+            read_items = read_file(one, cast(BinaryIO, counting), source.name, largest, bench.key)
             for item in read_items:
                 if isinstance(item, Document):
-                    read += 1
                     chars += len(item.text.encode())
-                    outcome = run_filters(filters, item)
-                    if outcome.document is not None:
-                        kept += 1
-                        if near is not None:
-                            near.signature(outcome.document.text)
+                    worker.take(largest, item)
                 consumed = counting.count
                 if env.clock.monotonic() - begun > _SAMPLE_S:
                     break
     except OSError as error:
         raise outside(error, largest.name) from error
+    report = worker.finish()
     elapsed = env.clock.monotonic() - begun
     share = total / max(1, consumed)
-    return {
+    row = {
         "files": len(files),
         "bytes": total,
-        "documents": int(read * share),
-        "kept_share": round(kept / read, 3) if read else 0.0,
+        "documents": int(report.read * share),
+        "kept_share": round(report.kept / report.read, 3) if report.read else 0.0,
         "seconds": round(elapsed * share, 1),
         "disk_bytes": int(chars * share * _DISK_SHARE),
     }
+    return row, report
+
+
+def _rest(
+    env: Environment, bench: Workbench, recipe: Recipe, reports: Sequence[PartReport]
+) -> tuple[float, float]:
+    """Seconds for the steps over the whole sample, and for its shards."""
+    begun = env.clock.monotonic()
+    merge_keys(bench.open(), bench.folder, reports)
+    near = plan.near_duplicate(recipe.steps)
+    gone = find_duplicates(bench.open(), bench.folder, reports, near).positions()
+    joined = env.clock.monotonic()
+    for batch in cut_batches(reports, gone, recipe.limits.shard_bytes):
+        write_batch(bench, batch)
+    return joined - begun, env.clock.monotonic() - joined
 
 
 class _Counting:

@@ -34,6 +34,7 @@ from bastide.core.limits import CORPUS_EXAMPLE_CHARS, CORPUS_EXAMPLES, MIB
 from bastide.core.recipe import Step
 from bastide.filters.chain import run_filters
 from bastide.filters.near_duplicate import bands, exact_digest
+from bastide.filters.pseudonym import pseudonym
 from bastide.ports import SealingStore
 from bastide.readers.reader import Broken
 
@@ -45,6 +46,7 @@ __all__ = [
     "Example",
     "Life",
     "PartReport",
+    "PartWorker",
     "StepTally",
     "Workbench",
     "place_of",
@@ -130,16 +132,19 @@ def place_of(part: int, position: int) -> bytes:
 
 def read_part(bench: Workbench, part: Part) -> PartReport:
     """Read one part and write what comes of it. Raises Refused for a file that changed."""
-    return _Worker(bench, part).run()
+    return PartWorker(bench, part).run()
 
 
-class _Worker:
+class PartWorker:
+    """Takes the documents of one part, one after the other."""
+
     def __init__(self, bench: Workbench, part: Part) -> None:
         self._store = bench.open()
         self._part = part
         self._key = bench.key
         self._steps = local_steps(bench.steps)
         self._filters = filled_filters(self._steps, bench.key, bench.files)
+        self._hiding = [one for one in self._filters if hasattr(one, "hidden")]
         self._near = near_duplicate(bench.steps)
         self._exact = any(step.step == EXACT for step in bench.steps)
         self._report = PartReport(part.number, part.source)
@@ -161,8 +166,13 @@ class _Worker:
         self._before: Document | None = None  # what the step before the present one was given
 
     def run(self) -> PartReport:
+        """Read all files of the part."""
         for file in self._part.files:
             self._read_file(file)
+        return self.finish()
+
+    def finish(self) -> PartReport:
+        """Write what is left, and the report."""
         objects = {name: run.close() for name, run in self._runs.items()}
         objects["documents"] = self._documents.close()
         objects["lives"] = self._lives.close()
@@ -183,7 +193,7 @@ class _Worker:
                     if isinstance(item, Broken):
                         self._quarantine(file, item)
                     else:
-                        self._take(file, item)
+                        self.take(file, item)
                 digest = hashing.finish()
         except OSError as error:
             raise outside(error, file.name) from error
@@ -196,8 +206,9 @@ class _Worker:
         row = (file.name, broken.line, broken.byte, broken.reason, broken.detail)
         self._broken.add(self._encode(row))
 
-    def _take(self, file: InputFile, document: Document) -> None:
+    def take(self, file: InputFile, document: Document) -> None:
         """Run the steps over one document, and write down what became of it."""
+        document = self._named(document)
         position = self._report.read
         self._report.read += 1
         place = place_of(self._part.number, position)
@@ -212,6 +223,22 @@ class _Worker:
         notes = {**document.notes, **outcome.notes}
         life = Life(position, document.ident, file.name, self._lengths, outcome.reason, notes)
         self._lives.add(self._encode(life))
+
+    def _named(self, document: Document) -> Document:
+        """A record's own name and notes are kept beside its text, so they are masked as it is.
+
+        Before the first step: no row, no example and no error has the name that was read.
+        """
+        if not self._hiding:
+            return document
+        ident = self._hidden(document.ident)
+        notes = {
+            name: self._hidden(value) if isinstance(value, str) else value
+            for name, value in document.notes.items()
+        }
+        # A name that cannot be masked piece by piece is masked as a whole.
+        ident = ident or pseudonym(self._key, "id", document.ident)
+        return msgspec.structs.replace(document, ident=ident, notes=notes)
 
     def _filtered(self, document: Document) -> Outcome:
         try:
@@ -263,9 +290,8 @@ class _Worker:
 
         Also for texts that an earlier step removes, and for those that have the secret.
         """
-        for one in self._filters:
-            if hasattr(one, "hidden"):
-                text = one.hidden(text)
+        for one in self._hiding:
+            text = one.hidden(text)
         return text
 
     def _keep(self, document: Document, key: bytes, place: bytes, position: int) -> None:

@@ -262,7 +262,7 @@ def _personal_data(step: Step, key: bytes) -> Any:
 
 def _completed(step: Step, recipe: Recipe) -> Step:
     """A step with what it has from the recipe, unless it says it itself: the seed of its draws, or
-    the sources that may be mined only if nobody reserved it."""
+    the licences of sources, and which may be mined only if nobody reserved it."""
     from bastide.filters.rights import Rights
     from bastide.filters.sample import Sample
 
@@ -270,7 +270,9 @@ def _completed(step: Step, recipe: Recipe) -> Step:
         return Step(step.step, {"seed": recipe.seed, **step.settings})
     if step.step == Rights.ident:
         mined = [one.name for one in recipe.sources if one.basis == "text-and-data-mining"]
-        return Step(step.step, {"sources": mined, **step.settings})
+        stated = [f"{one.name} {one.licence}" for one in recipe.sources]
+        settings = {"sources": mined, "source_licences": stated, **step.settings}
+        return Step(step.step, settings)
     return step
 
 

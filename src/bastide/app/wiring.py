@@ -192,6 +192,14 @@ def open_store(
     return SealedStore(LocalStore(root), identities, exits, source)
 
 
+def open_scratch(identities: Sequence[str], exits: Sequence[str], source: Entropy) -> SealingStore:
+    """A sealed store in memory, for what is measured and thrown away."""
+    from bastide.adapters.store.memory import MemoryStore
+    from bastide.adapters.store.sealed import SealedStore
+
+    return SealedStore(MemoryStore(), identities, exits, source)
+
+
 def open_source(path: Path) -> AbstractContextManager[Reader]:
     """Open a plain file that somebody brings. Raises NotFound or Misconfigured."""
     from contextlib import closing

@@ -12,7 +12,7 @@ import click
 from bastide.cli import corpus_release
 from bastide.cli.command import Call, parameters
 from bastide.cli.corpus_check import check
-from bastide.cli.corpus_quarantine import quarantine
+from bastide.cli.corpus_quarantine import quarantine, shred_pseudonyms
 from bastide.cli.corpus_release import state_lines
 from bastide.core.errors import BastideError
 
@@ -47,7 +47,8 @@ def plan(call: Call, recipe: Path, workers: int | None, key: str | None) -> None
     lines.append("  steps           " + ", ".join(row["steps"]))
     lines.append(
         f"  in all          {_size(row['bytes'])} in {row['parts']} parts, about"
-        f" {row['seconds']:.0f} s with {row['workers']} workers"
+        f" {row['seconds']:.0f} s with {row['workers']} workers,"
+        f" {row['seconds_alone']:.0f} s of them for duplicates, in one process"
     )
     lines.append(
         f"  disk            at most {_size(row['disk_bytes'])};"
@@ -261,5 +262,6 @@ for _command in (plan, build, ls, show, explain, prove, export):
     corpus.add_command(_command)
 corpus.add_command(check)
 corpus.add_command(quarantine)
+corpus.add_command(shred_pseudonyms)
 for _command in corpus_release.COMMANDS:
     corpus.add_command(_command)

@@ -33,6 +33,7 @@ KINDS: tuple[str, ...] = (
     "erasure/v1",
     "dataset/v1",
     "dataset-release/v1",
+    "pseudonym-key-end/v1",
     "summary/v1",
     "admission/v1",
     "evaluation/v1",

@@ -22,7 +22,7 @@ suite's name is that of the file up to the first dot, its digest that of the fil
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Final
@@ -37,6 +37,8 @@ from bastide.filters.words import Words
 from bastide.suites import SUITES
 
 __all__ = ["Decontaminate", "normal_words"]
+
+Question = tuple[str, ...]  # its texts, one for each right answer
 
 _FORM_QUESTIONS: Final = 3  # an n-gram of more questions than that is the suite's form
 _ANCHOR: Final = 3  # words that are looked up together
@@ -80,9 +82,9 @@ class Decontaminate:
 
     def given(self, files: Mapping[str, bytes]) -> "Decontaminator":
         """The filter, with what its files hold. Raises Misconfigured, naming file and line."""
-        suites = [(name, str(SUITES[name].digest), list(_asked(name))) for name in self.suites]
+        suites = [(name, str(SUITES[name].digest), _asked(name)) for name in self.suites]
         suites += [
-            (_suite_name(file), str(Digest.of(files[file])), list(self._rows(file, files[file])))
+            (_suite_name(file), str(Digest.of(files[file])), tuple(self._rows(file, files[file])))
             for file in self.files
         ]
         return Decontaminator(self, suites)
@@ -91,7 +93,7 @@ class Decontaminate:
         """Never: without its files a step judges nothing. Raises Misconfigured."""
         raise Misconfigured("decontaminate: the suites are not read yet")
 
-    def _rows(self, file: str, data: bytes) -> Iterator[str]:
+    def _rows(self, file: str, data: bytes) -> Iterator[Question]:
         for number, row in json_lines(file, data):
             texts = [row[field] for field in self.fields if row.get(field) not in (None, "")]
             if not texts or not all(isinstance(text, str) for text in texts):
@@ -100,7 +102,7 @@ class Decontaminate:
                     fix="name the fields of a question in `fields` of the step decontaminate",
                     place=f"{file}:{number}",
                 )
-            yield "\n".join(texts)
+            yield ("\n".join(texts),)
 
 
 class Decontaminator:
@@ -109,34 +111,40 @@ class Decontaminator:
     ident: ClassVar[str] = Decontaminate.ident
     rules: ClassVar[tuple[str, ...]] = Decontaminate.rules
 
-    def __init__(self, settings: Decontaminate, suites: list[tuple[str, str, list[str]]]) -> None:
+    def __init__(
+        self, settings: Decontaminate, suites: Sequence[tuple[str, str, Sequence[Question]]]
+    ) -> None:
         self._settings = settings
-        self._names: list[str] = []  # of the suite of each question
-        self._sizes: list[int] = []  # different n-grams of each question
+        self._names: list[str] = []  # of the suite of each text of a question
+        self._sizes: list[int] = []  # different n-grams of each
         self._table: dict[tuple[bytes, ...], tuple[int, ...]] = {}
         self.covered: list[Searched] = []
-        for name, digest, texts in suites:
-            self._add(name, digest, texts)
+        for name, digest, questions in suites:
+            self._add(name, digest, tuple(dict.fromkeys(questions)))
         self._lengths = sorted({len(row) for row in self._table})
         self._anchors = {
             row[at : at + _ANCHOR] for row in self._table for at in range(len(row) - _ANCHOR + 1)
         }
 
-    def _add(self, name: str, digest: str, texts: list[str]) -> None:
+    def _add(self, name: str, digest: str, questions: Sequence[Question]) -> None:
         own: dict[tuple[bytes, ...], list[int]] = {}
         size, first = self._settings.ngram, len(self._names)
-        for text in dict.fromkeys(texts):
-            words = normal_words(text)
-            if len(words) < self._settings.words_min:
-                continue
-            number = len(self._names)
-            grams = _ngrams(words, min(size, len(words)))
-            self._names.append(name)
-            self._sizes.append(len(grams))
-            for gram in grams:
-                own.setdefault(gram, []).append(number)
-        kept = {gram: rows for gram, rows in own.items()
-                if len(rows) <= _FORM_QUESTIONS or len(gram) < size}  # fmt: skip
+        asks: list[int] = []  # the question of each text from `first` on
+        for question, texts in enumerate(questions):
+            for words in map(normal_words, texts):
+                if len(words) < self._settings.words_min:
+                    continue
+                grams = _ngrams(words, min(size, len(words)))
+                for gram in grams:
+                    own.setdefault(gram, []).append(len(self._names))
+                asks.append(question)
+                self._names.append(name)
+                self._sizes.append(len(grams))
+        kept = {
+            gram: rows
+            for gram, rows in own.items()
+            if len(gram) < size or len({asks[row - first] for row in rows}) <= _FORM_QUESTIONS
+        }
         for rows in (rows for gram, rows in own.items() if gram not in kept):
             for number in rows:
                 self._sizes[number] -= 1
@@ -147,8 +155,8 @@ class Decontaminator:
                 f"decontaminate: the suites have over {CORPUS_NGRAMS_MAX} n-grams",
                 fix="name fewer suites",
             )
-        searched = sum(count > 0 for count in self._sizes[first:])
-        self.covered.append(Searched(name, digest, size, len(dict.fromkeys(texts)), searched))
+        searched = {asks[at] for at, count in enumerate(self._sizes[first:]) if count}
+        self.covered.append(Searched(name, digest, size, len(questions), len(searched)))
 
     def apply(self, document: Document, words: Words | None = None) -> Outcome:
         """Judge one document. Notes of a removal: `decontaminate/n-grams`, how many were found."""
@@ -210,17 +218,12 @@ def _ngrams(words: list[bytes], size: int) -> set[tuple[bytes, ...]]:
 
 
 @lru_cache(maxsize=16)
-def _asked(name: str) -> tuple[str, ...]:
+def _asked(name: str) -> tuple[Question, ...]:
     """The questions of a suite of the catalogue, with the right answers that they have."""
-    return tuple(_texts(SUITES[name].items))
-
-
-def _texts(items: Iterable) -> Iterator[str]:
-    for item in items:
-        if not item.targets:
-            yield item.prompt
-        for target in item.targets:
-            yield f"{item.prompt}\n{target}"
+    return tuple(
+        tuple(f"{item.prompt}\n{target}" for target in item.targets) or (item.prompt,)
+        for item in SUITES[name].items
+    )
 
 
 def _suite_name(file: str) -> str:

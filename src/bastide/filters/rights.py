@@ -12,7 +12,8 @@ robots.txt is read by RFC 9309 (robots.py): a status of 4xx allows all, one of 5
 all, 3xx says nothing. Reservations: TDMRep (`tdm-reservation: 1` for the first location that
 matches), `noai` and `noimageai` of X-Robots-Tag or the robots meta tag, AIPREF's `train-ai=n` in
 Content-Usage. A document's own signals are its notes `robots` or `hplt-robots` (`allowed` or
-`disallowed`), `tdm-reservation`, `robots-meta`, `x-robots-tag`, `content-usage` and `licence`.
+`disallowed`), `tdm-reservation`, `robots-meta`, `x-robots-tag`, `content-usage` and `licence`; a
+document that states no licence has that of its source.
 """
 
 import datetime
@@ -48,13 +49,16 @@ class Rights:
     agents: tuple[str, ...] = ("*",)  # user agents; forbidden to one is forbidden
     records: tuple[str, ...] = ()  # files of what sites said
     blocked: tuple[str, ...] = ()  # files of domains, one a line; their subdomains too
-    licences: tuple[str, ...] = ()  # SPDX, of documents that state one; none: not looked at
+    licences: tuple[str, ...] = ()  # SPDX names that are allowed; none: not looked at
     unknown: str = "remove"  # or "keep": documents of `sources` of which no site's word is known
     sources: tuple[str, ...] = ()  # left out: those with the basis text-and-data-mining
+    source_licences: tuple[str, ...] = ()  # left out: the recipe's; each "NAME LICENCE"
 
     def __post_init__(self) -> None:
         if self.unknown not in ("remove", "keep"):
             raise ValueError('unknown is neither "remove" nor "keep"')
+        if not all(" " in row for row in self.source_licences):
+            raise ValueError("source_licences: each is the name of a source, a space, a licence")
         if not self.agents:
             raise ValueError("agents names none")
         for licence in self.licences:
@@ -133,6 +137,7 @@ class RightsJudge:
         self._sites = sites
         self._blocked = blocked
         self._licences = frozenset(settings.licences)
+        self._licence_of = dict(row.split(" ", 1) for row in settings.source_licences)
 
     def apply(self, document: Document, words: Words | None = None) -> Outcome:
         """Judge one document."""
@@ -148,7 +153,7 @@ class RightsJudge:
             key, path = "", "/"
         if self._blocked and self._is_blocked(key):
             return "blocked-domain"
-        licence = notes.get("licence")
+        licence = notes.get("licence", self._licence_of.get(document.source))
         if self._licences and licence is not None and not _permits(str(licence), self._licences):
             return "licence"
         site = self._sites.get(key) if key else None
@@ -183,7 +188,7 @@ def _said(notes: Mapping[str, Any]) -> bool | None:
 
 def _reserved(signals: Mapping[str, str]) -> bool:
     """Do headers or notes, by small names, reserve?"""
-    if signals.get("tdm-reservation", "").strip() == "1":
+    if signals.get("tdm-reservation", "").strip() in ("1", "1.0"):
         return True
     for name in ("x-robots-tag", "robots-meta"):
         for entry in signals.get(name, "").split(","):

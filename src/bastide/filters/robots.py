@@ -4,7 +4,8 @@
 
 Groups of one user agent are one; `*` serves only an agent without a group of its own; the rule with
 the longest pattern decides, and Allow where two are equally long. `*` and a final `$` are special.
-Patterns and paths are compared octet by octet after both are percent-encoded alike (section 2.2.2).
+Patterns and paths are compared octet by octet, and an octet that is percent-encoded is the same as
+one that is not: so the table of section 2.2.2 has it, for reserved ones too.
 Beside it, `Content-Usage` lines of a group (draft-ietf-aipref-attach), by the same rule.
 """
 
@@ -12,18 +13,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from bastide.core.limits import CORPUS_ROBOTS_BYTES_MAX
 
 __all__ = ["Robots", "path_of", "refuses_training"]
 
 _TOKEN: Final = re.compile(r"[A-Za-z_-]+")
-_UNRESERVED: Final = frozenset(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-)
-_KEPT: Final = _UNRESERVED | frozenset(b"/?#[]@!&'()+,;=:|\\^`{}<>\"")
-_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 _RESERVATIONS: Final = ("train-ai", "train-genai", "tdm")  # labels of AIPREF's vocabulary
 
 
@@ -71,7 +67,7 @@ class Robots:
 
     def allows(self, agent: str, path: str) -> bool:
         """May this agent (a product token, or `*`) fetch this path (`path_of`)?"""
-        asked = _encoded(path.encode(errors="surrogatepass"), keep=b"")
+        asked = _asked(path)
         if asked == b"/robots.txt":
             return True
         best, allowed = -1, True
@@ -83,7 +79,7 @@ class Robots:
 
     def usage(self, agent: str, path: str) -> str:
         """The Content-Usage that holds for a path, or ""."""
-        asked = _encoded(path.encode(errors="surrogatepass"), keep=b"")
+        asked = _asked(path)
         found = [(size, said) for size, match, said in self._group(agent).usages
                  if match.match(asked)]  # fmt: skip
         best = max((size for size, _ in found), default=0)
@@ -118,7 +114,9 @@ def _pairs(body: bytes) -> Iterator[tuple[str, str]]:
         data = data[: max(data.rfind(b"\n"), data.rfind(b"\r"), 0)]
     for line in re.split(rb"\r\n|\r|\n", data):
         key, colon, value = line.partition(b"#")[0].partition(b":")
-        if colon:
+        if not colon and len(words := key.split()) == 2:
+            key, value = words  # sites forget the colon; Google's parser forgives it too
+        if value or colon:
             name = key.strip().decode("ascii", "replace").casefold()
             yield name, value.strip().decode("utf-8", "surrogateescape")
 
@@ -135,6 +133,10 @@ def _names(value: str) -> set[str]:
     return {name.casefold() for name in (*word, *([token[0]] if token else []))}
 
 
+def _asked(path: str) -> bytes:
+    return unquote_to_bytes(path.encode(errors="surrogatepass"))
+
+
 def _rule(allows: bool, value: str) -> _Rule:
     size, match = _pattern(value)
     return _Rule(allows, size, match)
@@ -144,10 +146,10 @@ def _pattern(value: str) -> tuple[int, re.Pattern[bytes]]:
     """The octets of a pattern, and a pattern of `re` for what it matches."""
     data = value.encode("utf-8", "surrogateescape")
     ends = data.endswith(b"$")
-    coded = _encoded(data[:-1] if ends else data, keep=b"*")
     # Runs of stars are one: several would cost the matcher more and say no more.
-    parts = [re.escape(part) for part in re.split(rb"\*+", coded)]
-    size = len(coded) + ends
+    plain = [unquote_to_bytes(part) for part in re.split(rb"\*+", data[:-1] if ends else data)]
+    size = sum(map(_octets, plain)) + len(plain) - 1 + ends
+    parts = [re.escape(part) for part in plain]
     # Each star takes as little as it can and never gives it back: linear for any pattern.
     body = parts[0] + b"".join(b"(?>.*?" + part + b")" for part in parts[1:-1])
     if len(parts) > 1:
@@ -157,22 +159,6 @@ def _pattern(value: str) -> tuple[int, re.Pattern[bytes]]:
     return size, re.compile(body + (rb"\Z" if ends else b""), re.DOTALL)
 
 
-def _encoded(data: bytes, keep: bytes) -> bytes:
-    """Octets in one spelling: unreserved ones as they are, what is not a URL's percent-encoded.
-
-    keep: of `*` and `$`, those that stay as they are; they are special in patterns.
-    """
-    if not data.count(b"%") and all(byte in _KEPT or byte in keep for byte in data):
-        return data
-    out, at = bytearray(), 0
-    while at < len(data):
-        byte = data[at]
-        pair = data[at + 1 : at + 3]
-        if byte == 0x25 and len(pair) == 2 and pair[0] in _HEX and pair[1] in _HEX:
-            value = int(pair, 16)
-            out += bytes([value]) if value in _UNRESERVED else b"%%%02X" % value
-            at += 3
-            continue
-        out += bytes([byte]) if byte in _KEPT or byte in keep else b"%%%02X" % byte
-        at += 1
-    return bytes(out)
+def _octets(data: bytes) -> int:
+    """How long these octets are where those beyond ASCII are percent-encoded."""
+    return len(data) + 2 * sum(byte >= 0x80 for byte in data)

@@ -67,7 +67,11 @@ def judge_stage(policy: Policy, stage_name: str, dossier: Dossier) -> list[Verdi
     row = lifecycle.stage(stage_name)
     rule = policy.rule(stage_name)
     if rule is None:
-        reason = f"the policy {policy.name!r} has no rule for the stage {stage_name}"
+        reason = (
+            f"the policy {policy.name!r} has no rule for the stage {stage_name}: a policy stands in"
+            " the charter and never changes, so found a new environment (bastide init) whose policy"
+            " has one"
+        )
         return [Verdict("policy", (reason,))]
     verdicts = []
     against = _mismatches(policy, row, rule, dossier)

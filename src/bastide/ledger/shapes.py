@@ -241,6 +241,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "verdicts": _list_of(lambda row: isinstance(row, dict)),
         "time_ms": _count,
     },
+    "pseudonym-key-end/v1": {"dataset": _digest, "build": _hash, "time_ms": _count},
     "summary/v1": {
         "datasets": _list_of(_digest),
         "content": _digest,

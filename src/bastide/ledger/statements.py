@@ -257,6 +257,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "erasure/v1": lambda body: [("erasure", Digest.parse(body["list"]).hex)],
     "dataset/v1": lambda body: [(body["dataset"], Digest.parse(body["manifest"]).hex)],
     "dataset-release/v1": _dataset_release,
+    "pseudonym-key-end/v1": lambda body: [(None, Digest.parse(body["dataset"]).hex)],
     "admission/v1": _admission,
     "candidate/v1": lambda body: [(body["release"]["name"], _hex(body["release"]))],
     "release/v1": _release,
