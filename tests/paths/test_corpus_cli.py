@@ -71,4 +71,5 @@ def test_a_plan_says_what_would_be_read(empty: Home, recipe: Path, tmp_path: Pat
     assert plan["sources"][0]["files"] == 6
     assert plan["refused"] == []
     assert plan["steps"][-1] == "near-duplicate"
+    assert 0 < plan["seconds_alone"] <= plan["seconds"] + 0.1  # duplicates are reckoned too
     assert not (home.store / "corpora").exists()

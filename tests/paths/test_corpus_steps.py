@@ -10,6 +10,7 @@ step's file that is not part of the build's name, they fail.
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from bastide.app.corpus_build import build_dataset, folder_of
 from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_pseudonyms import end_pseudonym_key
 from bastide.app.corpus_quarantine import quarantined
-from bastide.core.errors import NotFound, Refused
+from bastide.core.errors import NotAllowed, NotFound, Refused
 from bastide.core.evidence import Evidence
+from bastide.core.party import Party, Principal
 from bastide.filters.pseudonym import pseudonym
 from bastide.suites import FOUNDATION
 from paths.corpus_rig import copied, found_home, seeded, sentence
@@ -215,8 +217,15 @@ def test_names_and_notes_are_masked_as_the_text_is(built: Home, tmp_path: Path) 
         life = explain_document(env, "tiny", ident)
         assert life["shard"] is not None
         assert PERSON not in json.dumps(life)
-        assert prove_document(env, "tiny", ident)["present"]
-        assert not prove_document(env, "tiny", f"mail/{PERSON}")["present"]
+        # Who may, and has the key, asks by either name.
+        assert explain_document(env, "tiny", f"mail/{PERSON}") == life
+        for name in (ident, f"mail/{PERSON}", f"web:mail/{PERSON}"):
+            assert prove_document(env, "tiny", name)["present"]
+        assert not prove_document(env, "tiny", "mail/otto@example.fi")["present"]
+        reader = replace(env, principal=Principal("guardian", frozenset({Party.GUARDIAN})))
+        assert prove_document(reader, "tiny", ident)["present"]
+        with pytest.raises(NotAllowed):
+            prove_document(reader, "tiny", f"mail/{PERSON}")
 
 
 def test_no_secret_is_on_the_disk_or_in_an_example(built: Home, tmp_path: Path) -> None:
@@ -259,6 +268,9 @@ def test_the_key_is_kept_over_a_stop_and_can_be_destroyed(
         size = env.ledger.size
         assert end_pseudonym_key(env, "tiny").entry == ended.entry
         assert env.ledger.size == size
+        with pytest.raises(NotFound, match="key of its pseudonyms is destroyed"):
+            prove_document(env, "tiny", f"mail/{PERSON}")
+        assert prove_document(env, "tiny", marks[0])["present"]
     assert ended.subject == row.subject
     assert list(home.store.glob("corpora/*/key.*")) == []
     # The dataset stays what it is, and is not built once more with another key.

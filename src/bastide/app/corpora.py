@@ -14,6 +14,7 @@ from bastide.app.corpus_export import FORMS, write_files
 from bastide.app.corpus_export_croissant import CROISSANT, write_croissant
 from bastide.app.corpus_objects import find_row, read_object, read_segments
 from bastide.app.corpus_part import KEY_WIDTH, Example, Life, PartReport
+from bastide.app.corpus_pseudonyms import names_in
 from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport, shard_name
 from bastide.app.dataset_releases import release_state
 from bastide.app.duties import require, require_stage
@@ -122,7 +123,7 @@ def prove_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
     if ":" in ident and (split := tuple(ident.split(":", 1)))[0] in dict(candidates):
         candidates = [(split[0], split[1])]
     proofs = []
-    for source, own in candidates:
+    for source, own in _named(env, row, candidates):
         key = document_key(source, own)
         proof = prove(key, _Leaves(env, folder), row.body["documents"])
         leaf = find_row(env.store, f"{folder}/leaves", LEAF_WIDTH, key)
@@ -186,6 +187,14 @@ def manifest_of(env: Environment, row: Evidence) -> Manifest:
     return manifest
 
 
+def _named(
+    env: Environment, row: Evidence, wanted: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Sources and idents, also those as the dataset masks them."""
+    names = {own: names_in(env, row, own) for own in {own for _, own in wanted}}
+    return [(source, known) for source, own in wanted for known in names[own]]
+
+
 def _locate(
     env: Environment, row: Evidence, folder: str, ident: str
 ) -> tuple[str, str, bytes, bytes]:
@@ -196,7 +205,7 @@ def _locate(
         head, own = ident.split(":", 1)
         wanted.insert(0, (head, own))
     found = []
-    for source, own in wanted:
+    for source, own in _named(env, row, wanted):
         key = document_key(source, own)
         place = find_row(env.store, f"{folder}/keys", KEY_WIDTH, key)
         if place is not None:

@@ -61,7 +61,7 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
         "bytes": sum(row["bytes"] for row in rows),
         "workers": workers,
         "seconds": round(shared / at_once + alone, 1),
-        "seconds_alone": round(alone, 1),
+        "seconds_alone": round(alone, 3),
         "disk_bytes": sum(row["disk_bytes"] for row in rows),
         "disk_free_bytes": shutil.disk_usage(env.home.root).free,
         "refused": list(judge_recipe(env, recipe, files)),

@@ -32,9 +32,8 @@ from bastide.core.document import Document, Outcome
 from bastide.core.errors import BastideError, Refused
 from bastide.core.limits import CORPUS_EXAMPLE_CHARS, CORPUS_EXAMPLES, MIB
 from bastide.core.recipe import Step
-from bastide.filters.chain import run_filters
+from bastide.filters.chain import hidden, masked_name, run_filters
 from bastide.filters.near_duplicate import bands, exact_digest
-from bastide.filters.pseudonym import pseudonym
 from bastide.ports import SealingStore
 from bastide.readers.reader import Broken
 
@@ -231,13 +230,11 @@ class PartWorker:
         """
         if not self._hiding:
             return document
-        ident = self._hidden(document.ident)
+        ident = masked_name(self._hiding, self._key, document.ident)
         notes = {
-            name: self._hidden(value) if isinstance(value, str) else value
+            name: hidden(self._hiding, value) if isinstance(value, str) else value
             for name, value in document.notes.items()
         }
-        # A name that cannot be masked piece by piece is masked as a whole.
-        ident = ident or pseudonym(self._key, "id", document.ident)
         return msgspec.structs.replace(document, ident=ident, notes=notes)
 
     def _filtered(self, document: Document) -> Outcome:
@@ -280,19 +277,11 @@ class PartWorker:
     def _exemplify(self, reason: str) -> None:
         seen = sum(example.reason == reason for example in self._report.examples)
         if seen < CORPUS_EXAMPLES and self._before is not None:
-            text = self._hidden(self._before.text)[:CORPUS_EXAMPLE_CHARS]
+            # Also a text that an earlier step removes, and the one that has the secret.
+            text = hidden(self._hiding, self._before.text)[:CORPUS_EXAMPLE_CHARS]
             self._report.examples.append(
                 Example(reason, self._before.source, self._before.ident, text)
             )
-
-    def _hidden(self, text: str) -> str:
-        """A text without what a step of this recipe masks or removes, wherever it stands in it.
-
-        Also for texts that an earlier step removes, and for those that have the secret.
-        """
-        for one in self._hiding:
-            text = one.hidden(text)
-        return text
 
     def _keep(self, document: Document, key: bytes, place: bytes, position: int) -> None:
         self._report.kept += 1

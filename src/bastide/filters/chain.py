@@ -3,12 +3,14 @@
 """Chain: some filters over one document, in the recipe's order."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from bastide.core.document import Document, Outcome
 from bastide.filters.filter import Filter, words_of
+from bastide.filters.pseudonym import pseudonym
 from bastide.filters.words import Words
 
-__all__ = ["run_filters"]
+__all__ = ["hidden", "masked_name", "run_filters"]
 
 
 def run_filters(
@@ -34,3 +36,19 @@ def run_filters(
             return Outcome(document=None, reason=outcome.reason, notes=notes)
         document = outcome.document
     return Outcome(document=document, notes=notes)
+
+
+def hidden(filters: Sequence[Any], text: str) -> str:
+    """A text without what some filter masks or removes, wherever it stands in it."""
+    for one in filters:
+        if hasattr(one, "hidden"):
+            text = one.hidden(text)
+    return text
+
+
+def masked_name(filters: Sequence[Any], key: bytes, ident: str) -> str:
+    """The name that a record has in the dataset with this key.
+
+    One that cannot be masked piece by piece is masked as a whole.
+    """
+    return hidden(filters, ident) or pseudonym(key, "id", ident)
