@@ -8,6 +8,7 @@ A file appears under its name only when it is whole and its shard's digest was r
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -21,7 +22,7 @@ from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.limits import MIB
 from bastide.ports import SealingStore
 
-__all__ = ["FORMS", "write_files"]
+__all__ = ["FORMS", "shard_lines", "write_files"]
 
 FORMS: Final = ("jsonl", "parquet")
 _ROWS: Final = 4_096  # of one row group
@@ -100,7 +101,8 @@ def _write_parquet(store: SealingStore, shard: Shard, file: BinaryIO) -> None:
     fields = [pa.field(name, pa.large_string(), nullable=False) for name in names]
     schema = pa.schema([*fields, pa.field("notes", pa.large_string(), nullable=False)])
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for batch in _batches(store, shard):
+        lines = shard_lines(store, shard)
+        while batch := list(islice(lines, _ROWS)):
             columns: dict[str, Any] = {
                 name: [getattr(line, name) for line in batch] for name in names
             }
@@ -109,18 +111,13 @@ def _write_parquet(store: SealingStore, shard: Shard, file: BinaryIO) -> None:
             writer.write_table(pa.table(columns, schema=schema))
 
 
-def _batches(store: SealingStore, shard: Shard) -> Iterator[list[Line]]:
+def shard_lines(store: SealingStore, shard: Shard) -> Iterator[Line]:
+    """The documents of a shard. Raises NotProven at its end if it is not the manifest's."""
     decode = msgspec.json.Decoder(Line).decode
     stream = zstandard().ZstdDecompressor().decompressobj()
-    held, batch = b"", list[Line]()
+    held = b""
     for chunk in _chunks(store, shard):
         *whole, held = (held + stream.decompress(chunk)).split(b"\n")
-        for line in whole:
-            batch.append(decode(line))
-            if len(batch) == _ROWS:
-                yield batch
-                batch = []
+        yield from map(decode, whole)
     if held:
         raise NotProven(f"{shard.object} ends within a line", fix="restore it from a backup")
-    if batch:
-        yield batch

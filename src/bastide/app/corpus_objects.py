@@ -17,7 +17,7 @@ import msgspec
 
 from bastide.core.errors import Misconfigured, NotFound, NotProven
 from bastide.core.limits import MIB
-from bastide.ports import SealingStore
+from bastide.ports import Reader, SealingStore
 
 __all__ = [
     "RunWriter",
@@ -29,6 +29,7 @@ __all__ = [
     "read_object",
     "read_rows",
     "read_segments",
+    "row_in",
 ]
 
 _T = TypeVar("_T")
@@ -191,14 +192,19 @@ def find_row(store: SealingStore, name: str, width: int, key: bytes) -> bytes | 
     except NotFound:
         return None
     with opened as reader:
-        low, high = 0, reader.size // width
-        while low < high:
-            middle = (low + high) // 2
-            if reader.read_at(middle * width, len(key)) < key:
-                low = middle + 1
-            else:
-                high = middle
-        row = reader.read_at(low * width, width)
+        return row_in(reader, width, key)
+
+
+def row_in(reader: Reader, width: int, key: bytes) -> bytes | None:
+    """The first row that begins with a key, in an open object; None if there is none."""
+    low, high = 0, reader.size // width
+    while low < high:
+        middle = (low + high) // 2
+        if reader.read_at(middle * width, len(key)) < key:
+            low = middle + 1
+        else:
+            high = middle
+    row = reader.read_at(low * width, width)
     return row if row.startswith(key) else None
 
 

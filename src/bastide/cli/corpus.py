@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bastide corpus ...`."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,12 @@ from bastide.cli.command import Call, parameters
 from bastide.cli.corpus_check import check
 from bastide.cli.corpus_quarantine import quarantine, shred_pseudonyms
 from bastide.cli.corpus_release import state_lines
+from bastide.cli.corpus_search import find, index
+from bastide.cli.events import Events
 from bastide.core.errors import BastideError
 
 __all__ = ["corpus"]
 
-_EVENT_S = 0.5  # between two events of one thing
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 _WORKERS = click.option("--workers", type=int, help="Processes.  [default: one for each core]")
 _KEY = click.option("--key", metavar="FILE", help="OpenSSH key of the firm, where it is separate.")
@@ -66,7 +65,7 @@ def build(call: Call, recipe: Path, workers: int | None, key: str | None) -> Non
     """
     from bastide.app.corpus_build import build_dataset
 
-    events = _Events(call) if call.as_json else None
+    events = Events() if call.as_json else None
     progress = events.step if events else call.progress()
     try:
         with call.environment(call.party_key(key)) as env:
@@ -76,8 +75,7 @@ def build(call: Call, recipe: Path, workers: int | None, key: str | None) -> Non
     except BastideError as error:
         if events is None:
             raise
-        events.write("error", error=error.code, message=error.message,
-                     reasons=list(error.reasons), fix=error.fix)  # fmt: skip
+        events.fail(error)
         raise click.exceptions.Exit(error.exit_status) from error
     result = {
         "dataset": row.subject.name,
@@ -188,27 +186,6 @@ def export(call: Call, dataset: str, to: Path, form: str, key: str | None) -> No
     call.show({"files": [str(file) for file in files]}, f"wrote {len(files)} files to {to}")
 
 
-class _Events:
-    """Progress as lines of JSON, each thing at most twice a second and at its end."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._what = ""
-        self._due = 0.0
-        self.clock: Callable[[], float] = lambda: 0.0
-
-    def step(self, what: str, done: int, total: int) -> None:
-        """Tell how far something is."""
-        now = self.clock()
-        if what != self._what or done >= total or now >= self._due:
-            self._what, self._due = what, now + _EVENT_S
-            self.write("progress", what=what, done=done, total=total)
-
-    def write(self, event: str, **fields: Any) -> None:
-        """Write one event."""
-        click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
-
-
 def _card(row: dict[str, Any]) -> list[str]:
     lines = [
         f"{row['name']}  {row['digest']}  (entry {row['entry']})",
@@ -262,6 +239,8 @@ for _command in (plan, build, ls, show, explain, prove, export):
     corpus.add_command(_command)
 corpus.add_command(check)
 corpus.add_command(quarantine)
+corpus.add_command(index)
+corpus.add_command(find)
 corpus.add_command(shred_pseudonyms)
 for _command in corpus_release.COMMANDS:
     corpus.add_command(_command)

@@ -241,3 +241,5 @@ CORPUS_NGRAMS_MAX: Final = 1_000_000  # of all suites; a worker holds about 400 
 CORPUS_ROBOTS_BYTES_MAX: Final = 500 * KIB  # of a robots.txt that are read (RFC 9309, section 2.5)
 CORPUS_EXAMPLES: Final = 3  # texts that are kept for each reason of a removal
 CORPUS_EXAMPLE_CHARS: Final = 300  # of such a text
+CORPUS_INDEX_MEMORY_MIB_MIN: Final = 8  # of one segment of a search index
+CORPUS_INDEX_MEMORY_MIB_MAX: Final = 8_192  # so that a place in its text fits 31 bits

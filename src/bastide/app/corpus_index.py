@@ -1,0 +1,262 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The search index of a dataset: suffix arrays over its texts, in segments of bounded size.
+
+After "Infini-gram" (Liu et al., 2024, section 3). A segment has, as sealed objects:
+
+* text: the documents in the order of the shards, in UTF-8, each ended by the byte FF. UTF-8 has no
+  such byte, so no match spans two documents, and a match of bytes is one of characters.
+* suffixes: where each suffix begins, sorted by the bytes that follow; 4 bytes, little-endian.
+* fences: the first 32 bytes of every 16,384th suffix. 16,384 suffixes are one chunk of a sealed
+  object: with the fences, a search opens only one or two chunks of `suffixes`.
+* documents: where each document begins, and its name in `names`; 8 bytes each.
+* names: source, a zero byte, the document's name.
+
+A segment's report is written after its objects, and the index's after all segments.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from bastide.app.alone import alone
+from bastide.app.corpora import find_dataset, manifest_of
+from bastide.app.corpus_build import Progress, folder_of
+from bastide.app.corpus_export import shard_lines
+from bastide.app.corpus_objects import read_object
+from bastide.app.corpus_shards import Line
+from bastide.app.duties import require_stage
+from bastide.app.environment import Environment
+from bastide.core.dataset import Manifest
+from bastide.core.errors import Misconfigured, NotFound, NotProven
+from bastide.core.limits import CORPUS_INDEX_MEMORY_MIB_MAX, CORPUS_INDEX_MEMORY_MIB_MIN, MIB
+from bastide.ports import SealingStore
+
+__all__ = [
+    "BLOCK",
+    "END",
+    "FENCE_BYTES",
+    "INDEX_VERSION",
+    "PLACE",
+    "IndexReport",
+    "SegmentReport",
+    "build_index",
+    "delete_index",
+    "index_folder",
+    "segment_name",
+]
+
+INDEX_VERSION: Final = 1
+BLOCK: Final = 16_384  # suffixes between two fences
+FENCE_BYTES: Final = 32
+END: Final = b"\xff"
+PLACE: Final = struct.Struct("<II")  # of a document: its first byte in `text`, its name in `names`
+_PARTS: Final = ("text", "suffixes", "fences", "documents", "names")
+_MEMORY_PER_BYTE: Final = 8  # text, four bytes of its suffix, names, and what the sorter takes
+
+
+class SegmentReport(msgspec.Struct, frozen=True):
+    """A finished segment. bytes: of its text with ends; objects: the SHA-256 of each object."""
+
+    documents: int
+    bytes: int
+    objects: dict[str, str]
+
+
+class IndexReport(msgspec.Struct, frozen=True):
+    """A finished index. manifest: the digest of the dataset that it is of."""
+
+    version: int
+    manifest: str
+    segment_bytes: int
+    segments: list[SegmentReport]
+
+
+def index_folder(folder: str) -> str:
+    """Where the index of a dataset's folder lies."""
+    return f"{folder}/search"
+
+
+def segment_name(folder: str, number: int, part: str) -> str:
+    """An object of a segment."""
+    return f"{index_folder(folder)}/{number:06d}/{part}"
+
+
+def delete_index(store: SealingStore, folder: str) -> None:
+    """Delete the index of a dataset's folder, if there is one; its report first."""
+    store.delete(f"{index_folder(folder)}/index")
+    for name in store.names(index_folder(folder)):
+        store.delete(name)
+
+
+def build_index(
+    env: Environment, name: str, memory_mib: int, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Make the search index of a dataset, or go on with it, or check it and mend what is damaged.
+
+    `memory_mib` bounds what a segment takes while it is sorted; only a document that alone is
+    longer than a segment takes more. Raises Misconfigured, NotFound, NotProven.
+    """
+    require_stage(env.principal, "corpus")
+    low, high = CORPUS_INDEX_MEMORY_MIB_MIN, CORPUS_INDEX_MEMORY_MIB_MAX
+    if not low <= memory_mib <= high:
+        raise Misconfigured(f"--memory is not between {low} and {high} MiB")
+    _sorter()
+    row = find_dataset(env, name)
+    manifest, folder = manifest_of(env, row), folder_of(row.body["build"])
+    tell = progress or (lambda what, done, total: None)
+    with alone(env.home.store / folder, lambda: tell("waiting for another build", 0, 0)):
+        env.store.sweep(index_folder(folder))
+        report, kept = _Builder(env.store, manifest, folder, memory_mib, tell).run()
+    return {
+        "dataset": row.subject.name,
+        "digest": report.manifest,
+        "documents": sum(one.documents for one in report.segments),
+        "bytes": sum(one.bytes for one in report.segments),
+        "segments": len(report.segments),
+        "kept": kept,
+    }
+
+
+class _Builder:
+    def __init__(
+        self,
+        store: SealingStore,
+        manifest: Manifest,
+        folder: str,
+        memory_mib: int,
+        tell: Callable[[str, int, int], None],
+    ) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._folder = folder
+        self._bytes_max = memory_mib * MIB // _MEMORY_PER_BYTE
+        self._tell = tell
+        self._reports: list[SegmentReport] = []
+        self._kept = 0
+        self._done = 0
+
+    def run(self) -> tuple[IndexReport, int]:
+        """The report of the whole, and how many segments were there already."""
+        index = f"{index_folder(self._folder)}/index"
+        self._tell("indexing", 0, self._manifest.text_bytes)
+        text, places, names = bytearray(), bytearray(), bytearray()
+        for line in self._lines():
+            data = line.text.encode()
+            if text and len(text) + len(data) >= self._bytes_max:
+                self._segment(text, places, names)
+                text, places, names = bytearray(), bytearray(), bytearray()
+            places += PLACE.pack(len(text), len(names))
+            names += f"{line.source}\0{line.id}".encode()
+            text += data + END
+        if text:
+            self._segment(text, places, names)
+        report = IndexReport(
+            INDEX_VERSION, str(self._manifest.digest), self._bytes_max, self._reports
+        )
+        if (found := sum(one.documents for one in self._reports)) != self._manifest.documents:
+            raise NotProven(f"{found} documents in the shards of {self._manifest.documents}")
+        self._store.put(index, [msgspec.msgpack.encode(report)])
+        self._drop_more()
+        return report, self._kept
+
+    def _lines(self) -> Iterator[Line]:
+        for shard in self._manifest.shards:
+            yield from shard_lines(self._store, shard)
+
+    def _segment(self, text: bytearray, places: bytearray, names: bytearray) -> None:
+        number = len(self._reports)
+        documents = len(places) // PLACE.size
+        report = self._known(number, text, places, names)
+        if report is None:
+            report = self._write(number, text, places, names)
+        else:
+            self._kept += 1
+        self._reports.append(report)
+        self._done += len(text) - documents
+        self._tell("indexing", self._done, self._manifest.text_bytes)
+
+    def _known(
+        self, number: int, text: bytearray, places: bytearray, names: bytearray
+    ) -> SegmentReport | None:
+        """The report of a segment that is whole and made of these texts."""
+        try:
+            data = read_object(self._store, segment_name(self._folder, number, "report"))
+            report = msgspec.msgpack.decode(data, type=SegmentReport)
+            made_of = {"text": text, "documents": places, "names": names}
+            if any(report.objects[part] != _digest(data) for part, data in made_of.items()):
+                return None
+            for part in _PARTS:
+                if (
+                    self._stored_digest(segment_name(self._folder, number, part))
+                    != (report.objects[part])
+                ):
+                    return None
+        except (NotFound, NotProven, msgspec.DecodeError, KeyError):
+            return None  # it is made again
+        return report
+
+    def _stored_digest(self, name: str) -> str:
+        state = hashlib.sha256()
+        with self._store.open(name) as reader:
+            for offset in range(0, reader.size, MIB):
+                state.update(reader.read_at(offset, MIB))
+        return state.hexdigest()
+
+    def _write(
+        self, number: int, text: bytearray, places: bytearray, names: bytearray
+    ) -> SegmentReport:
+        self._store.delete(segment_name(self._folder, number, "report"))
+        suffixes = _sorter()(text)
+        fences = b"".join(
+            bytes(text[at : at + FENCE_BYTES]).ljust(FENCE_BYTES, b"\0")
+            for at in suffixes[::BLOCK].tolist()
+        )
+        order = memoryview(suffixes.astype("<i4", copy=False)).cast("B")
+        objects = {
+            "text": memoryview(text),
+            "suffixes": order,
+            "fences": memoryview(fences),
+            "documents": memoryview(places),
+            "names": memoryview(names),
+        }
+        digests = {}
+        for part in _PARTS:
+            data = objects[part]
+            self._store.put(
+                segment_name(self._folder, number, part),
+                (data[at : at + MIB] for at in range(0, len(data), MIB)),
+            )
+            digests[part] = _digest(data)
+        report = SegmentReport(len(places) // PLACE.size, len(text), digests)
+        self._store.put(
+            segment_name(self._folder, number, "report"), [msgspec.msgpack.encode(report)]
+        )
+        return report
+
+    def _drop_more(self) -> None:
+        """Delete segments of an earlier index that had more of them."""
+        prefix = index_folder(self._folder)
+        for name in self._store.names(prefix):
+            head = name.removeprefix(f"{prefix}/").partition("/")[0]
+            if head.isdigit() and int(head) >= len(self._reports):
+                self._store.delete(name)
+
+
+def _digest(data: bytearray | memoryview) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _sorter() -> Callable[[bytearray], Any]:
+    """The suffix sorter. Raises Misconfigured if the corpus parts are not installed."""
+    try:
+        from pydivsufsort import divsufsort
+    except ImportError as error:
+        raise Misconfigured(
+            "the search index needs packages that are not installed",
+            fix="pip install 'bastide[corpus]'",
+        ) from error
+    return divsufsort
