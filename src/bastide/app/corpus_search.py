@@ -166,12 +166,7 @@ class Index:
         first = bisect_left(suffixes, data, start, stop, key=begin)
         if first < stop and begin(first) != data:
             return first, first
-        if low < high and len(data) <= FENCE_BYTES:
-            # Whole blocks match: the end lies in the last of them.
-            start = max(first, (high - 1) * BLOCK)
-        else:
-            start = first
-        return first, bisect_right(suffixes, data, start, stop, key=begin)
+        return first, bisect_right(suffixes, data, first, stop, key=begin)
 
     def _spans(self, number: int, first: int, last: int, data: bytes, limit: int) -> Iterator[Span]:
         """Up to `limit` places, in the order of the text among the suffixes that are read."""
