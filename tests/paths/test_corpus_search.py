@@ -7,6 +7,7 @@ with a resumed segment that is not compared with its texts, and with segments of
 fail.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -29,6 +30,7 @@ from bastide.core.errors import Misconfigured, NotFound, NotProven
 from paths.corpus_rig import copied, found_home, seeded, write_corpus
 from paths.test_corpus import exported, lines_of
 from paths.test_corpus_cli import bastide
+from paths.test_sealed_at_rest import found_below
 
 TESTS = Path(__file__).parents[1]
 ALPHABETS = ("ab", "aä", "日本語", "😀e\u0301 ", "αβγ δ", "a\n\t", "xyzw")
@@ -66,20 +68,28 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextlib.contextmanager
+def small() -> Iterator[None]:
     """Segments of 2 KiB and blocks of 8 suffixes, so that a small corpus has many of each."""
-    monkeypatch.setattr(corpus_index, "_MEMORY_PER_BYTE", 4096)
-    monkeypatch.setattr(corpus_index, "BLOCK", 8)
-    monkeypatch.setattr(corpus_search, "BLOCK", 8)
-    monkeypatch.setattr(corpus_search, "_PIECE", 5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_index, "_MEMORY_PER_BYTE", 4096)
+        patch.setattr(corpus_index, "BLOCK", 8)
+        patch.setattr(corpus_search, "BLOCK", 8)
+        patch.setattr(corpus_search, "_PIECE", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def with_index(built: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = copied(built, tmp_path_factory.mktemp("indexed") / "home")
+    with small(), seeded(home) as env:
+        assert build_index(env, "tiny", 8)["segments"] > 4
+    return home
 
 
 @pytest.fixture
-def indexed(built: Home, small: None, tmp_path: Path) -> Iterator[Environment]:
-    with seeded(copied(built, tmp_path / "home")) as env:
-        row = build_index(env, "tiny", 8)
-        assert row["segments"] > 4
+def indexed(with_index: Home, tmp_path: Path) -> Iterator[Environment]:
+    with small(), seeded(copied(with_index, tmp_path / "home")) as env:
         yield env
 
 
@@ -104,7 +114,7 @@ def test_finds_what_str_find_finds(indexed: Environment, tmp_path: Path) -> None
         "\u0301",
     ]
     idents = list(texts)
-    for _ in range(300):
+    for _ in range(150):
         number = chance.randrange(len(idents) - 1)
         text = texts[idents[number]]
         at = chance.randrange(len(text))
@@ -218,6 +228,12 @@ def test_a_stale_index_is_refused(indexed: Environment) -> None:
     assert caught.value.fix == "bastide corpus index tiny"
 
 
+def test_no_text_of_the_index_is_on_the_disk(indexed: Environment, tmp_path: Path) -> None:
+    texts = [line["text"] for line in lines_of(exported(indexed.home, tmp_path / "o"))]
+    for text in (texts[0], max(texts, key=len)):
+        assert found_below(indexed.home.root, text[:20].encode()) == []
+
+
 def test_a_deleted_index_leaves_nothing(indexed: Environment) -> None:
     delete_index(indexed.store, folder(indexed))
     assert contents(indexed) == {}
@@ -231,14 +247,14 @@ def test_memory_is_bounded_by_the_setting(tmp_path: Path) -> None:
     words = [f"{chance.getrandbits(40):x}" for _ in range(5_000)]
     for file in (tmp_path / "corpus" / "letters").iterdir():
         rows = [{"id": f"{file.stem}-{number}", "text": " ".join(chance.choices(words, k=400))}
-                for number in range(500)]  # fmt: skip
+                for number in range(350)]  # fmt: skip
         file.write_text("\n".join(map(json.dumps, rows)) + "\n")
     plain = recipe.read_text().replace('[[steps]]\nstep = "near-duplicate"', "")
     recipe.write_text(plain.replace("_bytes = ", "_bytes = 100"))
     home = found_home(tmp_path)
     with seeded(home) as env:
         size = build_dataset(env, recipe, 2).body["bytes"]
-    assert size > 12_000_000
+    assert size > 8_000_000
     measured = DRIVER.replace("    corpus", MEASURED + "    corpus") + (
         "    print(peak() - before)\n"
     )

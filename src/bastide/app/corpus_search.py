@@ -41,7 +41,7 @@ __all__ = ["Index", "Span", "Spans", "delete_index", "find_spans", "open_index"]
 
 _CONTEXT_CHARS: Final = 60
 _SUFFIX_BYTES: Final = 4
-_PIECE: Final = 65_536  # suffixes that are read at once
+_PIECE: Final = BLOCK  # suffixes that are read and sorted at once
 
 
 @dataclass(frozen=True, slots=True)
