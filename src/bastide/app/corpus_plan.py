@@ -51,7 +51,10 @@ COLLECTION: Final = OpenEuroLlmRules.ident  # of the step and of the reader
 PERSONAL_DATA: Final = "personal-data"
 
 # Their results are part of a dataset's bytes, so a build names their versions.
-_PACKAGES: Final = ("bastide", "google-re2", "py3langid", "pyarrow", "rensa", "zstandard")
+_PACKAGES: Final = (
+    "bastide", "fastwarc", "google-re2", "py3langid", "pyarrow", "rensa", "resiliparse",
+    "zstandard",
+)  # fmt: skip
 
 
 class Part(msgspec.Struct, frozen=True):

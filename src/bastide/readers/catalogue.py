@@ -12,9 +12,10 @@ from bastide.readers.openeurollm import OpenEuroLlm
 from bastide.readers.parquet import Parquet
 from bastide.readers.plain_text import PlainText
 from bastide.readers.reader import Reader
+from bastide.readers.warc import Warc
 
 __all__ = ["READERS"]
 
 READERS: Final[Mapping[str, type[Reader]]] = MappingProxyType(
-    {kind.ident: kind for kind in (Jsonl, Hplt, OpenEuroLlm, Parquet, PlainText)}
+    {kind.ident: kind for kind in (Jsonl, Hplt, OpenEuroLlm, Parquet, PlainText, Warc)}
 )

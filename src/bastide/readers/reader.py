@@ -34,6 +34,9 @@ REASONS: Final = {
     "damaged": "the compressed or tabular data is damaged",
     "truncated": "the file ends before its compressed data does",
     "bomb": "the file expands far beyond what text does",
+    "not-a-record": "the bytes are no WARC record with an answer of HTTP in it",
+    "cut": "the record is not whole",
+    "charset": "the bytes are of none of the charsets that they might be",
     "column-missing": "the table has no such column",
 }
 
