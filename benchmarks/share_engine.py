@@ -4,6 +4,7 @@
 
 import heapq
 from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,9 @@ from bastide.core.errors import Busy
 from bastide.core.share import Cost
 from bastide.core.ticket import Ticket
 
-__all__ = ["COST", "Ask", "Fcfs", "Replica", "Seen", "simulate"]
+__all__ = ["COST", "Ask", "Fcfs", "LeastLoaded", "Replica", "Seen", "Weighed", "simulate"]
+
+Weighed = Callable[["Ask", int], None]
 
 COST = Cost()
 STEP_S, PER_ANSWER_S, PER_PROMPT_TOKEN_S = 0.008, 0.0001, 0.00004
@@ -28,6 +31,7 @@ class Ask:
     prompt: int
     output: int
     choices: tuple[int, ...] = (0,)  # replicas that can answer it
+    key: int = 0  # how its conversation begins, for a router
 
 
 @dataclass(slots=True)
@@ -94,8 +98,11 @@ class Running:
 class Replica:
     """An engine of continuous batching behind a queue."""
 
-    def __init__(self, queue: Any, seen: Seen, stride: int = 1) -> None:
+    def __init__(
+        self, queue: Any, seen: Seen, stride: int = 1, weighed: Weighed | None = None
+    ) -> None:
         self.queue = queue
+        self._weighed = weighed
         # Units that wait or run, of each tenant and of all: what a router balances.
         self.own: dict[str, float] = defaultdict(float)
         self.load = 0.0
@@ -107,15 +114,16 @@ class Replica:
         self.step_ends: float | None = None
         self._chunks: list[tuple[Running, int]] = []
 
-    def ask(self, now: float, ask: Ask) -> None:
+    def ask(self, now: float, ask: Ask) -> bool:
+        """Take a request. False if the queue does not."""
         try:
             ticket = self.queue.enter(now, ask.tenant, ask.prompt, None)
         except Busy:
-            self._seen.refused += 1
-            return
+            return False
         self._asks[ticket] = ask
         self._weigh(ask, 1)
         self.turn(now)
+        return True
 
     def turn(self, now: float) -> None:
         """Begin what may begin, and a step if none runs."""
@@ -162,6 +170,8 @@ class Replica:
         units = sign * COST.of(ask.prompt, ask.output)
         self.own[ask.tenant] += units
         self.load += units
+        if self._weighed is not None:
+            self._weighed(ask, sign)
 
     def _say(self, now: float, running: Running) -> None:
         running.said += 1
@@ -175,10 +185,44 @@ class Replica:
             self.queue.finish(now, running.ticket)
 
 
-def simulate(asks: list[Ask], queues: list[Any], until: float, stride: int = 1) -> Seen:
+class LeastLoaded:
+    """Sends each request to where its tenant has least, of the replicas that can answer it."""
+
+    replicas: list[Replica]
+
+    def weighed(self, index: int) -> Weighed | None:
+        """Nothing is counted here: the replicas know."""
+        return None
+
+    def tries(self, now: float, ask: Ask) -> Iterator[int]:
+        """Which replicas are asked, one after the other, until one takes the request."""
+        yield min(
+            ask.choices,
+            key=lambda number: (self.replicas[number].own[ask.tenant], self.replicas[number].load),
+        )
+
+    def next_sync(self) -> float:
+        """When the replicas next hear of each other."""
+        return float("inf")
+
+    def sync(self, now: float) -> None:
+        """Let them hear."""
+
+
+def simulate(
+    asks: list[Ask],
+    queues: list[Any],
+    until: float,
+    stride: int = 1,
+    router: LeastLoaded | None = None,
+) -> Seen:
     """Let a schedule meet some replicas, each behind its queue."""
     seen = Seen()
-    replicas = [Replica(queue, seen, stride) for queue in queues]
+    router = router or LeastLoaded()
+    replicas = [
+        Replica(queue, seen, stride, router.weighed(index)) for index, queue in enumerate(queues)
+    ]
+    router.replicas = replicas
     events: list[tuple[float, int, int]] = []  # time, replica, 1 for a step's end
     waking: list[float | None] = [None] * len(replicas)
 
@@ -196,14 +240,20 @@ def simulate(asks: list[Ask], queues: list[Any], until: float, stride: int = 1) 
         next_event = events[0][0] if events else float("inf")
         if min(next_ask, next_event) > until:
             return seen
+        if (at := router.next_sync()) <= min(next_ask, next_event):
+            router.sync(at)
+            for index, replica in enumerate(replicas):
+                replica.turn(at)
+                arm(index)
+            continue
         if next_ask <= next_event:
             ask = asks[position]
             position += 1
-            index = min(
-                ask.choices,
-                key=lambda number: (replicas[number].own[ask.tenant], replicas[number].load),
-            )
-            replicas[index].ask(next_ask, ask)
+            for index in router.tries(next_ask, ask):
+                taken = replicas[index].ask(next_ask, ask)
+                if taken:
+                    break
+            seen.refused += not taken
         else:
             _, index, step = heapq.heappop(events)
             if step and replicas[index].step_ends == next_event:

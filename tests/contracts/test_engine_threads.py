@@ -105,6 +105,6 @@ def test_one_core_is_left_free(
 ):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     settings = Settings(environment="test.example/threads", threads=set_to)
-    assert settings.engine_threads == serves
+    assert settings.engine_threads() == serves
     assert settings.evaluation_threads(serving=False) == evaluates_alone
     assert settings.evaluation_threads(serving=True) == evaluates_beside

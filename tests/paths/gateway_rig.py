@@ -142,7 +142,7 @@ class Rig:
         self.port: int = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread.start()
-        self.pool = EnginePool(self._open, requests_max)
+        self.pool = EnginePool(self._open, self.clock, requests_max)
         routes = Routes(
             self.control,
             self.pool,

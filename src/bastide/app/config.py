@@ -24,7 +24,7 @@ from bastide.crypto.x509 import LOOPBACK_NAMES, read_names
 
 __all__ = ["Home", "Settings", "find_home", "read_settings", "write_settings"]
 
-_SOCKET_FOLDER_BYTES_MAX = 107 - len("/engine-0123456789abcdef/engine.sock")
+_SOCKET_FOLDER_BYTES_MAX = 107 - len("/engine-0123456789abcdef-256/engine.sock")
 
 SETTINGS_DOC: Mapping[str, str] = {
     "environment": "Identifier of this environment; also the origin of its ledger.",
@@ -40,7 +40,8 @@ SETTINGS_DOC: Mapping[str, str] = {
     "vllm_python": 'Python of the environment that has vLLM, for `engine = "vllm"`.',
     "slots": "Answers that a deployment computes at the same time.",
     "context_tokens": "Tokens of context per slot.",
-    "threads": "Threads of an engine; 0 means one less than the machine has cores. "
+    "threads": "Threads of an engine; 0 means one less than the machine has cores, divided among "
+    "the replicas of a deployment. "
     "With 0, an evaluation takes all cores while nothing is deployed.",
     "share_prompt_weight": "What a prompt token costs of a share; cached ones cost nothing.",
     "share_output_weight": "What an output token costs of a share.",
@@ -119,10 +120,9 @@ class Settings:
         """What tokens cost of a share."""
         return Cost(self.share_prompt_weight, self.share_output_weight)
 
-    @property
-    def engine_threads(self) -> int:
-        """Threads for a served engine: one core stays free for everything else."""
-        return self.threads or max(1, (os.cpu_count() or 2) - 1)
+    def engine_threads(self, replicas: int = 1) -> int:
+        """Threads for one of some engines that serve: one core stays free for all else."""
+        return self.threads or max(1, ((os.cpu_count() or 2) - 1) // replicas)
 
     def evaluation_threads(self, serving: bool) -> int:
         """Threads for an evaluation. Beside engines that serve, it leaves them what they leave it.
@@ -130,7 +130,7 @@ class Settings:
         While nothing else computes, all cores end it 1.7 times sooner on two; beside two busy
         programs they made it take twice as long (measured).
         """
-        return self.engine_threads if serving or self.threads else os.cpu_count() or 1
+        return self.engine_threads() if serving or self.threads else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from bastide.app.metering import metered, own_socket
 from bastide.app.peers import peer_process
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.promises import delegate
-from bastide.app.snapshots import Known, build_snapshot
+from bastide.app.snapshots import Known, build_snapshot, runners
 from bastide.core.billing import Accounts
 from bastide.core.budget import Per, period
 from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused, Unavailable
@@ -36,6 +36,7 @@ from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
 from bastide.core.standing import Cuts
 from bastide.core.subject import Digest
+from bastide.core.taken import Taken
 from bastide.dialects import frames
 from bastide.ledger import Ledger
 from bastide.ledger.erasure import ErasureShelf
@@ -85,6 +86,7 @@ class Control:
         self._seen = -1
         self._known = Known()
         self._accounts = Accounts()
+        self._taken: dict[str, Taken] = {}  # from promises, by deployment
         self._accounted = -1  # the number up to which the accounts have the book's receipts
         self._meter = ControlWatch()
         self._grown_at = clock.monotonic()  # when the ledger was last seen to grow
@@ -154,10 +156,10 @@ class Control:
         if frame.kind == "share-minute":
             await asyncio.to_thread(self._state_minute, frames.decode(frame, dict[str, Any]))
             return "ok", None
-        if frame.kind in ("status", "promise-key"):
-            status = frame.kind == "status"
-            return frame.kind, self._status() if status else self._delegate(frame)
-        raise Misconfigured(f"control knows no {frame.kind!r}")
+        told = {"status": self._status, "promise-key": self._delegate, "taken": self._take}
+        if frame.kind not in told:
+            raise Misconfigured(f"control knows no {frame.kind!r}")
+        return frame.kind, told[frame.kind](frame)
 
     async def _settle(self, cuts: Cuts, sender: asyncio.StreamWriter) -> list[str]:
         """Which rows of a report need not be reported again: those that have a receipt now."""
@@ -295,17 +297,31 @@ class Control:
         statement = Statement("share-minute/v1", (row.subject,), stated)
         self._ledger.append_statement(statement, [self._keyring.signer(Purpose.EVIDENCE)])
 
+    def _take(self, frame: frames.Frame) -> dict[str, float]:
+        """What other replicas took from promises, for one that says what it took."""
+        deployment, replica, units = frames.decode(frame, tuple[str, int, dict[str, float]])
+        served = () if self._snapshot is None else self._snapshot.served.values()
+        known = {row.deployment for row in served}
+        self._taken = {name: row for name, row in self._taken.items() if name in known}
+        if deployment not in known:
+            return {}
+        row = self._taken.setdefault(deployment, Taken())
+        return row.tell(self._clock.monotonic(), replica, units)
+
     def _delegate(self, frame: frames.Frame) -> str:
         signer = self._keyring.signer(Purpose.EVIDENCE)
         return delegate(self._settings, frames.decode(frame, str), signer, self._clock.now_ms())
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self, _: frames.Frame) -> dict[str, Any]:
         snapshot = self._snapshot
         assert snapshot is not None
         return {
             "environment": snapshot.environment,
             "entries": self._seen,
             "models": sorted(snapshot.served),
+            "runners": {
+                name: row.name for name, (row, _) in runners(snapshot.served.values()).items()
+            },
             "tenants": [row.subject.name for row in self._ledger.find("tenant/v1")],
             "receipts": snapshot.receipts,
             "receipts_pending": self._book.pending,

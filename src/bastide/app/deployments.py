@@ -22,7 +22,7 @@ from bastide.stages.release import Approval
 __all__ = ["deploy_release", "end_deployment", "plan_deployment"]
 
 
-def plan_deployment(env: Environment, name: str) -> deploy.Plan:
+def plan_deployment(env: Environment, name: str, replicas: int = 1) -> deploy.Plan:
     """The deployment of a published release with the shares of the settings.
 
     The same settings give the same plan, so that an operator can approve its digest elsewhere.
@@ -40,11 +40,11 @@ def plan_deployment(env: Environment, name: str) -> deploy.Plan:
     wiring.verify_engine(engine, env.settings.vllm_python)
     evaluation = env.ledger.by_digest(Digest.parse(candidate.body["release"]["evaluation"]))
     verify_evaluated(engine, evaluation.body)
-    return deploy.plan(published[-1], model, share, engine, "1")
+    return deploy.plan(published[-1], model, share, engine, "1", replicas)
 
 
 def deploy_release(
-    env: Environment, name: str, operator: Signer | None, comment: str = ""
+    env: Environment, name: str, operator: Signer | None, comment: str = "", replicas: int = 1
 ) -> Evidence:
     """Judge the row `deploy` and put a release into service.
 
@@ -52,7 +52,7 @@ def deploy_release(
     deployment of the same name is ended. Raises Waiting while an approval is missing.
     """
     require_stage(env.principal, "deploy")
-    plan = plan_deployment(env, name)
+    plan = plan_deployment(env, name, replicas)
     signers = env.party_of(operator) if operator else env.party_signers()
     if operator is not None and Party.OPERATOR not in signers:
         (party,) = signers

@@ -27,6 +27,7 @@ from bastide.ports import Clock
 __all__ = ["Handed", "HandedAnswer"]
 
 _NOTHING_SAID = Said()
+_NOTHING_USED = Usage()
 
 
 class HandedAnswer:
@@ -38,7 +39,7 @@ class HandedAnswer:
         self.standing = standing
         self._asked = asked
         self._heard = Hearing()
-        self._usage = Usage()
+        self._usage = _NOTHING_USED
         self._vectors: Embedded | None = None
 
     def hand(self, delta: Delta) -> None:
@@ -50,6 +51,11 @@ class HandedAnswer:
     def hand_vectors(self, embedded: Embedded) -> None:
         """All vectors are on their way."""
         self._vectors, self._usage = embedded, Usage(embedded.prompt_tokens)
+
+    @property
+    def begun(self) -> bool:
+        """True once anything is on its way."""
+        return self._vectors is not None or self._usage != _NOTHING_USED or self._heard.begun
 
     def cut(self, now_ms: int) -> Cut:
         """What a receipt would say, had the gateway died now."""

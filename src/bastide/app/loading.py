@@ -48,10 +48,10 @@ __all__ = [
     "Loaded",
     "bundle_name",
     "context_of",
-    "engine_of",
     "load_admitted",
     "load_deployment",
     "load_files",
+    "plan_in_force",
     "prove_deployment",
     "start_proven",
     "verify_entries",
@@ -226,12 +226,10 @@ def context_of(admission: Evidence, wanted: int) -> int:
     return min(wanted, admission.body["context_tokens"])
 
 
-def engine_of(ledger: Ledger, deployment: Digest) -> str:
-    """The engine that a deployment names, once `prove_deployment` has proven the deployment."""
+def plan_in_force(ledger: Ledger, deployment: Digest) -> deploy.Plan:
+    """What a deployment states, once `prove_deployment` has proven it."""
     return next(
-        deploy.plan_of(row).engine
-        for row in deploy.active(ledger)
-        if row.subject.digest == deployment
+        deploy.plan_of(row) for row in deploy.active(ledger) if row.subject.digest == deployment
     )
 
 

@@ -30,7 +30,7 @@ from bastide.app.peers import peer_process
 from bastide.app.process import log
 from bastide.app.turns import Turns
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
-from bastide.core.errors import BastideError, Busy, Misconfigured, Unavailable
+from bastide.core.errors import BastideError, Busy, Down, Misconfigured, Unavailable
 from bastide.core.limits import (
     ENGINE_BACKOFF_S,
     RUNNER_DRAIN_S,
@@ -224,9 +224,9 @@ class Runner:
         await connection.send(stream, "embedded", embedded)
 
     def _running(self) -> _Mortal:
-        """The engine, which may be another one than when a request came. Raises Unavailable."""
+        """The engine, which may be another one than when a request came. Raises Down."""
         if self._engine is None:
-            raise Unavailable(self._why)
+            raise Down(self._why)
         return self._engine
 
     def _log(self, event: str, **fields: Any) -> None:
@@ -280,10 +280,17 @@ class _Connection:
             yield None
             return
         answer = HandedAnswer(request, standing)
+        failed = False
         try:
             yield answer
+        except Exception:
+            failed = True
+            raise
         finally:
-            self._handed.end(answer)
+            # Of what failed before its first piece nothing was handed over, and the gateway may
+            # ask another replica, whose word on this receipt is then the only one.
+            if answer.begun or not failed:
+                self._handed.end(answer)
 
     def abort(self) -> None:
         """Cut the connection."""

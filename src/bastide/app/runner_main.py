@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The runner process of one deployment. Run as ``python -m bastide.app.runner_main``.
+"""The runner process of one replica of a deployment. Run as ``python -m bastide.app.runner_main``.
 
 It holds two secrets, the database's key (read only) and the store's identity, and neither
 reaches the engine: the jail inherits nothing but a sealed memfd with the weights.
@@ -18,7 +18,7 @@ from bastide.app.cut_reports import CutReporter, reporting
 from bastide.app.loading import (
     context_of,
     engine_folder,
-    engine_of,
+    plan_in_force,
     prove_deployment,
     start_proven,
 )
@@ -27,7 +27,7 @@ from bastide.app.process import enter_service, log, on_stop
 from bastide.app.runner import Runner
 from bastide.app.runner_watch import RunnerWatch
 from bastide.app.share_minutes import ShareKeeper, kept_in_step
-from bastide.app.snapshots import runner_socket
+from bastide.app.snapshots import runner_name, runner_socket
 from bastide.app.turns import Turns
 from bastide.core.embedding import embeds
 from bastide.core.errors import BastideError
@@ -47,7 +47,8 @@ async def _serve(orders: dict[str, Any]) -> None:
     jail = wiring.sandbox(settings.sandbox)
     control = wiring.control_link(str(home.control_socket), clock)
     await control.start()
-    folder = engine_folder(home.run, deployment.hex[:16])
+    name = runner_name(deployment, orders["replica"])
+    folder = engine_folder(home.run, name.removeprefix("runner-"))
     loaded_model = ""
 
     async def make_engine() -> wiring.LiveEngine:
@@ -61,7 +62,7 @@ async def _serve(orders: dict[str, Any]) -> None:
             store = wiring.open_store(home.store, keyring.identities(), exits, wiring.entropy())
             admission = await asyncio.to_thread(prove_deployment, ledger, store, deployment)
             loaded_model = str(admission.subject.digest)
-            engine = engine_of(ledger, deployment)
+            plan = plan_in_force(ledger, deployment)
             return await start_proven(
                 ledger,
                 store,
@@ -73,10 +74,10 @@ async def _serve(orders: dict[str, Any]) -> None:
                     admission.subject.name,
                     settings.slots,
                     context_of(admission, settings.context_tokens),
-                    settings.engine_threads,
+                    settings.engine_threads(plan.replicas),
                     proven,
                     embeds=embeds(admission.body["architecture"]),
-                    engine=engine,
+                    engine=plan.engine,
                     python=settings.vllm_python,
                 ),
             )
@@ -106,6 +107,7 @@ async def _run(
 ) -> None:
     """Serve until the process is told to stop."""
     home, deployment = Home(Path(orders["home"])), Digest.parse(orders["deployment"])
+    replica, replicas = orders["replica"], orders["replicas"]
     stop = asyncio.Event()
     on_stop(stop)
     watch = RunnerWatch()
@@ -114,11 +116,14 @@ async def _run(
         await state_load()
         watch.loaded()
 
-    turns = Turns(settings.slots, clock, settings.cost, watch.answered)
+    turns = Turns(settings.slots, clock, settings.cost, watch.answered, replicas)
     reporter = CutReporter(control, deployment, clock)
-    socket = runner_socket(home.run, deployment)
+    socket = runner_socket(home.run, deployment, replica)
     runner = Runner(make_engine, socket, clock, on_loaded, turns, on_cut=reporter.take)
-    keeper = ShareKeeper(turns, control, deployment, clock, ended=watch.share_minute)
+    keeper = ShareKeeper(
+        turns, control, deployment, clock,
+        ended=watch.share_minute, replica=replica, replicas=replicas,
+    )  # fmt: skip
     tell = functools.partial(watch.told, turns, runner, keeper)
     async with (
         reporting(reporter, stop),

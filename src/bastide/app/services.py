@@ -13,7 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,14 @@ from bastide.app import wiring
 from bastide.app.config import Home, Settings, child_environment, read_settings, split_address
 from bastide.app.metering import told_by
 from bastide.core.errors import BastideError, NotFound, Unavailable
-from bastide.core.metrics import BATCHES_RUNNING, BATCHES_WAITING
+from bastide.core.metrics import (
+    BATCHES_RUNNING,
+    BATCHES_WAITING,
+    ENGINE_UP,
+    SLOTS,
+    SLOTS_FREE,
+    WAITING,
+)
 from bastide.crypto.x509 import LOOPBACK_NAMES
 from bastide.ports import Clock
 
@@ -106,7 +113,7 @@ class Started:
     process: subprocess.Popen[bytes] | None
 
     def wait_ready(self, entries: int, clock: Clock, sleep: Callable[[float], None]) -> None:
-        """Wait until the gateway serves and every deployment's engine answers.
+        """Wait until the gateway serves and an engine of every deployment answers.
 
         `entries` is the size of the ledger that control must have seen, so that a deployment that
         was just made counts. Raises Unavailable with the last lines of the logs if it fails.
@@ -199,6 +206,7 @@ def status(home: Home) -> dict[str, Any]:
         "receipts_pending": None,
         "budgets_near": [],
         "stopped": {},
+        "replicas": [],
         "desk": {"running": False, "batches_waiting": None, "batches_running": None},
         "metrics_url": f"{gateway_url(settings.metrics_listen)}/metrics"
         if settings.metrics_listen
@@ -215,6 +223,7 @@ def status(home: Home) -> dict[str, Any]:
     row["model"] = next(iter(row["models"]), None)
     row["tenant"] = next(iter(row["tenants"]), None)
     row["ready"] = _ready(home, settings.listen)
+    row["replicas"] = asyncio.run(_replicas(home, row.pop("runners")))
     return row
 
 
@@ -230,6 +239,26 @@ def desk_state(home: Home) -> dict[str, Any]:
     row["batches_waiting"] = told.get(BATCHES_WAITING.name)
     row["batches_running"] = told.get(BATCHES_RUNNING.name)
     return row
+
+
+async def _replicas(home: Home, runners: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row per runner, from their names and models; None where it does not say."""
+    asked = (told_by(home, name) for name in runners)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    rows = []
+    for (name, model), answer in zip(runners.items(), answers, strict=True):
+        told = {} if isinstance(answer, BaseException) else {row[0]: row[2] for row in answer}
+        rows.append(
+            {
+                "runner": name,
+                "model": model,
+                "up": bool(told.get(ENGINE_UP.name)),
+                "slots": told.get(SLOTS.name),
+                "free": told.get(SLOTS_FREE.name),
+                "waiting": told.get(WAITING.name),
+            }
+        )
+    return rows
 
 
 def _refusal(listen: str) -> OSError | None:
@@ -263,7 +292,7 @@ def _spawn(home: Home, passphrase: str) -> subprocess.Popen[bytes]:
 
 
 def _ready(home: Home, listen: str, entries: int = 0) -> bool:
-    """True if the gateway is fresh and every deployment's runner answers."""
+    """True if the gateway is fresh and of every deployment one replica answers."""
     host, port = split_address(listen)
     connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
@@ -289,13 +318,23 @@ async def _all_healthy(home: Home, entries: int) -> None:
         if link.snapshot is None or link.snapshot.version < entries:
             raise Unavailable("control does not answer, or has not seen the newest entries")
         for served in link.snapshot.served.values():
-            engine = wiring.remote_engine(served.socket)
-            try:
-                await engine.health()
-            finally:
-                await engine.close()
+            await _one_healthy(served.sockets)
     finally:
         await link.close()
+
+
+async def _one_healthy(sockets: Sequence[str]) -> None:
+    """Return if one of some replicas answers. Raises Unavailable."""
+    for number, path in enumerate(sockets, 1):
+        engine = wiring.remote_engine(path)
+        try:
+            await engine.health()
+            return
+        except Unavailable:
+            if number == len(sockets):
+                raise
+        finally:
+            await engine.close()
 
 
 async def _ask(home: Home, kind: str) -> Any:

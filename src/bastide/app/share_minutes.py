@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Share minutes: a runner learns what is promised, and states every minute what was given.
 
-Promises come with control's snapshots. Each period becomes statements of at most SHARE_ROWS_MAX
-tenants, and those that asked for nothing are left out. While control is away they wait here, a day
-of them at most: of what is dropped then, the next statement says how much it was and from when
-until when. What a killed runner had not yet stated is lost, which is at most a minute.
+Promises come with control's snapshots, and what other replicas took of them ten times a second.
+Each period becomes statements of at most SHARE_ROWS_MAX tenants, and those that asked for nothing
+are left out. While control is away they wait here, a day of them at most: of what is dropped then,
+the next statement says how much it was and from when until when. What a killed runner had not yet
+stated is lost, which is at most a minute.
 """
 
 import asyncio
@@ -18,7 +19,12 @@ from bastide.app.process import log
 from bastide.app.turns import Turns
 from bastide.app.wiring import ControlClient
 from bastide.core.errors import BastideError
-from bastide.core.limits import SHARE_PERIOD_S, SHARE_PERIODS_KEPT, SHARE_ROWS_MAX
+from bastide.core.limits import (
+    SHARE_PERIOD_S,
+    SHARE_PERIODS_KEPT,
+    SHARE_ROWS_MAX,
+    TAKEN_SILENCE_S,
+)
 from bastide.core.share import Promise, Tally
 from bastide.core.subject import Digest
 from bastide.ports import Clock
@@ -40,7 +46,13 @@ class ShareKeeper:
         clock: Clock,
         period_s: float = SHARE_PERIOD_S,
         ended: Callable[[Mapping[str, Tally], float], None] | None = None,
+        replica: int = 1,
+        replicas: int = 1,
     ) -> None:
+        self._replica = replica
+        self._replicas = replicas
+        self._untold: dict[str, float] = {}  # taken from promises, and control was not told
+        self._told_at = float("-inf")
         self._turns = turns
         self._control = control
         self._deployment = str(deployment)
@@ -69,6 +81,8 @@ class ShareKeeper:
         ends = self._clock.monotonic() + self._period_s
         while True:
             self._follow()
+            if self._replicas > 1 and self._promises:
+                await self._exchange()
             if self._clock.monotonic() >= ends:
                 ends += self._period_s
                 await self.state()
@@ -104,6 +118,21 @@ class ShareKeeper:
             self._promises = promises
             self._turns.share_out(promises)
 
+    async def _exchange(self) -> None:
+        """Tell what was taken of promises here, and learn what was at the other replicas."""
+        for tenant, units in self._turns.taken().items():
+            self._untold[tenant] = self._untold.get(tenant, 0.0) + units
+        now = self._clock.monotonic()
+        try:
+            body = (self._deployment, self._replica, self._untold)
+            self._turns.taken_elsewhere(await self._control.ask("taken", body))
+        except BastideError:
+            # A debt of long ago would stop a promise that has been idle since.
+            if now - self._told_at > TAKEN_SILENCE_S:
+                self._untold = {}
+            return
+        self._untold, self._told_at = {}, now
+
     def _close(self) -> list[dict[str, Any]]:
         given = self._turns.close_period()
         tallies = sorted(given.items())
@@ -114,6 +143,7 @@ class ShareKeeper:
         return [
             {
                 "deployment": self._deployment,
+                "replica": self._replica,
                 "start_ms": began_ms,
                 "end_ms": self._began_ms,
                 "capacity": None if capacity is None else round(capacity, 3),

@@ -3,7 +3,7 @@
 """Use cases about shares: what is promised of a deployment, and the proof of what was given."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from bastide.core.limits import (
 )
 from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
+from bastide.stages.deploy import plan_of
 
 __all__ = ["list_shares", "prove_shares", "set_share"]
 
@@ -94,7 +95,7 @@ class _Given:
     borrowed: float = 0.0
     starved_ms: int = 0
     refused: int = 0
-    minutes: int = 0
+    stated: Counter[int] = field(default_factory=Counter)  # statements, by replica
     worst: dict[str, Any] | None = field(default=None)
     lost: list[dict[str, Any]] = field(default_factory=list)
     entries: list[int | None] = field(default_factory=list)
@@ -113,7 +114,7 @@ class _Given:
         self.borrowed += row["borrowed"]
         self.starved_ms += row["starved_ms"]
         self.refused += row["refused"]
-        self.minutes += 1
+        self.stated[body.get("replica", 1)] += 1
         kept = _kept(row["promised"], row["delivered"])
         if self.worst is None or (kept, -row["starved_ms"]) < (
             self.worst["kept"],
@@ -164,7 +165,7 @@ def prove_shares(env: Environment, tenant: str, month: str) -> list[dict[str, An
             "tenant": tenant,
             "deployment": deployment,
             "month": month,
-            "minutes": sums.minutes,
+            "minutes": max(sums.stated.values(), default=0),
             "promised": round(sums.promised, 3),
             "delivered": round(sums.delivered, 3),
             "kept": _kept(sums.promised, sums.delivered),
@@ -204,11 +205,20 @@ def _check_room(env: Environment, deployment: str, wanted: float, others: float)
 
 
 def _capacity(env: Environment, deployment: str) -> float | None:
-    """Units a second that a runner measured last, while its engine was full; None before that."""
+    """Units a second that all replicas do when they are full; None before any was.
+
+    Each is taken for what its runner measured last, and one that was never full for their mean.
+    """
+    named = [row for row in env.ledger.deployments(active=True) if row.subject.name == deployment]
+    replicas = plan_of(named[-1]).replicas if named else 1
+    last: dict[int, float] = {}
     for row in reversed(env.ledger.find("share-minute/v1", name=deployment)):
-        if row.body["capacity"] is not None:
-            return row.body["capacity"]
-    return None
+        replica, capacity = row.body.get("replica", 1), row.body["capacity"]
+        if capacity is not None and replica <= replicas:
+            last.setdefault(replica, capacity)
+        if len(last) == replicas:
+            break
+    return replicas * sum(last.values()) / len(last) if last else None
 
 
 def _current(rows: Iterable[Evidence]) -> dict[tuple[str, str], Evidence]:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Snapshots: what gateways and the supervisor need to know, made from the ledger alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from bastide.core.snapshot import Served, Snapshot
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
 
-__all__ = ["Known", "build_snapshot", "runner_socket"]
+__all__ = ["Known", "build_snapshot", "runner_name", "runner_socket", "runners"]
 
 # What can end a deployment's right to serve, or a signature's to count.
 _DOUBTS = (*KEY_KINDS, "revocation/v1", "approval/v1", "deployment-end/v1")
@@ -58,9 +58,24 @@ class Known:
         return self.judged[row.digest]
 
 
-def runner_socket(run: Path, deployment: Digest) -> Path:
-    """Where the runner of a deployment listens."""
-    return run / f"runner-{deployment.hex[:16]}.sock"
+def runner_name(deployment: Digest, replica: int = 1) -> str:
+    """What the runner of one replica is called, in its sockets, its log and the metrics."""
+    first = f"runner-{deployment.hex[:16]}"
+    return first if replica == 1 else f"{first}-{replica}"
+
+
+def runner_socket(run: Path, deployment: Digest, replica: int = 1) -> Path:
+    """Where the runner of one replica listens."""
+    return run / f"{runner_name(deployment, replica)}.sock"
+
+
+def runners(served: Iterable[Served]) -> dict[str, tuple[Served, int]]:
+    """All runners that there should be, by name: of which deployment, and which replica."""
+    return {
+        runner_name(Digest.parse(row.deployment), replica): (row, replica)
+        for row in served
+        for replica in range(1, len(row.sockets) + 1)
+    }
 
 
 def build_snapshot(
@@ -117,13 +132,15 @@ def build_snapshot(
 
 
 def _served(ledger: Ledger, node: str, run: Path, row: Evidence) -> Served:
-    plan = row.body["deployment"]
-    loads = ledger.find("load/v1", subject=row.subject.digest)
+    plan, digest = row.body["deployment"], row.subject.digest
+    loads = ledger.find("load/v1", subject=digest)
+    replicas = range(1, plan.get("replicas", 1) + 1)
+    first, *others = (str(runner_socket(run, digest, replica)) for replica in replicas)
     return Served(
         name=row.subject.name,
         release=plan["release"],
-        deployment=str(row.subject.digest),
-        socket=str(runner_socket(run, row.subject.digest)),
+        deployment=str(digest),
+        socket=first,
         node=node,
         # Until a runner has stated its load, nobody may claim an isolation.
         sandbox=loads[-1].body["sandbox"] if loads else "not loaded",
@@ -131,6 +148,7 @@ def _served(ledger: Ledger, node: str, run: Path, row: Evidence) -> Served:
         context_tokens=plan["share"]["context_tokens"],
         created_s=row.body["time_ms"] // 1000,
         embeds=plan["engine"] == EMBEDDING_ENGINE,
+        others=tuple(others),
     )
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The supervisor: starts control, desk, gateway and one runner per deployment, and keeps them up.
+"""The supervisor: starts control, desk, gateway and a runner per replica, and keeps them up.
 
 Run as ``python -m bastide.app.supervisor`` by `bastide up`. It holds the unlocked keyring and
 gives each child only its portion, on standard input:
@@ -30,10 +30,12 @@ from bastide.app.gateways import Gateways
 from bastide.app.metering import meter_socket, metered
 from bastide.app.metrics_server import ensure_token
 from bastide.app.process import enter_service, log, on_stop
+from bastide.app.snapshots import runner_name, runners
 from bastide.core.errors import BastideError, Unavailable
 from bastide.core.key import Purpose
 from bastide.core.metrics import RESTARTS, Sample, sample
 from bastide.core.snapshot import Snapshot
+from bastide.core.subject import Digest
 from bastide.ports import Clock, Keyring
 
 __all__ = ["Supervisor", "main"]
@@ -130,17 +132,22 @@ class Supervisor:
 
     async def _reconcile(self, snapshot: Snapshot) -> None:
         """Start runners that are missing, stop those whose deployment has ended."""
-        served = [row.deployment for row in snapshot.served.values()]
-        wanted = {_runner(deployment): deployment for deployment in served}
-        for name, deployment in wanted.items():
+        wanted = runners(snapshot.served.values())
+        for name, (row, replica) in wanted.items():
             if name not in self._children:
-                keys = self._keys((Purpose.DATABASE, Purpose.STORE))
-                orders = {"keys": keys, "deployment": deployment}
+                orders = {
+                    "keys": self._keys((Purpose.DATABASE, Purpose.STORE)),
+                    "deployment": row.deployment,
+                    "replica": replica,
+                    "replicas": len(row.sockets),
+                }
                 orders_of = functools.partial(dict, orders)
                 self._start(Child(name, "bastide.app.runner_main", orders_of))
         gone = [name for name in self._children if name.startswith("runner") and name not in wanted]
-        revoked = set(map(_runner, snapshot.stopped))
-        await self._stop([name for name in gone if name in revoked], _REVOKED_S)
+        # A replica's name begins with that of the first.
+        stopped = tuple(runner_name(Digest.parse(digest)) for digest in snapshot.stopped)
+        revoked = [name for name in gone if name.startswith(stopped)]
+        await self._stop(revoked, _REVOKED_S)
         await self._stop([name for name in gone if name not in revoked])
 
     def _keys(self, purposes: Sequence[Purpose]) -> str:
@@ -204,11 +211,6 @@ class Supervisor:
                 log("supervisor", "killed", self._clock.now_ms, child=child.name)
                 child.process.kill()
                 await child.keeper
-
-
-def _runner(deployment: str) -> str:
-    """The name of a deployment's runner, by its digest."""
-    return f"runner-{deployment[7:23]}"
 
 
 def take_lock(home: Home) -> int:

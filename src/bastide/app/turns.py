@@ -75,9 +75,10 @@ class Turns:
         clock: Clock,
         cost: Cost | None = None,
         answered: Callable[[Turn], None] | None = None,
+        replicas: int = 1,
     ) -> None:
         self._clock = clock
-        self._queue = FairQueue(slots, cost)
+        self._queue = FairQueue(slots, cost, replicas=replicas)
         self._answered = answered
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -133,6 +134,14 @@ class Turns:
         """Replace all promises."""
         self._queue.share_out(self.now(), promises)
         self._go_on()
+
+    def taken(self) -> dict[str, float]:
+        """Units that were taken from promises since the last call."""
+        return self._queue.taken()
+
+    def taken_elsewhere(self, rows: Mapping[str, float]) -> None:
+        """Other replicas took units from promises."""
+        self._queue.taken_elsewhere(self.now(), rows)
 
     def close_period(self) -> dict[str, Tally]:
         """What each tenant got since the last call."""

@@ -13,6 +13,11 @@ from bastide.core.errors import Misconfigured, Waiting
 
 __all__ = ["COMMANDS"]
 
+_REPLICAS = click.option(
+    "--replicas", type=click.IntRange(1), default=1, show_default=True,
+    help="Engines that serve the deployment, each with the slots of the settings.",
+)  # fmt: skip
+
 
 @parameters(
     "approve",
@@ -24,6 +29,7 @@ __all__ = ["COMMANDS"]
     click.option("--key", metavar="FILE", help="OpenSSH private key of the approving party."),
     click.option("--comment", default="", help="Why; kept with the approval."),
     click.option("--deployment", is_flag=True, help="Approve the deployment, not the release."),
+    _REPLICAS,
     click.option("--dataset", is_flag=True, help="Approve the release of a dataset."),
     click.option("--request", "request_file", metavar="FILE", help="Decide offline on a request."),
     click.option("--keys", metavar="FILE", help="With --request: your copy of keys.json."),
@@ -36,6 +42,7 @@ def approve(
     key: str | None,
     comment: str,
     deployment: bool,
+    replicas: int,
     dataset: bool,
     request_file: str | None,
     keys: str | None,
@@ -60,29 +67,45 @@ def approve(
         if deployment and dataset:
             raise Misconfigured("give one of --deployment and --dataset", fix="two approvals")
         what = "deployment" if deployment else "dataset" if dataset else "release"
-        _here(call, release, key, comment, what)
+        _here(call, release, key, comment, what, replicas)
 
 
 @parameters(
     "deploy",
-    "bastide deploy smollm2-135m-instruct --key operator.key",
+    "bastide deploy smollm2-135m-instruct --key operator.key\n"
+    "bastide deploy smollm2-135m-instruct --replicas 2 --key operator.key",
     click.argument("release"),
     click.option("--key", metavar="FILE", help="OpenSSH private key of the operator."),
     click.option("--comment", default="", help="Why; kept with the approval."),
+    _REPLICAS,
 )
-def deploy(call: Call, release: str, key: str | None, comment: str) -> None:
-    """Put a published release into service. Running services take it up by themselves."""
+def deploy(call: Call, release: str, key: str | None, comment: str, replicas: int) -> None:
+    """Put a published release into service. Running services take it up by themselves.
+
+    The number of replicas is a part of the plan: another number is another deployment, which takes
+    the place of the first.
+    """
     from bastide.app.deployments import deploy_release
 
     operator = call.party_key(key)
     with call.environment(operator) as env:
         try:
-            row = deploy_release(env, release, operator, comment)
+            row = deploy_release(env, release, operator, comment, replicas)
         except Waiting as error:
-            error.fix = error.fix if operator else f"bastide deploy {release} --key OPERATOR.KEY"
+            more = f" --replicas {replicas}" if replicas > 1 else ""
+            again = f"bastide deploy {release}{more} --key OPERATOR.KEY"
+            error.fix = error.fix if operator else again
             raise
-    result = {"deployment": row.subject.name, "digest": str(row.subject.digest), "entry": row.entry}
-    call.show(result, f"deployed {row.subject.name}  {row.subject.digest}  (entry {row.entry})")
+    result = {
+        "deployment": row.subject.name,
+        "digest": str(row.subject.digest),
+        "replicas": replicas,
+        "entry": row.entry,
+    }
+    times = f"  {replicas} replicas" if replicas > 1 else ""
+    call.show(
+        result, f"deployed {row.subject.name}{times}  {row.subject.digest}  (entry {row.entry})"
+    )
 
 
 @parameters(
@@ -92,7 +115,7 @@ def deploy(call: Call, release: str, key: str | None, comment: str) -> None:
     click.option("--reason", default="", help="Why; kept in the ledger."),
 )
 def undeploy(call: Call, name: str, reason: str) -> None:
-    """Take a deployment out of service; its runner stops within a second."""
+    """Take a deployment out of service; its runners stop within a second."""
     from bastide.app.deployments import end_deployment
 
     with call.environment() as env:
@@ -103,7 +126,7 @@ def undeploy(call: Call, name: str, reason: str) -> None:
 COMMANDS = {"approve": approve, "deploy": deploy, "undeploy": undeploy}
 
 
-def _here(call: Call, name: str, key: str | None, comment: str, what: str) -> None:
+def _here(call: Call, name: str, key: str | None, comment: str, what: str, replicas: int) -> None:
     from bastide.app.approvals import approve_here, request_deployment
     from bastide.app.dataset_releases import approval_of
     from bastide.app.deployments import plan_deployment
@@ -113,7 +136,7 @@ def _here(call: Call, name: str, key: str | None, comment: str, what: str) -> No
     given = call.party_key(key)
     with call.environment(given) as env:
         if what == "deployment":
-            asked = request_deployment(plan_deployment(env, name), comment)
+            asked = request_deployment(plan_deployment(env, name, replicas), comment)
         elif what == "dataset":
             asked = approval_of(env, name, comment)
         else:

@@ -73,6 +73,7 @@ def status_command(call: Call) -> None:
         f"{row['environment']}  {state}",
         f"  gateway  {row['gateway_url']}",
         f"  models   {', '.join(row['models']) or '-'}",
+        *(f"  replica  {_replica(replica)}" for replica in row["replicas"]),
         f"  tenants  {', '.join(row['tenants']) or '-'}",
         f"  ledger   {row['entries'] if row['entries'] is not None else '-'} entries",
         f"  receipts {row['receipts']}",
@@ -90,6 +91,16 @@ def status_command(call: Call) -> None:
 
 
 COMMANDS = {"up": up, "down": down, "status": status_command}
+
+
+def _replica(row: dict[str, Any]) -> str:
+    if not row["up"]:
+        return f"{row['model']} {row['runner']}: down"
+    busy = row["slots"] - row["free"]
+    return (
+        f"{row['model']} {row['runner']}: up, {busy} of {row['slots']} slots busy,"
+        f" {row['waiting']} wait"
+    )
 
 
 def _desk(desk: dict[str, Any]) -> str:

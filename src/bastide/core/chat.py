@@ -172,6 +172,11 @@ class Hearing:
             self._calls.append((part, []))
         self._calls[part.index][1].append(part.arguments)
 
+    @property
+    def begun(self) -> bool:
+        """True once anything was heard."""
+        return bool(self._texts or self._calls)
+
     def said(self) -> Said:
         """All that was heard so far."""
         calls = tuple(

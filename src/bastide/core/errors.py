@@ -15,6 +15,7 @@
     + TooLong        exit 2, HTTP 400   a prompt has more tokens than the model can hold
   x Unavailable      exit 7, HTTP 503   something outside is down, full or too slow
     + Busy           exit 7, HTTP 429   more is asked than there is now; says when to come back
+    + Down           exit 7, HTTP 503   nobody is there to begin what was asked: another may be
 
 Each carries a stable `code`, an exit status and an HTTP status, so no face needs a mapping of
 its own. `fix` says what the person should do next, `place` names the field that is wrong.
@@ -158,6 +159,13 @@ class Busy(Unavailable):
         self.retry_after_s = retry_after_s
 
 
+class Down(Unavailable):
+    """A runner or its engine is not there, so nothing was begun: another replica may be asked."""
+
+    code = "down"
+    title = "Down"
+
+
 def of_code(
     code: str, message: str, reasons: Sequence[str] = (), retry_after_s: float = 0.0
 ) -> BastideError:
@@ -182,5 +190,6 @@ _BY_CODE: dict[str, type[BastideError]] = {
         TooLong,
         Unavailable,
         Busy,
+        Down,
     )
 }

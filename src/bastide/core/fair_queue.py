@@ -48,7 +48,7 @@ _EPSILON_S = 1e-6  # far below any timer's precision: a clock that is due in les
 
 
 class FairQueue:
-    """The queue of one engine. `dispatch` after every call that may have freed something."""
+    """The queue of one of `replicas` engines. `dispatch` after what may have freed something."""
 
     def __init__(
         self,
@@ -56,12 +56,14 @@ class FairQueue:
         cost: Cost | None = None,
         queue_s_max: float = SHARE_QUEUE_S_MAX,
         wait_s_max: float = SHARE_WAIT_S_MAX,
+        replicas: int = 1,
     ) -> None:
         self.slots = slots
         self.free = slots
         self._cost = cost or Cost()
         self._queue_s_max = queue_s_max
         self._wait_s_max = wait_s_max
+        self._part = 1 / replicas  # of each promise, that this one is expected to keep
         self._tenants: dict[str, Standing] = {}
         self._backlog: dict[str, Standing] = {}  # who has something waiting that is not due
         self._due: list[tuple[float, int, Ticket]] = []  # a heap; withdrawn ones stay until popped
@@ -103,6 +105,15 @@ class FairQueue:
             tenant.promise = new
         promised = any(row.tokens_per_s > 0 for row in promises.values())
         self._reserve.promise(now, promised)
+
+    def taken(self) -> dict[str, float]:
+        """Units that were taken from promises since the last call, for the other replicas."""
+        return {name: row.told() for name, row in self._tenants.items() if row.taken}
+
+    def taken_elsewhere(self, now: float, rows: Mapping[str, float]) -> None:
+        """Other replicas took units from promises, which are one for all of them."""
+        for name in rows.keys() & self._tenants.keys():
+            self._tenants[name].taken_elsewhere(now, rows[name])
 
     def enter(
         self,
@@ -279,11 +290,12 @@ class FairQueue:
         if capacity is None:
             return None
         rivals = [row for row in self._tenants.values() if not row.idle or row is tenant]
-        left = capacity - sum(row.promise.tokens_per_s for row in rivals)
+        left = capacity - sum(row.promise.tokens_per_s for row in rivals) * self._part
         weights = sum(row.promise.weight for row in rivals)
         # Even if promises take all there is, a little is left over now and then.
         left = max(left, 0.01 * capacity)
-        return tenant.promise.tokens_per_s + left * tenant.promise.weight / weights
+        promised = tenant.promise.tokens_per_s * self._part
+        return promised + left * tenant.promise.weight / weights
 
     # Rule 1: what is due.
 
@@ -297,7 +309,7 @@ class FairQueue:
                 ticket.state, ticket.promised, ticket.rate = State.DUE, True, rate
                 ticket.paid = ticket.wanted
                 self._reserve.use(now)
-                tenant.used_until = max(now, tenant.used_until) + ticket.wanted / rate
+                tenant.take(now, ticket.wanted, rate)
                 # A refund may have set the clock back, but nobody overtakes within a tenant.
                 earlier = tenant.due[-1].deadline if tenant.due else 0.0
                 ticket.deadline = max(tenant.used_until, earlier)
@@ -367,13 +379,13 @@ class FairQueue:
             return
         tenant.tally.delivered += more
         if units > ticket.paid:
-            tenant.used_until = max(now, tenant.used_until) + (units - ticket.paid) / ticket.rate
+            tenant.take(now, units - ticket.paid, ticket.rate)
             ticket.paid = units
 
     def _refund(self, ticket: Ticket, tenant: Standing) -> None:
         """Give back what the promise paid and nobody used."""
         if ticket.promised and ticket.rate == tenant.promise.tokens_per_s:
-            tenant.used_until -= (ticket.paid - ticket.charged) / ticket.rate
+            tenant.give_back(ticket.paid - ticket.charged, ticket.rate)
 
     def _read(self, ticket: Ticket) -> bool:
         """Note that a borrower's prompt has been read."""

@@ -175,6 +175,9 @@ ENGINE_READY_TIMEOUT_S: Final = 10.0  # an engine that is not healthy after this
 ENGINE_SILENCE_MAX_S: Final = 300.0  # an engine that says nothing for so long has lost the answer
 ENGINE_REPLY_BYTES_MAX: Final = 4 * MIB  # no engine is trusted: one reply, one answer's text
 WHOLE_FLUSH_S: Final = 0.1  # an answer that is read as a whole goes out in pieces this far apart
+REPLICAS_MAX: Final = 256  # engines of one deployment
+REPLICA_TRIES: Final = 3  # of them are asked before a client is told that all are busy
+REPLICA_PAUSE_S: Final = 0.5  # so long a replica that was down is not asked
 RUNNER_STREAMS_MAX: Final = 32_768  # open requests per connection: a gateway's window, twice
 RUNNER_DRAIN_S: Final = 5.0  # how long answers may go on when the runner is told to stop
 
@@ -193,6 +196,7 @@ SHARE_WAIT_S_MAX: Final = 60.0  # a request that was not begun in this time gets
 SHARE_WAITING_MAX: Final = 1_024  # requests of one tenant, while nobody knows how fast we are
 SHARE_TENANTS_MAX: Final = 4_096  # remembered by one queue
 PROMPT_BYTES_PER_TOKEN: Final = 4  # of a usual tokenizer; the engine's count settles it
+TAKEN_SILENCE_S: Final = 2.0  # what a silent replica missed is not told to it later
 SHARE_PERIOD_S: Final = 60.0  # how often a runner states what tenants got
 SHARE_PERIODS_KEPT: Final = 1_440  # a day of them, while control is away
 SHARE_ROWS_MAX: Final = 200  # tenants in one statement: 40 KiB of an entry's 64
@@ -204,6 +208,8 @@ SHARE_TOKENS_PER_S_MAX: Final = 10_000_000.0
 # Prompts that begin alike (core/prefix.py, docs/adr/0023-prefix-cache.md).
 PREFIX_BLOCK_CHARS: Final = 64  # about 16 tokens
 PREFIX_BLOCKS_MAX: Final = 1_024  # remembered of one prompt: 64 Ki characters
+AFFINITY_CHARS: Final = 1_024  # of each text with which a conversation begins
+AFFINITY_PROMPT_CHARS: Final = 256  # of a plain prompt, which grows: fewer stay the same for longer
 
 # Tenants, budgets and usage (core/billing.py, docs/adr/0016-budgets.md).
 PRICE_MICROEUR_MAX: Final = 250_000_000  # a million tokens; an answer's cost stays below 2^53

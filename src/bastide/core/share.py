@@ -14,7 +14,7 @@ from bastide.core.limits import SHARE_BURST_S, SHARE_GUARD_FRACTION
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Parallel slots and context tokens that a deployment reserves."""
+    """Parallel slots and context tokens that each replica of a deployment reserves."""
 
     slots: int
     context_tokens: int

@@ -37,13 +37,19 @@ class Served:
     name: str
     release: str  # release digest
     deployment: str  # deployment digest
-    socket: str  # path of the runner's Unix socket
+    socket: str  # path of the first runner's Unix socket
     node: str
     sandbox: str
-    slots: int
+    slots: int  # of each replica
     context_tokens: int
     created_s: int
     embeds: bool = False  # it makes vectors of texts, and answers nothing
+    others: tuple[str, ...] = ()  # the same of its further replicas
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """The sockets of all replicas."""
+        return (self.socket, *self.others)
 
 
 @dataclass(frozen=True, slots=True)

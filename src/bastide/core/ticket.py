@@ -60,12 +60,13 @@ class Standing:
 
     __slots__ = (
         "borrowed", "due", "later", "output_mean", "promise", "queued", "queued_later", "running",
-        "starving_since", "tally", "used_until", "waiting",
+        "starving_since", "taken", "tally", "used_until", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.promise = Promise()
         self.used_until = float("-inf")
+        self.taken = 0.0  # units taken from the promise here, that other replicas were not told of
         self.borrowed = 0.0  # units / weight: the virtual counter
         self.waiting: deque[Ticket] = deque()
         self.due: deque[Ticket] = deque()
@@ -93,6 +94,28 @@ class Standing:
         """When the oldest of what waits came; infinity if nothing does."""
         queues = (self.due, self.waiting, self.later)
         return min((queue[0].entered for queue in queues if queue), default=float("inf"))
+
+    def take(self, now: float, units: float, rate: float) -> None:
+        """Take units from a promise: its clock goes ahead."""
+        self.used_until = max(now, self.used_until) + units / rate
+        self.taken += units
+
+    def give_back(self, units: float, rate: float) -> None:
+        """Give back what was taken and not used."""
+        self.used_until -= units / rate
+        self.taken -= units
+
+    def told(self) -> float:
+        """Units taken that other replicas were not told of; now they are."""
+        units, self.taken = self.taken, 0.0
+        return units
+
+    def taken_elsewhere(self, now: float, units: float) -> None:
+        """Another replica took units from the promise, or gave some back."""
+        rate = self.promise.tokens_per_s
+        if rate > 0:
+            before = self.used_until if units < 0 else max(now, self.used_until)
+            self.used_until = before + units / rate
 
     def wait(self, ticket: Ticket) -> None:
         """Put a request at the end of its queue."""

@@ -246,7 +246,7 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
     store = wiring.open_store(home.desk, keyring.identities(), (), entropy)
     shelf = Shelf(store, clock, settings.file_days * _DAY_S, settings.file_mb * MIB)
     control = wiring.control_link(str(home.control_socket), clock)
-    pool = EnginePool(wiring.remote_engine)
+    pool = EnginePool(wiring.remote_engine, clock)
     note = functools.partial(log, "desk", now=clock.now_ms)
     watch = Watch()
     answering = Answering(control, pool, clock, note, watch=watch)

@@ -15,7 +15,8 @@ from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, To
 from bastide.core.errors import Busy
 from bastide.core.limits import WINDOW_BYTES_MAX, WINDOW_REQUESTS_MAX
 from bastide.core.snapshot import Served, Snapshot
-from bastide.ports import Engine
+from bastide.gateway.replicated import ReplicatedEngine
+from bastide.ports import Clock, Engine
 
 __all__ = ["EnginePool", "WindowedEngine"]
 
@@ -155,9 +156,13 @@ class EnginePool:
     """One engine per deployment, made at its first call, closed when its deployment has ended."""
 
     def __init__(
-        self, make: Callable[[str], Engine], requests_max: int = WINDOW_REQUESTS_MAX
+        self,
+        make: Callable[[str], Engine],
+        clock: Clock,
+        requests_max: int = WINDOW_REQUESTS_MAX,
     ) -> None:
         self._make = make
+        self._clock = clock
         self._requests_max = requests_max
         self._engines: dict[str, WindowedEngine] = {}
         self._names: dict[str, str] = {}  # of their models
@@ -171,7 +176,14 @@ class EnginePool:
             self._retire({row.deployment for row in snapshot.served.values()})
         engine = self._engines.get(served.deployment)
         if engine is None:
-            engine = WindowedEngine(self._make(served.socket), self._requests_max)
+            # One engine stands alone: nothing chooses on the way of its answers.
+            engines = [self._make(socket) for socket in served.sockets]
+            whole = (
+                engines[0]
+                if len(engines) == 1
+                else ReplicatedEngine(engines, self._clock, served.slots, snapshot.workers)
+            )
+            engine = WindowedEngine(whole, self._requests_max)
             self._engines[served.deployment] = engine
             self._names[served.deployment] = served.name
         return engine

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bastide.core.limits import REPLICAS_MAX
 from bastide.core.party import Party
 from bastide.core.revocation import Revocable
 
@@ -65,11 +66,11 @@ def _map_of(check: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
 
 
-def _fields(fields: Mapping[str, Check]) -> Check:
+def _fields(fields: Mapping[str, Check], optional: frozenset[str] = frozenset()) -> Check:
     return lambda value: (
         isinstance(value, dict)
-        and value.keys() == fields.keys()
-        and all(check(value[name]) for name, check in fields.items())
+        and fields.keys() - optional <= value.keys() <= fields.keys()
+        and all(check(value[name]) for name, check in fields.items() if name in value)
     )
 
 
@@ -93,6 +94,8 @@ _DEPLOYMENT: dict[str, Check] = {
     "share": _fields({"slots": _count, "context_tokens": _count}),
     "engine": _text,
     "version": _text,
+    # Not written for one, so that one plan has one digest.
+    "replicas": lambda value: _count(value) and 2 <= value <= REPLICAS_MAX,
 }
 
 _SOURCE: dict[str, Check] = {
@@ -300,7 +303,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "time_ms": _count,
     },
     "deployment/v1": {
-        "deployment": _fields(_DEPLOYMENT),
+        "deployment": _fields(_DEPLOYMENT, frozenset({"replicas"})),
         "approvals": _list_of(_digest),
         "time_ms": _count,
     },
@@ -322,6 +325,7 @@ SHAPES: dict[str, dict[str, Check]] = {
     },
     "share-minute/v1": {
         "deployment": _digest,
+        "replica": lambda value: _count(value) and 1 <= value <= REPLICAS_MAX,
         "start_ms": _count,
         "end_ms": _count,
         "capacity": _or_null(_number),
@@ -342,4 +346,5 @@ SHAPES: dict[str, dict[str, Check]] = {
 LATER: dict[str, frozenset[str]] = {
     "dataset/v1": frozenset({"decontaminated"}),
     "receipts/v1": frozenset({"sealed_ms"}),
+    "share-minute/v1": frozenset({"replica"}),
 }

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.core.canonical import canonical
-from bastide.core.errors import NotFound
+from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.evidence import Evidence, Statement, Verdict
+from bastide.core.limits import REPLICAS_MAX
 from bastide.core.share import Share
 from bastide.core.subject import Digest, Subject
 from bastide.crypto.dsse import Signer
@@ -42,15 +43,21 @@ class Plan:
     share: Share
     engine: str
     version: str
+    replicas: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        """The deployment as plain JSON values."""
+        """The deployment as plain JSON values.
+
+        One replica is not written: plans from before there were more keep their digest.
+        """
+        more = {} if self.replicas == 1 else {"replicas": self.replicas}
         return {
             "name": self.name,
             "release": str(self.release),
             "share": {"slots": self.share.slots, "context_tokens": self.share.context_tokens},
             "engine": self.engine,
             "version": self.version,
+            **more,
         }
 
     @property
@@ -59,16 +66,21 @@ class Plan:
         return Digest.of(canonical(self.to_json()))
 
 
-def plan(release: Evidence, name: str, share: Share, engine: str, version: str) -> Plan:
-    """Plan to serve a release under a model name."""
-    return Plan(name, release.subject.digest, share, engine, version)
+def plan(
+    release: Evidence, name: str, share: Share, engine: str, version: str, replicas: int = 1
+) -> Plan:
+    """Plan to serve a release under a model name. Raises Misconfigured for too many replicas."""
+    if not 1 <= replicas <= REPLICAS_MAX:
+        raise Misconfigured(f"--replicas {replicas} is not between 1 and {REPLICAS_MAX}")
+    return Plan(name, release.subject.digest, share, engine, version, replicas)
 
 
 def plan_of(deployment: Evidence) -> Plan:
     """The plan that a deployment states."""
     row = deployment.body["deployment"]
     share = Share(row["share"]["slots"], row["share"]["context_tokens"])
-    return Plan(row["name"], Digest.parse(row["release"]), share, row["engine"], row["version"])
+    release, replicas = Digest.parse(row["release"]), row.get("replicas", 1)
+    return Plan(row["name"], release, share, row["engine"], row["version"], replicas)
 
 
 def find_release(ledger: Ledger, digest: Digest) -> Evidence | None:

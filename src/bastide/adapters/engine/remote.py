@@ -19,7 +19,7 @@ from bastide.core.chat import (
     GenerateRequest,
     TokenChoice,
 )
-from bastide.core.errors import BastideError, Misconfigured, Unavailable, of_code
+from bastide.core.errors import BastideError, Down, Misconfigured, Unavailable, of_code
 from bastide.dialects.frames import Frame, FrameReader, decode, encode
 
 __all__ = ["RemoteEngine"]
@@ -83,7 +83,7 @@ class RemoteEngine:
                 try:
                     _, self._link = await loop.create_unix_connection(_Link, self._socket)
                 except OSError as error:
-                    raise Unavailable("the runner is down: nobody answers its socket") from error
+                    raise Down("the runner is down: nobody answers its socket") from error
             return self._link
 
 
