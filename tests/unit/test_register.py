@@ -304,3 +304,14 @@ def test_what_counts_was_always_allowed(moves):
                 assert after.counted(index).keys() <= before.counted(index).keys()
             if index <= entry:
                 assert after.signing(index).keys() == before.signing(index).keys()
+
+
+def test_a_life_says_every_change(world):
+    stopped = world.parties[FIRM].public
+    entry = _put(world, change(stopped.ident, "compromised", 1), world.parties[GUARDIAN])
+    row = world.ledger.register().lives[stopped.ident].to_json()
+    assert (row["party"], row["state"], row["since"]) == ("firm", "compromised", entry)
+    assert row["changes"] == [
+        {"entry": 0, "state": "active", "trusted_before": None},
+        {"entry": entry, "state": "compromised", "trusted_before": 1},
+    ]

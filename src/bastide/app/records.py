@@ -11,6 +11,7 @@ from bastide.app.environment import Environment
 from bastide.core.errors import NotFound
 from bastide.core.evidence import Evidence
 from bastide.core.party import Duty
+from bastide.core.register import KeyState
 from bastide.crypto import merkle
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "export_ledger",
     "head",
     "list_entries",
+    "list_signing_keys",
     "prove_entry",
     "rebuild_ledger",
     "show_entry",
@@ -44,6 +46,17 @@ def list_entries(
         }
         for row in rows[-limit:]
     ]
+
+
+def list_signing_keys(env: Environment, ended: bool) -> list[dict[str, Any]]:
+    """The enrolled keys in the order of their enrolment.
+
+    ended: those that were deactivated, compromised or destroyed, too.
+    """
+    require(env.principal, Duty.READ)
+    over = {KeyState.DEACTIVATED, KeyState.COMPROMISED, KeyState.DESTROYED}
+    lives = env.ledger.register().lives.values()
+    return [life.to_json() for life in lives if ended or life.state not in over]
 
 
 def show_entry(env: Environment, entry: int) -> dict[str, Any]:

@@ -104,6 +104,20 @@ class KeyLife:
             if change.state is KeyState.COMPROMISED
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """The key as plain JSON values, with its state now and every change, oldest first."""
+        changes = [
+            {
+                "entry": change.entry,
+                "state": change.state.value,
+                "trusted_before": change.trusted_before,
+            }
+            for change in self.changes
+        ]
+        row = {**self.key.to_json(), "party": self.key.party, "holder": self.holder}
+        since = self.changes[-1].entry
+        return {**row, "state": self.state.value, "since": since, "changes": changes}
+
 
 @dataclass(frozen=True, slots=True)
 class Register:
@@ -236,7 +250,7 @@ class Register:
 
     def _life(self, ident: str) -> KeyLife:
         if ident not in self.lives:
-            raise Refused(f"there is no key {ident}", fix="`bastide key ls --all` lists them")
+            raise Refused(f"there is no key {ident}", fix="`bastide ledger keys --all` lists them")
         return self.lives[ident]
 
     def _parties(self, evidence: Evidence, without: str = "") -> set[str]:
