@@ -282,30 +282,6 @@ def test_two_documents_of_one_name(empty: Home, tmp_path: Path) -> None:
     refused(home, recipe, "the same name")
 
 
-def test_a_changed_byte_of_an_intermediate_object(
-    empty: Home, recipe: Path, tmp_path: Path
-) -> None:
-    home = copied(empty, tmp_path / "home")
-
-    class Stop(Exception):
-        pass
-
-    def stop(what: str, done: int, total: int) -> None:
-        if what == "looking for duplicates":
-            raise Stop
-
-    with seeded(home) as env, pytest.raises(Stop):
-        build_dataset(env, recipe, 1, stop)
-    path = sorted((home.store / "corpora").glob("*/parts/000001/documents-0.*.body"))[0]
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    with seeded(home) as env:
-        with pytest.raises(NotProven, match="documents-0"):
-            build_dataset(env, recipe, 1)
-        assert env.ledger.find("dataset/v1") == []
-
-
 @pytest.fixture
 def bench(empty: Home, tmp_path: Path) -> Iterator[tuple[Workbench, Part]]:
     home = copied(empty, tmp_path / "home")

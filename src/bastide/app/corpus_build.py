@@ -10,6 +10,10 @@
 5. Workers write the shards (corpus_shards).
 6. The leaves of all documents, sorted by key, give the root; the manifest is written.
 7. The gates judge, and the dataset is appended (stages.corpus). Then what is not needed goes.
+
+An intermediate object that does not authenticate costs the part or the batch that it belongs to: what
+an earlier run left is checked before it is used, and what is damaged is made again. The key of the
+pseudonyms alone cannot be made again, so a damaged one refuses.
 """
 
 import os
@@ -28,8 +32,14 @@ from bastide.app.corpus_account import make_manifest, source_counts, step_counts
 from bastide.app.corpus_collection import refuse_unfit
 from bastide.app.corpus_duplicates import Duplicates, find_duplicates, merge_keys
 from bastide.app.corpus_files import hash_file
-from bastide.app.corpus_objects import merged_rows, put_rows, read_object, read_rows, read_segments
-from bastide.app.corpus_part import PartReport, Workbench, read_part
+from bastide.app.corpus_objects import (
+    merged_rows,
+    put_rows,
+    read_object,
+    read_rows,
+    read_segments,
+)
+from bastide.app.corpus_part import PartReport, Workbench, damaged_objects, read_part
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_shards import (
     LEAF_WIDTH,
@@ -43,7 +53,7 @@ from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.dataset import Manifest, Searched, StepCount
-from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused
+from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.limits import CORPUS_WORKERS_MAX, FAULTS_MAX
@@ -57,6 +67,7 @@ __all__ = ["Progress", "build_dataset", "folder_of", "judge_recipe", "leaves_of"
 Progress = Callable[[str, int, int], None]  # what is done, how much, of how much
 
 _KEY_BYTES: Final = 32
+_TRIES: Final = 3  # of one run, if what it just wrote does not authenticate
 _KEPT: Final = ("lives", "broken", "report")  # of a part, once the dataset is made
 
 
@@ -160,20 +171,41 @@ class _Build:
         with alone(env.home.store / folder, lambda: self._tell("waiting for another build", 0, 0)):
             if known := _finished(env, self.recipe, self.build):
                 return known
-            env.store.sweep(folder)
             bench = self._bench(folder)
+            env.store.sweep(folder)
             parts = plan.cut_parts(self.recipe.sources, self.files, self.recipe.limits.part_bytes)
             with Pool(self.workers, bench) as pool:
-                reports = self._read(pool, bench, parts)
-                self._verify_quarantine(reports)
-                duplicates = self._join(folder, reports)
-                batches = self._write(pool, bench, reports, duplicates)
-            manifest = self._finish(folder, reports, duplicates, batches)
+                manifest = self._make(pool, bench, parts)
             signer = env.signer(Purpose.EVIDENCE)
             treated = treated_kinds(self.recipe)
             row = corpus.record(env.ledger, manifest, self.recipe, treated, signer, env.clock)
             self._tidy(folder)
             return row
+
+    def _make(self, pool: Pool, bench: Workbench, parts: Sequence[plan.Part]) -> Manifest:
+        """From the parts to the manifest; once more if something turns out to be damaged."""
+        for left in reversed(range(_TRIES)):
+            try:
+                reports = self._read(pool, bench, parts)
+                self._verify_quarantine(reports)
+                duplicates = self._join(bench.folder, reports)
+                batches = self._write(pool, bench, reports, duplicates)
+                return self._finish(bench.folder, reports, duplicates, batches)
+            except (NotProven, NotAllowed) as error:  # NotAllowed: the wrapped key was changed
+                if not left:
+                    raise
+                self._tell(f"looking for what is damaged: {error.message}", 0, 0)
+        raise AssertionError("unreachable")
+
+    def _sound(self, pool: Pool, held: Mapping[str, Sequence[str]]) -> set[str]:
+        """Of reports and the objects that each counts on: the reports whose objects all hold."""
+        sound: set[str] = set()
+        for (report, _), damaged in pool.each(damaged_objects, list(held.items())):
+            if damaged:
+                self._tell(f"doing again what was damaged: {damaged[0]}", len(sound), len(held))
+            else:
+                sound.add(report)
+        return sound
 
     def _tell(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
@@ -185,6 +217,11 @@ class _Build:
         try:
             key = read_object(env.store, f"{folder}/key")
         except NotFound:
+            if env.store.names(f"{folder}/parts"):
+                raise NotProven(
+                    f"{folder}/key is missing, and parts were made with it",
+                    fix=f"restore it from a backup, or delete {env.home.store / folder} to begin anew",
+                ) from None
             key = env.entropy.token(_KEY_BYTES)
             env.store.put(f"{folder}/key", [key])
         return Workbench(
@@ -198,11 +235,13 @@ class _Build:
         )
 
     def _read(self, pool: Pool, bench: Workbench, parts: Sequence[plan.Part]) -> list[PartReport]:
-        reports = {}
+        found: dict[str, PartReport] = {}
         for part in parts:
             name = f"{bench.folder}/parts/{part.number:06d}/report"
-            if (found := _decoded(self.env, name, PartReport)) is not None:
-                reports[part.number] = found
+            if (known := self._report(name, PartReport)) is not None:
+                found[name] = known
+        held = {name: _objects_of(name, report) for name, report in found.items()}
+        reports = {found[name].number: found[name] for name in self._sound(pool, held)}
         missing = [part for part in parts if part.number not in reports]
         total = sum(part.size for part in parts)
         done = total - sum(part.size for part in missing)
@@ -253,12 +292,14 @@ class _Build:
     ) -> list[BatchReport]:
         shard_bytes = self.recipe.limits.shard_bytes
         batches = cut_batches(reports, duplicates.positions(), shard_bytes)
-        found: dict[int, BatchReport] = {}
+        left: dict[str, BatchReport] = {}
         for batch in batches:
             name = f"{bench.folder}/batches/{batch.number:06d}/report"
-            known = _decoded(self.env, name, BatchReport)
+            known = self._report(name, BatchReport)
             if known is not None and known.input == batch.input:
-                found[batch.number] = known
+                left[name] = known
+        held = {name: _leaves_and_shards(name, report) for name, report in left.items()}
+        found = {left[name].number: left[name] for name in self._sound(pool, held)}
         missing: list[Batch] = [batch for batch in batches if batch.number not in found]
         self._tell("writing shards", len(found), len(batches))
         for batch, report in pool.each(write_batch, missing):
@@ -301,6 +342,16 @@ class _Build:
         self._tell("hashing the dataset", 1, 1)
         return manifest
 
+    def _report(self, name: str, kind: Any) -> Any:
+        """A report, or None if there is none that holds: then its work is done again."""
+        try:
+            return msgspec.msgpack.decode(read_object(self.env.store, name), type=kind)
+        except (NotProven, NotAllowed):
+            self._tell(f"doing again what was damaged: {name}", 0, 0)
+        except (NotFound, msgspec.DecodeError):
+            pass  # not finished, or of another version of Bastide
+        return None
+
     def _tidy(self, folder: str) -> None:
         """Delete what only the build needed. A kill here leaves sealed objects, and no harm."""
         store = self.env.store
@@ -317,11 +368,14 @@ def leaves_of(env: Environment, folder: str) -> Iterator[bytes]:
     return (row[:64] for row in read_rows(env.store, f"{folder}/leaves", LEAF_WIDTH))
 
 
-def _decoded(env: Environment, name: str, kind: Any) -> Any:
-    """A report, or None if there is none: then its work is done again. Raises NotProven."""
-    try:
-        return msgspec.msgpack.decode(read_object(env.store, name), type=kind)
-    except NotFound:
-        return None
-    except msgspec.DecodeError:
-        return None  # of another version of Bastide
+def _objects_of(name: str, report: PartReport) -> list[str]:
+    folder = name.rpartition("/")[0]
+    return [
+        f"{folder}/{kind}-{at}" for kind, count in report.objects.items() for at in range(count)
+    ]
+
+
+def _leaves_and_shards(name: str, report: BatchReport) -> list[str]:
+    folder = name.rpartition("/")[0]
+    shards = [shard.object for shard in report.shards]
+    return [*(f"{folder}/leaves-{at}" for at in range(report.leaves)), *shards]

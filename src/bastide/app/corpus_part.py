@@ -7,7 +7,7 @@ No error quotes a text: it may be personal data, and errors are printed and logg
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -29,7 +29,7 @@ from bastide.app.corpus_step_files import StepFile
 from bastide.app.remedies import outside
 from bastide.core.dataset import document_key
 from bastide.core.document import Document, Outcome
-from bastide.core.errors import BastideError, Refused
+from bastide.core.errors import BastideError, NotAllowed, NotFound, NotProven, Refused
 from bastide.core.limits import CORPUS_EXAMPLE_CHARS, CORPUS_EXAMPLES, MIB
 from bastide.core.recipe import Step
 from bastide.filters.chain import hidden, masked_name, run_filters
@@ -48,6 +48,7 @@ __all__ = [
     "PartWorker",
     "StepTally",
     "Workbench",
+    "damaged_objects",
     "place_of",
     "read_part",
 ]
@@ -127,6 +128,20 @@ class PartReport(msgspec.Struct):
 def place_of(part: int, position: int) -> bytes:
     """Where a document stands, as the end of a row."""
     return part.to_bytes(4, "big") + position.to_bytes(4, "big")
+
+
+def damaged_objects(bench: Workbench, job: tuple[str, Sequence[str]]) -> list[str]:
+    """Those of a report's objects that are missing or do not authenticate. Reads every byte."""
+    store = bench.open()
+    damaged: list[str] = []
+    for name in job[1]:
+        try:
+            with store.open(name) as reader:
+                for offset in range(0, reader.size, MIB):
+                    reader.read_at(offset, MIB)
+        except (NotFound, NotProven, NotAllowed):  # NotAllowed: the wrapped key was changed
+            damaged.append(name)
+    return damaged
 
 
 def read_part(bench: Workbench, part: Part) -> PartReport:
