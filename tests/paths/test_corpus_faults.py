@@ -9,6 +9,7 @@ report that ends the build, they fail.
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -109,10 +110,21 @@ def test_a_flipped_bit_in_any_intermediate_file(
         shutil.rmtree(home.root)
 
 
-def driven(home: Home, recipe: Path) -> subprocess.Popen[str]:
+def driven(home: Home, recipe: Path, most: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(DRIVER), str(home.root), str(recipe)],
-        env={"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])},
+        [
+            "prlimit",
+            f"--fsize={most if most >= 0 else 'unlimited'}",
+            "--",
+            sys.executable,
+            str(DRIVER),
+            str(home.root),
+            str(recipe),
+        ],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)]),
+        },
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -124,14 +136,31 @@ def test_six_kills_at_random_points(
     seed: int, empty: Home, recipe: Path, wanted: dict[str, bytes], tmp_path: Path
 ) -> None:
     rng = random.Random(seed)
-    home = copied(empty, tmp_path / "home")
-    for _ in range(6):
+    home, kills, homes = copied(empty, tmp_path / "home0"), 0, 1
+    while kills < 6:
         child = driven(home, recipe)
         try:
-            child.wait(rng.uniform(0.3, 3.0))
+            child.wait(rng.uniform(0.2, 1.6))
         except subprocess.TimeoutExpired:
             family = psutil.Process(child.pid).children(recursive=True)
             child.send_signal(signal.SIGKILL)
             child.wait()
             assert not psutil.wait_procs(family, timeout=20)[1]
+            kills += 1
+        else:  # it was finished sooner: a kill must meet one that is not
+            home, homes = copied(empty, tmp_path / f"home{homes}"), homes + 1
+    assert finished(home, recipe, tmp_path / "out")[0] == wanted
+
+
+@pytest.mark.parametrize("most", [600, 1500])
+def test_a_disk_that_takes_no_more(
+    most: int, empty: Home, recipe: Path, wanted: dict[str, bytes], tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for the full disk: a write fails in the middle."""
+    home = copied(empty, tmp_path / "home")
+    child = driven(home, recipe, most)
+    child.wait(60)
+    assert child.returncode not in (0, -signal.SIGXFSZ)
+    with seeded(home) as env:
+        assert env.ledger.find("dataset/v1") == []
     assert finished(home, recipe, tmp_path / "out")[0] == wanted

@@ -11,9 +11,9 @@
 6. The leaves of all documents, sorted by key, give the root; the manifest is written.
 7. The gates judge, and the dataset is appended (stages.corpus). Then what is not needed goes.
 
-An intermediate object that does not authenticate costs the part or the batch that it belongs to: what
-an earlier run left is checked before it is used, and what is damaged is made again. The key of the
-pseudonyms alone cannot be made again, so a damaged one refuses.
+An intermediate object that does not authenticate costs the part or the batch that it belongs to:
+what an earlier run left is checked before it is used, and what is damaged is made again. The key of
+the pseudonyms alone cannot be made again, so a damaged one refuses.
 """
 
 import os
@@ -220,7 +220,7 @@ class _Build:
             if env.store.names(f"{folder}/parts"):
                 raise NotProven(
                     f"{folder}/key is missing, and parts were made with it",
-                    fix=f"restore it from a backup, or delete {env.home.store / folder} to begin anew",
+                    fix=f"restore it from a backup, or delete {env.home.store / folder}",
                 ) from None
             key = env.entropy.token(_KEY_BYTES)
             env.store.put(f"{folder}/key", [key])
