@@ -1,8 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Builds a corpus in a process of its own, which a test may kill; prints each step of progress."""
+"""Builds a corpus in a process of its own, which a test may kill; prints each step of progress.
+
+A third argument is the name of a step: once it is told, no file may become longer than 600 bytes.
+"""
 
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -16,6 +20,8 @@ def main() -> None:
 
     def progress(what: str, done: int, total: int) -> None:
         print(f"{what} {done}/{total}", flush=True)
+        if what in sys.argv[3:]:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
 
     print(f"pid {os.getpid()}", flush=True)
     with seeded(home) as env:
