@@ -21,7 +21,7 @@ import msgspec
 import psutil
 import pytest
 
-from bastide.app import corpus_part, corpus_pool
+from bastide.app import corpus_build, corpus_part, corpus_pool
 from bastide.app.config import Home
 from bastide.app.corpora import (
     explain_document,
@@ -98,6 +98,25 @@ def test_any_number_of_workers_makes_the_same_bytes(
     files = exported(home, tmp_path / "one")
     assert len(files) > 3
     assert files == exported(built, tmp_path / "two")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", [3, 200])
+def test_any_limit_of_memory_makes_the_same_bytes(
+    unit: int,
+    empty: Home,
+    built: Home,
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sort holds 6 rows, or 400, of the 900 that the bands have."""
+    monkeypatch.setattr(corpus_build, "MIB", unit)
+    home = copied(empty, tmp_path / "home")
+    build(home, recipe, 2)
+    assert exported(home, tmp_path / "one") == exported(built, tmp_path / "two")
+    folder = next((home.store / "corpora").iterdir())
+    assert not list(folder.glob("merge/*")), "what was sorted is left behind"
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bastide.app import corpus_plan as plan
-from bastide.app.corpus_duplicates import REASONS, Duplicates
+from bastide.app.corpus_duplicates import REASONS
 from bastide.app.corpus_part import PartReport, StepTally
 from bastide.app.corpus_shards import BatchReport
 from bastide.core.dataset import Manifest, Searched, Shard, SourceCount, StepCount
@@ -74,9 +74,9 @@ def source_counts(
 
 
 def step_counts(
-    recipe: Recipe, reports: Sequence[PartReport], duplicates: Duplicates
+    recipe: Recipe, reports: Sequence[PartReport], removed: Mapping[str, int]
 ) -> list[StepCount]:
-    """What each step did, in the recipe's order."""
+    """What each step did, in the recipe's order. removed: duplicates, by reason."""
     tallies: list[list[StepTally]] = [report.steps for report in reports]
     rows = []
     for number, step in enumerate(plan.local_steps(recipe.steps)):
@@ -91,7 +91,6 @@ def step_counts(
             )
         )
     left = sum(report.kept for report in reports)
-    removed = duplicates.counts()
     for ident, reason in zip((plan.EXACT, plan.NEAR), REASONS, strict=True):
         if any(step.step == ident for step in recipe.steps):
             count = removed.get(reason, 0)

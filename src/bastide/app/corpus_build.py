@@ -30,9 +30,10 @@ from bastide.app import corpus_plan as plan
 from bastide.app.alone import alone
 from bastide.app.corpus_account import make_manifest, source_counts, step_counts
 from bastide.app.corpus_collection import refuse_unfit
-from bastide.app.corpus_duplicates import Duplicates, find_duplicates, merge_keys
+from bastide.app.corpus_duplicates import GONE_WIDTH, find_duplicates, merge_keys
 from bastide.app.corpus_files import hash_file
 from bastide.app.corpus_objects import (
+    Spill,
     merged_rows,
     put_rows,
     read_object,
@@ -56,7 +57,14 @@ from bastide.core.dataset import Manifest, Searched, StepCount
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
-from bastide.core.limits import CORPUS_WORKERS_MAX, FAULTS_MAX
+from bastide.core.limits import (
+    CORPUS_MEMORY_MIB,
+    CORPUS_MEMORY_MIB_MAX,
+    CORPUS_MEMORY_MIB_MIN,
+    CORPUS_WORKERS_MAX,
+    FAULTS_MAX,
+    MIB,
+)
 from bastide.core.recipe import Recipe
 from bastide.crypto.sorted_tree import sorted_root
 from bastide.readers.reader import REASONS
@@ -77,12 +85,22 @@ def folder_of(build: str) -> str:
 
 
 def build_dataset(
-    env: Environment, path: Path, workers: int, progress: Progress | None = None
+    env: Environment,
+    path: Path,
+    workers: int,
+    progress: Progress | None = None,
+    memory_mib: int = CORPUS_MEMORY_MIB,
 ) -> Evidence:
-    """Build the dataset of a recipe, or go on with it. Raises Refused with every reason."""
+    """Build the dataset of a recipe, or go on with it. Raises Refused with every reason.
+
+    memory_mib: for what each process sorts. Neither it nor `workers` changes a byte.
+    """
     require_stage(env.principal, "corpus")
     if not 1 <= workers <= CORPUS_WORKERS_MAX:
         raise Misconfigured(f"--workers is not between 1 and {CORPUS_WORKERS_MAX}")
+    if not CORPUS_MEMORY_MIB_MIN <= memory_mib <= CORPUS_MEMORY_MIB_MAX:
+        most = CORPUS_MEMORY_MIB_MAX
+        raise Misconfigured(f"--memory is not from {CORPUS_MEMORY_MIB_MIN} to {most} MiB")
     recipe = plan.load_recipe(path)
     files = plan.find_files(recipe, path.parent)
     needed = plan.step_files(recipe, path.parent)
@@ -95,7 +113,8 @@ def build_dataset(
         if known := _finished(env, recipe, build):
             return known
         covered = searched_suites(filters)
-        return _Build(env, recipe, files, build, workers, progress, needed, covered).run()
+        memory = memory_mib * MIB
+        return _Build(env, recipe, files, build, workers, progress, needed, covered, memory).run()
 
 
 def treated_kinds(recipe: Recipe) -> tuple[str, ...]:
@@ -163,6 +182,7 @@ class _Build:
     progress: Progress | None
     needed: tuple[StepFile, ...]
     covered: list[Searched]
+    memory: int
 
     def run(self) -> Evidence:
         env, folder = self.env, folder_of(self.build)
@@ -188,9 +208,9 @@ class _Build:
             try:
                 reports = self._read(pool, bench, parts)
                 self._verify_quarantine(reports)
-                duplicates = self._join(bench.folder, reports)
-                batches = self._write(pool, bench, reports, duplicates)
-                return self._finish(bench.folder, reports, duplicates, batches)
+                removed = self._join(bench.folder, reports)
+                batches = self._write(pool, bench, reports)
+                return self._finish(bench.folder, reports, removed, batches)
             except (NotProven, NotAllowed) as error:  # NotAllowed: the wrapped key was changed
                 if not left:
                     raise
@@ -232,6 +252,7 @@ class _Build:
             steps=self.recipe.steps,
             key=key,
             files=self.needed,
+            memory=self.memory,
         )
 
     def _read(self, pool: Pool, bench: Workbench, parts: Sequence[plan.Part]) -> list[PartReport]:
@@ -274,24 +295,21 @@ class _Build:
                 told = f" ({detail})" if detail else ""
                 yield f"{file}: line {line}, byte {byte}: {REASONS[reason]}{told}"
 
-    def _join(self, folder: str, reports: Sequence[PartReport]) -> Duplicates:
+    def _join(self, folder: str, reports: Sequence[PartReport]) -> dict[str, int]:
         self._tell("looking for duplicates", 0, 2)
-        merge_keys(self.env.store, folder, reports)
+        spill = Spill(self.env.store, folder, self.memory // 2)
+        merge_keys(spill, reports)
         self._tell("looking for duplicates", 1, 2)
         near = plan.near_duplicate(self.recipe.steps)
-        found = find_duplicates(self.env.store, folder, reports, near)
+        found = find_duplicates(spill, reports, near)
         self._tell("looking for duplicates", 2, 2)
         return found
 
     def _write(
-        self,
-        pool: Pool,
-        bench: Workbench,
-        reports: Sequence[PartReport],
-        duplicates: Duplicates,
+        self, pool: Pool, bench: Workbench, reports: Sequence[PartReport]
     ) -> list[BatchReport]:
-        shard_bytes = self.recipe.limits.shard_bytes
-        batches = cut_batches(reports, duplicates.positions(), shard_bytes)
+        gone = read_rows(self.env.store, f"{bench.folder}/gone", GONE_WIDTH)
+        batches = cut_batches(reports, gone, self.recipe.limits.shard_bytes)
         left: dict[str, BatchReport] = {}
         for batch in batches:
             name = f"{bench.folder}/batches/{batch.number:06d}/report"
@@ -311,7 +329,7 @@ class _Build:
         self,
         folder: str,
         reports: Sequence[PartReport],
-        duplicates: Duplicates,
+        removed: Mapping[str, int],
         batches: Sequence[BatchReport],
     ) -> Manifest:
         """Write the leaves, hash them, and write the manifest."""
@@ -322,16 +340,15 @@ class _Build:
             for batch in batches
             for number in range(batch.leaves)
         ]
-        put_rows(
-            store, f"{folder}/leaves", merged_rows(store, runs, LEAF_WIDTH, f"{folder}/merge/l")
-        )
+        rows = merged_rows(store, runs, LEAF_WIDTH, f"{folder}/merge/leaves", self.memory)
+        put_rows(store, f"{folder}/leaves", rows)
         root, size = sorted_root(leaves_of(self.env, folder))
         manifest = make_manifest(
             self.recipe,
             self.build,
             root.hex(),
             source_counts(self.recipe, self.files, reports, batches),
-            step_counts(self.recipe, reports, duplicates),
+            step_counts(self.recipe, reports, removed),
             reports,
             batches,
             self.covered,
@@ -355,6 +372,8 @@ class _Build:
     def _tidy(self, folder: str) -> None:
         """Delete what only the build needed. A kill here leaves sealed objects, and no harm."""
         store = self.env.store
+        for name in [*store.names(f"{folder}/merge"), f"{folder}/gone"]:
+            store.delete(name)
         for name in store.names(f"{folder}/parts"):
             if not name.rpartition("/")[2].startswith(_KEPT):
                 store.delete(name)

@@ -15,8 +15,9 @@ from typing import Any, BinaryIO, Final, cast
 from bastide.app import corpus_plan as plan
 from bastide.app import wiring
 from bastide.app.corpus_build import judge_recipe
-from bastide.app.corpus_duplicates import find_duplicates, merge_keys
+from bastide.app.corpus_duplicates import GONE_WIDTH, find_duplicates, merge_keys
 from bastide.app.corpus_files import read_file
+from bastide.app.corpus_objects import Spill, read_rows
 from bastide.app.corpus_part import PartReport, PartWorker, Workbench
 from bastide.app.corpus_shards import cut_batches, write_batch
 from bastide.app.corpus_step_files import StepFile
@@ -135,9 +136,10 @@ def _rest(
 ) -> tuple[float, float]:
     """Seconds for the steps over the whole sample, and for its shards."""
     begun = env.clock.monotonic()
-    merge_keys(bench.open(), bench.folder, reports)
-    near = plan.near_duplicate(recipe.steps)
-    gone = find_duplicates(bench.open(), bench.folder, reports, near).positions()
+    spill = Spill(bench.open(), bench.folder, bench.memory)
+    merge_keys(spill, reports)
+    find_duplicates(spill, reports, plan.near_duplicate(recipe.steps))
+    gone = read_rows(spill.store, f"{bench.folder}/gone", GONE_WIDTH)
     joined = env.clock.monotonic()
     for batch in cut_batches(reports, gone, recipe.limits.shard_bytes):
         write_batch(bench, batch)

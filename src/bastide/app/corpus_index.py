@@ -32,7 +32,7 @@ from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
 from bastide.core.dataset import Manifest
 from bastide.core.errors import Misconfigured, NotFound, NotProven
-from bastide.core.limits import CORPUS_INDEX_MEMORY_MIB_MAX, CORPUS_INDEX_MEMORY_MIB_MIN, MIB
+from bastide.core.limits import CORPUS_MEMORY_MIB_MAX, CORPUS_MEMORY_MIB_MIN, MIB
 from bastide.ports import SealingStore
 
 __all__ = [
@@ -101,7 +101,7 @@ def build_index(
     longer than a segment takes more. Raises Misconfigured, NotFound, NotProven.
     """
     require_stage(env.principal, "corpus")
-    low, high = CORPUS_INDEX_MEMORY_MIB_MIN, CORPUS_INDEX_MEMORY_MIB_MAX
+    low, high = CORPUS_MEMORY_MIB_MIN, CORPUS_MEMORY_MIB_MAX
     if not low <= memory_mib <= high:
         raise Misconfigured(f"--memory is not between {low} and {high} MiB")
     _sorter()

@@ -4,13 +4,14 @@
 
 * Segments: records one after the other, compressed; a new object every SEGMENT_BYTES.
 * Runs: rows of one width, sorted within each object. Any number of runs is read as one sorted
-  stream in the memory of a few hundred chunks: an external merge sort, whatever the corpus' size.
+  stream: an external merge sort, whatever the corpus' size. `Spill` sorts within a limit of memory.
 
 Nothing here is written to the disk but through the sealed store.
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ from bastide.ports import Reader, SealingStore
 __all__ = [
     "RunWriter",
     "SegmentWriter",
+    "Spill",
     "compressor",
     "find_row",
     "merged_rows",
@@ -35,9 +37,11 @@ __all__ = [
 _T = TypeVar("_T")
 
 SEGMENT_BYTES: Final = 32 * MIB  # of records, before compression
-_RUN_BYTES: Final = 32 * MIB
+_RUN_MEMORY: Final = 64 * MIB
+_ROW_MEMORY: Final = 56  # of a row beside its bytes: its object, its place in the list
 _FAN: Final = 128  # runs that are read at once
 _CHUNK: Final = 64 * 1024
+_READER_MEMORY: Final = 4 * _CHUNK  # of one run that is read: rows, and what they are opened from
 _LEVEL: Final = 3
 _LENGTH_BYTES: Final = 4
 
@@ -113,11 +117,19 @@ def read_segments(store: SealingStore, name: str, count: int, kind: type[_T]) ->
 class RunWriter:
     """Writes rows of one width as sorted runs below a name: `<name>-0`, `<name>-1`, ..."""
 
-    def __init__(self, store: SealingStore, name: str, width: int, *, keep_order: bool = False):
+    def __init__(
+        self,
+        store: SealingStore,
+        name: str,
+        width: int,
+        *,
+        memory: int = _RUN_MEMORY,
+        keep_order: bool = False,
+    ) -> None:
         self._store = store
         self._name = name
         self._rows: list[bytes] = []
-        self._most = _RUN_BYTES // width
+        self._most = max(1, memory // (width + _ROW_MEMORY))
         self._keep_order = keep_order
         self.count = 0
 
@@ -155,26 +167,31 @@ def put_rows(store: SealingStore, name: str, rows: Sequence[bytes] | Iterator[by
     return store.put(name, chunks())
 
 
-def read_rows(store: SealingStore, name: str, width: int) -> Iterator[bytes]:
-    """The rows of one object, in order."""
+def read_rows(store: SealingStore, name: str, width: int, first: int = 0) -> Iterator[bytes]:
+    """The rows of one object, in order, from the row `first` on."""
     step = max(1, _CHUNK // width) * width
     with store.open(name) as reader:
         if reader.size % width:
             raise NotProven(f"{name} ends within a row", fix="restore it from a backup")
-        for offset in range(0, reader.size, step):
+        for offset in range(first * width, reader.size, step):
             chunk = reader.read_at(offset, step)
             for at in range(0, len(chunk), width):
                 yield chunk[at : at + width]
 
 
 def merged_rows(
-    store: SealingStore, names: Sequence[str], width: int, scratch: str
+    store: SealingStore,
+    names: Sequence[str],
+    width: int,
+    scratch: str,
+    memory: int = _FAN * _READER_MEMORY,
 ) -> Iterator[bytes]:
     """The rows of all runs as one sorted stream. `scratch` is a name for what is made between."""
     names, made = list(names), 0
     temporary: list[str] = []
-    while len(names) > _FAN:
-        head, names = names[:_FAN], names[_FAN:]
+    fan = max(2, min(_FAN, memory // _READER_MEMORY))
+    while len(names) > fan:
+        head, names = names[:fan], names[fan:]
         name = f"{scratch}-{made}"
         put_rows(store, name, heapq.merge(*(read_rows(store, one, width) for one in head)))
         temporary.append(name)
@@ -183,6 +200,38 @@ def merged_rows(
     yield from heapq.merge(*(read_rows(store, name, width) for name in names))
     for name in temporary:
         store.delete(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Spill:
+    """Sorts rows on the disk. memory: bytes for the rows that one sort holds.
+
+    While one sort is read the next may be filled, so two of them are in memory at most.
+    """
+
+    store: SealingStore
+    folder: str
+    memory: int
+
+    def sorted(self, name: str, width: int, rows: Iterable[bytes]) -> Iterator[bytes]:
+        """The rows sorted, equal ones once. No two sorts of one name at the same time."""
+        scratch = f"{self.folder}/merge/{name}"
+        runs = RunWriter(self.store, scratch, width, memory=self.memory)
+        for row in rows:
+            runs.add(row)
+        names = [f"{scratch}-{number}" for number in range(runs.close())]
+        last = None
+        for row in self.merged(name, width, names):
+            if row != last:
+                yield row
+            last = row
+        for one in names:
+            self.store.delete(one)
+
+    def merged(self, name: str, width: int, runs: Sequence[str]) -> Iterator[bytes]:
+        """The rows of runs that lie there, sorted."""
+        scratch = f"{self.folder}/merge/{name}-m"
+        return merged_rows(self.store, runs, width, scratch, self.memory)
 
 
 def find_row(store: SealingStore, name: str, width: int, key: bytes) -> bytes | None:

@@ -30,7 +30,12 @@ from bastide.app.remedies import outside
 from bastide.core.dataset import document_key
 from bastide.core.document import Document, Outcome
 from bastide.core.errors import BastideError, NotAllowed, NotFound, NotProven, Refused
-from bastide.core.limits import CORPUS_EXAMPLE_CHARS, CORPUS_EXAMPLES, MIB
+from bastide.core.limits import (
+    CORPUS_EXAMPLE_CHARS,
+    CORPUS_EXAMPLES,
+    CORPUS_MEMORY_MIB,
+    MIB,
+)
 from bastide.core.recipe import Step
 from bastide.filters.chain import hidden, masked_name, run_filters
 from bastide.filters.near_duplicate import bands, exact_digest
@@ -51,12 +56,13 @@ __all__ = [
     "damaged_objects",
     "place_of",
     "read_part",
+    "runs_of",
 ]
 
 # Rows of the runs: what they are sorted by comes first, where the document stands last.
 KEY_WIDTH: Final = 32 + 8  # key, place
 TEXT_WIDTH: Final = 32 + 32 + 8  # digest of the text, key, place
-BAND_WIDTH: Final = 8 + 32 + 8  # key of the band, key, place
+BAND_WIDTH: Final = 8 + 16 + 32 + 8  # key of the band, beginning of the text's digest, key, place
 SIGNATURE_WIDTH: Final = 8 + 512  # place, signature
 
 
@@ -71,6 +77,7 @@ class Workbench:
     steps: tuple[Step, ...]
     key: bytes
     files: tuple[StepFile, ...] = ()  # that the steps need
+    memory: int = CORPUS_MEMORY_MIB * MIB  # bytes for rows that one process sorts
 
     def open(self) -> SealingStore:
         """The sealed store."""
@@ -125,6 +132,15 @@ class PartReport(msgspec.Struct):
     objects: dict[str, int] = {}
 
 
+def runs_of(folder: str, reports: Sequence[PartReport], kind: str) -> list[str]:
+    """The objects with the rows of one kind, in the order of the parts."""
+    return [
+        f"{folder}/parts/{report.number:06d}/{kind}-{number}"
+        for report in reports
+        for number in range(report.objects.get(kind, 0))
+    ]
+
+
 def place_of(part: int, position: int) -> bytes:
     """Where a document stands, as the end of a row."""
     return part.to_bytes(4, "big") + position.to_bytes(4, "big")
@@ -167,17 +183,20 @@ class PartWorker:
         self._documents = SegmentWriter(self._store, f"{self._name}/documents")
         self._lives = SegmentWriter(self._store, f"{self._name}/lives")
         self._broken = SegmentWriter(self._store, f"{self._name}/broken")
+        share = bench.memory // 6  # and half for the bands: they are the most
         self._runs = {
-            "keys": RunWriter(self._store, f"{self._name}/keys", KEY_WIDTH),
-            "texts": RunWriter(self._store, f"{self._name}/texts", TEXT_WIDTH),
-            "bands": RunWriter(self._store, f"{self._name}/bands", BAND_WIDTH),
-            "signatures": RunWriter(
-                self._store, f"{self._name}/signatures", SIGNATURE_WIDTH, keep_order=True
-            ),
+            "keys": self._run("keys", KEY_WIDTH, share),
+            "texts": self._run("texts", TEXT_WIDTH, share),
+            "bands": self._run("bands", BAND_WIDTH, bench.memory // 2),
+            "signatures": self._run("signatures", SIGNATURE_WIDTH, share, keep_order=True),
         }
         self._encode = msgspec.msgpack.Encoder().encode
         self._lengths: list[int] = []
         self._before: Document | None = None  # what the step before the present one was given
+
+    def _run(self, kind: str, width: int, memory: int, *, keep_order: bool = False) -> RunWriter:
+        name = f"{self._name}/{kind}"
+        return RunWriter(self._store, name, width, memory=memory, keep_order=keep_order)
 
     def run(self) -> PartReport:
         """Read all files of the part."""
@@ -302,12 +321,16 @@ class PartWorker:
         self._report.kept += 1
         self._report.kept_bytes += len(document.text.encode())
         self._documents.add(self._encode((position, document)))
+        if not self._exact and self._near is None:
+            return
+        digest = exact_digest(document.text)
         if self._exact:
-            self._runs["texts"].add(exact_digest(document.text) + key + place)
+            self._runs["texts"].add(digest + key + place)
         if self._near is not None and (signature := self._near.signature(document.text)):
             self._runs["signatures"].add(place + signature)
+            row = digest[:16] + key + place
             for band in bands(signature):
-                self._runs["bands"].add(band.to_bytes(8, "big") + key + place)
+                self._runs["bands"].add(band.to_bytes(8, "big") + row)
 
 
 class _Hashing:

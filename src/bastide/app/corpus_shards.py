@@ -7,14 +7,15 @@ and the recipe alone. A batch is the work of one worker; its `report` is written
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
-from bastide.app.corpus_duplicates import REASONS
-from bastide.app.corpus_objects import RunWriter, compressor, read_segments
-from bastide.app.corpus_part import Example, PartReport, Workbench
+from bastide.app.corpus_duplicates import GONE_WIDTH, REASONS
+from bastide.app.corpus_objects import RunWriter, compressor, read_rows, read_segments
+from bastide.app.corpus_part import Example, PartReport, Workbench, place_of
 from bastide.core.dataset import Shard, document_key, leaf_of
 from bastide.core.document import Document
 from bastide.core.limits import CORPUS_EXAMPLE_CHARS, CORPUS_EXAMPLES
@@ -24,7 +25,6 @@ from bastide.ports import SealingStore
 __all__ = [
     "LEAF_WIDTH",
     "Batch",
-    "BatchPart",
     "BatchReport",
     "Line",
     "cut_batches",
@@ -47,21 +47,18 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     notes: dict[str, str | int | float] = {}
 
 
-class BatchPart(msgspec.Struct, frozen=True):
-    """A part, how many segments of documents it has, and what the steps over all remove of it."""
-
-    number: int
-    segments: int
-    gone: dict[int, int]
-
-
 class Batch(msgspec.Struct, frozen=True):
-    """Parts whose documents share shards. input: a digest of what the report is made of."""
+    """Parts whose documents share shards. input: a digest of what the report is made of.
+
+    parts: the number of each, and how many segments of documents it has.
+    gone: the first row of the object `gone` that is about the batch, and how many are.
+    """
 
     number: int
     shard_bytes: int
     input: str
-    parts: list[BatchPart]
+    parts: list[tuple[int, int]]
+    gone: tuple[int, int]
 
 
 class BatchReport(msgspec.Struct):
@@ -85,26 +82,32 @@ def shard_name(folder: str, batch: int, shard: int) -> str:
 
 
 def cut_batches(
-    reports: Sequence[PartReport], gone: dict[int, dict[int, int]], shard_bytes: int
+    reports: Sequence[PartReport], gone: Iterable[bytes], shard_bytes: int
 ) -> list[Batch]:
-    """Gather consecutive parts until they hold a shard's worth."""
-    batches: list[list[BatchPart]] = []
+    """Gather consecutive parts until they hold a shard's worth. gone: the rows of `gone`."""
+    groups: list[list[tuple[int, int]]] = []
     size = 0
     for report in reports:
-        if not batches or size + report.kept_bytes > shard_bytes:
-            batches.append([])
+        if not groups or size + report.kept_bytes > shard_bytes:
+            groups.append([])
             size = 0
         size += report.kept_bytes
-        removed = gone.get(report.number, {})
-        batches[-1].append(
-            BatchPart(
-                report.number, report.objects.get("documents", 0), dict(sorted(removed.items()))
-            )
-        )
-    return [
-        Batch(number, shard_bytes, hashlib.sha256(msgspec.json.encode(parts)).hexdigest(), parts)
-        for number, parts in enumerate(batches)
-    ]
+        groups[-1].append((report.number, report.objects.get("documents", 0)))
+    batches: list[Batch] = []
+    rows = iter(gone)
+    row = next(rows, None)
+    first = 0
+    for number, parts in enumerate(groups):
+        state = hashlib.sha256(msgspec.json.encode((shard_bytes, parts)))
+        end = place_of(parts[-1][0] + 1, 0)
+        count = 0
+        while row is not None and row[:8] < end:
+            state.update(row)
+            count += 1
+            row = next(rows, None)
+        batches.append(Batch(number, shard_bytes, state.hexdigest(), parts, (first, count)))
+        first += count
+    return batches
 
 
 def write_batch(bench: Workbench, batch: Batch) -> BatchReport:
@@ -112,22 +115,32 @@ def write_batch(bench: Workbench, batch: Batch) -> BatchReport:
     store = bench.open()
     name = f"{bench.folder}/batches/{batch.number:06d}"
     report = BatchReport(batch.number, batch.input)
-    leaves = RunWriter(store, f"{name}/leaves", LEAF_WIDTH)
+    leaves = RunWriter(store, f"{name}/leaves", LEAF_WIDTH, memory=bench.memory)
     writer = _ShardWriter(store, bench.folder, batch.number, batch.shard_bytes)
-    for part in batch.parts:
-        folder = f"{bench.folder}/parts/{part.number:06d}/documents"
-        for position, document in read_segments(store, folder, part.segments, tuple[int, Document]):
-            if position in part.gone:
-                _exemplify(report, document, REASONS[part.gone[position]])
-                continue
-            where = writer.add(document)
-            key = document_key(document.source, document.ident)
-            leaves.add(leaf_of(key, exact_digest(document.text)) + where)
-            _count(report, document)
+    first, count = batch.gone
+    gone = islice(read_rows(store, f"{bench.folder}/gone", GONE_WIDTH, first), count)
+    removed = next(gone, b"")
+    for place, document in _documents(store, bench.folder, batch):
+        if removed[:8] == place:
+            _exemplify(report, document, REASONS[removed[8]])
+            removed = next(gone, b"")
+            continue
+        where = writer.add(document)
+        key = document_key(document.source, document.ident)
+        leaves.add(leaf_of(key, exact_digest(document.text)) + where)
+        _count(report, document)
     report.shards = writer.close()
     report.leaves = leaves.close()
     store.put(f"{name}/report", [msgspec.msgpack.encode(report)])
     return report
+
+
+def _documents(store: SealingStore, folder: str, batch: Batch) -> Iterator[tuple[bytes, Document]]:
+    """The documents of all parts of a batch, each with its place."""
+    for part, segments in batch.parts:
+        name = f"{folder}/parts/{part:06d}/documents"
+        for position, document in read_segments(store, name, segments, tuple[int, Document]):
+            yield place_of(part, position), document
 
 
 def _count(report: BatchReport, document: Document) -> None:

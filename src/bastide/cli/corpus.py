@@ -15,11 +15,19 @@ from bastide.cli.corpus_release import state_lines
 from bastide.cli.corpus_search import find, index
 from bastide.cli.events import Events
 from bastide.core.errors import BastideError
+from bastide.core.limits import CORPUS_MEMORY_MIB
 
 __all__ = ["corpus"]
 
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 _WORKERS = click.option("--workers", type=int, help="Processes.  [default: one for each core]")
+_MEMORY = click.option(
+    "--memory",
+    type=int,
+    default=CORPUS_MEMORY_MIB,
+    show_default=True,
+    help="MiB that sorting may take in each process.",
+)
 _KEY = click.option("--key", metavar="FILE", help="OpenSSH key of the firm, where it is separate.")
 
 
@@ -57,8 +65,8 @@ def plan(call: Call, recipe: Path, workers: int | None, key: str | None) -> None
     call.show(row, "\n".join(lines))
 
 
-@parameters("build", "bastide corpus build examples/nordic.toml", _RECIPE, _WORKERS, _KEY)
-def build(call: Call, recipe: Path, workers: int | None, key: str | None) -> None:
+@parameters("build", "bastide corpus build examples/nordic.toml", _RECIPE, _WORKERS, _MEMORY, _KEY)
+def build(call: Call, recipe: Path, workers: int | None, memory: int, key: str | None) -> None:
     """Build a dataset. A build that was stopped or killed goes on where it stopped.
 
     With --json every line of the output is one event; the last is the result or the error.
@@ -71,7 +79,7 @@ def build(call: Call, recipe: Path, workers: int | None, key: str | None) -> Non
         with call.environment(call.party_key(key)) as env:
             if events:
                 events.clock = env.clock.monotonic
-            row = build_dataset(env, recipe, workers or _cores(), progress)
+            row = build_dataset(env, recipe, workers or _cores(), progress, memory)
     except BastideError as error:
         if events is None:
             raise
