@@ -59,7 +59,7 @@ def groups(edges: list[Edge]) -> dict[int, int]:
     return found
 
 
-@pytest.mark.parametrize("memory", [800, 3_000, 1 << 24])
+@pytest.mark.parametrize("memory", [2_000, 20_000, 1 << 24])
 @pytest.mark.parametrize(
     "edges",
     [[], [(1, 0)], chain(300), scattered(400, 150), scattered(400, 380), scattered(60, 900)],

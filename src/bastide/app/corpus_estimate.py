@@ -85,7 +85,9 @@ def _bench(env: Environment, recipe: Recipe, needed: Sequence[StepFile]) -> _Ben
     exits = tuple(env.ledger.charter().body["exit_recipients"])
     held = wiring.open_scratch(identities, exits, env.entropy)
     key = bytes(range(32))
-    return _Bench("", identities, exits, "corpora/plan", recipe.steps, key, tuple(needed), held)
+    return _Bench(
+        "", identities, exits, "corpora/plan", recipe.steps, key, tuple(needed), held=held
+    )
 
 
 def _measured(
