@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 KEY_KINDS = ("key-enrolment", "key-state")
 STOPS = ("suspended", "deactivated", "compromised")
@@ -93,32 +94,74 @@ def string(data):
     return len(data).to_bytes(4) + data
 
 
-def check_ed25519(raw, signature, message, place):
+def check_ed25519(key, signature, message, place):
     """Check a plain Ed25519 signature."""
     try:
-        Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
+        Ed25519PublicKey.from_public_bytes(key["raw"]).verify(signature, message)
     except (InvalidSignature, ValueError) as error:
         raise NotProvenError(f"{place}: the signature does not hold") from error
 
 
-def check_sshsig(raw, blob, message, place):
-    """PROTOCOL.sshsig: for one key, namespace and hash a blob has one form, so compare its head."""
-    kind = string(b"ssh-ed25519")
-    tail = string(b"approval@bastide.eu") + string(b"") + string(b"sha512")
-    head = b"SSHSIG" + (1).to_bytes(4) + string(kind + string(raw)) + tail
-    head += (len(kind) + 4 + 64).to_bytes(4) + kind + (64).to_bytes(4)
-    need(blob[:-64] == head, place, "not an OpenSSH signature of this key for approvals")
-    signed = b"SSHSIG" + tail + string(hashlib.sha512(message).digest())
-    check_ed25519(raw, blob[-64:], signed, place)
-
-
-def check_p256(raw, signature, message, place):
+def check_p256(key, signature, message, place):
     """Check an ECDSA signature over NIST P-256 with SHA-256, in DER."""
     try:
-        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
-        key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+        point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), key["raw"])
+        point.verify(signature, message, ec.ECDSA(hashes.SHA256()))
     except (InvalidSignature, ValueError) as error:
         raise NotProvenError(f"{place}: the signature does not hold") from error
+
+
+def check_sshsig(key, blob, message, place):
+    """PROTOCOL.sshsig: for one key, namespace and hash a blob has one form, so compare its head.
+    PROTOCOL.u2f: a FIDO key signs what it is bound to, flags, counter and a hash of all that."""
+    kind = key["wire"][: 4 + int.from_bytes(key["wire"][:4])]
+    space = string(b"approval@bastide.eu") + string(b"") + string(b"sha512")
+    head = b"SSHSIG" + (1).to_bytes(4) + string(key["wire"]) + space
+    head += max(0, len(blob) - len(head) - 4).to_bytes(4) + kind
+    end = len(blob) - (5 if "fido" in key else 0)
+    signature = blob[len(head) + 4 : end]
+    whole = blob[:end] == head + string(signature)
+    need(whole, place, "not an OpenSSH signature of this key for approvals")
+    signed = b"SSHSIG" + space + string(hashlib.sha512(message).digest())
+    if "fido" not in key:
+        check_ed25519(key, signature, signed, place)
+        return
+    if len(key["raw"]) == 65:
+        cut = 4 + int.from_bytes(signature[:4])
+        numbers = [int.from_bytes(signature[4:cut]), int.from_bytes(signature[cut + 4 :])]
+        shaped = [string(n.to_bytes(n.bit_length() // 8 + 1)) for n in numbers]
+        need(b"".join(shaped) == signature, place, "its numbers are not in their one form")
+        signature = encode_dss_signature(*numbers)
+    bound = hashlib.sha256(key["fido"]["application"].encode()).digest()
+    check_fido(key, bound + blob[end:], hashlib.sha256(signed).digest(), signature, place)
+
+
+def check_fido(key, data, asked, signature, place):
+    """WebAuthn, section 6.1: the right binding, the user present and verified, no attested key."""
+    bound = hashlib.sha256(key["fido"]["application"].encode()).digest()
+    need(data[:32] == bound and len(data) >= 37, place, "made for another site or application")
+    need(data[32] & 0x05 == 0x05, place, "the user was not present, or not verified")
+    extended = len(data) > 37
+    need(data[32] & 0xC0 == (0x80 if extended else 0), place, "not authenticator data of a use")
+    check = check_p256 if len(key["raw"]) == 65 else check_ed25519
+    check(key, signature, data + asked, place)
+
+
+def check_webauthn(key, text, message, place):
+    """WebAuthn, section 7.2: the challenge is the SHA-256 of the message."""
+    names = ("authenticatorData", "clientDataJSON", "signature")
+    row = read_json(text, place)
+    values = [str(value) + "=" * (-len(value) % 4) for value in members(row, place, *names)]
+    need(canonical(row).encode() == text, place, "not canonical JSON")
+    plain = [value.replace("-", "+").replace("_", "/") for value in values]
+    data, client, signature = (base64_bytes(value, place) for value in plain)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(message).digest()).decode().rstrip("=")
+    said = read_json(client, place)
+    wanted = {"type": "webauthn.get", "challenge": challenge, "origin": key["fido"]["origin"]}
+    for name, value in wanted.items():
+        need(said.get(name) == value, place, f"{name} is {said.get(name)}, not {value}")
+    need(said.get("crossOrigin", False) is False and "topOrigin" not in said, place, "in a frame")
+    check_fido(key, data, hashlib.sha256(client).digest(), signature, place)
 
 
 def check_envelope(envelope, keys, place):
@@ -142,24 +185,48 @@ def check_envelope(envelope, keys, place):
         need(isinstance(ident, str) and ident in keys, spot, "the signer is not enrolled")
         key = keys[ident]
         need(key not in signers, spot, "one key signed twice")
-        check = {"sshsig": check_sshsig, "ecdsa-p256": check_p256}.get(key["scheme"], check_ed25519)
-        check(key["raw"], base64_bytes(signature, f"{spot}.sig"), message, spot)
+        check = CHECKS[key["scheme"]]
+        check(key, base64_bytes(signature, f"{spot}.sig"), message, spot)
         signers.append(key)
     return statement, signers
+
+
+CHECKS = {
+    "ed25519": check_ed25519,
+    "ecdsa-p256": check_p256,
+    "sshsig": check_sshsig,
+    "webauthn": check_webauthn,
+}
 
 
 def enrolled(rows, place):
     """The keys of the charter by id: `SHA256:...`, as `ssh-keygen -l` prints it."""
     keys = {}
     for row in rows:
-        ecdsa = row["scheme"] == "ecdsa-p256"
-        kind = (b"ecdsa-sha2-nistp256", b"nistp256") if ecdsa else (b"ssh-ed25519",)
-        raw = base64_bytes(row["public"], place)
-        made = hashlib.sha256(b"".join(map(string, (*kind, raw)))).digest()
-        ident = "SHA256:" + base64.b64encode(made).decode().rstrip("=")
-        fits = ident == row["id"] and (row["purpose"] == "party") == (row["scheme"] == "sshsig")
-        need(fits and ident not in keys, place, f"the key {row['id']} does not fit")
-        keys[ident] = {**row, "raw": raw}
+        raw, fido = base64_bytes(row["public"], place), row.get("fido")
+        point = len(raw) == 65
+        kind = b"ecdsa-sha2-nistp256" if point else b"ssh-ed25519"
+        fields = [kind, b"nistp256", raw] if point else [kind, raw]
+        if fido is not None:
+            names = ("application", "origin", "credential")
+            texts = members(fido, place, *(names if row["scheme"] == "webauthn" else names[:1]))
+            need(all(isinstance(text, str) for text in texts), place, "a binding is text")
+            fields = [b"sk-" + kind + b"@openssh.com", *fields[1:], fido["application"].encode()]
+        wire = b"".join(map(string, fields))
+        ident = "SHA256:" + base64.b64encode(hashlib.sha256(wire).digest()).decode().rstrip("=")
+        need(ident == row["id"] and ident not in keys, place, f"the key {row['id']} does not fit")
+        # (scheme, a point, in an authenticator)
+        forms = {
+            ("sshsig", False, False), ("sshsig", False, True), ("sshsig", True, True),
+            ("webauthn", False, True), ("webauthn", True, True), ("ecdsa-p256", True, False),
+        }  # fmt: skip
+        if row["purpose"] == "model-signing":
+            forms = {("ecdsa-p256", True, False)}
+        elif row["purpose"] != "party":
+            forms = {("ed25519", False, False)}
+        fits = (row["scheme"], point, fido is not None) in forms
+        need(fits, place, f"a {row['scheme']} key of this form does not fit {row['purpose']}")
+        keys[ident] = {**row, "raw": raw, "wire": wire}
     return keys
 
 
@@ -194,7 +261,7 @@ def check_checkpoint(text, origin, key_of):
     signed = [base64_bytes(row[1], "checkpoint") for row in rows if row[0] == origin]
     ours = [signature for signature in signed if signature[:4] == tag]
     need(len(ours) == 1, "checkpoint", "it is not signed by the ledger key of keys.json")
-    check_ed25519(key["raw"], ours[0][4:], body, "checkpoint")
+    check_ed25519(key, ours[0][4:], body, "checkpoint")
     return int(found[2]), base64_bytes(found[3], "checkpoint")
 
 

@@ -104,21 +104,20 @@ def make_chain(
     plan_changes: Mapping[str, Any] | None = None,
     forged: Sequence[Mapping[str, Any]] = (),
     receipts: int = 7,
+    parties: Mapping[Party, Signer] | None = None,
 ) -> ChainWorld:
     """Found a ledger and fill it up to a sealed batch of receipts, and a few entries more.
 
-    bodies: what to change in the body of each kind before it is signed; forged: changed receipts
-    in the same batch; model_subject, evaluated: what the release and the evaluation call the model.
+    bodies: what to change in each kind's body before it is signed; forged: changed receipts in the
+    same batch; model_subject, evaluated: what release and evaluation call the model; parties: keys.
     """
-    world = make_ledger(tmp_path, policy=dict(policy or chain_policy()))
+    world = make_ledger(tmp_path, given=parties, policy=dict(policy or chain_policy()))
     maker = _Maker(world, bodies or {}, plan_changes or {})
     world.ledger.append_statement(tenant("acme"), [maker.evidence])
     admission = maker.admission(findings)
-    evaluation = maker.evaluation(
-        Subject("demo", evaluated or admission.subject.digest),
-        admission,
-        scores or {"exact": 0.5, "leakage": 1, "square": 0.25},
-    )
+    about = Subject("demo", evaluated or admission.subject.digest)
+    given = scores or {"exact": 0.5, "leakage": 1, "square": 0.25}
+    evaluation = maker.evaluation(about, admission, given)
     wanted = maker.wanted(admission, evaluation, release_changes or {})
     about = Subject("demo-1", Digest.of(canonical(wanted)))
     approvals = maker.approvals(about, "release", approvers) if early_approval else []
@@ -136,15 +135,15 @@ def make_chain(
     if late_operation:
         world.ledger.append(operations)
     book = ReceiptBook(world.records, world.ledger, maker.evidence, world.clock)
-    given = maker.receipts(receipts, deployment, release, forged)
-    book.put(given)
+    served = maker.receipts(receipts, deployment, release, forged)
+    book.put(served)
     batch = book.seal_batch()
     assert batch is not None
     for number in range(3):
         world.ledger.append_statement(refusal(number), [maker.evidence])
     rows = {"admission": admission, "evaluation": evaluation, "candidate": candidate}
     rows |= {"release": release, "deployment": deployment, "batch": batch}
-    return ChainWorld(world, book, given, rows, export_anchors(world.ledger))
+    return ChainWorld(world, book, served, rows, export_anchors(world.ledger))
 
 
 class _Maker:

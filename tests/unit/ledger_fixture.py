@@ -7,7 +7,7 @@ gives the same bytes.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,9 +127,17 @@ def charter_statement(body: dict[str, Any]) -> Statement:
     return Statement("charter/v1", (subject,), body)
 
 
-def make_ledger(tmp_path: Path, name: str = "ledger.db", **changes: Any) -> World:
-    """Found a ledger in `tmp_path`; `changes` replace fields of the charter's body."""
-    signers, parties, clock = make_signers(), make_parties(), FixedClock()
+def make_ledger(
+    tmp_path: Path,
+    name: str = "ledger.db",
+    given: Mapping[Party, Signer] | None = None,
+    **changes: Any,
+) -> World:
+    """Found a ledger in `tmp_path`; `given` are parties' own keys, and `changes` replace fields of
+    the charter's body.
+    """
+    signers, clock = make_signers(), FixedClock()
+    parties = {**make_parties(), **(given or {})}
     body = charter_body(signers, parties, clock.now_ms(), **changes)
     by = [*parties.values(), signers[Purpose.EVIDENCE]]
     charter = dsse.sign(charter_statement(body).payload(), by)

@@ -32,7 +32,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> ChainWorld:
 
 
 def _keys(*publics: PublicKey) -> dict[str, Any]:
-    return {public.ident: {**public.to_json(), "raw": public.raw} for public in publics}
+    return tool.enrolled([public.to_json() for public in publics], "keys.json")
 
 
 KEYS = _keys(EVIDENCE.public, FIRM.public, SIGNERS[Purpose.MODEL_SIGNING].public)

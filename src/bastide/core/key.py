@@ -11,23 +11,27 @@ from typing import Any
 
 from bastide.core.errors import Misconfigured
 
+_POINT_BYTES = 65  # an uncompressed point of P-256 (SEC 1, 2.3.3)
+
 
 class Scheme(StrEnum):
     """How signatures of a key are made.
 
     `ED25519` signs the DSSE pre-authentication bytes directly; `SSHSIG` signs them in an
     OpenSSH signature (PROTOCOL.sshsig) under the namespace ``approval@bastide.eu``.
-    `ECDSA_P256` signs model-signing bundles, because their public verifier reads no other kind
-    of key, and such a key's own enrolment.
+    `ECDSA_P256` signs them in DER: model-signing bundles, because their public verifier reads no
+    other kind of key, and what a party's key in an HSM signs. `WEBAUTHN` signs their SHA-256 as
+    the challenge of a WebAuthn assertion (a passkey, or a FIDO2 device in a browser).
     """
 
     ED25519 = "ed25519"
     SSHSIG = "sshsig"
     ECDSA_P256 = "ecdsa-p256"
+    WEBAUTHN = "webauthn"
 
 
 # What a party may sign with. Each is checked by public tools of its own.
-PARTY_SCHEMES = frozenset({Scheme.SSHSIG})
+PARTY_SCHEMES = frozenset({Scheme.SSHSIG, Scheme.ECDSA_P256, Scheme.WEBAUTHN})
 
 
 class Purpose(StrEnum):
@@ -45,25 +49,66 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Fido:
+    """What a key in a FIDO2 authenticator is bound to, and signs for nothing else.
+
+    application: OpenSSH's application (``ssh:``), or a passkey's relying party id.
+    origin, credential: a passkey's: the page that asks for signatures, and its id.
+    """
+
+    application: str
+    origin: str | None = None
+    credential: bytes | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """The binding as plain JSON values."""
+        row = {"application": self.application}
+        if self.origin is not None and self.credential is not None:
+            row["origin"] = self.origin
+            row["credential"] = base64.b64encode(self.credential).decode()
+        return row
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Fido":
+        """Read what `to_json` wrote. Raises ValueError, KeyError or TypeError."""
+        if set(row) == {"application"}:
+            made = cls(row["application"])
+        else:
+            credential = base64.b64decode(row["credential"], validate=True)
+            made = cls(row["application"], row["origin"], credential)
+        if made.to_json() != row or not all(isinstance(text, str) for text in row.values()):
+            raise ValueError("not a binding of a FIDO key")
+        return made
+
+
+@dataclass(frozen=True, slots=True)
 class PublicKey:
     """A public key with its purpose, and its party if it has one.
 
-    `raw` is the Ed25519 key (32 bytes) or the uncompressed P-256 point (65 bytes).
+    `raw` is the Ed25519 key (32 bytes) or the uncompressed P-256 point (65 bytes). `fido` is there
+    if an authenticator holds the private key.
     """
 
     raw: bytes
     purpose: Purpose
     scheme: Scheme = Scheme.ED25519
     party: str | None = None
+    fido: Fido | None = None
+
+    @property
+    def wire(self) -> bytes:
+        """The OpenSSH wire form (RFC 4253, RFC 5656; PROTOCOL.u2f for FIDO keys)."""
+        fields = [b"nistp256", self.raw] if len(self.raw) == _POINT_BYTES else [self.raw]
+        kind = b"ecdsa-sha2-nistp256" if len(fields) > 1 else b"ssh-ed25519"
+        if self.fido is not None:
+            kind = b"sk-" + kind + b"@openssh.com"
+            fields.append(self.fido.application.encode())
+        return b"".join(len(field).to_bytes(4) + field for field in (kind, *fields))
 
     @property
     def ident(self) -> str:
         """``SHA256:<unpadded base64>`` of the OpenSSH wire form, as ``ssh-keygen -l`` prints."""
-        kind: tuple[bytes, ...] = (b"ssh-ed25519",)
-        if self.scheme is Scheme.ECDSA_P256:
-            kind = (b"ecdsa-sha2-nistp256", b"nistp256")
-        wire = b"".join(len(field).to_bytes(4) + field for field in (*kind, self.raw))
-        digest = base64.b64encode(hashlib.sha256(wire).digest()).decode()
+        digest = base64.b64encode(hashlib.sha256(self.wire).digest()).decode()
         return "SHA256:" + digest.rstrip("=")
 
     def to_json(self) -> dict[str, Any]:
@@ -76,6 +121,8 @@ class PublicKey:
         }
         if self.party is not None:
             row["party"] = self.party
+        if self.fido is not None:
+            row["fido"] = self.fido.to_json()
         return row
 
     @classmethod
@@ -83,11 +130,21 @@ class PublicKey:
         """Read what `to_json` wrote. Raises Misconfigured if the id does not fit the key."""
         try:
             raw = base64.b64decode(row["public"], validate=True)
-            key = cls(raw, Purpose(row["purpose"]), Scheme(row["scheme"]), row.get("party"))
-            length = 65 if key.scheme is Scheme.ECDSA_P256 else 32
-            matches = key.ident == row["id"] and len(raw) == length
-        except (KeyError, ValueError, TypeError) as error:
+            fido = Fido.from_json(row["fido"]) if "fido" in row else None
+            scheme = Scheme(row["scheme"])
+            key = cls(raw, Purpose(row["purpose"]), scheme, row.get("party"), fido)
+            matches = key.ident == row["id"] and key._is_whole()
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise Misconfigured(f"not a public key: {error!r}") from error
         if not matches:
             raise Misconfigured(f"the key {row['id']} does not match its public bytes")
         return key
+
+    def _is_whole(self) -> bool:
+        """True if the length of a key and its binding are those of its scheme."""
+        length, fido = len(self.raw), self.fido
+        if self.scheme is Scheme.WEBAUTHN:
+            return length in (32, _POINT_BYTES) and fido is not None and fido.origin is not None
+        if self.scheme is Scheme.SSHSIG and fido is not None:
+            return length in (32, _POINT_BYTES) and fido.origin is None
+        return length == (_POINT_BYTES if self.scheme is Scheme.ECDSA_P256 else 32) and not fido

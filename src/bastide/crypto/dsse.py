@@ -4,7 +4,8 @@
 
 The signed bytes are the pre-authentication encoding (PAE) of the payload. A signature is
 Ed25519 or ECDSA (P-256, SHA-256, DER) over the PAE, or, for keys of scheme `sshsig`, an OpenSSH
-signature over it. Which key may sign what is not decided here.
+signature over it, or, for `webauthn`, an assertion whose challenge is its SHA-256. Which key may
+sign what is not decided here.
 """
 
 import base64
@@ -21,7 +22,7 @@ from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.evidence import PAYLOAD_TYPE
 from bastide.core.key import PublicKey, Scheme
 from bastide.core.subject import Digest
-from bastide.crypto import p256, sshsig
+from bastide.crypto import p256, sshsig, webauthn
 from bastide.crypto.signer import Signer
 
 APPROVAL_NAMESPACE = "approval@bastide.eu"
@@ -82,7 +83,7 @@ def sign(payload: bytes, signers: Iterable[Signer]) -> Envelope:
     message = pae(PAYLOAD_TYPE, payload)
     signatures = []
     for signer in signers:
-        if signer.public.scheme is Scheme.SSHSIG:
+        if signer.public.scheme is Scheme.SSHSIG and signer.public.fido is None:
             signature = sshsig.sign(signer.public.raw, signer.sign, message, APPROVAL_NAMESPACE)
         else:
             signature = signer.sign(message)
@@ -106,13 +107,21 @@ def verify_envelope(envelope: Envelope, keys: Mapping[str, PublicKey]) -> None:
         key = keys.get(ident)
         if key is None:
             raise NotProven(f"the signer {ident} is not enrolled")
-        if key.scheme is Scheme.SSHSIG:
-            sshsig.verify_signature(key.raw, message, APPROVAL_NAMESPACE, signature)
-            continue
-        if key.scheme is Scheme.ECDSA_P256:
-            p256.verify_signature(key, message, signature)
-            continue
+        _verify(key, message, signature)
+
+
+def _verify(key: PublicKey, message: bytes, signature: bytes) -> None:
+    """Check one signature in the scheme of its key. Raises NotProven."""
+    if key.scheme is Scheme.SSHSIG and key.fido is None:
+        sshsig.verify_signature(key.raw, message, APPROVAL_NAMESPACE, signature)
+    elif key.scheme is Scheme.SSHSIG:
+        sshsig.verify_fido(key, message, APPROVAL_NAMESPACE, signature)
+    elif key.scheme is Scheme.WEBAUTHN:
+        webauthn.verify_signature(key, message, signature)
+    elif key.scheme is Scheme.ECDSA_P256:
+        p256.verify_signature(key, message, signature)
+    else:
         try:
             Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, message)
         except (InvalidSignature, ValueError) as error:
-            raise NotProven(f"the signature of {ident} does not hold") from error
+            raise NotProven(f"the signature of {key.ident} does not hold") from error

@@ -14,8 +14,9 @@ __all__ = ["Signer"]
 class Signer:
     """A public key, and the function that makes its raw signature.
 
-    Ed25519: 64 bytes; ECDSA over P-256: DER. The private key stays behind the function: in a
-    keyring, in an agent or in an HSM.
+    Ed25519: 64 bytes; ECDSA over P-256: DER; a FIDO key: all that its scheme puts into an
+    envelope. The private key stays behind the function: in a keyring, in an agent, in an HSM or
+    in an authenticator.
     """
 
     public: PublicKey

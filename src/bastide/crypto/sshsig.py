@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""OpenSSH signatures over Ed25519 keys (openssh-portable, PROTOCOL.sshsig).
+"""OpenSSH signatures (openssh-portable, PROTOCOL.sshsig), and those of FIDO keys (PROTOCOL.u2f).
 
 `ssh-keygen -Y verify` accepts what `sign` makes, and `verify_signature` accepts what
 `ssh-keygen -Y sign` makes; tests/unit/test_sshsig.py runs both.
 
 Rules:
-* Version 1, key type ssh-ed25519, hash sha512, no reserved bytes, nothing after the signature:
-  a blob has exactly one form, so one signature is never two different approvals.
+* Version 1, key type ssh-ed25519 or those of FIDO keys, hash sha512, no reserved bytes, nothing
+  after the signature: a blob has exactly one form.
 * The key inside a blob proves nothing. The caller says which key it trusts.
 """
 
@@ -19,10 +19,13 @@ from collections.abc import Callable
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from bastide.core.errors import Misconfigured, NotProven
+from bastide.core.key import PublicKey
+from bastide.crypto import fido
 
-__all__ = ["armor", "dearmor", "public_of", "sign", "verify_signature"]
+__all__ = ["armor", "dearmor", "public_of", "sign", "verify_fido", "verify_signature"]
 
 _MAGIC = b"SSHSIG"
 _VERSION = 1
@@ -33,6 +36,7 @@ _ARMOR = re.compile(
 )
 _ARMOR_COLUMNS = 70  # sshsig.c, sshsig_armor
 _BLOB_BYTES_MAX = 4096  # an Ed25519 blob is under 300 bytes; a namespace is a short word
+_FIDO_TAIL_BYTES = 5  # flags, counter
 
 
 def sign(
@@ -61,11 +65,8 @@ def sign(
 
 def verify_signature(public_raw: bytes, message: bytes, namespace: str, blob: bytes) -> None:
     """Check a blob against the one key that is trusted. Raises NotProven, saying what differs."""
-    key, space, signature = _open(blob)
-    if key != public_raw:
-        raise NotProven("the OpenSSH signature was made by another key")
-    if space != namespace.encode():
-        raise NotProven(f"the OpenSSH signature is for the namespace {space!r}, not {namespace!r}")
+    key, space, signature = _open_plain(blob)
+    _check_whose(key == public_raw, space, namespace)
     try:
         Ed25519PublicKey.from_public_bytes(public_raw).verify(
             signature, _signed_bytes(message, space)
@@ -74,9 +75,29 @@ def verify_signature(public_raw: bytes, message: bytes, namespace: str, blob: by
         raise NotProven("the OpenSSH signature does not hold") from error
 
 
+def verify_fido(key: PublicKey, message: bytes, namespace: str, blob: bytes) -> None:
+    """Check a blob of a FIDO key: sk-ssh-ed25519 or sk-ecdsa-sha2-nistp256. Raises NotProven.
+
+    Its user must have been verified, not just present.
+    """
+    assert key.fido is not None
+    wire_key, space, wire = _open(blob)
+    _check_whose(wire_key == key.wire, space, namespace)
+    # type, signature; then flags and counter, which stand in no string
+    packed, tail = wire[:-_FIDO_TAIL_BYTES], wire[-_FIDO_TAIL_BYTES:]
+    kind, signature = _strings(packed, 2)
+    if not key.wire.startswith(_string(kind)):
+        raise NotProven("the OpenSSH signature's type is not that of its key")
+    if len(key.raw) != 32:
+        signature = encode_dss_signature(*(_whole(part) for part in _strings(signature, 2)))
+    data = hashlib.sha256(key.fido.application.encode()).digest() + tail
+    signed = hashlib.sha256(_signed_bytes(message, space)).digest()
+    fido.verify_assertion(key, data, signed, signature)
+
+
 def public_of(blob: bytes) -> bytes:
     """The 32 bytes of the key that a blob names. It is a claim until the blob is verified."""
-    return _open(blob)[0]
+    return _open_plain(blob)[0]
 
 
 def armor(blob: bytes) -> str:
@@ -119,7 +140,7 @@ def _string(data: bytes) -> bytes:
 
 
 def _open(blob: bytes) -> tuple[bytes, bytes, bytes]:
-    """Take a blob apart: key (32 bytes), namespace, signature (64 bytes)."""
+    """Take a blob apart: key, namespace and signature; key and signature in their wire forms."""
     if len(blob) > _BLOB_BYTES_MAX:
         raise NotProven(f"the OpenSSH signature has {len(blob)} bytes")
     if blob[:6] != _MAGIC or blob[6:10] != _VERSION.to_bytes(4):
@@ -127,8 +148,28 @@ def _open(blob: bytes) -> tuple[bytes, bytes, bytes]:
     wire_key, namespace, reserved, algorithm, wire_signature = _strings(blob[10:], 5)
     if reserved or algorithm != _HASH:
         raise NotProven("the OpenSSH signature's hash is not sha512, or it has reserved bytes")
-    key = _typed(wire_key, 32, "key")
-    return key, namespace, _typed(wire_signature, 64, "signature")
+    return wire_key, namespace, wire_signature
+
+
+def _open_plain(blob: bytes) -> tuple[bytes, bytes, bytes]:
+    """Take a blob of an Ed25519 key apart: key (32 bytes), namespace, signature (64 bytes)."""
+    key, namespace, signature = _open(blob)
+    return _typed(key, 32, "key"), namespace, _typed(signature, 64, "signature")
+
+
+def _check_whose(same_key: bool, space: bytes, namespace: str) -> None:
+    if not same_key:
+        raise NotProven("the OpenSSH signature was made by another key")
+    if space != namespace.encode():
+        raise NotProven(f"the OpenSSH signature is for the namespace {space!r}, not {namespace!r}")
+
+
+def _whole(part: bytes) -> int:
+    """A positive mpint in its one form (RFC 4251, section 5)."""
+    number = int.from_bytes(part)
+    if not part or part[0] & 0x80 or (part[0] == 0 and not (len(part) > 1 and part[1] & 0x80)):
+        raise NotProven("the OpenSSH signature has a number that is not minimal")
+    return number
 
 
 def _typed(wire: bytes, length: int, what: str) -> bytes:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from bastide.core import lifecycle
 from bastide.core.evidence import Evidence, Verdict
-from bastide.core.key import Purpose, Scheme
+from bastide.core.key import PARTY_SCHEMES, Purpose
 from bastide.core.party import Party
 from bastide.gates.dossier import Dossier, candidate_reasons, dataset_reasons
 from bastide.gates.gate import Gate
@@ -89,7 +89,7 @@ def _problem(approval: Evidence, dossier: Dossier) -> str:
     key = dossier.keys.get(approval.signers[0])
     if key is None:
         return f"the key {approval.signers[0]} is not enrolled"
-    if key.purpose is not Purpose.PARTY or key.scheme is not Scheme.SSHSIG or not key.party:
+    if key.purpose is not Purpose.PARTY or key.scheme not in PARTY_SCHEMES or not key.party:
         return f"the key {key.ident} is not a party's key"
     body = approval.body
     wanted = {

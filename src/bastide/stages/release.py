@@ -15,7 +15,7 @@ from typing import Any
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement, Verdict
-from bastide.core.key import Scheme
+from bastide.core.key import PARTY_SCHEMES
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
@@ -124,8 +124,8 @@ def approve(ledger: Ledger, envelope: Envelope) -> Evidence:
 
 def sign_approval(statement: Statement, signer: Signer) -> Envelope:
     """Sign an approval with a party's key. Raises Misconfigured for a service's key."""
-    if signer.public.scheme is not Scheme.SSHSIG:
-        raise Misconfigured("approvals are signed by a party's own OpenSSH key")
+    if signer.public.scheme not in PARTY_SCHEMES:
+        raise Misconfigured("approvals are signed by a party's own key")
     return dsse.sign(statement.payload(), [signer])
 
 
