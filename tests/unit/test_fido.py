@@ -215,6 +215,12 @@ def test_ssh_keygen_accepts_the_same_signature(tmp_path, curve):
     assert token.public(FIRM).ident in shown.stdout.decode(), "the id is OpenSSH's fingerprint"
 
 
+@pytest.mark.parametrize("holder", [Passkey("firm", counter=9), Token("firm", counter=9)])
+def test_the_counter_is_read(holder):
+    assert dsse.counter_of(holder.public(FIRM), holder.sign(MESSAGE)) == 9
+    assert dsse.counter_of(SIGNERS["key in an HSM"].public, b"") is None
+
+
 def _row(**changes) -> dict:
     return {**SIGNERS["passkey"].public.to_json(), **changes}
 

@@ -20,6 +20,7 @@ from bastide.core.key import PublicKey
 from bastide.core.party import Duty, Party
 from bastide.core.policy import Policy
 from bastide.core.subject import Digest
+from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.gates.dossier import Dossier, evaluation_reasons
 from bastide.ledger import statements
@@ -30,6 +31,7 @@ from bastide.stages.release import Approval
 __all__ = [
     "REQUEST_TYPE",
     "approve_here",
+    "counter_note",
     "import_approval",
     "read_request",
     "request_deployment",
@@ -66,6 +68,28 @@ def import_approval(env: Environment, text: str) -> Evidence:
     """Append an approval that was signed elsewhere. Raises Misconfigured or NotProven."""
     require(env.principal, Duty.READ)
     return release.approve(env.ledger, Envelope.from_json(_json(text, "the approval")))
+
+
+def counter_note(env: Environment, row: Evidence) -> str | None:
+    """What the counters of an authenticator say, if this approval's is not above all before it.
+
+    A passkey that is synchronised between devices counts nothing: 0. Files may come in another
+    order than they were signed in, so this is a note for people and closes no gate.
+    """
+    ident = row.signers[0]
+    key = env.ledger.known_keys()[ident]
+    counts = {}
+    for other in env.ledger.find("approval/v1"):
+        if ident in other.signers and other.entry is not None:
+            signatures = dict(env.ledger.envelope(other.entry).signatures)
+            counts[other.entry] = dsse.counter_of(key, signatures[ident]) or 0
+    mine = counts.pop(row.entry or 0)
+    if not mine or mine > max(counts.values(), default=0):
+        return None
+    return (
+        f"the authenticator of {ident} counts {mine}, and was at {max(counts.values())} before: "
+        "it may have been copied"
+    )
 
 
 def request_release(env: Environment, name: str) -> dict[str, Any]:

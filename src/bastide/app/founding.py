@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class Wishes:
 
     passphrase: of the keyring, or None: one is generated and kept in the unlock file.
     exit_recipient: age recipient whose identity the owner keeps elsewhere, or None: one is made.
+    keys: parties' own keys, under `separate`; who brings none gets a key file.
     """
 
     parties: str
@@ -55,6 +57,7 @@ class Wishes:
     passphrase: str | None = None
     exit_recipient: str | None = None
     sandbox: str = "auto"
+    keys: Mapping[Party, Signer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ def _check_recipient(recipient: str | None) -> None:
 
 
 def _found(home: Home, wishes: Wishes) -> Founded:
+    if wishes.keys and wishes.parties != "separate":
+        raise Misconfigured("parties bring their own keys under --parties separate only")
     if home.founded:
         raise Refused(f"{home.root} is an environment already", fix="`bastide up` starts it")
     if home.root.exists() and any(home.root.iterdir()):
@@ -213,6 +218,9 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
     key_files = []
     if wishes.parties == "separate":
         for party in Party:
+            if party in wishes.keys:
+                party_signers.append(_own(wishes.keys[party], party))
+                continue
             path = draft.keys / f"{party.value}.key"
             party_signers.append(wiring.create_party_key(path, party, entropy))
             key_files.append(path)
@@ -235,6 +243,13 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
     finally:
         records.dispose()
     return Founded(draft, environment, tuple(key_files), exit_identity, unlock)
+
+
+def _own(signer: Signer, party: Party) -> Signer:
+    """The signer of a key that a party brings. Raises Misconfigured if it is another party's."""
+    if signer.public.party not in (None, party.value):
+        raise Misconfigured(f"the {party}'s key was made for the {signer.public.party}")
+    return Signer(replace(signer.public, party=party.value), signer.sign)
 
 
 def _charter(

@@ -15,6 +15,7 @@ from bastide.core.embedding import EMBEDDING_ENGINE
 from bastide.core.engine import ENGINES, LLAMACPP, OPENVINO, VLLM
 from bastide.core.erasure import ErasureList
 from bastide.core.errors import Misconfigured
+from bastide.core.key import PublicKey
 from bastide.core.party import Party
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
@@ -46,6 +47,7 @@ __all__ = [
     "open_store",
     "read_party_key",
     "reader_of_descriptor",
+    "register_passkey",
     "remote_engine",
     "sandbox",
     "start_engine",
@@ -161,11 +163,25 @@ def create_party_key(path: Path, party: Party, source: Entropy) -> Signer:
     return file.create_party_key(path, party, source)
 
 
-def read_party_key(path: Path, party: str | None, ask: Callable[[str], str]) -> Signer:
-    """Read a party's OpenSSH private key; `ask` is called if it has a passphrase."""
-    from bastide.adapters.keys.openssh import read_party_key as read
+def read_party_key(
+    path: Path, party: str | None, ask: Callable[[str], str], tell: Callable[[str], None]
+) -> Signer:
+    """The signer of a party's key file: an OpenSSH private key, or a passkey file.
 
-    return read(path, party, ask)
+    `ask` is called for a passphrase, `tell` if the person must do something.
+    """
+    from bastide.adapters.keys import openssh, passkey
+
+    if passkey.is_passkey(path):
+        return passkey.passkey_signer(passkey.read_passkey(path), tell)
+    return openssh.read_party_key(path, party, ask)
+
+
+def register_passkey(path: Path, party: Party, port: int, tell: Callable[[str], None]) -> PublicKey:
+    """Make a passkey in a browser on this machine, and its file."""
+    from bastide.adapters.keys import passkey
+
+    return passkey.register_passkey(path, party.value, port, entropy().token(32), tell)
 
 
 def create_exit(path: Path, passphrase: str | None, source: Entropy) -> str:

@@ -24,9 +24,14 @@ _REPLICAS = click.option(
     "bastide approve smollm2-135m-instruct --key guardian.key\n"
     "bastide approve nordic --dataset --key guardian.key\n"
     "bastide approve --request request.json --key guardian.key --out approval.json\n"
+    "bastide approve --request request.json --key guardian.passkey --out approval.json\n"
     "bastide approve --import approval.json",
     click.argument("release", required=False),
-    click.option("--key", metavar="FILE", help="OpenSSH private key of the approving party."),
+    click.option(
+        "--key",
+        metavar="FILE",
+        help="Key of the approving party: OpenSSH private key, or passkey file.",
+    ),
     click.option("--comment", default="", help="Why; kept with the approval."),
     click.option("--deployment", is_flag=True, help="Approve the deployment, not the release."),
     _REPLICAS,
@@ -51,6 +56,7 @@ def approve(
 ) -> None:
     """Approve a release, a deployment or a dataset with the key of a party.
 
+    A passkey file opens a page for your browser, which asks your authenticator to sign.
     Here (RELEASE --key FILE), or on a machine of your own: --request checks the request offline,
     shows what it says and writes a signed file; --import records it in the environment.
     """
@@ -234,9 +240,12 @@ def _release_lines(summary: dict[str, Any]) -> list[str]:
 
 
 def _import(call: Call, file: str) -> None:
-    from bastide.app.approvals import import_approval
+    from bastide.app.approvals import counter_note, import_approval
 
     with call.environment() as env:
         row = import_approval(env, read_text(file))
+        note = counter_note(env, row)
+    if note is not None:
+        call.tell(f"note: {note}")
     result = {"party": row.body["party"], "key": row.signers[0], "entry": row.entry}
     call.show(result, f"recorded the {row.body['party']}'s approval  (entry {row.entry})")

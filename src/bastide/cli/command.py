@@ -69,12 +69,12 @@ class Call:
             yield env
 
     def party_key(self, path: str | None) -> "Signer | None":
-        """Read a party's OpenSSH key file; its passphrase is asked for on the terminal."""
+        """The signer of a party's key file; the terminal says what the person must do."""
         if path is None:
             return None
         from bastide.app import wiring
 
-        return wiring.read_party_key(Path(path), None, _ask_passphrase)
+        return wiring.read_party_key(Path(path), None, _ask_passphrase, self.tell)
 
     def show(self, value: Any, text: str | None = None) -> None:
         """Print the result: JSON if asked for, else the text."""

@@ -5,6 +5,8 @@
 import click
 
 from bastide.cli.command import Call, parameters, read_text
+from bastide.core.errors import Misconfigured
+from bastide.core.party import Party
 
 __all__ = ["found_here", "init"]
 
@@ -24,6 +26,13 @@ __all__ = ["found_here", "init"]
         "--exit-recipient", metavar="AGE1...", help="age recipient that opens exports for you."
     ),
     click.option(
+        "--party-key",
+        "party_keys",
+        multiple=True,
+        metavar="PARTY=FILE",
+        help="A party's own key: OpenSSH private key, or passkey file (repeatable).",
+    ),
+    click.option(
         "--sandbox",
         type=click.Choice(["auto", "bubblewrap", "landlock"]),
         default="auto",
@@ -32,19 +41,29 @@ __all__ = ["found_here", "init"]
     ),
 )
 def init(
-    call: Call, parties: str, listen: str | None, exit_recipient: str | None, sandbox: str
+    call: Call,
+    parties: str,
+    listen: str | None,
+    exit_recipient: str | None,
+    party_keys: tuple[str, ...],
+    sandbox: str,
 ) -> None:
     """Make an environment: keys of the three parties, ledger, sealed store. All or nothing.
 
     Without --passphrase-file a passphrase is generated and kept in the file `unlock`, so that
     services can start unattended; keep it elsewhere in production.
     """
-    row = found_here(call, parties, listen, exit_recipient, sandbox)
+    row = found_here(call, parties, listen, exit_recipient, sandbox, party_keys)
     call.show(row)
 
 
 def found_here(
-    call: Call, parties: str, listen: str | None, exit_recipient: str | None, sandbox: str
+    call: Call,
+    parties: str,
+    listen: str | None,
+    exit_recipient: str | None,
+    sandbox: str,
+    party_keys: tuple[str, ...] = (),
 ) -> dict[str, object]:
     """Found the environment of a call and tell what was made."""
     from bastide.app.founding import Wishes, found, free_address
@@ -52,7 +71,15 @@ def found_here(
     passphrase = None
     if call.passphrase_file is not None:
         passphrase = read_text(call.passphrase_file).strip()
-    wishes = Wishes(parties, listen or free_address(), passphrase, exit_recipient, sandbox)
+    keys = {party: call.party_key(file) for party, file in _by_party(party_keys).items()}
+    wishes = Wishes(
+        parties,
+        listen or free_address(),
+        passphrase,
+        exit_recipient,
+        sandbox,
+        {party: signer for party, signer in keys.items() if signer is not None},
+    )
     founded = found(call.home, wishes)
     call.tell(f"Founded {founded.environment} in {founded.home.root}, policy {parties}.")
     if parties == "solo":
@@ -80,3 +107,15 @@ def found_here(
         "unlock": str(founded.unlock) if founded.unlock else None,
         "anchors": str(founded.home.anchors),
     }
+
+
+def _by_party(given: tuple[str, ...]) -> dict[Party, str]:
+    """What is given as PARTY=VALUE. Raises Misconfigured."""
+    values: dict[Party, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name not in set(Party) or name in values:
+            known = ", ".join(Party)
+            raise Misconfigured(f"not PARTY=VALUE: {text!r}", fix=f"once for each of {known}")
+        values[Party(name)] = value
+    return values

@@ -39,6 +39,12 @@ def _init() -> click.Command:
     return init.init
 
 
+def _passkey() -> click.Command:
+    from bastide.cli import passkey
+
+    return passkey.passkey
+
+
 def _chat() -> click.Command:
     from bastide.cli import chat
 
@@ -170,6 +176,7 @@ _TABLE = {
     "trace": (lambda: _receipt("trace"), "Show the chain behind an answer as a tree."),
     "receipt": (lambda: _receipt("receipt"), "Export and open receipts."),
     "init": (_init, "Make an environment: keys, ledger, sealed store."),
+    "passkey": (_passkey, "Make a passkey with which a party signs in the browser."),
     "corpus": (_corpus, "Make datasets from raw text; show and prove what is in them."),
     "model": (_model, "Admit, list, show and export models."),
     "evaluate": (_evaluate, "Run the evaluation suite against a model."),

@@ -22,7 +22,7 @@ from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.evidence import PAYLOAD_TYPE
 from bastide.core.key import PublicKey, Scheme
 from bastide.core.subject import Digest
-from bastide.crypto import p256, sshsig, webauthn
+from bastide.crypto import fido, p256, sshsig, webauthn
 from bastide.crypto.signer import Signer
 
 APPROVAL_NAMESPACE = "approval@bastide.eu"
@@ -108,6 +108,15 @@ def verify_envelope(envelope: Envelope, keys: Mapping[str, PublicKey]) -> None:
         if key is None:
             raise NotProven(f"the signer {ident} is not enrolled")
         _verify(key, message, signature)
+
+
+def counter_of(key: PublicKey, signature: bytes) -> int | None:
+    """The signature counter of a FIDO key, or None of another key. Call it after verifying."""
+    if key.fido is None:
+        return None
+    if key.scheme is Scheme.WEBAUTHN:
+        return fido.counter_of(webauthn.Assertion.decode(signature).authenticator)
+    return int.from_bytes(signature[-4:])
 
 
 def _verify(key: PublicKey, message: bytes, signature: bytes) -> None:

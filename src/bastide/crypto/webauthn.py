@@ -20,9 +20,17 @@ from bastide.core.errors import BastideError, NotProven
 from bastide.core.key import PublicKey
 from bastide.crypto import fido
 
-__all__ = ["Assertion", "b64url", "challenge_of", "read_client", "unb64url", "verify_signature"]
+__all__ = [
+    "FIELDS",
+    "Assertion",
+    "b64url",
+    "challenge_of",
+    "read_client",
+    "unb64url",
+    "verify_signature",
+]
 
-_FIELDS = ("authenticatorData", "clientDataJSON", "signature")
+FIELDS = ("authenticatorData", "clientDataJSON", "signature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +44,14 @@ class Assertion:
     def encode(self) -> bytes:
         """The bytes that an envelope keeps."""
         values = (self.authenticator, self.client, self.signature)
-        return canonical(dict(zip(_FIELDS, map(b64url, values), strict=True)))
+        return canonical(dict(zip(FIELDS, map(b64url, values), strict=True)))
 
     @classmethod
     def decode(cls, data: bytes) -> "Assertion":
         """Read what `encode` wrote, in its one form. Raises NotProven."""
         try:
             row = json.loads(data)
-            made = cls(*(unb64url(row[name]) for name in _FIELDS))
+            made = cls(*(unb64url(row[name]) for name in FIELDS))
             whole = made.encode() == data
         except (ValueError, TypeError, KeyError, RecursionError, BastideError) as error:
             raise NotProven(f"not a WebAuthn assertion: {error!r:.100}") from error
