@@ -5,8 +5,8 @@
     python verify_receipt.py receipt.json --keys keys.json [--json]
         [--prompt request.json --answer answer.txt --api-key-file key.txt]
 
-Two files, this and verify_signed.py beside it, on Python 3.11 and `cryptography`, offline, written
-apart from Bastide's own verifier.
+Three files, this with verify_signed.py and verify_cosigned.py beside it, on Python 3.11 and
+`cryptography`, offline, written apart from Bastide's own verifier.
 Exit status: 0 verified, 6 not proven (the message says where), 2 wrong usage.
 keys.json is what you trust: get it from the parties, not from whoever hands you the receipt.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the script's folder out
 
+from verify_cosigned import check_cosigned
 from verify_signed import (
     KEY_KINDS,
     NotProvenError,
@@ -37,6 +38,7 @@ from verify_signed import (
 
 ROOT = "https://bastide.eu/"
 ROAD = ("charter", "admission", "evaluation", "candidate", "release", "deployment", "batch")
+KINDS = {"batch": "receipts", "witnesses": "witness"}
 LISTS = ("approvals", "deployment_approvals")
 ASKED = {"release": {"firm", "guardian"}, "deploy": {"operator"}}
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
@@ -71,7 +73,8 @@ def open_charter(entries, anchors):
 def open_entries(bundle, anchors):
     """Read, prove and verify every entry; give them by name, and the size of the ledger."""
     entries = bundle["entries"]
-    lists = (*LISTS, *(("keys",) if isinstance(entries, dict) and "keys" in entries else ()))
+    later = [n for n in ("keys", "witnesses") if isinstance(entries, dict) and n in entries]
+    lists = (*LISTS, *later)
     members(entries, "entries", *ROAD, *lists)
     places = [(f"entries.{name}", name, entries[name]) for name in ROAD]
     for name in lists:
@@ -86,7 +89,7 @@ def open_entries(bundle, anchors):
             continue  # followed by the register
         keys = register.counted(index) if name != "charter" else None
         statement, signers = check_envelope(envelope, keys, f"{place}.envelope")
-        kind = {"batch": "receipts"}.get(name, "approval" if name in LISTS else name)
+        kind = "approval" if name in LISTS else KINDS.get(name, name)
         body, told = check_statement(statement, kind, signers, place)
         stated = {"digest": digest(envelope), "body": body, "subjects": told, "signers": signers}
         opened[name].append({"place": place, "index": index, **stated})
@@ -105,7 +108,7 @@ def check_statement(statement, kind, signers, place):
     if kind in KEY_KINDS:
         new = body["key"]["id"] if kind == "key-enrolment" else None
         right = {key["purpose"] for key in signers if key["id"] != new} == {"party"}
-    elif kind == "approval":
+    elif kind in ("approval", "witness"):
         right = purposes == ["party"] and signers[0]["party"] == body["party"]
     elif kind == "candidate":
         right = purposes in (["evidence"], ["evidence", "party"])
@@ -116,6 +119,8 @@ def check_statement(statement, kind, signers, place):
         about = [(body["environment"], digest(body))]
     elif kind == "admission":
         about = [(body["model"], digest(body["artifact"]))]
+    elif kind == "witness":
+        about = [(body["party"], digest({"witness": body["party"]}))]
     elif kind == "receipts":
         about = [("receipts", "sha256:" + body["root"])]
     elif kind in KEY_KINDS:
@@ -229,6 +234,7 @@ def verify(bundle, anchors):
         "served_by": [receipt["node"], receipt["sandbox"]],
         "entries": {name: rows[name]["index"] for name in ROAD},
         "ledger_size": ledger_size,
+        "witnessed": check_cosigned(bundle["checkpoint"], rows.get("witnesses", ())),
     }
 
 

@@ -6,7 +6,7 @@
 Time, chance, disk and network reach the program only through these ports.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +16,7 @@ from bastide.core.key import Purpose
 from bastide.core.party import Party
 from bastide.core.receipt import Receipt
 from bastide.core.subject import Digest
+from bastide.core.witnessing import Seen, Watched
 from bastide.crypto.dsse import Signer
 
 
@@ -220,4 +221,36 @@ class ReceiptSink(Protocol):
         It raises Unavailable if that is not known within RECEIPT_TIMEOUT_S. Who stops waiting
         MUST NOT stop the receipt.
         """
+        ...
+
+
+class WitnessMemory(Protocol):
+    """What a witness knows of the logs that it watches. Several threads and processes may ask."""
+
+    def watch(self, origin: str, vkeys: list[str]) -> None:
+        """Cosign a log with these keys from now on; what was seen of it stays."""
+        ...
+
+    def logs(self) -> list[Watched]:
+        """Every log that is watched, by its origin."""
+        ...
+
+    def log(self, origin: str) -> Watched:
+        """One log. Raises NotFound."""
+        ...
+
+    def advance(self, origin: str, judge: Callable[[Watched], Seen]) -> Seen:
+        """Judge what is known of a log and remember what comes of it.
+
+        MUST be one step for all who ask, and durable on return; what `judge` raises MUST leave the
+        memory as it was. Raises NotFound.
+        """
+        ...
+
+    def refuse(self, time_ms: int, origin: str, reason: str, note: str) -> None:
+        """Keep a signed head that may prove that a log misbehaved. MAY forget the oldest."""
+        ...
+
+    def refusals(self) -> list[dict[str, object]]:
+        """What was refused, the newest first: time_ms, origin, reason, note."""
         ...

@@ -228,12 +228,13 @@ def test_contents_are_checked_with_the_api_key(chain: ChainWorld) -> None:
 
 
 def test_the_tool_stands_alone() -> None:
-    source = TOOL.read_text() + TOOL.with_name("verify_signed.py").read_text()
+    parts = ("verify_signed", "verify_cosigned")
+    source = "".join(TOOL.with_name(f"{name}.py").read_text() for name in (TOOL.stem, *parts))
     imports = [
         line.split()[1] for line in source.splitlines() if line.startswith(("import", "from"))
     ]
     own = {"argparse", "base64", "hashlib", "hmac", "itertools", "json", "pathlib", "re", "sys"}
-    assert {name.partition(".")[0] for name in imports} <= own | {"cryptography", "verify_signed"}
+    assert {name.partition(".")[0] for name in imports} <= own | {"cryptography", *parts}
     assert "import bastide" not in source and "from bastide" not in source
 
 

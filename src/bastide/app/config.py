@@ -19,6 +19,7 @@ from typing import Any
 from bastide.core.engine import verify_choice
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.limits import FILE_DAYS_MAX, FILES_MB_MAX, SHARE_COST_MAX, WORKERS_MAX
+from bastide.core.party import Party
 from bastide.core.share import Cost
 from bastide.crypto.x509 import LOOPBACK_NAMES, read_names
 
@@ -47,6 +48,7 @@ SETTINGS_DOC: Mapping[str, str] = {
     "share_output_weight": "What an output token costs of a share.",
     "receipts": "`durable`: an answer ends once its receipt is on disk; or `promised`: at once, "
     "with a signed promise.",
+    "witnesses": "Where each party's witness listens, by commas: `firm=http://127.0.0.1:8481`.",
     "metrics_listen": "Loopback address and port of the operator's metrics; empty for none.",
     "file_days": "Days that tenants' files and ended batches are kept.",
     "file_mb": "MiB of files that one tenant may keep, results of batches included.",
@@ -74,6 +76,7 @@ class Settings:
     share_prompt_weight: float = 0.25
     share_output_weight: float = 1.0
     receipts: str = "durable"
+    witnesses: str = ""
     metrics_listen: str = ""
     file_days: int = 30
     file_mb: int = 1_024
@@ -97,6 +100,7 @@ class Settings:
         if not 1 <= self.gateway_workers <= WORKERS_MAX:
             raise Misconfigured(f"gateway_workers is not between 1 and {WORKERS_MAX}")
         read_names(self.tls_names)
+        read_witnesses(self.witnesses)
         if self.slots < 1 or self.context_tokens < 64 or self.threads < 0:
             raise Misconfigured("slots, context_tokens or threads is too small")
         if not 1 <= self.file_days <= FILE_DAYS_MAX:
@@ -116,6 +120,11 @@ class Settings:
         return tuple(dict.fromkeys((*named, *read_names(self.tls_names))))
 
     @property
+    def witness_urls(self) -> dict[str, str]:
+        """Where each party's witness listens, by the party."""
+        return read_witnesses(self.witnesses)
+
+    @property
     def cost(self) -> Cost:
         """What tokens cost of a share."""
         return Cost(self.share_prompt_weight, self.share_output_weight)
@@ -131,6 +140,20 @@ class Settings:
         programs they made it take twice as long (measured).
         """
         return self.engine_threads() if serving or self.threads else os.cpu_count() or 1
+
+
+def read_witnesses(text: str) -> dict[str, str]:
+    """Where witnesses listen, by their parties. Raises Misconfigured."""
+    found: dict[str, str] = {}
+    for part in filter(None, (row.strip() for row in text.split(","))):
+        party, _, url = part.partition("=")
+        if party not in set(Party) or party in found or not url.startswith(("http://", "https://")):
+            raise Misconfigured(
+                f"witnesses: {part!r} is not a party and its witness's URL",
+                fix='witnesses = "firm=http://127.0.0.1:8481, guardian=https://..."',
+            )
+        found[party] = url
+    return found
 
 
 @dataclass(frozen=True, slots=True)

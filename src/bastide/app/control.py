@@ -19,6 +19,7 @@ from msgspec import structs
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.control_watch import ControlWatch, near_limits
+from bastide.app.cosigning import Cosigning, cosigning_of
 from bastide.app.cut_receipts import cut_receipts
 from bastide.app.metering import metered, own_socket
 from bastide.app.peers import peer_process
@@ -71,6 +72,7 @@ class Control:
         settings: Settings,
         clock: Clock,
         lists: ErasureShelf | None = None,
+        cosigning: Cosigning | None = None,
     ) -> None:
         self._ledger = ledger
         self._book = book
@@ -78,6 +80,7 @@ class Control:
         self._settings = settings
         self._clock = clock
         self._lists = lists
+        self._cosigning = cosigning
         self._run: Path | None = None
         self._peers: dict[asyncio.StreamWriter, int] = {}  # with the process at the other end
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,7 +102,10 @@ class Control:
         await self._refresh()
         server = await asyncio.start_unix_server(self._connect, home.control_socket)
         home.control_socket.chmod(0o600)
-        jobs = [asyncio.create_task(job()) for job in (self._write, self._seal, self._watch)]
+        jobs = [
+            asyncio.create_task(job())
+            for job in (self._write, self._seal, self._watch, self._cosign)
+        ]
         stopping = asyncio.create_task(stop.wait())
         log("control", "ready", self._clock.now_ms, entries=self._ledger.size)
         done, _ = await asyncio.wait([stopping, *jobs], return_when=asyncio.FIRST_COMPLETED)
@@ -250,6 +256,12 @@ class Control:
             except BastideError as error:
                 log("control", "snapshot-postponed", self._clock.now_ms, code=error.code)
 
+    async def _cosign(self) -> None:
+        while True:
+            await asyncio.sleep(SEAL_S)
+            if self._cosigning is not None:
+                await asyncio.to_thread(self._cosigning.round)
+
     async def _refresh(self) -> None:
         size = await asyncio.to_thread(lambda: self._ledger.size)
         quiet = self._clock.monotonic() - self._pushed_at < HEARTBEAT_S
@@ -327,6 +339,7 @@ class Control:
             "receipts_pending": self._book.pending,
             "budgets_near": near_limits(snapshot.budgets),
             "stopped": self._known.reasons(),
+            "witnesses": {} if self._cosigning is None else self._cosigning.told(),
         }
 
     async def tell(self) -> Iterable[Sample]:
@@ -367,7 +380,8 @@ async def _serve(orders: dict[str, Any]) -> None:
         stop = asyncio.Event()
         on_stop(stop)
         lists = ErasureShelf(records)
-        control = Control(ledger, book, keyring, settings, clock, lists)
+        cosigning = cosigning_of(settings, ledger, records, wiring.ask_witness)
+        control = Control(ledger, book, keyring, settings, clock, lists, cosigning)
         async with metered(own_socket(orders), control.tell, clock):
             await control.run(home, stop)
     finally:

@@ -14,6 +14,7 @@ from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
 from bastide.crypto.dsse import Signer
 from bastide.ledger import Ledger
+from bastide.ledger.cosigned import CosignedHeads
 from bastide.ledger.erasure import ErasureShelf
 from bastide.ledger.receipts import ReceiptBook
 from bastide.ports import Clock, Entropy, Keyring, SealingStore
@@ -31,6 +32,7 @@ class Environment:
     ledger: Ledger
     book: ReceiptBook
     lists: ErasureShelf
+    heads: CosignedHeads
     store: SealingStore
     clock: Clock
     entropy: Entropy
@@ -81,6 +83,7 @@ def open_environment(
             ledger=ledger,
             book=book,
             lists=ErasureShelf(records),
+            heads=CosignedHeads(records),
             store=store,
             clock=clock,
             entropy=entropy,

@@ -20,10 +20,9 @@ from bastide.app.config import Home, Settings, read_settings
 from bastide.app.listening import bind_address, check_plain
 from bastide.app.metering import meter_socket, metered, page
 from bastide.app.process import enter_service, log, on_stop
+from bastide.app.small_http import Asked, Reply, SmallServer
 from bastide.core.errors import BastideError
 from bastide.core.limits import (
-    METRICS_CONNECTIONS_MAX,
-    METRICS_REQUEST_BYTES_MAX,
     METRICS_SCRAPES_MAX,
     METRICS_TIMEOUT_S,
 )
@@ -56,7 +55,6 @@ class MetricsServer:
         self._home = home
         self._settings = settings
         self._clock = clock
-        self._open = 0
         self._scrapes = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -64,9 +62,8 @@ class MetricsServer:
         bound = bind_address(self._settings.metrics_listen)
         try:
             check_plain(bound, "metrics_listen")
-            server = await asyncio.start_server(
-                self._connect, sock=bound, limit=METRICS_REQUEST_BYTES_MAX
-            )
+            small = SmallServer(self._reply, 2 * METRICS_TIMEOUT_S)
+            server = await asyncio.start_server(small.connected, sock=bound, limit=small.limit)
         except BastideError:
             bound.close()
             raise
@@ -75,57 +72,25 @@ class MetricsServer:
             await stop.wait()
         server.close()
 
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
-        try:
-            async with asyncio.timeout(2 * METRICS_TIMEOUT_S):
-                status, kind, body = await self._reply(reader)
-                head = (
-                    f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-                    "Cache-Control: no-store\r\nConnection: close\r\n"
-                    f"{_ASK if status.startswith('401') else ''}\r\n"
-                )
-                writer.write(head.encode() + body)
-                await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # no request came, or nobody waits for the answer
-        finally:
-            self._open -= 1
-            # Not closed in peace: that would wait for whoever does not read.
-            if writer.transport.get_write_buffer_size():
-                writer.transport.abort()
-            else:
-                writer.close()
-
-    async def _reply(self, reader: asyncio.StreamReader) -> tuple[str, str, bytes]:
-        head = await reader.readuntil(b"\r\n\r\n")
-        first, *lines = head[:-4].split(b"\r\n")
-        method, _, rest = first.partition(b" ")
-        target = rest.partition(b" ")[0].partition(b"?")[0]
-        if self._open > METRICS_CONNECTIONS_MAX:
-            return "503 Service Unavailable", _PLAIN, b"too many connections at once\n"
-        if not await asyncio.to_thread(self._allowed, lines):
-            return "401 Unauthorized", _PLAIN, b"the operator's token is missing or wrong\n"
-        if target != b"/metrics":
-            return "404 Not Found", _PLAIN, b"there is /metrics only\n"
-        if method != b"GET":
-            return "405 Method Not Allowed", _PLAIN, b"GET only\n"
+    async def _reply(self, asked: Asked) -> Reply:
+        if not await asyncio.to_thread(self._allowed, asked):
+            return Reply(401, _PLAIN, b"the operator's token is missing or wrong\n", (_ASK,))
+        if asked.path != "/metrics":
+            return Reply(404, _PLAIN, b"there is /metrics only\n")
+        if asked.method != "GET":
+            return Reply(405, _PLAIN, b"GET only\n")
         if self._scrapes >= METRICS_SCRAPES_MAX:
-            return "503 Service Unavailable", _PLAIN, b"too many scrapes at once\n"
+            return Reply(503, _PLAIN, b"too many scrapes at once\n")
         # Only those who may: strangers must not be able to keep the operator out.
         self._scrapes += 1
         try:
             text = await page(self._home, self._settings)
         finally:
             self._scrapes -= 1
-        return "200 OK", CONTENT_TYPE, text.encode()
+        return Reply(200, CONTENT_TYPE, text.encode())
 
-    def _allowed(self, lines: list[bytes]) -> bool:
-        given = [
-            value.strip()
-            for name, _, value in (line.partition(b":") for line in lines)
-            if name.strip().lower() == b"authorization"
-        ]
+    def _allowed(self, asked: Asked) -> bool:
+        given = asked.values(b"authorization")
         try:
             with self._home.metrics_token.open("rb") as file:
                 token = file.read(_TOKEN_BYTES_MAX).strip()
@@ -136,7 +101,7 @@ class MetricsServer:
         return bool(token) and scheme.lower() == b"bearer" and right
 
 
-_ASK = 'WWW-Authenticate: Bearer realm="bastide metrics"\r\n'
+_ASK = 'WWW-Authenticate: Bearer realm="bastide metrics"'
 
 
 async def _nothing() -> list[Sample]:

@@ -48,7 +48,7 @@ def export_receipt(env: Environment, ident: str, sleep: Callable[[float], None])
     deadline = env.clock.monotonic() + _SEALED_WITHIN_S
     while True:
         try:
-            return export_bundle(env.ledger, env.book, ident)
+            return export_bundle(env.ledger, env.book, ident, env.heads)
         except Unavailable:
             if env.clock.monotonic() > deadline:
                 raise

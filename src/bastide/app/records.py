@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases about the ledger itself: list, show and prove entries."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bastide.app.duties import require
 from bastide.app.environment import Environment
+from bastide.app.witnesses import compare_head, compare_heads
 from bastide.core.errors import NotFound
 from bastide.core.evidence import Evidence
 from bastide.core.party import Duty
 from bastide.core.register import KeyState
 from bastide.crypto import merkle
+from bastide.crypto.tlog_proof import write_proof
 
 __all__ = [
     "audit_ledger",
@@ -23,6 +26,7 @@ __all__ = [
     "prove_entry",
     "rebuild_ledger",
     "show_entry",
+    "tlog_proof",
 ]
 
 
@@ -100,12 +104,29 @@ def head(env: Environment) -> str:
     return env.ledger.checkpoint()
 
 
-def audit_ledger(env: Environment) -> int:
-    """Recompute everything; the number of entries. Raises NotProven, naming the first fault."""
+def tlog_proof(env: Environment, entry: int) -> str:
+    """The proof of an entry as a C2SP tlog-proof, under the newest cosigned head that has it."""
+    require(env.principal, Duty.READ)
+    _entry(env, entry)
+    cosigned = env.heads.newest()
+    checkpoint = env.ledger.checkpoint()
+    if cosigned is not None and entry < cosigned[0]:
+        checkpoint = cosigned[1]
+    size = int(checkpoint.splitlines()[1])  # C2SP tlog-checkpoint: the second line
+    return write_proof(entry, env.ledger.prove_inclusion(entry, size), checkpoint)
+
+
+def audit_ledger(env: Environment, heads: Sequence[str] = ()) -> tuple[int, int]:
+    """Recompute everything; the number of entries, and of cosigned heads that are kept.
+
+    heads: such as others kept. Raises NotProven, naming the first fault.
+    """
     require(env.principal, Duty.READ)
     env.ledger.audit()
     env.book.audit()
-    return env.ledger.size
+    for note in heads:
+        compare_head(env.ledger, note)
+    return env.ledger.size, compare_heads(env.ledger, env.heads)
 
 
 def rebuild_ledger(env: Environment) -> int:

@@ -206,6 +206,7 @@ def status(home: Home) -> dict[str, Any]:
         "receipts_pending": None,
         "budgets_near": [],
         "stopped": {},
+        "witnesses": {},
         "replicas": [],
         "desk": {"running": False, "batches_waiting": None, "batches_running": None},
         "metrics_url": f"{gateway_url(settings.metrics_listen)}/metrics"

@@ -21,7 +21,16 @@ from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
 from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
-from bastide.ports import Clock, Engine, Entropy, Keyring, Reader, Sandbox, SealingStore
+from bastide.ports import (
+    Clock,
+    Engine,
+    Entropy,
+    Keyring,
+    Reader,
+    Sandbox,
+    SealingStore,
+    WitnessMemory,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine as Records
@@ -31,6 +40,7 @@ __all__ = [
     "DeskClient",
     "LiveEngine",
     "Weights",
+    "ask_witness",
     "clock",
     "control_link",
     "create_exit",
@@ -52,6 +62,7 @@ __all__ = [
     "sandbox",
     "start_engine",
     "verify_engine",
+    "witness_memory",
 ]
 
 
@@ -196,6 +207,20 @@ def open_records(path: Path, key: bytes, readonly: bool = False) -> "Records":
     from bastide.adapters.records.sql import open_records as open_sql
 
     return open_sql(path, key, readonly)
+
+
+def ask_witness(url: str, body: bytes) -> tuple[int, bytes]:
+    """Post to a witness; status and body of its answer. Raises Unavailable."""
+    from bastide.adapters.witness.http import post
+
+    return post(url, body)
+
+
+def witness_memory(path: Path) -> WitnessMemory:
+    """What a witness knows, in a file."""
+    from bastide.adapters.witness.sqlite import WitnessMemory as SqliteMemory
+
+    return SqliteMemory(path)
 
 
 def open_store(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bastide.cli.command import Call, parameters
+from bastide.cli.command import Call, parameters, read_text
 
 __all__ = ["ledger"]
 
@@ -64,17 +64,27 @@ def show(call: Call, entry: int) -> None:
 
 @parameters(
     "prove",
-    "bastide ledger prove 3\nbastide ledger prove 3 --since 10",
+    "bastide ledger prove 3\nbastide ledger prove 3 --since 10\n"
+    "bastide ledger prove 3 --tlog-proof 3.tlog-proof",
     click.argument("entry", type=click.IntRange(0)),
     click.option("--since", type=click.IntRange(1), help="Also prove that size N was a prefix."),
+    click.option("--tlog-proof", "file", metavar="FILE", help="Write a C2SP tlog-proof there."),
 )
-def prove(call: Call, entry: int, since: int | None) -> None:
-    """Prove that an entry is in the ledger: hash, inclusion proof, signed checkpoint."""
+def prove(call: Call, entry: int, since: int | None, file: str | None) -> None:
+    """Prove that an entry is in the ledger: hash, inclusion proof, signed checkpoint.
+
+    A tlog-proof is under the newest head that witnesses cosigned; its leaf is the entry's bytes,
+    which `ledger export` and receipts hold.
+    """
     import json
 
-    from bastide.app.records import prove_entry
+    from bastide.app.records import prove_entry, tlog_proof
 
     with call.environment() as env:
+        if file is not None:
+            Path(file).write_text(tlog_proof(env, entry))
+            call.show({"tlog_proof": file}, f"written: {file}")
+            return
         row = prove_entry(env, entry, since)
     call.show(row, json.dumps(row, indent=2, ensure_ascii=False))
 
@@ -89,14 +99,30 @@ def checkpoint(call: Call) -> None:
     call.show({"checkpoint": text}, text.rstrip("\n"))
 
 
-@parameters("audit", "bastide ledger audit")
-def audit(call: Call) -> None:
-    """Recompute every hash, signature and projection. Exit 6 names the first that fails."""
+@parameters(
+    "audit",
+    "bastide ledger audit\nbastide ledger audit --head checkpoint.txt",
+    click.option(
+        "--head",
+        "heads",
+        multiple=True,
+        metavar="FILE",
+        help="A head that you or a witness kept: it must be one of this ledger.",
+    ),
+)
+def audit(call: Call, heads: tuple[str, ...]) -> None:
+    """Recompute every hash, signature and projection. Exit 6 names the first that fails.
+
+    Every head that witnesses have cosigned must be one of this ledger, too: else it was rolled back
+    or forked.
+    """
     from bastide.app.records import audit_ledger
 
     with call.environment() as env:
-        size = audit_ledger(env)
-    call.show({"entries": size, "holds": True}, f"{size} entries: everything holds")
+        size, cosigned = audit_ledger(env, [read_text(file) for file in heads])
+    result = {"entries": size, "cosigned_heads": cosigned, "holds": True}
+    also = f", and so do {cosigned} cosigned heads" if cosigned else ""
+    call.show(result, f"{size} entries: everything holds{also}")
 
 
 @parameters("rebuild", "bastide ledger rebuild")

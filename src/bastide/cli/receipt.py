@@ -11,7 +11,7 @@ import click
 from msgspec.structs import asdict
 
 from bastide.cli.command import Call, parameters, read_text
-from bastide.core.errors import NotFound
+from bastide.core.errors import NotFound, NotProven
 
 if TYPE_CHECKING:
     from bastide.core.receipt import Receipt
@@ -25,14 +25,26 @@ _KEYS = click.option(
 )
 
 
-@parameters("verify", "bastide verify receipt.json --keys keys.json", _WHAT, _KEYS)
-def verify(call: Call, file_or_id: str, keys: str | None) -> None:
+@parameters(
+    "verify",
+    "bastide verify receipt.json --keys keys.json\nbastide verify receipt.json --witnessed 2",
+    _WHAT,
+    _KEYS,
+    click.option(
+        "--witnessed",
+        type=click.IntRange(0, 3),
+        default=0,
+        help="Demand that the witnesses of so many parties cosigned the ledger's head.",
+    ),
+)
+def verify(call: Call, file_or_id: str, keys: str | None, witnessed: int) -> None:
     """Verify an answer offline, back to its model, with public keys only.
 
     FILE_OR_ID is an exported receipt, the id of one in this environment, or `newest`. Exit 6 says
     what does not hold, and where.
     """
     chain = _chain(call, file_or_id, keys)
+    _require_witnessed(chain, witnessed)
     receipt = chain.receipt
     lines = [
         f"VERIFIED  answer -> release -> approvals ({', '.join(sorted(chain.approvals))})"
@@ -41,6 +53,11 @@ def verify(call: Call, file_or_id: str, keys: str | None) -> None:
         f"  receipt {receipt.ident}: {receipt.completion_tokens} tokens by {chain.model},"
         f" {receipt.sandbox} on {chain.node}",
     ]
+    lines.append(
+        f"  witnessed by {', '.join(sorted(chain.witnessed))}: no other history was shown to them"
+        if chain.witnessed
+        else "  NOT witnessed: who runs the ledger may show others another one"
+    )
     if chain.parties == "solo":
         lines.append("  policy solo: one person holds all three parties' keys")
     call.show({"verified": True, **chain.to_json()}, "\n".join(lines))
@@ -187,6 +204,18 @@ receipt.add_command(open_)
 receipt.add_command(open_batch)
 
 COMMANDS = {"verify": verify, "trace": trace, "receipt": receipt}
+
+
+def _require_witnessed(chain: "Chain", least: int) -> None:
+    """Raise NotProven if witnesses of fewer parties cosigned the head."""
+    if len(chain.witnessed) < least:
+        raise NotProven(
+            f"the witnesses of {len(chain.witnessed)} parties cosigned the head, not of {least}",
+            reasons=[
+                f"cosigned by the witness of the {party}" for party in sorted(chain.witnessed)
+            ],
+            fix="export the receipt again when the witnesses have seen a newer head",
+        )
 
 
 def _chain(call: Call, file_or_id: str, keys: str | None) -> "Chain":

@@ -153,6 +153,12 @@ def _ledger() -> click.Command:
     return ledger.ledger
 
 
+def _witness() -> click.Command:
+    from bastide.cli import witness
+
+    return witness.witness
+
+
 def _revoke() -> click.Command:
     from bastide.cli import revoke
 
@@ -198,6 +204,7 @@ _TABLE = {
     "guard": (_guard, "Look for personal data, secrets and links in prompts and answers."),
     "share": (_share, "Promise tenants a part of a deployment, and prove that they got it."),
     "env": (_env, "Print the variables with which an application moves here."),
+    "witness": (_witness, "Cosign ledgers, so that nobody can show two histories."),
     "ledger": (_ledger, "List, show, prove, audit, rebuild and export the ledger."),
     "exit-codes": (_exit_codes, "Explain the exit codes."),
 }

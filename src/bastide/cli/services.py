@@ -83,6 +83,7 @@ def status_command(call: Call) -> None:
     if row["metrics_url"]:
         lines.append(f"  metrics  {row['metrics_url']}")
     lines += [f"  budget   {_near(near)}" for near in row["budgets_near"]]
+    lines += [f"  witness  {party}: {said}" for party, said in row["witnesses"].items()]
     for digest, reasons in row["stopped"].items():
         lines.append(f"  stopped  the deployment stated in {digest}: {'; '.join(reasons)}")
     if row["parties"] == "solo":

@@ -40,6 +40,7 @@ KINDS: tuple[str, ...] = (
     "candidate/v1",
     "approval/v1",
     "revocation/v1",
+    "witness/v1",
     "release/v1",
     "deployment/v1",
     "deployment-end/v1",

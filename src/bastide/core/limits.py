@@ -154,9 +154,9 @@ FILES_SWEEP_S: Final = 600.0  # how often what has expired is deleted
 METRIC_SERIES_MAX: Final = 4_096  # of one metric in one process; what comes later counts as one
 METRICS_TIMEOUT_S: Final = 2.0  # a process that does not tell its metrics in this time is down
 METRICS_BYTES_MAX: Final = 32 * MIB  # of one process
-METRICS_REQUEST_BYTES_MAX: Final = 8 * KIB  # a scrape's head
 METRICS_SCRAPES_MAX: Final = 8  # at once
-METRICS_CONNECTIONS_MAX: Final = 256  # open at once, whether they may scrape or not
+SMALL_HTTP_HEAD_BYTES_MAX: Final = 8 * KIB  # of a request for metrics, or to a witness
+SMALL_HTTP_CONNECTIONS_MAX: Final = 256  # open at once
 
 # Links between our processes, over Unix sockets.
 FRAME_BYTES_MAX: Final = 8 * MIB

@@ -21,7 +21,18 @@ from bastide.core.key import PublicKey, Purpose, Scheme
 from bastide.crypto.dsse import Signer
 from bastide.crypto.merkle import HASH_BYTES
 
-__all__ = ["Checkpoint", "open_checkpoint", "sign_checkpoint", "verifier_key"]
+__all__ = [
+    "Checkpoint",
+    "check_name",
+    "keep_signature",
+    "open_checkpoint",
+    "parse_checkpoint",
+    "read_verifier_key",
+    "sign_checkpoint",
+    "signature_line",
+    "split_note",
+    "verifier_key",
+]
 
 ED25519 = b"\x01"  # the signature type of C2SP signed-note
 NOTE_CHARS_MAX = 1_000_000  # golang.org/x/mod/sumdb/note refuses longer ones
@@ -46,20 +57,47 @@ class Checkpoint:
 
 def verifier_key(name: str, key: PublicKey) -> str:
     """The key as other tools take it: ``<name>+<hash>+<base64 of type and key>``."""
-    _check_name(name)
+    check_name(name)
     public = base64.b64encode(ED25519 + key.raw).decode()
     return f"{name}+{_key_hash(name, key.raw).hex()}+{public}"
 
 
+def read_verifier_key(vkey: str) -> tuple[str, PublicKey]:
+    """Name and key of a log from what `verifier_key` wrote. Raises Misconfigured."""
+    name, _, rest = vkey.partition("+")
+    try:
+        data = base64.b64decode(rest.partition("+")[2], validate=True)
+    except ValueError as error:
+        raise Misconfigured(f"{vkey[:80]} is no verifier key") from error
+    key = PublicKey(data[1:], Purpose.LEDGER)
+    if len(data) != 33 or verifier_key(name, key) != vkey:
+        raise Misconfigured(f"{vkey[:80]} is no Ed25519 verifier key", fix="copy the whole line")
+    return name, key
+
+
+def keep_signature(text: str, name: str, key: PublicKey) -> str | None:
+    """A note with its signatures by this key alone; None if there is none. Nothing is verified."""
+    body, lines = split_note(text)
+    tag = _key_hash(name, key.raw)
+    kept = [raw for owner, raw in lines if owner == name and raw[:4] == tag]
+    if not kept:
+        return None
+    return f"{body}\n" + "".join(signature_line(name, tag, raw[4:]) for raw in kept)
+
+
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
     """Sign a checkpoint under its origin. Raises Misconfigured for a key of another purpose."""
-    _check_name(checkpoint.origin)
+    check_name(checkpoint.origin)
     if not _is_log_key(signer.public):
         raise Misconfigured(f"the {signer.public.purpose} key does not sign checkpoints")
     text = checkpoint.text()
     tag = _key_hash(checkpoint.origin, signer.public.raw)
-    signature = base64.b64encode(tag + signer.sign(text.encode())).decode()
-    return f"{text}\n— {checkpoint.origin} {signature}\n"
+    return f"{text}\n{signature_line(checkpoint.origin, tag, signer.sign(text.encode()))}"
+
+
+def signature_line(name: str, tag: bytes, signature: bytes) -> str:
+    """One signature of a note. tag: the four bytes of the key's hash."""
+    return f"— {name} {base64.b64encode(tag + signature).decode()}\n"
 
 
 def open_checkpoint(text: str, name: str, key: PublicKey) -> Checkpoint:
@@ -68,18 +106,12 @@ def open_checkpoint(text: str, name: str, key: PublicKey) -> Checkpoint:
     Signatures of other keys, such as those of witnesses, are neither checked nor counted.
     """
     # 1. The note is bounded, and falls into text and signatures.
-    if len(text) > NOTE_CHARS_MAX or not text.endswith("\n"):
-        raise NotProven("checkpoint: not a signed note")
-    body, divider, tail = text.rpartition("\n\n")
-    lines = tail.splitlines() if divider else []
-    if not lines or len(lines) > SIGNATURES_MAX or tail != "\n".join(lines) + "\n":
-        raise NotProven("checkpoint: not a signed note, or no signature")
-    body += "\n"
+    body, lines = split_note(text)
     # 2. Exactly one signature is by the expected key, and it holds.
     if not _is_log_key(key):
         raise NotProven(f"checkpoint: {key.ident} is no ledger key")
     tag = _key_hash(name, key.raw)
-    found = [raw for owner, raw in map(_signature, lines) if owner == name and raw[:4] == tag]
+    found = [raw for owner, raw in lines if owner == name and raw[:4] == tag]
     if len(found) != 1:
         raise NotProven(f"checkpoint: not signed by {name}'s key {key.ident}")
     try:
@@ -87,13 +119,28 @@ def open_checkpoint(text: str, name: str, key: PublicKey) -> Checkpoint:
     except (InvalidSignature, UnicodeEncodeError) as error:
         raise NotProven(f"checkpoint: the signature of {name} does not hold") from error
     # 3. The text is a checkpoint of that origin.
-    checkpoint = _parse(body)
+    checkpoint = parse_checkpoint(body)
     if checkpoint.origin != name:
         raise NotProven(f"checkpoint: it is of {checkpoint.origin!r}, not of {name!r}")
     return checkpoint
 
 
-def _parse(body: str) -> Checkpoint:
+def split_note(text: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """The text of a note that is signed, and its signatures: name, and key hash with signature.
+
+    Nothing is verified. Raises NotProven if it is no signed note.
+    """
+    if len(text) > NOTE_CHARS_MAX or not text.endswith("\n"):
+        raise NotProven("checkpoint: not a signed note")
+    body, divider, tail = text.rpartition("\n\n")
+    lines = tail.splitlines() if divider else []
+    if not lines or len(lines) > SIGNATURES_MAX or tail != "\n".join(lines) + "\n":
+        raise NotProven("checkpoint: not a signed note, or no signature")
+    return body + "\n", [_signature(line) for line in lines]
+
+
+def parse_checkpoint(body: str) -> Checkpoint:
+    """Read the text of a checkpoint, whoever signed it. Raises NotProven."""
     rows = body.split("\n")
     # Extension lines may follow the root; none of them may be empty.
     if len(rows) < 4 or not all(rows[:-1]) or not _SIZE.fullmatch(rows[1]):
@@ -128,7 +175,8 @@ def _is_log_key(key: PublicKey) -> bool:
     return key.purpose is Purpose.LEDGER and key.scheme is Scheme.ED25519
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise Misconfigured if a name cannot stand in a signature line."""
     if not name or "+" in name or any(char.isspace() or ord(char) < 0x20 for char in name):
         raise Misconfigured(
             f"{name!r} is no origin", fix="no white space, no control characters and no +"

@@ -15,6 +15,7 @@ from bastide.core.errors import NotProven
 from bastide.core.evidence import Evidence
 from bastide.core.register import KEY_KINDS
 from bastide.core.subject import Digest
+from bastide.ledger.cosigned import CosignedHeads, enrolled
 from bastide.ledger.heads import open_head
 from bastide.ledger.ledger import Ledger
 from bastide.ledger.receipts import ReceiptBook
@@ -37,8 +38,12 @@ def export_anchors(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def export_bundle(ledger: Ledger, book: ReceiptBook, ident: str) -> dict[str, Any]:
-    """The bundle of a receipt, under the newest checkpoint.
+def export_bundle(
+    ledger: Ledger, book: ReceiptBook, ident: str, heads: CosignedHeads | None = None
+) -> dict[str, Any]:
+    """The bundle of a receipt, under the newest head that witnesses cosigned, or the newest one.
+
+    heads: the cosigned ones; a bundle under one of them also holds the witnesses' enrolments.
 
     Raises NotFound, Unavailable while the receipt is not sealed yet, NotProven if the ledger
     lacks what the receipt names.
@@ -62,6 +67,10 @@ def export_bundle(ledger: Ledger, book: ReceiptBook, ident: str) -> dict[str, An
     }
     checkpoint = ledger.checkpoint()
     size = _size(ledger, checkpoint)
+    cosigned = None if heads is None else heads.newest()
+    if cosigned is not None and place.batch_index < cosigned[0]:
+        size, checkpoint = cosigned
+        rows["witnesses"] = enrolled(ledger, size)
     if changes := _key_statements(ledger, size):
         rows["keys"] = changes
     return {

@@ -27,7 +27,8 @@ KEY_STATEMENTS_MAX = 4_096
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SINGLE = ("charter", "admission", "evaluation", "candidate", "release", "deployment", "batch")
 _LISTS = ("approvals", "deployment_approvals")
-_KEYS = "keys"  # a list that is left out where no key ever changed
+# Lists that are left out: where no key ever changed, and under a head that nobody cosigned.
+_LATER = ("keys", "witnesses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,8 @@ def read_bundle(value: Any) -> Bundle:
         raise NotProven(f"type: not {BUNDLE_TYPE}")
     inclusion, entries = value["inclusion"], value["entries"]
     _object(inclusion, "inclusion", ("index", "size", "proof"))
-    changed = (_KEYS,) if isinstance(entries, Mapping) and _KEYS in entries else ()
-    _object(entries, "entries", (*_SINGLE, *_LISTS, *changed))
+    given = [name for name in _LATER if isinstance(entries, Mapping) and name in entries]
+    _object(entries, "entries", (*_SINGLE, *_LISTS, *given))
     with at("receipt"):
         receipt = Receipt.from_json(value["receipt"])
     lists = {
@@ -113,7 +114,7 @@ def read_bundle(value: Any) -> Bundle:
             _entry(row, f"entries.{name}[{number}]")
             for number, row in enumerate(_list(entries[name], f"entries.{name}", longest))
         )
-        for name, longest in _longest(changed)
+        for name, longest in _longest(given)
     }
     return Bundle(
         receipt=receipt,
@@ -126,9 +127,9 @@ def read_bundle(value: Any) -> Bundle:
     )
 
 
-def _longest(changed: tuple[str, ...]) -> list[tuple[str, int]]:
+def _longest(given: list[str]) -> list[tuple[str, int]]:
     lists = [(name, APPROVALS_MAX) for name in _LISTS]
-    return [*lists, *((name, KEY_STATEMENTS_MAX) for name in changed)]
+    return [*lists, *((name, KEY_STATEMENTS_MAX) for name in given)]
 
 
 def _entry(value: Any, place: str) -> Entry:

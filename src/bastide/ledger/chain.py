@@ -37,8 +37,8 @@ class Chain:
 
     parties: ``separate`` if the policy keeps the author from being the only approver, ``solo``
     otherwise; approvals and deployment_approvals: ids of the keys that approved, by party;
-    batch: the entry that holds the receipt; ledger_size: the size of the checkpoint; links: every
-    entry, in the ledger's order.
+    batch: the entry that holds the receipt; ledger_size: that of the checkpoint; witnessed: when
+    each party's witness cosigned it, in POSIX seconds; links: every entry, in the ledger's order.
     """
 
     receipt: Receipt
@@ -59,6 +59,7 @@ class Chain:
     deployment_approvals: Mapping[str, tuple[str, ...]]
     batch: int
     ledger_size: int
+    witnessed: Mapping[str, int]
     links: tuple[Link, ...]
 
     @property
@@ -81,6 +82,7 @@ class Chain:
             "deployment_approvals": {
                 party: list(keys) for party, keys in self.deployment_approvals.items()
             },
+            "witnessed": dict(self.witnessed),
             "links": [link.to_json() for link in self.links],
         }
         plain = {field.name: getattr(self, field.name) for field in fields(self)}

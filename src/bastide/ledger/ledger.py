@@ -281,8 +281,9 @@ class Ledger:
 
     def _prepare(self) -> None:
         with schema.reading(self._records) as connection:
-            ready = inspect(connection).has_table(schema.subject.name)
-        if ready:
+            known = set(inspect(connection).get_table_names())
+        ready = schema.subject.name in known
+        if ready and (self._signer is None or schema.cosigned.name in known):
             return
         if self._signer is None:
             raise NotFound("the database holds no ledger", fix="run `bastide init`")

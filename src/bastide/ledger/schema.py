@@ -9,6 +9,7 @@ and replayed from it (DESIGN.md invariant 1).
 * tile: the 256 hashes of each full tlog-tile, and their root. Partial tiles are not stored:
   their hashes are the leaf hashes, or the roots, of what stands below.
 * checkpoint: the signed head after each commit.
+* cosigned: heads with the cosignatures of witnesses, which come later.
 * evidence, subject: which entry states what about whom.
 """
 
@@ -78,6 +79,13 @@ checkpoint = Table(
     LOG,
     Column("size", _INDEX, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+cosigned = Table(
+    "cosigned",
+    LOG,
+    Column("size", _INDEX, primary_key=True, autoincrement=False),
     Column("note", Text, nullable=False),
 )
 

@@ -288,6 +288,11 @@ SHAPES: dict[str, dict[str, Check]] = {
         "comment": _text,
         "time_ms": _count,
     },
+    "witness/v1": {
+        "party": _one_of(*(party.value for party in Party)),
+        "keys": _list_of(_text),
+        "time_ms": _count,
+    },
     "revocation/v1": {
         "what": _one_of(*(what.value for what in Revocable)),
         "party": _or_null(_one_of(*(party.value for party in Party))),

@@ -24,6 +24,7 @@ from bastide.core.register import KEY_KINDS, Register, verify_enrollable
 from bastide.core.revocation import may_revoke
 from bastide.core.subject import Digest
 from bastide.crypto import dsse
+from bastide.crypto.cosignature import read_cosigner
 from bastide.crypto.dsse import Envelope
 from bastide.ledger.shapes import LATER, SHAPES
 
@@ -139,7 +140,7 @@ def _read(envelope: Envelope) -> Statement:
 def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
     purposes = [key.purpose for key in signers]
     kind = statement.kind
-    if kind == "approval/v1":
+    if kind in ("approval/v1", "witness/v1"):
         right = purposes == [Purpose.PARTY] and signers[0].party == statement.body.get("party")
         wanted = "exactly one key of the party that it names"
     elif kind == "revocation/v1":
@@ -221,6 +222,11 @@ def _budget(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [("/".join(whose), _hex({"budget": whose}))]
 
 
+def _witness(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    read_cosigner(body["keys"])
+    return [(body["party"], _hex({"witness": body["party"]}))]
+
+
 def _signing_key(ident: str) -> list[tuple[str | None, str]]:
     return [(ident, _hex({"signing-key": ident}))]
 
@@ -271,5 +277,6 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
         )
     ],
     "share-minute/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
+    "witness/v1": _witness,
     "receipts/v1": lambda body: [("receipts", body["root"])],
 }

@@ -9,6 +9,7 @@ In order to verify an answer back to its model, we need to achieve the following
    key, and it lists the anchors' keys. From it and the key statements, in their order, comes the
    register: which keys could sign when, and what counts of it.
 3. Open the checkpoint: signed by the ledger key that was active then, for the charter's origin.
+   Cosignatures of witnesses hold, where the bundle says that a party enrolled the witness.
 4. Prove that every entry is in the ledger, at its index, under that checkpoint.
 5. Verify every statement: the kind that its place demands, in its one form, signed by the keys that
    may sign that kind, were active then, and are not known to be compromised.
@@ -39,6 +40,7 @@ from bastide.gates.panel import judge_stage
 from bastide.ledger import statements
 from bastide.ledger.bundle_form import Anchors, Bundle, Entry, at, read_anchors, read_bundle
 from bastide.ledger.chain import Chain, Link
+from bastide.ledger.cosigned import witnesses_by_party
 from bastide.ledger.heads import open_head
 
 __all__ = ["Chain", "trace_bundle", "verify_content"]
@@ -53,6 +55,7 @@ _KINDS = {
     "deployment": "deployment/v1",
     "deployment_approvals": "approval/v1",
     "batch": "receipts/v1",
+    "witnesses": "witness/v1",
 }
 
 
@@ -87,7 +90,7 @@ def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain
     _check_order(single, lists)
     keys = register.known()
     _check_gates(single, lists, keys, policy)
-    return _chain(given.receipt, single, lists, keys, head.size)
+    return _chain(given.receipt, single, lists, keys, head.size, _witnessed(given, register))
 
 
 def verify_content(receipt: Receipt, api_key: str, prompt: bytes, answer: bytes) -> None:
@@ -145,6 +148,15 @@ def _register(charter: Evidence, changes: Iterable[Entry]) -> Register:
                 raise NotProven(f"not a key statement but {evidence.kind}")
             register = register.after(dataclasses.replace(evidence, entry=entry.index))
     return register
+
+
+def _witnessed(given: Bundle, register: Register) -> dict[str, int]:
+    # 3. Who enrolled each was proven to stand in the ledger in 4.
+    rows = [_verified("witnesses", entry, register) for entry in given.lists.get("witnesses", ())]
+    with at("checkpoint"):
+        if len({row.body["party"] for row in rows}) != len(rows):
+            raise NotProven("a party has two witnesses")
+        return witnesses_by_party(given.checkpoint, rows)
 
 
 def _verified(name: str, entry: Entry, register: Register) -> Evidence:
@@ -270,6 +282,7 @@ def _chain(
     lists: Mapping[str, tuple[Evidence, ...]],
     keys: Mapping[str, PublicKey],
     size: int,
+    witnessed: Mapping[str, int],
 ) -> Chain:
     admission, evaluation = single["admission"], single["evaluation"]
     policy = single["charter"].body["policy"]
@@ -293,6 +306,7 @@ def _chain(
         deployment_approvals=_by_party(lists["deployment_approvals"]),
         batch=_index(single["batch"]),
         ledger_size=size,
+        witnessed=witnessed,
         links=tuple(_link(row, keys) for row in sorted(rows, key=_index)),
     )
 
