@@ -178,6 +178,21 @@ class Home:
         return self.root / "unlock"
 
     @property
+    def quorum(self) -> Path:
+        """The record of the custodians who unseal the keyring, if they do. Public."""
+        return self.root / "public" / "quorum.json"
+
+    @property
+    def shares(self) -> Path:
+        """One age file for each custodian: a share, sealed to that custodian's own key."""
+        return self.root / "shares"
+
+    @property
+    def unsealing(self) -> Path:
+        """The socket of who collects shares."""
+        return self.run / "unseal.sock"
+
+    @property
     def anchors(self) -> Path:
         """Public keys that auditors need: the trust anchors."""
         return self.root / "public" / "keys.json"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.duties import everyone
+from bastide.app.unsealing import kept_passphrase
 from bastide.core.errors import NotAllowed, NotFound
 from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
@@ -94,14 +95,20 @@ def open_environment(
 
 
 def read_passphrase(home: Home) -> str:
-    """The passphrase from the unlock file. Raises NotAllowed if the owner keeps none."""
+    """The passphrase from the unlock file, or of the custodians while they keep it open.
+
+    Raises NotAllowed if there is neither.
+    """
     try:
         return home.unlock.read_text().strip()
     except FileNotFoundError as error:
-        raise NotAllowed(
-            f"the keyring in {home.root} is locked",
-            fix="give --passphrase-file FILE (`-` reads standard input)",
-        ) from error
+        fix = "give --passphrase-file FILE (`-` reads standard input)"
+        if home.quorum.exists():
+            kept = kept_passphrase(home)
+            if kept is not None:
+                return kept
+            fix = "two custodians run `bastide unseal --share FILE --for MINUTES`"
+        raise NotAllowed(f"the keyring in {home.root} is locked", fix=fix) from error
 
 
 def _principal(settings: Settings, ledger: Ledger, party_key: Signer | None) -> Principal:

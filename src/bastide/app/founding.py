@@ -19,6 +19,7 @@ from bastide.app import wiring
 from bastide.app.alone import alone
 from bastide.app.certificates import ensure_authority
 from bastide.app.config import Home, Settings, node_name, split_address, write_settings
+from bastide.app.quorum import new_quorum
 from bastide.app.remedies import outside
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, Refused, Unavailable
@@ -32,7 +33,7 @@ from bastide.crypto.dsse import Signer
 from bastide.crypto.p256 import public_pem
 from bastide.detectors.personal.kinds import KINDS as PERSONAL_KINDS
 from bastide.ledger import Ledger
-from bastide.ports import Clock, Keyring
+from bastide.ports import Clock, Entropy, Keyring
 from bastide.suites import DEMO_FLOORS, EMBEDDING_FLOORS, SUITES
 
 __all__ = ["Founded", "Wishes", "default_policy", "found", "free_address"]
@@ -50,6 +51,7 @@ class Wishes:
     passphrase: of the keyring, or None: one is generated and kept in the unlock file.
     exit_recipient: age recipient whose identity the owner keeps elsewhere, or None: one is made.
     keys: parties' own keys, under `separate`; who brings none gets a key file.
+    custodians: age recipients of the three parties, of whom two unseal; or empty: no quorum.
     """
 
     parties: str
@@ -58,6 +60,7 @@ class Wishes:
     exit_recipient: str | None = None
     sandbox: str = "auto"
     keys: Mapping[Party, Signer] = field(default_factory=dict)
+    custodians: Mapping[Party, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Founded:
     key_files: tuple[Path, ...]
     exit_identity: Path | None
     unlock: Path | None
+    shares: tuple[Path, ...] = ()
 
 
 def default_policy(parties: str) -> Policy:
@@ -162,8 +166,13 @@ def _check_recipient(recipient: str | None) -> None:
 
 
 def _found(home: Home, wishes: Wishes) -> Founded:
-    if wishes.keys and wishes.parties != "separate":
+    if (wishes.keys or wishes.custodians) and wishes.parties != "separate":
         raise Misconfigured("parties bring their own keys under --parties separate only")
+    if wishes.custodians and (wishes.passphrase is not None or wishes.exit_recipient is None):
+        raise Misconfigured(
+            "a quorum takes --exit-recipient, and no passphrase: else one file would open all",
+            fix="give --exit-recipient AGE1..., and leave --passphrase-file out",
+        )
     if home.founded:
         raise Refused(f"{home.root} is an environment already", fix="`bastide up` starts it")
     if home.root.exists() and any(home.root.iterdir()):
@@ -189,6 +198,7 @@ def _found(home: Home, wishes: Wishes) -> Founded:
         key_files=tuple(moved[path] for path in founded.key_files),
         exit_identity=moved.get(founded.exit_identity) if founded.exit_identity else None,
         unlock=moved.get(founded.unlock) if founded.unlock else None,
+        shares=tuple(moved[path] for path in founded.shares),
     )
 
 
@@ -207,11 +217,14 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
 
     passphrase = wishes.passphrase
     unlock = None
-    if passphrase is None:
+    shares: tuple[Path, ...] = ()
+    if wishes.custodians:
+        passphrase, shares = _split(draft, environment, wishes.custodians, entropy)
+    elif passphrase is None:
         passphrase = entropy.token(32).hex()
         unlock = draft.unlock
         _write_private(unlock, passphrase + "\n")
-    generated = unlock is not None
+    generated = wishes.passphrase is None
     parties = tuple(Party) if wishes.parties == "solo" else ()
     keyring = wiring.create_keyring(draft.keyring, passphrase, parties, entropy, generated)
     party_signers = [keyring.signer(Purpose.PARTY, party) for party in parties]
@@ -242,7 +255,21 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
         _write_private(draft.anchors, json.dumps(anchors, indent=2) + "\n", mode=0o644)
     finally:
         records.dispose()
-    return Founded(draft, environment, tuple(key_files), exit_identity, unlock)
+    return Founded(draft, environment, tuple(key_files), exit_identity, unlock, shares)
+
+
+def _split(
+    draft: Home, environment: str, custodians: Mapping[Party, str], entropy: Entropy
+) -> tuple[str, tuple[Path, ...]]:
+    """Make the passphrase that only custodians together have; write the record and the shares."""
+    passphrase, record, sealed = new_quorum(environment, custodians, entropy.token)
+    _write_private(draft.quorum, json.dumps(record, indent=2) + "\n", mode=0o644)
+    draft.shares.mkdir(mode=0o700)
+    files = []
+    for party, text in sealed.items():
+        files.append(draft.shares / f"{party.value}.share.age")
+        _write_private(files[-1], text)
+    return passphrase, tuple(files)
 
 
 def _own(signer: Signer, party: Party) -> Signer:
@@ -288,7 +315,7 @@ def _anchors(environment: str, ledger: Ledger, charter: Digest) -> dict[str, Any
 
 def _paths(founded: Founded) -> list[Path]:
     extra = [path for path in (founded.exit_identity, founded.unlock) if path is not None]
-    return [*founded.key_files, *extra]
+    return [*founded.key_files, *founded.shares, *extra]
 
 
 def _write_private(path: Path, text: str, mode: int = 0o600) -> None:

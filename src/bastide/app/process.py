@@ -18,7 +18,7 @@ from typing import Any
 
 from bastide.core.errors import Misconfigured
 
-__all__ = ["LogLines", "enter_service", "log", "on_stop"]
+__all__ = ["LogLines", "enter_service", "hide_memory", "log", "on_stop"]
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _PR_SET_DUMPABLE = 4
@@ -73,12 +73,16 @@ def _open_log() -> None:
         _opened[:] = [LogLines(sys.stderr.fileno())]
 
 
+def hide_memory() -> None:
+    """No core dump, and no debugger of the same user, reads the keys of this process."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def enter_service(name: str) -> dict[str, Any]:
     """Harden this process and read its orders. Raises Misconfigured if they are no JSON object."""
     _open_log()  # now: later, a sandbox may hide the path
     libc = ctypes.CDLL(None, use_errno=True)
-    # Without this, a core dump or a debugger of the same user could read the keys.
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    hide_memory()
     os.umask(0o077)
     orders = json.loads(sys.stdin.readline() or "null")
     if not isinstance(orders, dict):

@@ -33,6 +33,12 @@ __all__ = ["found_here", "init"]
         help="A party's own key: OpenSSH private key, or passkey file (repeatable).",
     ),
     click.option(
+        "--quorum",
+        multiple=True,
+        metavar="PARTY=AGE1...",
+        help="age recipient of a custodian, once for each party: any two unseal the keyring.",
+    ),
+    click.option(
         "--sandbox",
         type=click.Choice(["auto", "bubblewrap", "landlock"]),
         default="auto",
@@ -46,6 +52,7 @@ def init(
     listen: str | None,
     exit_recipient: str | None,
     party_keys: tuple[str, ...],
+    quorum: tuple[str, ...],
     sandbox: str,
 ) -> None:
     """Make an environment: keys of the three parties, ledger, sealed store. All or nothing.
@@ -53,7 +60,7 @@ def init(
     Without --passphrase-file a passphrase is generated and kept in the file `unlock`, so that
     services can start unattended; keep it elsewhere in production.
     """
-    row = found_here(call, parties, listen, exit_recipient, sandbox, party_keys)
+    row = found_here(call, parties, listen, exit_recipient, sandbox, party_keys, quorum)
     call.show(row)
 
 
@@ -64,6 +71,7 @@ def found_here(
     exit_recipient: str | None,
     sandbox: str,
     party_keys: tuple[str, ...] = (),
+    quorum: tuple[str, ...] = (),
 ) -> dict[str, object]:
     """Found the environment of a call and tell what was made."""
     from bastide.app.founding import Wishes, found, free_address
@@ -79,6 +87,7 @@ def found_here(
         exit_recipient,
         sandbox,
         {party: signer for party, signer in keys.items() if signer is not None},
+        _by_party(quorum),
     )
     founded = found(call.home, wishes)
     call.tell(f"Founded {founded.environment} in {founded.home.root}, policy {parties}.")
@@ -94,6 +103,8 @@ def found_here(
         call.tell(
             f"  passphrase of the keyring: {founded.unlock}  (whoever reads it holds all keys)"
         )
+    for path in founded.shares:
+        call.tell(f"  share of the {path.name.partition('.')[0]}: {path}  (opens with their key)")
     if founded.exit_identity is not None:
         call.tell(
             f"  exit identity: {founded.exit_identity}  (opens every export with the age tool)"
@@ -105,6 +116,7 @@ def found_here(
         "key_files": [str(path) for path in founded.key_files],
         "exit_identity": str(founded.exit_identity) if founded.exit_identity else None,
         "unlock": str(founded.unlock) if founded.unlock else None,
+        "shares": [str(path) for path in founded.shares],
         "anchors": str(founded.home.anchors),
     }
 

@@ -39,6 +39,18 @@ def _init() -> click.Command:
     return init.init
 
 
+def _unseal() -> click.Command:
+    from bastide.cli import unseal
+
+    return unseal.unseal
+
+
+def _ceremony() -> click.Command:
+    from bastide.cli import ceremony
+
+    return ceremony.ceremony
+
+
 def _passkey() -> click.Command:
     from bastide.cli import passkey
 
@@ -182,6 +194,8 @@ _TABLE = {
     "trace": (lambda: _receipt("trace"), "Show the chain behind an answer as a tree."),
     "receipt": (lambda: _receipt("receipt"), "Export and open receipts."),
     "init": (_init, "Make an environment: keys, ledger, sealed store."),
+    "unseal": (_unseal, "Start the services with the shares of two custodians."),
+    "ceremony": (_ceremony, "Print the record of a key ceremony; the ledger keeps its digest."),
     "passkey": (_passkey, "Make a passkey with which a party signs in the browser."),
     "corpus": (_corpus, "Make datasets from raw text; show and prove what is in them."),
     "model": (_model, "Admit, list, show and export models."),

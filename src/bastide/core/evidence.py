@@ -20,6 +20,7 @@ KINDS: tuple[str, ...] = (
     "charter/v1",
     "key-enrolment/v1",
     "key-state/v1",
+    "ceremony/v1",
     "tenant/v1",
     "project/v1",
     "api-key/v1",

@@ -168,6 +168,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "reason": _text,
         "time_ms": _count,
     },
+    "ceremony/v1": {"record": _digest, "time_ms": _count},
     "tenant/v1": {"tenant": _text, "time_ms": _count},
     "api-key/v1": {
         "key": _text,

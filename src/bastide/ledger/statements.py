@@ -250,6 +250,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "charter/v1": _charter,
     "key-enrolment/v1": lambda body: _signing_key(body["key"]["id"]),
     "key-state/v1": lambda body: _signing_key(body["key"]),
+    "ceremony/v1": lambda body: [("ceremony", Digest.parse(body["record"]).hex)],
     "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],
     "api-key/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
     "api-key/v2": lambda body: [(body["key"], _hex({"key": body["key"]}))],
