@@ -8,24 +8,25 @@ from typing import Any, Final
 
 import msgspec
 
-from bastide.app.corpus_build import folder_of, leaves_of
+from bastide.app.corpus_build import folder_of
 from bastide.app.corpus_duplicates import DUPLICATE_WIDTH, REASONS
 from bastide.app.corpus_export import FORMS, write_files
 from bastide.app.corpus_export_croissant import CROISSANT, write_croissant
 from bastide.app.corpus_objects import find_row, read_object, read_segments
 from bastide.app.corpus_part import KEY_WIDTH, Example, Life, PartReport
 from bastide.app.corpus_pseudonyms import names_in
-from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport, shard_name
+from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport, Leaves, shard_name
 from bastide.app.dataset_releases import release_state
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
-from bastide.app.naming import newest_named
+from bastide.app.naming import named_dataset
 from bastide.core.dataset import Manifest, document_key, leaf_of
 from bastide.core.errors import Misconfigured, NotFound, NotProven
 from bastide.core.evidence import Evidence
 from bastide.core.limits import CORPUS_EXAMPLES
 from bastide.core.party import Duty
 from bastide.crypto.sorted_tree import prove, verify_absent, verify_present
+from bastide.ledger.erased import datasets, successors
 from bastide.stages.dataset_release import find_release
 
 __all__ = [
@@ -42,13 +43,16 @@ _PLACE: Final = 8
 
 
 def find_dataset(env: Environment, name: str) -> Evidence:
-    """The newest dataset of a name, or the one of a digest. Raises NotFound."""
-    return newest_named(env.ledger.find("dataset/v1"), name, "dataset")
+    """The newest dataset of a name, or the one of a digest. Raises NotFound, and Refused for one
+    from which a person was erased: it names the successor.
+    """
+    return named_dataset(env.ledger, name)
 
 
 def list_datasets(env: Environment) -> list[dict[str, Any]]:
-    """One row per dataset."""
+    """One row per dataset. successor: of one from which a person was erased."""
     require(env.principal, Duty.READ)
+    followed = successors(env.ledger)
     return [
         {
             "dataset": row.subject.name,
@@ -57,8 +61,9 @@ def list_datasets(env: Environment) -> list[dict[str, Any]]:
             "bytes": row.body["bytes"],
             "sources": len(row.body["sources"]),
             "entry": row.entry,
+            "successor": followed.get(str(row.subject.digest), {}).get("new"),
         }
-        for row in env.ledger.find("dataset/v1")
+        for row in datasets(env.ledger)
     ]
 
 
@@ -106,7 +111,7 @@ def explain_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
     }
     leaf = find_row(env.store, f"{folder}/leaves", LEAF_WIDTH, key)
     if leaf is not None:
-        shown["shard"] = _shard(manifest_of(env, row), folder, leaf)
+        shown["shard"] = _shard(manifest_of(env, row), leaf)
     gone = find_row(env.store, f"{folder}/duplicates", DUPLICATE_WIDTH, key)
     if gone is not None:
         shown["removed"] = REASONS[gone[64]]
@@ -125,7 +130,7 @@ def prove_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
     proofs = []
     for source, own in _named(env, row, candidates):
         key = document_key(source, own)
-        proof = prove(key, _Leaves(env, folder), row.body["documents"])
+        proof = prove(key, Leaves(env.store, folder), row.body["documents"])
         leaf = find_row(env.store, f"{folder}/leaves", LEAF_WIDTH, key)
         if leaf is None:
             verify_absent(proof, key, root)
@@ -159,17 +164,6 @@ def export_dataset(
     *files, account = write_files(env.store, manifest, target, "parquet", progress)
     released = find_release(env.ledger, row)
     return [*files, account, write_croissant(target, manifest, row, released, files)]
-
-
-class _Leaves:
-    """The leaves of a dataset, which can be read more than once."""
-
-    def __init__(self, env: Environment, folder: str) -> None:
-        self._env = env
-        self._folder = folder
-
-    def __iter__(self) -> Iterator[bytes]:
-        return leaves_of(self._env, self._folder)
 
 
 def manifest_of(env: Environment, row: Evidence) -> Manifest:
@@ -256,11 +250,12 @@ def _steps(names: Sequence[str], life: Life) -> list[dict[str, Any]]:
     return rows
 
 
-def _shard(manifest: Manifest, folder: str, leaf: bytes) -> dict[str, Any]:
+def _shard(manifest: Manifest, leaf: bytes) -> dict[str, Any]:
     """The shard that holds a document: its number from 0, as in an export, and the line from 1."""
     batch, shard, line = (int.from_bytes(leaf[at : at + 4], "big") for at in (64, 68, 72))
-    name = shard_name(folder, batch, shard)
-    number = [row.object for row in manifest.shards].index(name)
+    # A successor has shards in several folders.
+    ending = shard_name("", batch, shard)
+    number = [row.object.endswith(ending) for row in manifest.shards].index(True)
     return {"number": number, "line": line + 1, "text_digest": f"sha256:{leaf[32:64].hex()}"}
 
 

@@ -11,6 +11,7 @@ from bastide.app.corpus_part import PartReport, StepTally
 from bastide.app.corpus_shards import BatchReport
 from bastide.core.dataset import Manifest, Searched, Shard, SourceCount, StepCount
 from bastide.core.recipe import Recipe
+from bastide.filters.erasure import ERASURE
 
 __all__ = ["make_manifest", "source_counts", "step_counts"]
 
@@ -79,11 +80,14 @@ def step_counts(
     """What each step did, in the recipe's order. removed: duplicates, by reason."""
     tallies: list[list[StepTally]] = [report.steps for report in reports]
     rows = []
-    for number, step in enumerate(plan.local_steps(recipe.steps)):
+    names = [step.step for step in plan.local_steps(recipe.steps)]
+    if tallies and len(tallies[0]) > len(names):  # the step that is the environment's, not of it
+        names.insert(0, ERASURE)
+    for number, name in enumerate(names):
         own = [steps[number] for steps in tallies]
         rows.append(
             StepCount(
-                step=step.step,
+                step=name,
                 entered=sum(tally.entered for tally in own),
                 changed=sum(tally.changed for tally in own),
                 removed=_summed(tally.removed for tally in own),

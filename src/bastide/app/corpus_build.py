@@ -46,14 +46,18 @@ from bastide.app.corpus_shards import (
     LEAF_WIDTH,
     Batch,
     BatchReport,
+    Leaves,
     cut_batches,
     write_batch,
 )
+from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile, searched_suites
+from bastide.app.corpus_tidy import tidy
 from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.dataset import Manifest, Searched, StepCount
+from bastide.core.erasure import ErasureList
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
@@ -66,17 +70,18 @@ from bastide.core.limits import (
     MIB,
 )
 from bastide.core.recipe import Recipe
+from bastide.core.subject import Digest
 from bastide.crypto.sorted_tree import sorted_root
+from bastide.ledger.erased import standing_list
 from bastide.readers.reader import REASONS
 from bastide.stages import corpus
 
-__all__ = ["Progress", "build_dataset", "folder_of", "judge_recipe", "leaves_of", "treated_kinds"]
+__all__ = ["Progress", "build_dataset", "folder_of", "judge_recipe"]
 
 Progress = Callable[[str, int, int], None]  # what is done, how much, of how much
 
 _KEY_BYTES: Final = 32
 _TRIES: Final = 3  # of one run, if what it just wrote does not authenticate
-_KEPT: Final = ("lives", "broken", "report")  # of a part, once the dataset is made
 
 
 def folder_of(build: str) -> str:
@@ -109,23 +114,16 @@ def build_dataset(
         raise Refused(f"{recipe.name} may not be built", reasons=reasons, fix="change the recipe")
     with ExitStack() as stack:
         files = _hash_all(stack, env, files, workers, progress)
-        build = plan.build_of(recipe, files, needed)
+        standing = read_standing(env)
+        erased = standing.names if standing is not None else b""
+        build = plan.build_of(recipe, files, needed, erased)
         if known := _finished(env, recipe, build):
             return known
         covered = searched_suites(filters)
         memory = memory_mib * MIB
-        return _Build(env, recipe, files, build, workers, progress, needed, covered, memory).run()
-
-
-def treated_kinds(recipe: Recipe) -> tuple[str, ...]:
-    """The kinds of personal data that a recipe masks or removes."""
-    from bastide.detectors.personal.kinds import KINDS
-
-    found: set[str] = set()
-    for step in recipe.steps:
-        if step.step == plan.PERSONAL_DATA:
-            found |= {*step.settings.get("mask", KINDS), *step.settings.get("remove", ())}
-    return tuple(sorted(found))
+        return _Build(
+            env, recipe, files, build, workers, progress, needed, covered, memory, standing
+        ).run()
 
 
 def judge_recipe(
@@ -135,7 +133,7 @@ def judge_recipe(
     steps = [StepCount(step.step, 0, 0, {}, 0) for step in recipe.steps]
     sources = source_counts(recipe, files, [], [])
     manifest = make_manifest(recipe, "0" * 64, "0" * 64, sources, steps)
-    return corpus.judge_early(env.ledger, manifest, recipe, treated_kinds(recipe), env.clock)
+    return corpus.judge_early(env.ledger, manifest, recipe, plan.treated_kinds(recipe), env.clock)
 
 
 def _hash_all(
@@ -183,6 +181,7 @@ class _Build:
     needed: tuple[StepFile, ...]
     covered: list[Searched]
     memory: int
+    standing: ErasureList | None
 
     def run(self) -> Evidence:
         env, folder = self.env, folder_of(self.build)
@@ -194,12 +193,20 @@ class _Build:
             bench = self._bench(folder)
             env.store.sweep(folder)
             parts = plan.cut_parts(self.recipe.sources, self.files, self.recipe.limits.part_bytes)
-            with Pool(self.workers, bench) as pool:
-                manifest = self._make(pool, bench, parts)
-            signer = env.signer(Purpose.EVIDENCE)
-            treated = treated_kinds(self.recipe)
-            row = corpus.record(env.ledger, manifest, self.recipe, treated, signer, env.clock)
-            self._tidy(folder)
+            signer, treated = env.signer(Purpose.EVIDENCE), plan.treated_kinds(self.recipe)
+            try:
+                with Pool(self.workers, bench) as pool:
+                    manifest = self._make(pool, bench, parts)
+                listed = self._list_digest
+                row = corpus.record(
+                    env.ledger, manifest, self.recipe, treated, listed, signer, env.clock
+                )
+            except Refused:
+                if standing_list(env.ledger) != self._list_digest:
+                    for name in env.store.names(folder):  # it was read before the person was erased
+                        env.store.delete(name)
+                raise
+            tidy(env.store, folder)
             return row
 
     def _make(self, pool: Pool, bench: Workbench, parts: Sequence[plan.Part]) -> Manifest:
@@ -253,7 +260,12 @@ class _Build:
             key=key,
             files=self.needed,
             memory=self.memory,
+            erasure=self.standing.dump() if self.standing is not None else b"",
         )
+
+    @property
+    def _list_digest(self) -> str | None:
+        return str(Digest.of(self.standing.dump())) if self.standing is not None else None
 
     def _read(self, pool: Pool, bench: Workbench, parts: Sequence[plan.Part]) -> list[PartReport]:
         found: dict[str, PartReport] = {}
@@ -268,6 +280,7 @@ class _Build:
         done = total - sum(part.size for part in missing)
         self._tell("reading", done, total)
         for part, report in pool.each(read_part, missing):
+            corpus.verify_standing(self.env.ledger, self.recipe.name, self._list_digest)
             reports[part.number] = report
             done += part.size
             self._tell("reading", done, total)
@@ -342,7 +355,7 @@ class _Build:
         ]
         rows = merged_rows(store, runs, LEAF_WIDTH, f"{folder}/merge/leaves", self.memory)
         put_rows(store, f"{folder}/leaves", rows)
-        root, size = sorted_root(leaves_of(self.env, folder))
+        root, size = sorted_root(Leaves(store, folder))
         manifest = make_manifest(
             self.recipe,
             self.build,
@@ -368,23 +381,6 @@ class _Build:
         except (NotFound, msgspec.DecodeError):
             pass  # not finished, or of another version of Bastide
         return None
-
-    def _tidy(self, folder: str) -> None:
-        """Delete what only the build needed. A kill here leaves sealed objects, and no harm."""
-        store = self.env.store
-        for name in [*store.names(f"{folder}/merge"), f"{folder}/gone"]:
-            store.delete(name)
-        for name in store.names(f"{folder}/parts"):
-            if not name.rpartition("/")[2].startswith(_KEPT):
-                store.delete(name)
-        for name in store.names(f"{folder}/batches"):
-            if not name.endswith("/report"):
-                store.delete(name)
-
-
-def leaves_of(env: Environment, folder: str) -> Iterator[bytes]:
-    """The leaves of a dataset's tree, sorted by key."""
-    return (row[:64] for row in read_rows(env.store, f"{folder}/leaves", LEAF_WIDTH))
 
 
 def _objects_of(name: str, report: PartReport) -> list[str]:

@@ -20,6 +20,7 @@ from bastide.app.corpus_files import read_file
 from bastide.app.corpus_objects import Spill, read_rows
 from bastide.app.corpus_part import PartReport, PartWorker, Workbench
 from bastide.app.corpus_shards import cut_batches, write_batch
+from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile
 from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
@@ -85,8 +86,18 @@ def _bench(env: Environment, recipe: Recipe, needed: Sequence[StepFile]) -> _Ben
     exits = tuple(env.ledger.charter().body["exit_recipients"])
     held = wiring.open_scratch(identities, exits, env.entropy)
     key = bytes(range(32))
+    standing = read_standing(env)
+    erasure = standing.dump() if standing is not None else b""
     return _Bench(
-        "", identities, exits, "corpora/plan", recipe.steps, key, tuple(needed), held=held
+        "",
+        identities,
+        exits,
+        "corpora/plan",
+        recipe.steps,
+        key,
+        tuple(needed),
+        erasure=erasure,
+        held=held,
     )
 
 

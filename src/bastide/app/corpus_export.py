@@ -22,7 +22,7 @@ from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.limits import MIB
 from bastide.ports import SealingStore
 
-__all__ = ["FORMS", "shard_lines", "write_files"]
+__all__ = ["FORMS", "raw_lines", "shard_lines", "write_files"]
 
 FORMS: Final = ("jsonl", "parquet")
 _ROWS: Final = 4_096  # of one row group
@@ -113,11 +113,15 @@ def _write_parquet(store: SealingStore, shard: Shard, file: BinaryIO) -> None:
 
 def shard_lines(store: SealingStore, shard: Shard) -> Iterator[Line]:
     """The documents of a shard. Raises NotProven at its end if it is not the manifest's."""
-    decode = msgspec.json.Decoder(Line).decode
+    yield from map(msgspec.json.Decoder(Line).decode, raw_lines(store, shard))
+
+
+def raw_lines(store: SealingStore, shard: Shard) -> Iterator[bytes]:
+    """The lines of a shard without their ends. Raises NotProven at its end as `shard_lines`."""
     stream = zstandard().ZstdDecompressor().decompressobj()
     held = b""
     for chunk in _chunks(store, shard):
         *whole, held = (held + stream.decompress(chunk)).split(b"\n")
-        yield from map(decode, whole)
+        yield from whole
     if held:
         raise NotProven(f"{shard.object} ends within a line", fix="restore it from a backup")

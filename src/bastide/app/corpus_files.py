@@ -13,10 +13,11 @@ import msgspec
 
 from bastide.app.remedies import outside
 from bastide.core.errors import Refused
+from bastide.core.limits import MIB
 from bastide.filters.pseudonym import pseudonym
 from bastide.readers.reader import Read
 
-__all__ = ["InputFile", "changed", "hash_file", "read_file"]
+__all__ = ["Hashing", "InputFile", "changed", "hash_file", "read_file"]
 
 
 class InputFile(msgspec.Struct, frozen=True):
@@ -83,3 +84,36 @@ def changed(name: str, source: str) -> Refused:
         reasons=(f"{source}: another digest than when the build began",),
         fix="run the build again when nobody writes to the file",
     )
+
+
+class Hashing:
+    """A file that hashes what is read of it. Who jumps around in it has it hashed at the end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._state = hashlib.sha256()
+        self._straight = True
+
+    def read(self, size: int = -1) -> bytes:
+        """Read, and hash what was read."""
+        data = self._stream.read(size)
+        if self._straight:
+            self._state.update(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Jump; `finish` then reads the whole file once more."""
+        self._straight = False
+        return self._stream.seek(offset, whence)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def finish(self) -> str:
+        """The digest of the whole file."""
+        if not self._straight:
+            self._stream.seek(0)
+            self._state = hashlib.sha256()
+        while data := self._stream.read(MIB):
+            self._state.update(data)
+        return self._state.hexdigest()

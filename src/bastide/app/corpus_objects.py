@@ -25,11 +25,14 @@ __all__ = [
     "SegmentWriter",
     "Spill",
     "compressor",
+    "copy_object",
     "find_row",
     "merged_rows",
     "put_rows",
+    "put_segment",
     "read_object",
     "read_rows",
+    "read_segment",
     "read_segments",
     "row_in",
 ]
@@ -97,21 +100,44 @@ class SegmentWriter:
 
 def read_segments(store: SealingStore, name: str, count: int, kind: type[_T]) -> Iterator[_T]:
     """The records of `count` segments, in order. Raises NotProven if one was changed."""
-    decoder = msgspec.msgpack.Decoder(kind)
     for number in range(count):
-        held = b""
-        for piece in _unpacked(store, f"{name}-{number}"):
-            held += piece
-            at = 0
-            while len(held) - at >= _LENGTH_BYTES:
-                end = at + _LENGTH_BYTES + int.from_bytes(held[at : at + _LENGTH_BYTES], "little")
-                if end > len(held):
-                    break
-                yield decoder.decode(memoryview(held)[at + _LENGTH_BYTES : end])
-                at = end
-            held = held[at:]
-        if held:
-            raise NotProven(f"{name}-{number} ends within a record", fix="restore it from a backup")
+        yield from read_segment(store, f"{name}-{number}", kind)
+
+
+def read_segment(store: SealingStore, name: str, kind: type[_T]) -> Iterator[_T]:
+    """The records of one segment, in order. Raises NotProven if it was changed."""
+    decoder = msgspec.msgpack.Decoder(kind)
+    held = b""
+    for piece in _unpacked(store, name):
+        held += piece
+        at = 0
+        while len(held) - at >= _LENGTH_BYTES:
+            end = at + _LENGTH_BYTES + int.from_bytes(held[at : at + _LENGTH_BYTES], "little")
+            if end > len(held):
+                break
+            yield decoder.decode(memoryview(held)[at + _LENGTH_BYTES : end])
+            at = end
+        held = held[at:]
+    if held:
+        raise NotProven(f"{name} ends within a record", fix="restore it from a backup")
+
+
+def put_segment(store: SealingStore, name: str, records: Iterable[bytes]) -> None:
+    """Write records as one segment, whatever their size."""
+    stream = compressor().compressobj()
+
+    def pieces() -> Iterator[bytes]:
+        for record in records:
+            yield stream.compress(len(record).to_bytes(_LENGTH_BYTES, "little") + record)
+        yield stream.flush()
+
+    store.put(name, pieces())
+
+
+def copy_object(store: SealingStore, name: str, target: str) -> None:
+    """Seal the content of an object under another name as well. Raises NotFound."""
+    with store.open(name) as reader:
+        store.put(target, (reader.read_at(offset, MIB) for offset in range(0, reader.size, MIB)))
 
 
 class RunWriter:

@@ -6,7 +6,6 @@ The part's `report` is written last: a part with a report is finished, one witho
 No error quotes a text: it may be personal data, and errors are printed and logged.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, BinaryIO, Final, cast
 import msgspec
 
 from bastide.app import wiring
-from bastide.app.corpus_files import InputFile, changed, read_file
+from bastide.app.corpus_files import Hashing, InputFile, changed, read_file
 from bastide.app.corpus_objects import RunWriter, SegmentWriter
 from bastide.app.corpus_plan import (
     EXACT,
@@ -29,6 +28,7 @@ from bastide.app.corpus_step_files import StepFile
 from bastide.app.remedies import outside
 from bastide.core.dataset import document_key
 from bastide.core.document import Document, Outcome
+from bastide.core.erasure import ErasureList
 from bastide.core.errors import BastideError, NotAllowed, NotFound, NotProven, Refused
 from bastide.core.limits import (
     CORPUS_EXAMPLE_CHARS,
@@ -38,6 +38,7 @@ from bastide.core.limits import (
 )
 from bastide.core.recipe import Step
 from bastide.filters.chain import hidden, masked_name, run_filters
+from bastide.filters.erasure import ERASURE, ERASURE_REASON, Erasure
 from bastide.filters.near_duplicate import bands, exact_digest
 from bastide.ports import SealingStore
 from bastide.readers.reader import Broken
@@ -78,6 +79,7 @@ class Workbench:
     key: bytes
     files: tuple[StepFile, ...] = ()  # that the steps need
     memory: int = CORPUS_MEMORY_MIB * MIB  # bytes for rows that one process sorts
+    erasure: bytes = b""  # the standing list, if anybody was ever erased
 
     def open(self) -> SealingStore:
         """The sealed store."""
@@ -178,7 +180,10 @@ class PartWorker:
         self._near = near_duplicate(bench.steps)
         self._exact = any(step.step == EXACT for step in bench.steps)
         self._report = PartReport(part.number, part.source)
-        self._report.steps = [StepTally(step.step) for step in self._steps]
+        self._erasure = Erasure(ErasureList.load(bench.erasure)) if bench.erasure else None
+        first = [ERASURE] if self._erasure is not None else []
+        self._report.steps = [StepTally(name) for name in first]
+        self._report.steps += [StepTally(step.step) for step in self._steps]
         self._name = f"{bench.folder}/parts/{part.number:06d}"
         self._documents = SegmentWriter(self._store, f"{self._name}/documents")
         self._lives = SegmentWriter(self._store, f"{self._name}/lives")
@@ -191,6 +196,7 @@ class PartWorker:
             "signatures": self._run("signatures", SIGNATURE_WIDTH, share, keep_order=True),
         }
         self._encode = msgspec.msgpack.Encoder().encode
+        self._files: dict[str, str] = {}  # the present file, as it may be written down
         self._lengths: list[int] = []
         self._before: Document | None = None  # what the step before the present one was given
 
@@ -218,7 +224,7 @@ class PartWorker:
         reader = make_reader(self._part.reader, {**self._part.settings, **file.settings})
         try:
             with Path(file.path).open("rb") as stream:
-                hashing = _Hashing(stream)
+                hashing = Hashing(stream)
                 read = read_file(
                     reader, cast(BinaryIO, hashing), self._part.source, file, self._key
                 )
@@ -236,26 +242,52 @@ class PartWorker:
     def _quarantine(self, file: InputFile, broken: Broken) -> None:
         counts = self._report.broken
         counts[broken.reason] = counts.get(broken.reason, 0) + 1
-        row = (file.name, broken.line, broken.byte, broken.reason, broken.detail)
+        name = self._unnamed(file.name)
+        detail = broken.detail if name else ""
+        row = (name, broken.line, broken.byte, broken.reason, detail)
         self._broken.add(self._encode(row))
 
     def take(self, file: InputFile, document: Document) -> None:
         """Run the steps over one document, and write down what became of it."""
+        self._lengths, self._before = [], None
+        erased = self._erased(document)  # as it was read: masked, a person is not found
         document = self._named(document)
         position = self._report.read
         self._report.read += 1
         place = place_of(self._part.number, position)
         key = document_key(document.source, document.ident)
         self._runs["keys"].add(key + place)
-        self._lengths, self._before = [], None
+        if erased:  # nothing that it has is kept
+            self._lives.add(self._encode(Life(position, "", "", [], ERASURE_REASON, {})))
+            return
         outcome = self._filtered(document)
         result = outcome.document
         if result is not None:
             self._keep(msgspec.structs.replace(result, notes={**result.notes, **outcome.notes}),
                        key, place, position)  # fmt: skip
         notes = {**document.notes, **outcome.notes}
-        life = Life(position, document.ident, file.name, self._lengths, outcome.reason, notes)
+        name = self._unnamed(file.name)
+        life = Life(position, document.ident, name, self._lengths, outcome.reason, notes)
         self._lives.add(self._encode(life))
+
+    def _erased(self, document: Document) -> bool:
+        """Whether a document is about somebody who was erased: the step before all others."""
+        if self._erasure is None:
+            return False
+        tally = self._report.steps[0]
+        tally.entered += 1
+        self._lengths.append(len(document.text))
+        if self._erasure.apply(document).document is not None:
+            return False
+        tally.removed[ERASURE_REASON] = tally.removed.get(ERASURE_REASON, 0) + 1
+        return True
+
+    def _unnamed(self, file: str) -> str:
+        """A file's name, or "" if somebody who was erased is named in it."""
+        if file not in self._files:
+            found = self._erasure is not None and self._erasure.search.finds(file)
+            self._files = {file: "" if found else file}
+        return self._files[file]
 
     def _named(self, document: Document) -> Document:
         """A record's own name and notes are kept beside its text, so they are masked as it is.
@@ -277,7 +309,7 @@ class PartWorker:
         except BastideError:
             raise
         except Exception as error:
-            step = self._steps[max(0, len(self._lengths) - 1)].step
+            step = self._report.steps[max(0, len(self._lengths) - 1)].step
             # Not `from error`: its message may quote the text.
             raise Refused(
                 f"the step {step} failed, so nothing is built",
@@ -293,11 +325,11 @@ class PartWorker:
             self._exemplify(outcome.reason)
         return outcome
 
-    def _watch(self, number: int, document: Document) -> None:
+    def _watch(self, _: int, document: Document) -> None:
         """A step begins: the one before it has let the document pass."""
         self._settle(document)
-        self._report.steps[number].entered += 1
         self._lengths.append(len(document.text))
+        self._report.steps[len(self._lengths) - 1].entered += 1
         self._before = document
 
     def _settle(self, after: Document) -> None:
@@ -331,37 +363,6 @@ class PartWorker:
             row = digest[:16] + key + place
             for band in bands(signature):
                 self._runs["bands"].add(band.to_bytes(8, "big") + row)
-
-
-class _Hashing:
-    """A file that hashes what is read of it. Who jumps around in it has it hashed at the end."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._state = hashlib.sha256()
-        self._straight = True
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        if self._straight:
-            self._state.update(data)
-        return data
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._straight = False
-        return self._stream.seek(offset, whence)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def finish(self) -> str:
-        """The digest of the whole file."""
-        if not self._straight:
-            self._stream.seek(0)
-            self._state = hashlib.sha256()
-        while data := self._stream.read(MIB):
-            self._state.update(data)
-        return self._state.hexdigest()
 
 
 def _guarded(items: Iterator[Any], reader: str, name: str) -> Iterator[Any]:

@@ -43,6 +43,7 @@ __all__ = [
     "make_reader",
     "near_duplicate",
     "step_files",
+    "treated_kinds",
 ]
 
 EXACT: Final = "exact-duplicate"
@@ -145,6 +146,17 @@ def local_steps(steps: Sequence[Step]) -> list[Step]:
     return [step for step in steps if step.step not in (EXACT, NEAR)]
 
 
+def treated_kinds(recipe: Recipe) -> tuple[str, ...]:
+    """The kinds of personal data that a recipe masks or removes."""
+    from bastide.detectors.personal.kinds import KINDS
+
+    found: set[str] = set()
+    for step in recipe.steps:
+        if step.step == PERSONAL_DATA:
+            found |= {*step.settings.get("mask", KINDS), *step.settings.get("remove", ())}
+    return tuple(sorted(found))
+
+
 def near_duplicate(steps: Sequence[Step]) -> NearDuplicate | None:
     """The step that looks for near duplicates, if the recipe has it."""
     from bastide.filters.catalogue import build
@@ -192,8 +204,12 @@ def build_of(
     recipe: Recipe,
     files: Mapping[str, Sequence[InputFile]],
     needed: Sequence[StepFile] = (),
+    erased: bytes = b"",
 ) -> str:
-    """The name of a build: a digest over recipe, content of every file, and what makes it."""
+    """The name of a build: a digest over recipe, content of every file, and what makes it.
+
+    erased: what the standing list says of names (`ErasureList.names`), if there is one.
+    """
     inputs = [
         [source.name, *file.identity] for source in recipe.sources for file in files[source.name]
     ]
@@ -204,6 +220,8 @@ def build_of(
     }
     if needed:
         plan["step_files"] = [[file.name, file.size, file.digest] for file in needed]
+    if erased:
+        plan["erased"] = str(Digest.of(erased))
     return Digest.of(canonical(plan)).hex
 
 

@@ -7,6 +7,8 @@ exists, who holds it can tell whether a known value belongs to a pseudonym; with
 """
 
 import json
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bastide.app.corpus_build import folder_of
@@ -14,16 +16,22 @@ from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_plan import build_filters, local_steps
 from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
-from bastide.app.naming import newest_named
+from bastide.app.naming import named_dataset
 from bastide.core.errors import NotFound
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.recipe import Step
-from bastide.filters.chain import masked_name
+from bastide.detectors.erasure import PSEUDONYM
+from bastide.detectors.personal.kinds import KINDS
+from bastide.filters.chain import hidden, masked_name
+from bastide.filters.pseudonym import pseudonym
 
-__all__ = ["end_pseudonym_key", "names_in"]
+__all__ = ["end_pseudonym_key", "names_in", "pseudonyms_of"]
 
 _KIND: Final = "pseudonym-key-end/v1"
+# Some values are found only where a word says what they are.
+_CARRIERS: Final = ("{}", "e-mail: {}", "tel. {}", "IBAN {}", "passport {}", "tax number {}",
+                    "ID {}", "VAT {}", "born {}")  # fmt: skip
 
 
 def end_pseudonym_key(env: Environment, name: str) -> Evidence:
@@ -33,7 +41,7 @@ def end_pseudonym_key(env: Environment, name: str) -> Evidence:
     the statement that exists.
     """
     require_stage(env.principal, "corpus")
-    row = newest_named(env.ledger.find("dataset/v1"), name, "dataset")
+    row = named_dataset(env.ledger, name)
     env.store.delete(f"{folder_of(row.body['build'])}/key")
     if known := env.ledger.find(_KIND, subject=row.subject.digest):
         return known[-1]
@@ -53,8 +61,7 @@ def names_in(env: Environment, row: Evidence, ident: str) -> tuple[str, ...]:
     is not there would say nothing. Raises NotAllowed for who may not see what is behind pseudonyms.
     """
     folder = folder_of(row.body["build"])
-    recipe = json.loads(read_object(env.store, f"{folder}/recipe"))
-    steps = local_steps([Step(one["step"], one["settings"]) for one in recipe["steps"]])
+    steps = _steps(env, folder)
     any_key = bytes(range(32))
     if masked_name(build_filters(steps, any_key), any_key, ident) == ident:
         return (ident,)
@@ -68,3 +75,42 @@ def names_in(env: Environment, row: Evidence, ident: str) -> tuple[str, ...]:
             fix="name the document as the dataset does, such as <EMAIL:...>",
         ) from error
     return (ident, masked_name(build_filters(steps, key), key, ident))
+
+
+def pseudonyms_of(
+    env: Environment, row: Evidence, values: Sequence[str]
+) -> tuple[tuple[str, ...], str]:
+    """The pseudonyms that a dataset may have for some values, in any kind and usual spelling.
+
+    Also what became of its key: `used`, `destroyed` (then nobody can say which they are), or
+    `none` if no step masks anything.
+    """
+    folder = folder_of(row.body["build"])
+    steps = _steps(env, folder)
+    if not any(hasattr(one, "hidden") for one in build_filters(steps, bytes(range(32)))):
+        return (), "none"
+    try:
+        key = read_object(env.store, f"{folder}/key")
+    except NotFound:
+        return (), "destroyed"
+    filters = build_filters(steps, key)
+    found: set[str] = set()
+    for value in values:
+        for carrier in _CARRIERS:
+            found.update(PSEUDONYM.findall(hidden(filters, carrier.format(value))))
+        forms = tuple(_forms(value))
+        found.update(pseudonym(key, kind, form) for kind in (*KINDS, "id") for form in forms)
+    return tuple(sorted(found)), "used"
+
+
+def _forms(value: str) -> Iterator[str]:
+    """The forms in which finders call two spellings of a value the same."""
+    plain = re.sub(r"[\W_]+", "", value)
+    digits = re.sub(r"\D+", "", value)
+    yield from (value, value.casefold(), plain, plain.upper(), plain.casefold(), digits)
+    yield from (f"+{digits}", re.sub(r"[\W_]+", " ", value).casefold())
+
+
+def _steps(env: Environment, folder: str) -> list[Step]:
+    recipe = json.loads(read_object(env.store, f"{folder}/recipe"))
+    return local_steps([Step(one["step"], one["settings"]) for one in recipe["steps"]])

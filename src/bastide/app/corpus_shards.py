@@ -26,6 +26,7 @@ __all__ = [
     "LEAF_WIDTH",
     "Batch",
     "BatchReport",
+    "Leaves",
     "Line",
     "cut_batches",
     "shard_name",
@@ -74,6 +75,17 @@ class BatchReport(msgspec.Struct):
     languages: dict[str, int] = {}
     sources: dict[str, int] = {}
     examples: list[Example] = []
+
+
+class Leaves:
+    """The leaves of a dataset's tree, sorted by key; they can be read more than once."""
+
+    def __init__(self, store: SealingStore, folder: str) -> None:
+        self._store = store
+        self._name = f"{folder}/leaves"
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (row[:64] for row in read_rows(self._store, self._name, LEAF_WIDTH))
 
 
 def shard_name(folder: str, batch: int, shard: int) -> str:

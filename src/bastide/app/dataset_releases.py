@@ -7,7 +7,7 @@ from typing import Any
 
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
-from bastide.app.naming import newest_named
+from bastide.app.naming import named_dataset
 from bastide.core.canonical import canonical
 from bastide.core.errors import NotProven
 from bastide.core.evidence import Evidence
@@ -16,6 +16,7 @@ from bastide.core.party import Duty
 from bastide.core.policy import Policy
 from bastide.core.subject import Digest
 from bastide.gates.dossier import Dossier, dataset_reasons, dataset_release
+from bastide.ledger.erased import datasets
 from bastide.stages import dataset_release as stage
 from bastide.stages.release import Approval
 
@@ -26,7 +27,7 @@ REQUEST_TYPE = "https://bastide.eu/approval-request/v1"
 
 
 def _find(env: Environment, name: str) -> Evidence:
-    return newest_named(env.ledger.find("dataset/v1"), name, "dataset")
+    return named_dataset(env.ledger, name)
 
 
 def publish_dataset(env: Environment, name: str) -> Evidence:
@@ -126,9 +127,7 @@ def release_state(env: Environment, dataset: Evidence) -> dict[str, Any]:
 
 def versions_of(env: Environment, dataset: Evidence) -> dict[str, Any]:
     """The datasets of the same name that were made just before and just after."""
-    rows = [
-        row for row in env.ledger.find("dataset/v1") if row.subject.name == dataset.subject.name
-    ]
+    rows = [row for row in datasets(env.ledger) if row.subject.name == dataset.subject.name]
     at = next(number for number, row in enumerate(rows) if row.digest == dataset.digest)
     return {
         "previous": str(rows[at - 1].subject.digest) if at else None,

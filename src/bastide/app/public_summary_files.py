@@ -11,7 +11,7 @@ from typing import Any, Final
 from bastide.app.corpora import manifest_of
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
-from bastide.app.naming import newest_named
+from bastide.app.naming import named_dataset
 from bastide.app.public_summary import Answers, answer_all
 from bastide.core.canonical import canonical
 from bastide.core.errors import NotProven
@@ -39,7 +39,7 @@ class Summary:
 def make_summary(env: Environment, names: Sequence[str], stated: Answers) -> Summary:
     """The summary of some datasets as a draft, which nobody signed."""
     require_stage(env.principal, "corpus")
-    rows = [newest_named(env.ledger.find("dataset/v1"), name, "dataset") for name in names]
+    rows = [named_dataset(env.ledger, name) for name in names]
     answers = answer_all(env, [(row, manifest_of(env, row)) for row in rows], stated)
     versions = [
         Answer("0.a", NOT_EVIDENCED, ""),

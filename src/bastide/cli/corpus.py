@@ -10,6 +10,7 @@ import click
 from bastide.cli import corpus_release
 from bastide.cli.command import Call, parameters
 from bastide.cli.corpus_check import check
+from bastide.cli.corpus_erase import erase, tombstones
 from bastide.cli.corpus_quarantine import quarantine, shred_pseudonyms
 from bastide.cli.corpus_release import state_lines
 from bastide.cli.corpus_search import find, index
@@ -110,7 +111,7 @@ def ls(call: Call) -> None:
 
     with call.environment() as env:
         rows = list_datasets(env)
-    columns = ("dataset", "documents", "bytes", "sources", "digest", "entry")
+    columns = ("dataset", "documents", "bytes", "sources", "digest", "entry", "successor")
     call.rows(rows, columns, "no dataset is built yet: bastide corpus build RECIPE")
 
 
@@ -143,7 +144,7 @@ def explain(call: Call, dataset: str, doc: str, key: str | None) -> None:
 
     with call.environment(call.party_key(key)) as env:
         row = explain_document(env, dataset, doc)
-    lines = [f"{row['source']}:{row['document']}", f"  read from       {row['file']}"]
+    lines = [f"{row['source']}:{row['document']}", f"  read from       {row['file'] or '-'}"]
     for step in row["steps"]:
         after = step["removed"] or f"{step['chars_after']} characters"
         lines.append(f"  {step['step']:<20}{step['chars_before']} characters -> {after}")
@@ -246,6 +247,8 @@ def _cores() -> int:
 for _command in (plan, build, ls, show, explain, prove, export):
     corpus.add_command(_command)
 corpus.add_command(check)
+corpus.add_command(erase)
+corpus.add_command(tombstones)
 corpus.add_command(quarantine)
 corpus.add_command(index)
 corpus.add_command(find)

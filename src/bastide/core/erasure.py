@@ -22,6 +22,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any, Final
 
+from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import (
     ERASURE_LETTERS_MAX,
@@ -167,6 +168,27 @@ class ErasureList:
             frozenset(_hashes(value["heads"], _HEAD, "heads")),
             frozenset(_hashes(value["entries"], _HEX, "entries")),
         )
+
+    @property
+    def names(self) -> bytes:
+        """What the list says of names, without its day: equal for lists that find the same."""
+        return canonical({**self.to_json(), "date": ""})
+
+    def merged(self, other: "ErasureList") -> "ErasureList":
+        """The names of both under one salt, of the day of `other`.
+
+        Raises Misconfigured for another salt, or for more hashes than a list may have.
+        """
+        if other.salt != self.salt:
+            raise Misconfigured("erasure lists of two salts cannot become one")
+        both = ErasureList(
+            other.date,
+            self.salt,
+            self.lengths | other.lengths,
+            self.heads | other.heads,
+            self.entries | other.entries,
+        )
+        return ErasureList.from_json(both.to_json())
 
     def age_days(self, now_ms: int) -> int:
         """Whole days since the list was made; below zero for a list of the future."""

@@ -35,6 +35,7 @@ KINDS: tuple[str, ...] = (
     "dataset/v1",
     "dataset-release/v1",
     "pseudonym-key-end/v1",
+    "dataset-erasure/v1",
     "summary/v1",
     "admission/v1",
     "evaluation/v1",

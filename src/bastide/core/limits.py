@@ -121,6 +121,7 @@ GUARD_DECISIONS_MAX: Final = 64  # different lines in one receipt
 ERASURE_LETTERS_MIN: Final = 6  # of a whole name; shorter ones are words of other sentences
 ERASURE_LETTERS_MAX: Final = 64
 ERASURE_NAMES_MAX: Final = 50_000  # hashes of one list, about 4 to a name; they fit a frame
+ERASURE_SUBJECT_TEXTS_MAX: Final = 1_000  # in one field of a file that names a person
 ERASURE_GAP_MAX: Final = 16  # characters between two words of a name
 GUARD_HEAD_LETTERS: Final = 4  # letters behind the hash by which a stream knows what to hold
 LEAK_WORDS: Final = 8  # words of the system message in a row; fewer are common phrases

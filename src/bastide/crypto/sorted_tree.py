@@ -8,13 +8,13 @@ the one neighbour at an end. It rests on the leaves being sorted, which whoever 
 states, and whoever has all leaves can check: `Sorted` refuses any other order while it hashes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from typing import Final
 
 import msgspec
 
 from bastide.core.errors import Misconfigured, NotProven
-from bastide.crypto.merkle import EMPTY_ROOT, Frontier, inclusion_ranges, leaf_hash
+from bastide.crypto.merkle import EMPTY_ROOT, Frontier, inclusion_ranges, leaf_hash, node_hash
 from bastide.crypto.merkle import verify_inclusion as verify_leaf
 
 __all__ = [
@@ -22,12 +22,15 @@ __all__ = [
     "Neighbour",
     "Proof",
     "prove",
+    "prove_all",
     "sorted_root",
     "verify_absent",
     "verify_present",
 ]
 
 KEY_BYTES: Final = 32
+
+Range = tuple[int, int]  # leaves from the first number up to, not including, the second
 
 
 class Neighbour(msgspec.Struct, frozen=True):
@@ -61,14 +64,26 @@ def prove(key: bytes, leaves: Iterable[bytes], size: int) -> Proof:
     `leaves` MUST be something that can be iterated twice. Raises Misconfigured if it has another
     size, NotProven if it is not sorted.
     """
-    wanted, chosen = _places(key, leaves, size)
-    ranges = {at: inclusion_ranges(at, size) for at in wanted}
-    bounds = sorted({span for spans in ranges.values() for span in spans})
-    roots, whole = _roots(leaves, bounds)
-    shown = [
-        Neighbour(at, chosen[at].hex(), [roots[span].hex() for span in ranges[at]]) for at in wanted
+    return prove_all([key], leaves, size)[0]
+
+
+def prove_all(keys: Sequence[bytes], leaves: Iterable[bytes], size: int) -> list[Proof]:
+    """The proofs for some keys, in their order and in the same two readings as for one."""
+    places = _places(keys, leaves, size)
+    ranges = {at: inclusion_ranges(at, size) for shown in places.values() for at, _ in shown}
+    roots, whole = _roots(leaves, {span for spans in ranges.values() for span in spans}, size)
+    return [
+        Proof(
+            key.hex(),
+            size,
+            whole.hex(),
+            [
+                Neighbour(at, leaf.hex(), [roots[span].hex() for span in ranges[at]])
+                for at, leaf in places[key]
+            ],
+        )
+        for key in keys
     ]
-    return Proof(key.hex(), size, whole.hex(), shown)
 
 
 def verify_present(proof: Proof, leaf: bytes, root: bytes) -> None:
@@ -112,43 +127,55 @@ def _verified(proof: Proof, root: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def _places(key: bytes, leaves: Iterable[bytes], size: int) -> tuple[list[int], dict[int, bytes]]:
-    """Where the key stands, or its neighbours, with their leaves."""
-    before: tuple[int, bytes] | None = None
+def _places(
+    keys: Sequence[bytes], leaves: Iterable[bytes], size: int
+) -> dict[bytes, list[tuple[int, bytes]]]:
+    """For each key the leaf that has it, or its neighbours, and where they stand."""
+    wanted = iter(sorted(set(keys)))
+    shown: dict[bytes, list[tuple[int, bytes]]] = {}
+    before: list[tuple[int, bytes]] = []
+    key = next(wanted, None)
     count = 0
-    shown: list[tuple[int, bytes]] = []
-    settled = False
     for index, leaf in enumerate(_in_order(leaves)):
         count += 1
-        if settled:
-            continue
-        if leaf[:KEY_BYTES] < key:
-            before = index, leaf
-            continue
-        settled = True
-        shown = [(index, leaf)]
-        if leaf[:KEY_BYTES] != key and before is not None:
-            shown = [before, (index, leaf)]
-    if not settled and before is not None:
-        shown = [before]
+        while key is not None and key <= leaf[:KEY_BYTES]:
+            here = [(index, leaf)]
+            shown[key] = here if key == leaf[:KEY_BYTES] else before + here
+            key = next(wanted, None)
+        before = [(index, leaf)]
+    while key is not None:
+        shown[key] = before
+        key = next(wanted, None)
     if count != size:
         raise Misconfigured(f"there are {count} leaves, not {size}")
-    return [index for index, _ in shown], dict(shown)
+    return shown
 
 
 def _roots(
-    leaves: Iterable[bytes], spans: list[tuple[int, int]]
-) -> tuple[dict[tuple[int, int], bytes], bytes]:
-    """The roots of some ranges of leaves, and of all."""
-    whole = Frontier()
-    open_spans = {span: Frontier() for span in spans}
+    leaves: Iterable[bytes], wanted: Set[Range], size: int
+) -> tuple[dict[Range, bytes], bytes]:
+    """The roots of some subtrees, and of the whole, from one reading.
+
+    A subtree is perfect, and then stands on the stack for a moment, or it ends with the tree, and
+    then is made of the last of what is left there.
+    """
+    stack: list[tuple[int, bytes]] = []  # first leaf and root of each perfect subtree
+    roots: dict[Range, bytes] = {}
     for index, leaf in enumerate(leaves):
-        node = leaf_hash(leaf)
-        whole.append(node)
-        for (low, high), frontier in open_spans.items():
-            if low <= index < high:
-                frontier.append(node)
-    return {span: frontier.root() for span, frontier in open_spans.items()}, whole.root()
+        low, node, done = index, leaf_hash(leaf), index + 1
+        if (low, done) in wanted:
+            roots[low, done] = node
+        while not done & (done - low):
+            low, left = stack.pop()
+            node = node_hash(left, node)
+            if (low, done) in wanted:
+                roots[low, done] = node
+        stack.append((low, node))
+    tail = b""
+    for low, node in reversed(stack):
+        tail = node_hash(node, tail) if tail else node
+        roots[low, size] = tail
+    return roots, tail or EMPTY_ROOT
 
 
 def _in_order(leaves: Iterable[bytes]) -> Iterable[bytes]:

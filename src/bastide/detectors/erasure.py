@@ -1,17 +1,24 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The erasure filter: names of the erasure list, in any spelling that has their normal form."""
+"""The erasure filter: names of the erasure list, in any spelling that has their normal form.
 
-from collections.abc import Callable
+`erasure_detector` is for streams: it says where a name stands. `ErasureSearch` is for corpora: it
+says only whether a text has one, and reads whole texts at once.
+"""
+
+import re
+from collections.abc import Callable, Collection
 from typing import Final
 
 from bastide.core.erasure import ErasureList, folded
 from bastide.core.limits import ERASURE_GAP_MAX, GUARD_HEAD_LETTERS
 from bastide.detectors.detector import WORD_BEGINS, Detector
 
-__all__ = ["erasure_detector"]
+__all__ = ["PSEUDONYM", "ErasureSearch", "erasure_detector"]
 
 _HEADS_KNOWN_MAX: Final = 8_192  # first letters whose hash is remembered
+_HEADS_ABSENT_MAX: Final = 262_144  # first letters of words of a corpus that begin no name
+PSEUDONYM: Final = re.compile(r"<[A-Z-]+:[b-t]{16}>")
 
 
 def erasure_detector(listed: ErasureList) -> Detector:
@@ -68,3 +75,71 @@ def _walk(text: str, at: int, letters_max: int, begins: Callable[[str], bool]) -
         if len(form) > letters_max or gap > ERASURE_GAP_MAX:
             return place
     return len(text)
+
+
+class ErasureSearch:
+    """Looks for the names of a list in whole texts, and for some pseudonyms.
+
+    It finds what the detector finds, and more: any number of spaces and signs may stand between
+    two letters of a name.
+    """
+
+    def __init__(self, listed: ErasureList, pseudonyms: Collection[str] = ()) -> None:
+        self._listed = listed
+        self._pseudonyms = frozenset(pseudonyms)
+        self._letters_max = max(listed.lengths, default=0)
+        self._letters = _Letters()
+        self._absent: set[str] = set()
+
+    def finds(self, text: str) -> bool:
+        """Whether a name or a pseudonym stands in a text."""
+        if self._pseudonyms and not self._pseudonyms.isdisjoint(PSEUDONYM.findall(text)):
+            return True
+        words = text.translate(self._letters).split()
+        most = GUARD_HEAD_LETTERS
+        heads = {word[:most] for word in words}
+        heads |= {_head(words, at) for at, word in enumerate(words) if len(word) < most}
+        fresh = heads - self._absent
+        begins = {head for head in fresh if self._listed.head(head) in self._listed.heads}
+        if len(self._absent) > _HEADS_ABSENT_MAX:
+            self._absent.clear()
+        self._absent |= fresh - begins
+        return bool(begins) and any(
+            _head(words, at) in begins and self._stands(words, at) for at in range(len(words))
+        )
+
+    def may_be_cut(self, text: str) -> bool:
+        """Whether a text that was cut off may end within a name: its last words begin like one."""
+        tail = ""
+        for word in reversed(text.translate(self._letters).split()):
+            tail = word + tail
+            if len(tail) > self._letters_max:
+                break
+            head = tail[:GUARD_HEAD_LETTERS]
+            if len(head) == GUARD_HEAD_LETTERS and self._listed.head(head) in self._listed.heads:
+                return True
+        return False
+
+    def _stands(self, words: list[str], at: int) -> bool:
+        form = ""
+        for word in words[at : at + self._letters_max]:
+            form += word
+            if len(form) > self._letters_max:
+                return False
+            if len(form) in self._listed.lengths and self._listed.entry(form) in (
+                self._listed.entries
+            ):
+                return True
+        return False
+
+
+class _Letters(dict[int, str]):
+    """For `str.translate`: letters to their normal form, all else to a space."""
+
+    def __missing__(self, code: int) -> str:
+        letters = self[code] = folded(chr(code)) or " "
+        return letters
+
+
+def _head(words: list[str], at: int) -> str:
+    return "".join(words[at : at + GUARD_HEAD_LETTERS])[:GUARD_HEAD_LETTERS]

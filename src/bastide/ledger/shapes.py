@@ -127,6 +127,17 @@ _DATASET_RELEASE: dict[str, Check] = {
     "policy": _digest,
 }
 
+_ERASED: dict[str, Check] = {
+    "name": _text,
+    "old": _digest,
+    "new": _digest,
+    "old_root": _hash,
+    "new_root": _hash,
+    "removed": _amount,
+    "shards": _count,
+    "tombstones": _hash,
+}
+
 _SHARED: dict[str, Check] = {
     "tenant": _text,
     "promised": _number,
@@ -246,6 +257,13 @@ SHAPES: dict[str, dict[str, Check]] = {
         "time_ms": _count,
     },
     "pseudonym-key-end/v1": {"dataset": _digest, "build": _hash, "time_ms": _count},
+    "dataset-erasure/v1": {
+        "subject": _hash,
+        "list": _digest,
+        "entries": _count,
+        "datasets": _list_of(_fields(_ERASED)),
+        "time_ms": _count,
+    },
     "summary/v1": {
         "datasets": _list_of(_digest),
         "content": _digest,

@@ -265,6 +265,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "dataset/v1": lambda body: [(body["dataset"], Digest.parse(body["manifest"]).hex)],
     "dataset-release/v1": _dataset_release,
     "pseudonym-key-end/v1": lambda body: [(None, Digest.parse(body["dataset"]).hex)],
+    "dataset-erasure/v1": lambda body: [("subject", body["subject"])],
     "admission/v1": _admission,
     "candidate/v1": lambda body: [(body["release"]["name"], _hex(body["release"]))],
     "release/v1": _release,

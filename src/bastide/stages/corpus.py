@@ -16,12 +16,14 @@ from bastide.core.evidence import Evidence, Statement, Verdict, refusals
 from bastide.core.recipe import Recipe
 from bastide.core.subject import Subject
 from bastide.crypto.dsse import Signer
+from bastide.filters.erasure import ERASURE
 from bastide.gates.dossier import Dossier
 from bastide.gates.panel import judge_stage
 from bastide.ledger import Ledger
+from bastide.ledger.erased import standing_list
 from bastide.ports import Clock
 
-__all__ = ["judge_early", "record"]
+__all__ = ["judge_early", "record", "record_successor", "verify_standing"]
 
 _REASON_CHARS_MAX = 300
 _EARLY = ("policy", "licence-basis", "personal-data")  # what the recipe alone decides
@@ -32,17 +34,51 @@ def record(
     manifest: Manifest,
     recipe: Recipe,
     treated: Sequence[str],
+    standing: str | None,
     signer: Signer,
     clock: Clock,
 ) -> Evidence:
     """Judge a dataset and append it. `treated`: kinds of personal data that a step dealt with.
 
-    The same dataset again is the one that exists. Raises Refused with every reason.
+    standing: the digest of the list of erased persons that the build obeyed. The same dataset
+    again is the one that exists. Raises Refused with every reason.
     """
     known = ledger.find("dataset/v1", subject=manifest.digest, name=manifest.name)
     if known:
         return known[-1]
-    statement = _account(manifest, recipe, treated, clock)
+    verify_standing(ledger, manifest.name, standing)
+    account = _account(manifest, recipe, treated, clock)
+    if standing is not None:
+        account.body["plan"].insert(0, ERASURE)
+    return _append(ledger, account, signer, clock)
+
+
+def verify_standing(ledger: Ledger, name: str, standing: str | None) -> None:
+    """Return if the list that a build obeys is the one in force. Raises Refused."""
+    if standing_list(ledger) != standing:
+        raise Refused(
+            f"{name} is no dataset: a person was erased while it was built",
+            fix="build it again: it is built without what names that person",
+        )
+
+
+def record_successor(
+    ledger: Ledger, old: Evidence, manifest: Manifest, signer: Signer, clock: Clock
+) -> Evidence:
+    """Judge and append a dataset that is an older one without some documents.
+
+    The recipe, and what was done to each document, stay. Raises Refused with every reason.
+    """
+    known = ledger.find("dataset/v1", subject=manifest.digest, name=manifest.name)
+    if known:
+        return known[-1]
+    body = {**old.body, **_counts(manifest), "verdicts": [], "time_ms": clock.now_ms()}
+    body["plan"] = [*old.body["plan"], ERASURE]
+    statement = Statement("dataset/v1", (Subject(manifest.name, manifest.digest),), body)
+    return _append(ledger, statement, signer, clock)
+
+
+def _append(ledger: Ledger, statement: Statement, signer: Signer, clock: Clock) -> Evidence:
     verdicts = _judge(ledger, statement)
     if reasons := refusals(verdicts):
         raise _refusal(ledger, statement, reasons, signer, clock)
@@ -59,30 +95,12 @@ def judge_early(
 
 
 def _account(manifest: Manifest, recipe: Recipe, treated: Sequence[str], clock: Clock) -> Statement:
-    sources = manifest.to_json()["sources"]
     body: dict[str, Any] = {
         "dataset": manifest.name,
-        "manifest": str(manifest.digest),
         "recipe": str(recipe.digest),
-        "build": manifest.build,
-        "root": manifest.root,
-        "documents": manifest.documents,
-        "bytes": manifest.text_bytes,
-        "shards": len(manifest.shards),
-        "read": sum(source.read for source in manifest.sources),
-        "broken": sum(manifest.broken.values()),
+        **_counts(manifest),
         "quarantine_share": recipe.limits.quarantine_share,
-        "sources": sources,
         "plan": [step.step for step in recipe.steps],
-        "steps": [
-            {
-                "step": row.step,
-                "entered": row.entered,
-                "changed": row.changed,
-                "removed": row.removed,
-            }
-            for row in manifest.steps
-        ],
         "personal_data": sorted(treated),
         "decontaminated": [
             {"suite": row.suite, "digest": row.digest, "ngram": row.ngram}
@@ -92,6 +110,30 @@ def _account(manifest: Manifest, recipe: Recipe, treated: Sequence[str], clock: 
         "time_ms": clock.now_ms(),
     }
     return Statement("dataset/v1", (Subject(manifest.name, manifest.digest),), body)
+
+
+def _counts(manifest: Manifest) -> dict[str, Any]:
+    """What the account has of the manifest."""
+    return {
+        "manifest": str(manifest.digest),
+        "build": manifest.build,
+        "root": manifest.root,
+        "documents": manifest.documents,
+        "bytes": manifest.text_bytes,
+        "shards": len(manifest.shards),
+        "read": sum(source.read for source in manifest.sources),
+        "broken": sum(manifest.broken.values()),
+        "sources": manifest.to_json()["sources"],
+        "steps": [
+            {
+                "step": row.step,
+                "entered": row.entered,
+                "changed": row.changed,
+                "removed": row.removed,
+            }
+            for row in manifest.steps
+        ],
+    }
 
 
 def _judge(ledger: Ledger, statement: Statement) -> list[Verdict]:

@@ -18,6 +18,7 @@ from bastide.crypto.dsse import Signer
 from bastide.gates.dossier import Dossier, dataset_release
 from bastide.gates.panel import judge_stage
 from bastide.ledger import Ledger
+from bastide.ledger.erased import verify_not_erased
 from bastide.ports import Clock
 
 __all__ = ["ACTION", "digest_of", "find_release", "judge", "publish", "refuse", "verify_released"]
@@ -61,6 +62,7 @@ def publish(ledger: Ledger, dataset: Evidence, signer: Signer, clock: Clock) -> 
 
     Raises Waiting if only approvals are missing, Refused (with every reason) otherwise.
     """
+    verify_not_erased(ledger, dataset)
     verdicts = judge(ledger, dataset)
     refuse(ledger, verdicts, dataset)
     if known := find_release(ledger, dataset):
@@ -103,6 +105,7 @@ def verify_released(ledger: Ledger, dataset: Evidence) -> None:
 
     Judged anew, so the approval of a key that was found compromised since opens nothing.
     """
+    verify_not_erased(ledger, dataset)
     name = dataset.subject.name
     if find_release(ledger, dataset) is None:
         raise Refused(
