@@ -12,13 +12,15 @@ from typing import Any
 
 from bastide.app.dataset_releases import REQUEST_TYPE, read_dataset_request
 from bastide.app.duties import require
+from bastide.app.enrolment import key_statements, register_of
 from bastide.app.environment import Environment
 from bastide.app.releases import find_candidate
 from bastide.core.errors import BastideError, Misconfigured, NotProven
-from bastide.core.evidence import Evidence
+from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey
 from bastide.core.party import Duty, Party
 from bastide.core.policy import Policy
+from bastide.core.register import KeyState
 from bastide.core.subject import Digest
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
@@ -32,6 +34,7 @@ __all__ = [
     "REQUEST_TYPE",
     "approve_here",
     "counter_note",
+    "draft_request",
     "import_approval",
     "read_request",
     "request_deployment",
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 _EVIDENCE = ("charter", "admission", "evaluation", "candidate")
+_STANDING = (KeyState.ACTIVE, KeyState.DEACTIVATED)  # what such a key signed still counts
 _WANTED = {"dataset-release": ("charter", "dataset")}
 
 
@@ -111,6 +115,7 @@ def request_release(env: Environment, name: str) -> dict[str, Any]:
         "entries": {
             what: env.ledger.envelope(row.entry or 0).to_json() for what, row in rows.items()
         },
+        "keys": key_statements(env),
     }
 
 
@@ -124,7 +129,7 @@ def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]
 
     1. The charter has the digest of the anchors, if they are given.
     2. Every statement is of the kind that its place demands, signed by the keys of that charter
-       which may sign that kind: what one party says is no evaluation.
+       which may sign that kind, or of those enrolled since: what one party says is no evaluation.
     3. They belong together: the candidate names exactly this admission, evaluation, template and
        policy, and its author signed it. Of a dataset there is its account alone.
     4. What is asked for, by action, name and digest, is this candidate and nothing else.
@@ -143,13 +148,18 @@ def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]
             raise NotProven("the request's charter is not the one of your keys.json")
         # 2.
         founded = _verified("charter", charter, {})
-        keys = statements.keys_of(founded.body)
+        lives = register_of(founded, value.get("keys", [])).lives.values()
+        standing = [life for life in lives if life.state in _STANDING]
+        keys = {life.key.ident: life.key for life in standing}
+        mine = {
+            life.key.ident: life.key.party for life in standing if life.state is KeyState.ACTIVE
+        }
         rows = {what: _verified(what, envelopes[what], keys) for what in wanted[1:]}
         # 3.
         policy = Policy.from_json(founded.body["policy"])
         if "dataset" in rows:
             asked_for = read_dataset_request(value, rows["dataset"], keys, policy)
-            return {**asked_for, "anchored": anchors is not None}
+            return {**asked_for, "anchored": anchors is not None, "keys": _of_parties(mine)}
         _check_together(rows, keys, policy)
         # 4.
         candidate, admission = rows["candidate"], rows["admission"]
@@ -168,10 +178,14 @@ def read_request(text: str, anchors: Mapping[str, Any] | None) -> dict[str, Any]
             "scores": rows["evaluation"].body["scores"],
             "policy": policy.name,
             "anchored": anchors is not None,
-            "keys": {key.ident: key.party for key in keys.values() if key.party},
+            "keys": _of_parties(mine),
         }
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Misconfigured(f"the request lacks a part: {error!r:.200}") from error
+
+
+def _of_parties(keys: Mapping[str, str | None]) -> dict[str, str]:
+    return {ident: party for ident, party in keys.items() if party}
 
 
 def _verified(what: str, envelope: Envelope, keys: Mapping[str, PublicKey]) -> Evidence:
@@ -215,16 +229,22 @@ def sign_request(
     summary: Mapping[str, Any], signer: Signer, comment: str, clock: Clock
 ) -> Envelope:
     """Sign what `read_request` checked. Raises NotProven for a key that is not enrolled."""
-    party = summary["keys"].get(signer.public.ident)
+    draft = draft_request(summary, signer.public.ident, comment, clock)
+    return release.sign_approval(Statement.from_json(json.loads(draft.payload)), signer)
+
+
+def draft_request(summary: Mapping[str, Any], ident: str, comment: str, clock: Clock) -> Envelope:
+    """The approval that a key is to sign, with no signature yet. Raises NotProven."""
+    party = summary["keys"].get(ident)
     if party is None:
         raise NotProven(
-            f"the key {signer.public.ident} is no party's key in this environment",
-            fix="use the key that was enrolled when the environment was founded",
+            f"the key {ident} is no party's key in this environment",
+            fix="use a key that is enrolled: `bastide ledger keys` lists them",
         )
     approval = Approval(
         summary["name"], Digest.parse(summary["digest"]), summary["action"], party, comment
     )
-    return release.sign_approval(release.approval_statement(approval, clock), signer)
+    return Envelope(release.approval_statement(approval, clock).payload(), ())
 
 
 def _json(text: str, what: str) -> Any:

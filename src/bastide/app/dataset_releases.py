@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bastide.app.duties import require, require_stage
+from bastide.app.enrolment import key_statements
 from bastide.app.environment import Environment
 from bastide.app.naming import named_dataset
 from bastide.core.canonical import canonical
@@ -57,6 +58,7 @@ def request_dataset(env: Environment, name: str) -> dict[str, Any]:
         "entries": {
             what: env.ledger.envelope(row.entry or 0).to_json() for what, row in rows.items()
         },
+        "keys": key_statements(env),
     }
 
 
@@ -96,7 +98,6 @@ def read_dataset_request(
         "personal_data": body["personal_data"],
         "decontaminated": list(body.get("decontaminated") or ()),
         "policy": policy.name,
-        "keys": {key.ident: key.party for key in keys.values() if key.party},
     }
 
 

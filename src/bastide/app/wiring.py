@@ -56,6 +56,7 @@ __all__ = [
     "open_source",
     "open_store",
     "read_party_key",
+    "read_public",
     "reader_of_descriptor",
     "register_passkey",
     "remote_engine",
@@ -186,6 +187,15 @@ def read_party_key(
     if passkey.is_passkey(path):
         return passkey.passkey_signer(passkey.read_passkey(path), tell)
     return openssh.read_party_key(path, party, ask)
+
+
+def read_public(path: Path, party: Party) -> PublicKey:
+    """A party's public key: a passkey file, an OpenSSH public key, or a P-256 key in PEM."""
+    from bastide.adapters.keys import openssh, passkey
+
+    if passkey.is_passkey(path):
+        return passkey.read_passkey(path)
+    return openssh.read_public(path, party.value)
 
 
 def register_passkey(path: Path, party: Party, port: int, tell: Callable[[str], None]) -> PublicKey:

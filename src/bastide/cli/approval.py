@@ -39,6 +39,9 @@ _REPLICAS = click.option(
     click.option("--request", "request_file", metavar="FILE", help="Decide offline on a request."),
     click.option("--keys", metavar="FILE", help="With --request: your copy of keys.json."),
     click.option("--out", metavar="FILE", help="With --request: where the approval goes."),
+    click.option(
+        "--signer", metavar="ID", help="With --request: whose key will `bastide sign` the file."
+    ),
     click.option("--import", "approval_file", metavar="FILE", help="Record a carried approval."),
 )
 def approve(
@@ -52,6 +55,7 @@ def approve(
     request_file: str | None,
     keys: str | None,
     out: str | None,
+    signer: str | None,
     approval_file: str | None,
 ) -> None:
     """Approve a release, a deployment or a dataset with the key of a party.
@@ -67,7 +71,7 @@ def approve(
     if approval_file is not None:
         _import(call, approval_file)
     elif request_file is not None:
-        _offline(call, request_file, key, keys, out, comment)
+        _offline(call, request_file, key or signer, keys, out, comment, key is None)
     else:
         assert release is not None
         if deployment and dataset:
@@ -161,10 +165,17 @@ def _here(call: Call, name: str, key: str | None, comment: str, what: str, repli
 
 
 def _offline(
-    call: Call, file: str, key: str | None, keys: str | None, out: str | None, comment: str
+    call: Call,
+    file: str,
+    key: str | None,
+    keys: str | None,
+    out: str | None,
+    comment: str,
+    elsewhere: bool,
 ) -> None:
+    """`key` is a file, or an id if the signature is made elsewhere."""
     from bastide.app import wiring
-    from bastide.app.approvals import read_request, sign_request
+    from bastide.app.approvals import draft_request, read_request, sign_request
     from bastide.app.receipts import read_anchors
 
     anchors = read_anchors(Path(keys)) if keys is not None else None
@@ -173,14 +184,19 @@ def _offline(
         _show_request(call, summary)
     if key is None:
         return
-    signer = call.party_key(key)
-    assert signer is not None
-    envelope = sign_request(summary, signer, comment, wiring.clock())
+    signer = None if elsewhere else call.party_key(key)
+    if signer is None:
+        envelope = draft_request(summary, key, comment, wiring.clock())
+    else:
+        envelope = sign_request(summary, signer, comment, wiring.clock())
     text = json.dumps(envelope.to_json(), indent=2)
     if out is None:
         click.echo(text)
         return
     Path(out).write_text(text + "\n")
+    if elsewhere:
+        call.show({"approval": out}, f"to be signed by {key}: {out}  (bastide sign {out})")
+        return
     call.show({"approval": out}, f"signed: {out}  (carry it over: bastide approve --import {out})")
 
 

@@ -51,6 +51,12 @@ def _ceremony() -> click.Command:
     return ceremony.ceremony
 
 
+def _enrol(name: str) -> click.Command:
+    from bastide.cli import enrol
+
+    return enrol.COMMANDS[name]
+
+
 def _passkey() -> click.Command:
     from bastide.cli import passkey
 
@@ -194,6 +200,8 @@ _TABLE = {
     "trace": (lambda: _receipt("trace"), "Show the chain behind an answer as a tree."),
     "receipt": (lambda: _receipt("receipt"), "Export and open receipts."),
     "init": (_init, "Make an environment: keys, ledger, sealed store."),
+    "enrol": (lambda: _enrol("enrol"), "Make another key of a party count."),
+    "sign": (lambda: _enrol("sign"), "Show a statement that travels, and sign it."),
     "unseal": (_unseal, "Start the services with the shares of two custodians."),
     "ceremony": (_ceremony, "Print the record of a key ceremony; the ledger keeps its digest."),
     "passkey": (_passkey, "Make a passkey with which a party signs in the browser."),

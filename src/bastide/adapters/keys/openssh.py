@@ -12,8 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
     load_ssh_private_key,
     load_ssh_public_key,
 )
@@ -65,11 +69,24 @@ def read_party_key(path: Path, party: str | None, passphrase_ask: Callable[[str]
 
 
 def read_public(path: Path, party: str | None = None) -> PublicKey:
-    """Read a public key (``ssh-ed25519 AAAA... comment``). Raises NotFound or Misconfigured."""
-    data = read_small(path)
+    """Read a public key: OpenSSH's (Ed25519, or in a FIDO device), or P-256 in PEM (in an HSM).
+
+    Raises NotFound or Misconfigured.
+    """
+    data = read_small(path).strip()
     try:
-        key = load_ssh_public_key(data.strip())
-    except (ValueError, UnsupportedAlgorithm) as error:
+        if data.startswith(b"-----BEGIN PUBLIC KEY-----"):
+            key = load_pem_public_key(data)
+            if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+                raw = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+                return PublicKey(raw, Purpose.PARTY, Scheme.ECDSA_P256, party)
+            raise Misconfigured(f"{path} is not a P-256 key", fix=_MAKE_ONE)
+        kind, *rest = _strings(base64.b64decode(data.split()[1], validate=True))
+        if kind in _FIDO_KINDS:
+            bound = Fido(rest[-1].decode())
+            return PublicKey(rest[-2], Purpose.PARTY, Scheme.SSHSIG, party, bound)
+        key = load_ssh_public_key(data)
+    except (ValueError, IndexError, UnsupportedAlgorithm) as error:
         raise Misconfigured(f"{path} is not an OpenSSH public key", fix=_MAKE_ONE) from error
     if not isinstance(key, Ed25519PublicKey):
         raise Misconfigured(f"{path} is not an Ed25519 key", fix=_MAKE_ONE)
