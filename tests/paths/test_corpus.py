@@ -111,7 +111,7 @@ def test_any_limit_of_memory_makes_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A sort holds 6 rows, or 400, of the 900 that the bands have."""
-    monkeypatch.setattr(corpus_build, "MIB", unit)
+    monkeypatch.setattr(corpus_build, "bytes_of", lambda mib: mib * unit)
     home = copied(empty, tmp_path / "home")
     build(home, recipe, 2)
     assert exported(home, tmp_path / "one") == exported(built, tmp_path / "two")

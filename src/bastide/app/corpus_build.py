@@ -31,9 +31,9 @@ from bastide.app.alone import alone
 from bastide.app.corpus_account import make_manifest, source_counts, step_counts
 from bastide.app.corpus_collection import refuse_unfit
 from bastide.app.corpus_duplicates import GONE_WIDTH, find_duplicates, merge_keys
-from bastide.app.corpus_files import hash_file
 from bastide.app.corpus_objects import (
     Spill,
+    bytes_of,
     merged_rows,
     put_rows,
     read_object,
@@ -41,6 +41,7 @@ from bastide.app.corpus_objects import (
     read_segments,
 )
 from bastide.app.corpus_part import PartReport, Workbench, damaged_objects, read_part
+from bastide.app.corpus_pieces import hash_and_cut
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_shards import (
     LEAF_WIDTH,
@@ -63,11 +64,8 @@ from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.limits import (
     CORPUS_MEMORY_MIB,
-    CORPUS_MEMORY_MIB_MAX,
-    CORPUS_MEMORY_MIB_MIN,
     CORPUS_WORKERS_MAX,
     FAULTS_MAX,
-    MIB,
 )
 from bastide.core.recipe import Recipe
 from bastide.core.subject import Digest
@@ -103,9 +101,7 @@ def build_dataset(
     require_stage(env.principal, "corpus")
     if not 1 <= workers <= CORPUS_WORKERS_MAX:
         raise Misconfigured(f"--workers is not between 1 and {CORPUS_WORKERS_MAX}")
-    if not CORPUS_MEMORY_MIB_MIN <= memory_mib <= CORPUS_MEMORY_MIB_MAX:
-        most = CORPUS_MEMORY_MIB_MAX
-        raise Misconfigured(f"--memory is not from {CORPUS_MEMORY_MIB_MIN} to {most} MiB")
+    memory = bytes_of(memory_mib)
     recipe = plan.load_recipe(path)
     files = plan.find_files(recipe, path.parent)
     needed = plan.step_files(recipe, path.parent)
@@ -113,14 +109,13 @@ def build_dataset(
     if reasons := judge_recipe(env, recipe, files):
         raise Refused(f"{recipe.name} may not be built", reasons=reasons, fix="change the recipe")
     with ExitStack() as stack:
-        files = _hash_all(stack, env, files, workers, progress)
+        files = _hash_all(stack, recipe, files, workers, progress)
         standing = read_standing(env)
         erased = standing.names if standing is not None else b""
         build = plan.build_of(recipe, files, needed, erased)
         if known := _finished(env, recipe, build):
             return known
         covered = searched_suites(filters)
-        memory = memory_mib * MIB
         return _Build(
             env, recipe, files, build, workers, progress, needed, covered, memory, standing
         ).run()
@@ -138,27 +133,29 @@ def judge_recipe(
 
 def _hash_all(
     stack: ExitStack,
-    env: Environment,
+    recipe: Recipe,
     files: dict[str, list[plan.InputFile]],
     workers: int,
     progress: Progress | None,
 ) -> dict[str, list[plan.InputFile]]:
-    """Every file with its digest. hashlib lets go of the interpreter, so threads are enough."""
+    """Every file with its digest, large ones in pieces. Hashing needs no more than threads."""
     from concurrent.futures import ThreadPoolExecutor
 
-    flat = [file for rows in files.values() for file in rows]
+    flat = [file for source in recipe.sources for file in files[source.name]]
+    kinds = [plan.pieces_of(source) for source in recipe.sources for _ in files[source.name]]
+    sizes = [recipe.limits.part_bytes] * len(flat)
     total = sum(file.size for file in flat)
     pool = stack.enter_context(ThreadPoolExecutor(workers))
     hashed: list[plan.InputFile] = []
     done = 0
-    for file in pool.map(hash_file, flat):
+    for file in pool.map(hash_and_cut, flat, kinds, sizes):
         hashed.append(file)
         done += file.size
         if progress is not None:
             progress("hashing the sources", done, total)
     refuse_unfit(hashed)
     rows = iter(hashed)
-    return {name: [next(rows) for _ in given] for name, given in files.items()}
+    return {one.name: [next(rows) for _ in files[one.name]] for one in recipe.sources}
 
 
 def _finished(env: Environment, recipe: Recipe, build: str) -> Evidence | None:
@@ -313,8 +310,7 @@ class _Build:
         spill = Spill(self.env.store, folder, self.memory // 2)
         merge_keys(spill, reports)
         self._tell("looking for duplicates", 1, 2)
-        near = plan.near_duplicate(self.recipe.steps)
-        found = find_duplicates(spill, reports, near)
+        found = find_duplicates(spill, reports, plan.near_duplicate(self.recipe.steps))
         self._tell("looking for duplicates", 2, 2)
         return found
 

@@ -7,7 +7,7 @@ import hashlib
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -15,9 +15,9 @@ from bastide.app.remedies import outside
 from bastide.core.errors import Refused
 from bastide.core.limits import MIB
 from bastide.filters.pseudonym import pseudonym
-from bastide.readers.reader import Read
+from bastide.readers.reader import Piece, Read
 
-__all__ = ["Hashing", "InputFile", "changed", "hash_file", "read_file"]
+__all__ = ["Hashing", "InputFile", "changed", "hash_file", "opened", "read_file"]
 
 
 class InputFile(msgspec.Struct, frozen=True):
@@ -25,6 +25,8 @@ class InputFile(msgspec.Struct, frozen=True):
 
     kind: of an annotation, its name. beside: the annotations that are read with the file.
     settings: the reader's for this file; of an annotation, what its FILE.made-for.json says.
+    pieces: files of one piece each that together are this one, if it is large and can be cut.
+    piece: what this is of a larger file; size and digest are then those of what is read.
     """
 
     name: str
@@ -34,6 +36,8 @@ class InputFile(msgspec.Struct, frozen=True):
     kind: str = ""
     beside: tuple["InputFile", ...] = ()
     settings: dict[str, Any] = {}
+    pieces: tuple["InputFile", ...] = ()
+    piece: Piece | None = None
 
     @property
     def identity(self) -> list[Any]:
@@ -60,6 +64,9 @@ def hash_file(file: InputFile) -> InputFile:
 def read_file(reader: Any, stream: BinaryIO, source: str, file: InputFile, key: bytes) -> Read:
     """Read a file with its annotations. `key` is for pseudonyms. Raises Refused if an annotation is
     not the one that was hashed."""
+    if file.piece is not None:
+        yield from reader.read(stream, source, file.name, file.piece)
+        return
     if not file.beside:
         yield from reader.read(stream, source, file.name)
         return
@@ -75,6 +82,27 @@ def read_file(reader: Any, stream: BinaryIO, source: str, file: InputFile, key: 
                     raise changed(one.name, source)
                 own.seek(0)
         yield from reader.read_beside(stream, source, file.name, beside, partial(pseudonym, key))
+
+
+def opened(stream: BinaryIO, file: InputFile, kind: str) -> BinaryIO:
+    """What a reader gets: the file, or no more than the lines of its piece."""
+    if file.piece is None or kind != "lines":
+        return stream
+    stream.seek(file.piece.begin)
+    return cast(BinaryIO, _Section(stream, file.size))
+
+
+class _Section:
+    """So many bytes of a file, from where it stands."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream = stream
+        self._left = size
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
 
 
 def changed(name: str, source: str) -> Refused:

@@ -26,13 +26,13 @@ from bastide.app.alone import alone
 from bastide.app.corpora import find_dataset, manifest_of
 from bastide.app.corpus_build import Progress, folder_of
 from bastide.app.corpus_export import shard_lines
-from bastide.app.corpus_objects import read_object
+from bastide.app.corpus_objects import bytes_of, read_object
 from bastide.app.corpus_shards import Line
 from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
 from bastide.core.dataset import Manifest
 from bastide.core.errors import Misconfigured, NotFound, NotProven
-from bastide.core.limits import CORPUS_MEMORY_MIB_MAX, CORPUS_MEMORY_MIB_MIN, MIB
+from bastide.core.limits import MIB
 from bastide.ports import SealingStore
 
 __all__ = [
@@ -101,9 +101,7 @@ def build_index(
     longer than a segment takes more. Raises Misconfigured, NotFound, NotProven.
     """
     require_stage(env.principal, "corpus")
-    low, high = CORPUS_MEMORY_MIB_MIN, CORPUS_MEMORY_MIB_MAX
-    if not low <= memory_mib <= high:
-        raise Misconfigured(f"--memory is not between {low} and {high} MiB")
+    bytes_of(memory_mib)
     _sorter()
     row = find_dataset(env, name)
     manifest, folder = manifest_of(env, row), folder_of(row.body["build"])

@@ -17,13 +17,14 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bastide.core.errors import Misconfigured, NotFound, NotProven
-from bastide.core.limits import MIB
+from bastide.core.limits import CORPUS_MEMORY_MIB_MAX, CORPUS_MEMORY_MIB_MIN, MIB
 from bastide.ports import Reader, SealingStore
 
 __all__ = [
     "RunWriter",
     "SegmentWriter",
     "Spill",
+    "bytes_of",
     "compressor",
     "copy_object",
     "find_row",
@@ -64,6 +65,14 @@ def zstandard() -> Any:
 def compressor() -> Any:
     """A compressor whose output depends on nothing but its input and the library's version."""
     return zstandard().ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+
+def bytes_of(memory_mib: int) -> int:
+    """What `--memory` allows, in bytes. Raises Misconfigured if it is out of range."""
+    low, high = CORPUS_MEMORY_MIB_MIN, CORPUS_MEMORY_MIB_MAX
+    if not low <= memory_mib <= high:
+        raise Misconfigured(f"--memory is not between {low} and {high} MiB")
+    return memory_mib * MIB
 
 
 class SegmentWriter:

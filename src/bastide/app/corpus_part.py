@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final, cast
 import msgspec
 
 from bastide.app import wiring
-from bastide.app.corpus_files import Hashing, InputFile, changed, read_file
+from bastide.app.corpus_files import Hashing, InputFile, changed, opened, read_file
 from bastide.app.corpus_objects import RunWriter, SegmentWriter
 from bastide.app.corpus_plan import (
     EXACT,
@@ -222,9 +222,10 @@ class PartWorker:
 
     def _read_file(self, file: InputFile) -> None:
         reader = make_reader(self._part.reader, {**self._part.settings, **file.settings})
+        kind = getattr(reader, "pieces", "")
         try:
             with Path(file.path).open("rb") as stream:
-                hashing = Hashing(stream)
+                hashing = Hashing(opened(stream, file, kind))
                 read = read_file(
                     reader, cast(BinaryIO, hashing), self._part.source, file, self._key
                 )

@@ -42,6 +42,7 @@ __all__ = [
     "made_with",
     "make_reader",
     "near_duplicate",
+    "pieces_of",
     "step_files",
     "treated_kinds",
 ]
@@ -117,6 +118,11 @@ def make_reader(ident: str, settings: Mapping[str, Any]) -> Any:
     return READERS[ident](**settings)
 
 
+def pieces_of(source: Source) -> str:
+    """In what a source's files may be cut for several workers: "lines", "row-groups", or ""."""
+    return getattr(make_reader(source.reader, source.settings), "pieces", "")
+
+
 def build_filters(steps: Sequence[Step], key: bytes) -> list[Any]:
     """The filters of some steps, without their files; `key` is for pseudonyms.
 
@@ -186,10 +192,12 @@ def find_files(recipe: Recipe, folder: Path) -> dict[str, list[InputFile]]:
 def cut_parts(
     sources: Sequence[Source], files: Mapping[str, Sequence[InputFile]], part_bytes: int
 ) -> list[Part]:
-    """Consecutive files of a source together, up to a size; the order is that of the recipe."""
+    """Consecutive files of a source together, up to a size, and large ones in their pieces; the
+    order is that of the recipe."""
     parts: list[Part] = []
     for source in sources:
-        for batch in _batches(files[source.name], part_bytes):
+        pieces = [one for file in files[source.name] for one in file.pieces or (file,)]
+        for batch in _batches(pieces, part_bytes):
             settings = dict(source.settings)
             parts.append(Part(len(parts), source.name, source.reader, settings, batch))
     if len(parts) > CORPUS_PARTS_MAX:

@@ -128,8 +128,9 @@ class _Automaton:
         front = np.array([0])
         depth = -1
         while len(front):
-            reached = np.unique(following[(rows[front][:, None] + np.arange(_BYTES)).ravel()])
-            front = reached[~seen[reached]].astype(np.intp)
+            reached = np.zeros(len(output), dtype=bool)
+            reached[following[(rows[front][:, None] + np.arange(_BYTES)).ravel()]] = True
+            front = np.flatnonzero(reached & ~seen)
             seen[front] = True
             depth += 1
         return depth

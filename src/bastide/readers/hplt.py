@@ -17,7 +17,7 @@ from bastide.core import limits
 from bastide.core.document import Document
 from bastide.readers.jsonl import Fault, parse_object, text_field
 from bastide.readers.lines import lines
-from bastide.readers.reader import Broken, Read, identify
+from bastide.readers.reader import Broken, Piece, Read, identify
 
 __all__ = ["Hplt"]
 
@@ -32,10 +32,11 @@ class Hplt:
     """
 
     ident: ClassVar[str] = "hplt"
+    pieces: ClassVar[str] = "lines"
 
-    def read(self, stream: BinaryIO, source: str, name: str) -> Read:
-        """Read a file; see reader.Reader."""
-        for line in lines(stream, name):
+    def read(self, stream: BinaryIO, source: str, name: str, piece: Piece | None = None) -> Read:
+        """Read a file, or a piece of which `stream` has nothing else; see reader.Reader."""
+        for line in lines(stream, name, piece=piece):
             if isinstance(line, Broken):
                 yield line
                 continue

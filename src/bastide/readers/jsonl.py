@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, ClassVar
 from bastide.core import limits
 from bastide.core.document import Document
 from bastide.readers.lines import lines
-from bastide.readers.reader import Broken, Read, identify
+from bastide.readers.reader import Broken, Piece, Read, identify
 
 __all__ = ["Fault", "Jsonl", "own_name", "parse_object", "text_field"]
 
@@ -23,15 +23,16 @@ class Jsonl:
     """One document a line."""
 
     ident: ClassVar[str] = "jsonl"
+    pieces: ClassVar[str] = "lines"
 
     text: str = "text"  # the field with the text
     id: str = "id"  # the field with the record's own name; where it is missing one is made
     url: str = "url"  # the field with the address, if the records have one
     notes: str = ""  # fields that become notes of the document, with spaces between their names
 
-    def read(self, stream: BinaryIO, source: str, name: str) -> Read:
-        """Read a file; see reader.Reader."""
-        for line in lines(stream, name):
+    def read(self, stream: BinaryIO, source: str, name: str, piece: Piece | None = None) -> Read:
+        """Read a file, or a piece of which `stream` has nothing else; see reader.Reader."""
+        for line in lines(stream, name, piece=piece):
             if isinstance(line, Broken):
                 yield line
                 continue

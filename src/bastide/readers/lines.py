@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 
 from bastide.core import limits
 from bastide.readers.compressed import Unreadable, chunks
-from bastide.readers.reader import Broken
+from bastide.readers.reader import Broken, Piece
 
 __all__ = ["Line", "lines"]
 
@@ -18,7 +18,10 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 def lines(
-    stream: BinaryIO, name: str, bytes_max: int = limits.CORPUS_LINE_BYTES_MAX
+    stream: BinaryIO,
+    name: str,
+    bytes_max: int = limits.CORPUS_LINE_BYTES_MAX,
+    piece: Piece | None = None,
 ) -> Iterator[Line | Broken]:
     """Every line; one that is too long is Broken and takes no memory beyond the limit.
 
@@ -27,19 +30,20 @@ def lines(
     with is one Broken at the place where it stopped, and the end.
     """
     number, begin, at = 1, 0, 0
+    if piece is not None:
+        number, begin, at = piece.before + 1, piece.begin, piece.begin
     held: list[bytes] = []
     size = 0
     try:
-        for chunk in _without_mark(chunks(stream, name)):
+        for chunk in chunks(stream, name):
             start = 0
             while (end := chunk.find(b"\n", start)) >= 0:
                 size += end - start
                 if size > bytes_max:
                     yield Broken(number, begin, "too-long", f"over {bytes_max} bytes")
-                elif held:
-                    yield number, begin, b"".join(held) + chunk[start:end]
                 else:
-                    yield number, begin, chunk[start:end]
+                    line = b"".join(held) + chunk[start:end] if held else chunk[start:end]
+                    yield number, begin, line if begin else line.removeprefix(_BOM)
                 held.clear()
                 size, start = 0, end + 1
                 number, begin = number + 1, at + start
@@ -55,17 +59,5 @@ def lines(
         return
     if size > bytes_max:
         yield Broken(number, begin, "too-long", f"over {bytes_max} bytes")
-    elif held:
-        yield number, begin, b"".join(held)
-
-
-def _without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    head = b""
-    for piece in pieces:
-        head += piece
-        if len(head) >= len(_BOM) or not _BOM.startswith(head):
-            yield head.removeprefix(_BOM)
-            yield from pieces
-            return
-    if head:
-        yield head
+    elif line := b"".join(held) if begin else b"".join(held).removeprefix(_BOM):
+        yield number, begin, line

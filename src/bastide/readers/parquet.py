@@ -9,9 +9,9 @@ from typing import Any, BinaryIO, ClassVar, Final
 from bastide.core import limits
 from bastide.core.document import Document
 from bastide.readers.jsonl import Fault, text_field
-from bastide.readers.reader import Broken, Read, identify
+from bastide.readers.reader import Broken, Piece, Read, identify
 
-__all__ = ["Parquet"]
+__all__ = ["Parquet", "row_groups"]
 
 _ROWS: Final = 128  # in a batch
 _BUFFER: Final = 1 << 20  # bytes read ahead of one column
@@ -22,18 +22,19 @@ class Parquet:
     """A table with a column of texts. The stream must be seekable."""
 
     ident: ClassVar[str] = "parquet"
+    pieces: ClassVar[str] = "row-groups"
 
     text: str = "text"  # the column with the text
     id: str = "id"  # the column with the record's own name, if there is one
     url: str = "url"  # the column with the address, if there is one
 
-    def read(self, stream: BinaryIO, source: str, name: str) -> Read:
+    def read(self, stream: BinaryIO, source: str, name: str, piece: Piece | None = None) -> Read:
         """Read a file; see reader.Reader. `line` of a Broken is the row, `byte` is 0."""
         import pyarrow as pa
 
-        row = 0
+        row = first = piece.before if piece is not None else 0
         try:
-            for batch in self._batches(stream):
+            for batch in self._batches(stream, piece):
                 for record in batch.to_pylist():
                     row += 1
                     try:
@@ -41,24 +42,18 @@ class Parquet:
                     except Fault as fault:
                         yield Broken(row, 0, fault.reason, fault.detail)
         except Fault as fault:
-            yield Broken(0, 0, fault.reason, fault.detail)
+            if not first:  # what is wrong with the whole file is told once
+                yield Broken(0, 0, fault.reason, fault.detail)
         except UnicodeDecodeError:
             yield Broken(row + 1, 0, "not-utf-8")
         except (pa.ArrowException, OSError, ValueError):
             yield Broken(row + 1 if row else 0, 0, "damaged")
 
-    def _batches(self, stream: BinaryIO) -> Iterator[Any]:
+    def _batches(self, stream: BinaryIO, piece: Piece | None) -> Iterator[Any]:
         """Batches of the columns that there are. Raises Fault if there is nothing to read."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        table = pq.ParquetFile(
-            stream,
-            buffer_size=_BUFFER,
-            pre_buffer=False,
-            thrift_string_size_limit=limits.CORPUS_PARQUET_FOOTER_BYTES_MAX,
-            thrift_container_size_limit=limits.CORPUS_PARQUET_COLUMNS_MAX,
-        )
+        table = _opened(stream)
         schema = table.schema_arrow
         if self.text not in schema.names:
             raise Fault("column-missing", f"column {self.text}")
@@ -70,11 +65,13 @@ class Parquet:
             is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
             if not is_text and not (column == self.id and pa.types.is_integer(kind)):
                 raise Fault("wrong-type", f"column {column}")
-        for index in range(table.metadata.num_row_groups):
+        groups = range(table.metadata.num_row_groups)
+        for index in groups:
             group = table.metadata.row_group(index)
             if group.total_byte_size > limits.CORPUS_ROW_GROUP_BYTES_MAX:
                 raise Fault("too-long", f"row group {index}")
-        yield from table.iter_batches(_ROWS, columns=wanted, use_threads=False)
+        own = list(groups if piece is None else groups[piece.begin : piece.end])
+        yield from table.iter_batches(_ROWS, own, columns=wanted, use_threads=False)
 
     def _document(self, record: dict[str, Any], source: str, name: str, row: int) -> Document:
         own = record.get(self.id)
@@ -87,3 +84,27 @@ class Parquet:
             source=source,
             url=text_field(record, self.url, needed=False),
         )
+
+
+def row_groups(stream: BinaryIO) -> list[tuple[int, int]]:
+    """Bytes and rows of every row group; empty if the file cannot be read."""
+    import pyarrow as pa
+
+    try:
+        footer = _opened(stream).metadata
+    except (pa.ArrowException, OSError, ValueError):
+        return []
+    rows = (footer.row_group(at) for at in range(footer.num_row_groups))
+    return [(row.total_byte_size, row.num_rows) for row in rows]
+
+
+def _opened(stream: BinaryIO) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(
+        stream,
+        buffer_size=_BUFFER,
+        pre_buffer=False,
+        thrift_string_size_limit=limits.CORPUS_PARQUET_FOOTER_BYTES_MAX,
+        thrift_container_size_limit=limits.CORPUS_PARQUET_COLUMNS_MAX,
+    )

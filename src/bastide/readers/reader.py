@@ -17,7 +17,7 @@ import msgspec
 
 from bastide.core.document import Document
 
-__all__ = ["REASONS", "Broken", "Read", "Reader", "identify"]
+__all__ = ["REASONS", "Broken", "Piece", "Read", "Reader", "identify"]
 
 # Every reason that a reader may give, and what it means.
 REASONS: Final = {
@@ -52,6 +52,18 @@ class Broken(msgspec.Struct, frozen=True):
     byte: int
     reason: str
     detail: str = ""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Some of a file, for one worker: a reader that has `pieces` makes of all pieces what it makes
+    of the file.
+
+    begin, end: bytes of lines, or row groups of a table. before: lines or rows that stand before.
+    """
+
+    begin: int
+    end: int
+    before: int
 
 
 Read = Iterator[Document | Broken]
