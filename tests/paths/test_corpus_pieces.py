@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A large file that several workers share makes the dataset that one worker makes of it.
 
-Broken once to prove the tests: with lines that are counted from each piece, with a byte order mark
-taken from each, and with all row groups in each piece, they fail.
+Broken once to prove the tests: with lines that are counted from each piece, and with all row groups
+in each piece, they fail.
 """
 
 import json
