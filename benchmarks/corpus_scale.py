@@ -129,7 +129,8 @@ def build(folder: Path, workers: int, memory: int) -> None:
     removed = {step["step"]: sum(step["removed"].values()) for step in row.body["steps"]}
     print(json.dumps({"documents": row.body["read"], "near": removed["near-duplicate"],
                       "root": row.body["root"], "seconds": seconds, "join_s":
-                      began["writing shards"] - began["looking for duplicates"]}))  # fmt: skip
+                      began["writing shards"] - began["looking for duplicates"],
+                      "root_s": seconds - began["hashing the dataset"]}))  # fmt: skip
 
 
 def watched(folder: Path, options: argparse.Namespace) -> dict[str, Any]:

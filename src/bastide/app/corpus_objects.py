@@ -21,6 +21,7 @@ from bastide.core.limits import CORPUS_MEMORY_MIB_MAX, CORPUS_MEMORY_MIB_MIN, MI
 from bastide.ports import Reader, SealingStore
 
 __all__ = [
+    "FAN",
     "RunWriter",
     "SegmentWriter",
     "Spill",
@@ -43,7 +44,7 @@ _T = TypeVar("_T")
 SEGMENT_BYTES: Final = 32 * MIB  # of records, before compression
 _RUN_MEMORY: Final = 64 * MIB
 _ROW_MEMORY: Final = 56  # of a row beside its bytes: its object, its place in the list
-_FAN: Final = 128  # runs that are read at once
+FAN: Final = 128  # runs that are read at once
 _CHUNK: Final = 64 * 1024
 _READER_MEMORY: Final = 4 * _CHUNK  # of one run that is read: rows, and what they are opened from
 _LEVEL: Final = 3
@@ -219,12 +220,12 @@ def merged_rows(
     names: Sequence[str],
     width: int,
     scratch: str,
-    memory: int = _FAN * _READER_MEMORY,
+    memory: int = FAN * _READER_MEMORY,
 ) -> Iterator[bytes]:
     """The rows of all runs as one sorted stream. `scratch` is a name for what is made between."""
     names, made = list(names), 0
     temporary: list[str] = []
-    fan = max(2, min(_FAN, memory // _READER_MEMORY))
+    fan = max(2, min(FAN, memory // _READER_MEMORY))
     while len(names) > fan:
         head, names = names[:fan], names[fan:]
         name = f"{scratch}-{made}"
