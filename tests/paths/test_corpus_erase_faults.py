@@ -4,9 +4,10 @@
 
 Broken once to prove the tests: with a report of a shard that is believed unseen, without the
 link of a successor that is there, and with a build that does not compare the list again, they
-fail.
+fail. So does one that judges a record after its name was masked.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -18,14 +19,16 @@ import psutil
 import pytest
 
 from bastide.app.config import Home
+from bastide.app.corpora import export_dataset
 from bastide.app.corpus_build import build_dataset
 from bastide.app.corpus_erase import Erased, erase_subject
 from bastide.app.corpus_standing import put_list
 from bastide.core.erasure import ErasureList
+from bastide.core.erasure_subject import ErasureSubject
 from bastide.core.errors import NotProven, Refused
 from bastide.core.key import Purpose
 from bastide.stages import corpus, erasure
-from paths.corpus_rig import copied, found_home, seeded
+from paths.corpus_rig import CANARY, PLANTED, copied, found_home, seeded, write_corpus
 from paths.erase_rig import (
     NAME,
     PERSON,
@@ -177,6 +180,44 @@ def test_a_build_in_which_somebody_was_erased_is_no_dataset(
                 use()
         with pytest.raises(Refused):
             corpus.verify_standing(env.ledger, "tiny", None)
+
+
+def test_a_successor_that_the_gates_refuse_holds_up_no_other(
+    built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied(built, tmp_path / "home")
+    person = ErasureSubject.parse(json.dumps({"phrases": [CANARY]}))
+    record = corpus.record_successor
+
+    def refuses(ledger: Any, old: Any, *rest: Any) -> Any:
+        if old.subject.name == "tiny":
+            raise Refused("tiny is no dataset", reasons=["the policy is another now"])
+        return record(ledger, old, *rest)
+
+    with seeded(home) as env:
+        monkeypatch.setattr(corpus, "record_successor", refuses)
+        with pytest.raises(Refused, match="still in 1 of 2 datasets") as caught:
+            erase_subject(env, person, 1)
+        assert "the policy is another now" in caught.value.reasons[0]
+        assert len(env.ledger.find("dataset/v1", name="other")) == 2
+        export_dataset(env, "tiny", tmp_path / "out", "jsonl")
+        monkeypatch.setattr(corpus, "record_successor", record)
+        account = erase_subject(env, person, 1).account
+    assert [row["dataset"] for row in account["datasets"]] == ["tiny"]
+    assert [row["name"] for row in account["earlier"]] == ["other"]
+
+
+def test_a_record_is_judged_before_its_name_is_masked(empty: Home, tmp_path: Path) -> None:
+    home = copied(empty, tmp_path / "home")
+    recipe = write_corpus(tmp_path / "corpus")
+    path = recipe.parent / "letters" / "0.jsonl"
+    path.write_text(path.read_text().replace('"d1"', f'"{PLANTED[0]}"'))
+    with seeded(home) as env:
+        assert erase_subject(env, PERSON, 1).account["datasets"] == []
+        row = build_dataset(env, recipe, 1)
+        # The one that is called so, and d3, whose text has the address.
+        assert row.body["steps"][0]["removed"] == {"erasure/subject": 2}
+        assert naming(env, key_of(env, row)) == set()
 
 
 def test_an_unfinished_build_is_deleted(empty: Home, recipe: Path, tmp_path: Path) -> None:

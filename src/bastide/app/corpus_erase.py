@@ -46,7 +46,7 @@ from bastide.app.environment import Environment
 from bastide.core.dataset import Manifest
 from bastide.core.erasure import ErasureList
 from bastide.core.erasure_subject import ErasureSubject
-from bastide.core.errors import Misconfigured
+from bastide.core.errors import Misconfigured, Refused
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.limits import CORPUS_WORKERS_MAX
@@ -120,9 +120,16 @@ class _Erasure:
             listed, entry = self._list()
         unfinished = self._sweep_builds()
         rows = live_datasets(env.ledger)
-        concerned = []
+        earlier = [] if self.dry_run else self._earlier()
+        concerned, refused = [], list[str]()
         for number, row in enumerate(rows, 1):
-            if account := self._dataset(row, f"dataset {number} of {len(rows)}", listed):
+            try:
+                account = self._dataset(row, f"dataset {number} of {len(rows)}", listed)
+            except Refused as error:  # the others must not wait for this one
+                why = "; ".join(error.reasons) or error.message
+                refused.append(f"{row.subject.name} {row.subject.digest}: {why}")
+                continue
+            if account:
                 concerned.append((row, account))
         resting = resting_on(env.ledger, [row for row, _ in concerned])
         for row, told in concerned:
@@ -130,6 +137,12 @@ class _Erasure:
         if not self.dry_run:
             self._sweep_followed(rows)
             self._forget_lists()
+        if refused:
+            raise Refused(
+                f"the person is still in {len(refused)} of {len(rows)} datasets; others are done",
+                reasons=refused,
+                fix="remove what stands against their successors, then erase again",
+            )
         account = {
             "dry_run": self.dry_run,
             "subject": self._name.hex() if listed is not None else None,
@@ -139,8 +152,15 @@ class _Erasure:
             "searched": len(rows),
             "unfinished_builds": unfinished,
             "datasets": [account for _, account in concerned],
+            "earlier": earlier,
         }
         return Erased(account, listed)
+
+    def _earlier(self) -> list[dict[str, Any]]:
+        """What earlier runs made anew without the person, by the ledger."""
+        subject = Digest.parse(f"sha256:{self._name.hex()}")
+        rows = self.env.ledger.find("dataset-erasure/v1", subject=subject)
+        return [dict(made) for row in rows for made in row.body["datasets"]]
 
     @property
     def _name(self) -> bytes:

@@ -92,6 +92,11 @@ def _lines(row: dict[str, Any]) -> list[str]:
     if row["unfinished_builds"]:
         verb = "would be" if would else "were"
         lines.append(f"  {row['unfinished_builds']} folders of unfinished builds {verb} deleted")
+    for one in row["earlier"]:
+        lines.append(
+            f"  {one['name']}: {one['removed']} documents went before, {one['old']} is now"
+        )
+        lines.append(f"    {one['new']}")
     for one in row["datasets"]:
         lines += _dataset_lines(one, "would go" if would else "went")
     if row["datasets"] and not any(one["models"] for one in row["datasets"]):
