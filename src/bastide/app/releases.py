@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases about releases: propose, look at, publish; and their model-signing bundle."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from bastide.app.duties import require, require_stage
@@ -22,14 +23,32 @@ from bastide.gates.panel import refuse
 from bastide.stages import release
 
 __all__ = [
+    "Published",
     "bundle_key_pem",
     "export_bundle",
     "find_candidate",
+    "find_published",
     "list_releases",
     "propose_release",
     "publish_release",
     "show_release",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A signed release, and the statements that it rests on."""
+
+    release: Evidence
+    candidate: Evidence
+    admission: Evidence
+    evaluation: Evidence
+    approvals: tuple[Evidence, ...]
+
+    def rows(self) -> tuple[Evidence, ...]:
+        """All of them, in the ledger's order."""
+        rows = (self.release, self.candidate, self.admission, self.evaluation, *self.approvals)
+        return tuple(sorted(rows, key=lambda row: row.entry or 0))
 
 
 def propose_release(
@@ -53,6 +72,24 @@ def propose_release(
 def find_candidate(env: Environment, name: str) -> Evidence:
     """The newest candidate of a name or digest. Raises NotFound."""
     return newest_named(env.ledger.find("candidate/v1"), name, "release")
+
+
+def find_published(env: Environment, name: str) -> Published:
+    """The newest published release of a name or digest. Raises NotFound if it is not published."""
+    require(env.principal, Duty.READ)
+    candidate = find_candidate(env, name)
+    known = env.ledger.find("release/v1", subject=candidate.subject.digest)
+    if not known:
+        raise NotFound(f"{name} is not published", fix=f"bastide release publish {name}")
+    named = env.ledger.by_digest
+    wanted = candidate.body["release"]
+    return Published(
+        release=known[-1],
+        candidate=candidate,
+        admission=named(Digest.parse(wanted["admission"])),
+        evaluation=named(Digest.parse(wanted["evaluation"])),
+        approvals=tuple(named(Digest.parse(row)) for row in known[-1].body["approvals"]),
+    )
 
 
 def list_releases(env: Environment) -> list[dict[str, Any]]:
@@ -109,11 +146,8 @@ def publish_release(env: Environment, name: str) -> Evidence:
 
 def export_bundle(env: Environment, name: str) -> bytes:
     """The OpenSSF model-signing bundle of a published release. Raises NotFound."""
-    require(env.principal, Duty.READ)
-    candidate = find_candidate(env, name)
-    if not env.ledger.find("release/v1", subject=candidate.subject.digest):
-        raise NotFound(f"{name} is not published", fix=f"bastide release publish {name}")
-    with env.store.open(bundle_name(candidate.subject.digest)) as reader:
+    published = find_published(env, name)
+    with env.store.open(bundle_name(published.release.subject.digest)) as reader:
         return reader.read_at(0, reader.size)
 
 

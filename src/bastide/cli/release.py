@@ -113,5 +113,24 @@ def bundle(call: Call, name: str, to: Path, public_key: Path | None) -> None:
     call.show(row, f"wrote {to}" + (f" and {public_key}" if public_key else ""))
 
 
-for _command in (propose, ls, show, publish, request, bundle):
+@parameters(
+    "bom",
+    "bastide release bom smollm2-135m-instruct --to smollm2.cdx.json",
+    click.argument("name"),
+    click.option("--to", type=click.Path(path_type=Path), help="Write it to this file."),
+)
+def bom(call: Call, name: str, to: Path | None) -> None:
+    """Print the bill of materials of a published release: CycloneDX 1.6, with a model card.
+
+    It is made of signed statements alone: the same ledger gives the same bytes.
+    """
+    from bastide.app.release_bom import release_bom
+    from bastide.cli.bom import show_bom
+
+    with call.environment() as env:
+        data = release_bom(env, name)
+    show_bom(call, data, to)
+
+
+for _command in (propose, ls, show, publish, request, bundle, bom):
     release.add_command(_command)

@@ -183,6 +183,12 @@ def _revoke() -> click.Command:
     return revoke.revoke
 
 
+def _bom() -> click.Command:
+    from bastide.cli import bom
+
+    return bom.bom
+
+
 def _exit_codes() -> click.Command:
     from bastide.cli import exit_codes
 
@@ -228,6 +234,7 @@ _TABLE = {
     "env": (_env, "Print the variables with which an application moves here."),
     "witness": (_witness, "Cosign ledgers, so that nobody can show two histories."),
     "ledger": (_ledger, "List, show, prove, audit, rebuild and export the ledger."),
+    "bom": (_bom, "Print the bill of materials of Bastide itself."),
     "exit-codes": (_exit_codes, "Explain the exit codes."),
 }
 
