@@ -48,7 +48,10 @@ def own_bom(locked: Locked | None = None) -> bytes:
         },
         "components": [*rest, _python()],
         "dependencies": [
-            {"ref": _ref(one), "dependsOn": sorted(_ref(found[need]) for need in _needs(one, found))}
+            {
+                "ref": _ref(one),
+                "dependsOn": sorted(_ref(found[need]) for need in _needs(one, found)),
+            }
             for _, one in sorted(found.items())
         ],
     }
@@ -119,10 +122,10 @@ def _component(one: metadata.Distribution, locked: Locked) -> dict[str, Any]:
 def _licences(one: metadata.Distribution) -> list[dict[str, Any]]:
     """The package's SPDX expression, or else what its older fields call the licence."""
     fields = one.metadata
-    if expression := fields.get("License-Expression"):
-        return [{"expression": expression}]
+    if "License-Expression" in fields:
+        return [{"expression": fields["License-Expression"]}]
     named = [row.rsplit(" :: ", 1)[-1] for row in fields.get_all("Classifier") or () if _is(row)]
-    stated = (fields.get("License") or "").strip()
+    stated = fields["License"].strip() if "License" in fields else ""
     if not named and stated and len(stated) <= _LICENCE_CHARS_MAX:
         named = [" ".join(stated.split())]
     return [{"license": {"name": name}} for name in named or ["not stated"]]

@@ -8,7 +8,6 @@ so its digest follows from the ledger and needs no entry of its own. What nobody
 training data, is said to be unknown, not left open.
 """
 
-import datetime
 import re
 import uuid
 from typing import Any, Final
@@ -17,6 +16,7 @@ from bastide.app.environment import Environment
 from bastide.app.releases import Published, find_published
 from bastide.core.canonical import canonical
 from bastide.core.evidence import Evidence
+from bastide.core.utc import utc_time
 
 __all__ = ["release_bom", "release_bom_of"]
 
@@ -42,7 +42,7 @@ def release_bom_of(published: Published) -> dict[str, Any]:
         "serialNumber": uuid.uuid5(uuid.NAMESPACE_URL, f"urn:{release.digest}").urn,
         "version": 1,
         "metadata": {
-            "timestamp": _time(release.body["time_ms"]),
+            "timestamp": utc_time(release.body["time_ms"]),
             "tools": {"components": [{"type": "application", "name": "bastide"}]},
             "component": _model(published),
         },
@@ -141,7 +141,7 @@ def _template(admission: Evidence) -> list[dict[str, Any]]:
             "type": "data",
             "bom-ref": _TEMPLATE,
             "name": _TEMPLATE,
-            "description": "The Jinja template inside the model; of several, all names and digests.",
+            "description": "The model's Jinja template; of several, all names and digests.",
             "hashes": _hashes(template["digest"]),
             "data": [{"type": "configuration", "name": _TEMPLATE}],
             **({"properties": findings} if findings else {}),
@@ -168,8 +168,3 @@ def _hashes(digest: str) -> list[dict[str, str]]:
 
 def _property(name: str, value: object) -> dict[str, str]:
     return {"name": f"bastide:{name}", "value": str(value)}
-
-
-def _time(time_ms: int) -> str:
-    moment = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -189,6 +189,12 @@ def _bom() -> click.Command:
     return bom.bom
 
 
+def _provenance() -> click.Command:
+    from bastide.cli import provenance
+
+    return provenance.provenance
+
+
 def _exit_codes() -> click.Command:
     from bastide.cli import exit_codes
 
@@ -234,6 +240,7 @@ _TABLE = {
     "env": (_env, "Print the variables with which an application moves here."),
     "witness": (_witness, "Cosign ledgers, so that nobody can show two histories."),
     "ledger": (_ledger, "List, show, prove, audit, rebuild and export the ledger."),
+    "provenance": (_provenance, "Print how a dataset, model or release came to be, as SLSA says."),
     "bom": (_bom, "Print the bill of materials of Bastide itself."),
     "exit-codes": (_exit_codes, "Explain the exit codes."),
 }
