@@ -51,12 +51,14 @@ def add_model(env: Environment, path: Path, claim: Claim, progress: Progress | N
     half-written is cleared away first.
     """
     require_stage(env.principal, "admit")
+    signed = claim.signature
     with ExitStack() as stack:
         stack.enter_context(alone(env.home.store, lambda: None))
         env.store.sweep("models")
         sources = [
             SourceFile(name, stack.enter_context(wiring.open_source(file)))
             for name, file in _files(path)
+            if signed is None or not signed.leaves_out(name)
         ]
         signer = env.signer(Purpose.EVIDENCE)
         return admit(env.ledger, env.store, sources, claim, signer, env.clock, progress)
@@ -94,6 +96,7 @@ def show_model(env: Environment, name: str) -> dict[str, Any]:
         "artifact": admission.body["artifact"],
         "origin": admission.body["origin"],
         "licence": admission.body["licence"],
+        "signature": admission.body.get("signature"),
         "template": admission.body["template"],
         "scan": admission.body["scan"],
         "evaluations": [

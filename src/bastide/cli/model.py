@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bastide.cli.command import Call, parameters
+from bastide.cli.command import Call, parameters, read_text
 
 __all__ = ["evaluate", "model"]
 
@@ -24,25 +24,41 @@ def model() -> None:
     click.option("--name", help="Name in this environment.  [default: the file's name]"),
     click.option("--origin", default="", help="Where it comes from."),
     click.option("--licence", default="", help="SPDX expression, or LicenseRef-NAME."),
+    click.option("--signature", metavar="FILE", help="Its OpenSSF model-signing bundle."),
+    click.option("--signer", metavar="FILE", help="The signer's public key, in PEM."),
 )
 def add(
-    call: Call, file: Path | None, builtin: str | None, name: str | None, origin: str, licence: str
+    call: Call,
+    file: Path | None,
+    builtin: str | None,
+    name: str | None,
+    origin: str,
+    licence: str,
+    signature: str | None,
+    signer: str | None,
 ) -> None:
     """Admit a GGUF file, a safetensors file, a folder of safetensors, or a built-in model.
 
     The file is checked, sealed and recorded. What a gate refuses leaves nothing behind but a
-    refusal in the ledger; every reason is listed, and the exit code is 3.
+    refusal in the ledger; every reason is listed, and the exit code is 3. With a signature, exactly
+    the files that its signer signed are admitted, and the admission says who that was.
     """
     from bastide.app.models import add_built_in, add_model
+    from bastide.crypto.signed_model import read_signed_model
     from bastide.stages.admit import Claim
 
     if (file is None) is (builtin is None) or (builtin and (name or origin or licence)):
         raise click.UsageError("give a file and its claims, or --builtin alone")
+    if (signature is None) is not (signer is None) or (builtin and signature):
+        raise click.UsageError("give --signature and --signer together, for a file or folder")
+    signed = None
+    if signature is not None and signer is not None:
+        signed = read_signed_model(read_text(signature).encode(), read_text(signer).encode())
     with call.environment() as env:
         if file is None:
             row = add_built_in(env, str(builtin), call.progress())
         else:
-            claim = Claim(name or file.name.removesuffix(".gguf").lower(), origin, licence)
+            claim = Claim(name or file.name.removesuffix(".gguf").lower(), origin, licence, signed)
             row = add_model(env, file, claim, call.progress())
     body = row.body
     template = body["template"]
@@ -82,6 +98,8 @@ def show(call: Call, name: str) -> None:
     lines = [f"{row['model']}  {row['digest']}  (entry {row['entry']})"]
     shown = ("format", "architecture", "parameters", "bytes", "origin", "licence")
     lines += [f"  {field:<13}{row[field]}" for field in shown]
+    if row["signature"]:
+        lines.append(f"  signed by    {row['signature']['key']}")
     if row["template"]:
         lines.append(f"  template     {row['template']['digest']}")
         lines += [f"    finding    {finding}" for finding in row["template"]["findings"]]

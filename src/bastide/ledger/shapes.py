@@ -285,6 +285,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "template": _or_null(_fields({"digest": _digest, "findings": _list_of(_text)})),
         "scan": _fields(_SCAN),
         "objects": _list_of(_fields(_OBJECT)),
+        "signature": _fields({"bundle": _digest, "key": _digest}),
         "time_ms": _count,
     },
     "evaluation/v1": {
@@ -368,6 +369,7 @@ SHAPES: dict[str, dict[str, Check]] = {
 }
 
 LATER: dict[str, frozenset[str]] = {
+    "admission/v1": frozenset({"signature"}),
     "dataset/v1": frozenset({"decontaminated"}),
     "receipts/v1": frozenset({"sealed_ms"}),
     "share-minute/v1": frozenset({"replica"}),

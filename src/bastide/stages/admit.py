@@ -3,7 +3,7 @@
 """Admit: bring a model in from outside, or refuse it with every reason.
 
 1. Hash every file; together they are one artifact. If it is admitted under this name, that
-   admission is the result.
+   admission is the result. Files that are not those of a given signature are refused here.
 2. Seal every file while hashing it again; a file that changed in between is refused.
 3. Check the format, the files and the chat template, reading the sealed objects: what is checked
    is what will be loaded.
@@ -28,6 +28,7 @@ from bastide.core.evidence import Evidence, Statement, refusals
 from bastide.core.limits import CHECKPOINT_FILES_MAX, FAULTS_MAX, MIB, MODEL_BYTES_MAX
 from bastide.core.subject import Digest, Subject
 from bastide.crypto.dsse import Signer
+from bastide.crypto.signed_model import SignedModel
 from bastide.formats import chat_template, checkpoint, gguf, identify
 from bastide.formats.summary import Summary
 from bastide.gates.dossier import Dossier
@@ -59,6 +60,7 @@ class Claim:
     name: str
     origin: str
     licence: str
+    signature: SignedModel | None = None
 
 
 def admit(
@@ -76,11 +78,14 @@ def admit(
     """
     _check_claim(sources, claim)
     artifact = _measure(sources, progress)  # 1.
+    stated = None if claim.signature is None else claim.signature.to_json()
     known = ledger.find("admission/v1", subject=artifact.digest, name=claim.name)
+    known = [row for row in known if stated is None or row.body.get("signature") == stated]
     if known:
         return known[-1]
     used = _used_objects(ledger)
-    reasons = _seal(store, sources, artifact, used, progress)  # 2.
+    reasons = () if claim.signature is None else claim.signature.faults(artifact)
+    reasons = reasons or _seal(store, sources, artifact, used, progress)  # 2.
     body: dict[str, Any] = {}
     if not reasons:
         body = _examine(store, artifact, claim, clock, progress)  # 3.
@@ -237,6 +242,7 @@ def _examine(
         "template": template,
         "scan": {"format_safe": faults, "findings": findings, "template": template_faults},
         "objects": objects,
+        **({} if claim.signature is None else {"signature": claim.signature.to_json()}),
         "time_ms": clock.now_ms(),
     }
 
