@@ -10,8 +10,8 @@ import msgspec
 
 from bastide.app.corpus_build import folder_of
 from bastide.app.corpus_duplicates import DUPLICATE_WIDTH, REASONS
-from bastide.app.corpus_export import FORMS, write_files
-from bastide.app.corpus_export_croissant import CROISSANT, write_croissant
+from bastide.app.corpus_export import Export
+from bastide.app.corpus_export_forms import FORMS
 from bastide.app.corpus_objects import find_row, read_object, read_segments
 from bastide.app.corpus_part import KEY_WIDTH, Example, Life, PartReport
 from bastide.app.corpus_pseudonyms import names_in
@@ -20,6 +20,7 @@ from bastide.app.dataset_releases import release_state
 from bastide.app.duties import require, require_stage
 from bastide.app.environment import Environment
 from bastide.app.naming import named_dataset
+from bastide.app.remedies import outside
 from bastide.core.dataset import Manifest, document_key, leaf_of
 from bastide.core.errors import Misconfigured, NotFound, NotProven
 from bastide.core.evidence import Evidence
@@ -154,16 +155,17 @@ def export_dataset(
 ) -> list[Path]:
     """Write a dataset in clear, as files that public tools open; every digest is checked."""
     require_stage(env.principal, "corpus")
-    forms = (*FORMS, CROISSANT)
-    if form not in forms:
-        raise Misconfigured(f"there is no form {form!r}", fix=f"one of: {', '.join(forms)}")
+    if form not in FORMS:
+        raise Misconfigured(f"there is no form {form!r}", fix=f"one of: {', '.join(FORMS)}")
     row = find_dataset(env, name)
-    manifest = manifest_of(env, row)
-    if form != CROISSANT:
-        return write_files(env.store, manifest, target, form, progress)
-    *files, account = write_files(env.store, manifest, target, "parquet", progress)
     released = find_release(env.ledger, row)
-    return [*files, account, write_croissant(target, manifest, row, released, files)]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        return FORMS[form](
+            Export(env.store, manifest_of(env, row), row, released, target, progress)
+        )
+    except OSError as error:
+        raise outside(error, str(target)) from error
 
 
 def manifest_of(env: Environment, row: Evidence) -> Manifest:

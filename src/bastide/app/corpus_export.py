@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A dataset as files in clear: the one place where its texts leave the sealed store.
 
-A file appears under its name only when it is whole and its shard's digest was right.
+What every form shares. A file appears under its name only when it is whole and its shard's digest
+was right; `dataset.json`, the manifest, is written last.
 """
 
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from itertools import islice
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -16,52 +18,75 @@ import msgspec
 
 from bastide.app.corpus_objects import zstandard
 from bastide.app.corpus_shards import Line
-from bastide.app.remedies import outside
 from bastide.core.dataset import Manifest, Shard
-from bastide.core.errors import Misconfigured, NotProven
+from bastide.core.errors import NotProven
+from bastide.core.evidence import Evidence
 from bastide.core.limits import MIB
 from bastide.ports import SealingStore
 
-__all__ = ["FORMS", "raw_lines", "shard_lines", "write_files"]
+__all__ = [
+    "Export",
+    "raw_lines",
+    "shard_chunks",
+    "shard_lines",
+    "whole",
+    "write_manifest",
+    "write_shards",
+]
 
-FORMS: Final = ("jsonl", "parquet")
-_ROWS: Final = 4_096  # of one row group
+_MANIFEST: Final = "dataset.json"
 
 Progress = Callable[[str, int, int], None]
 
 
-def write_files(
-    store: SealingStore,
-    manifest: Manifest,
-    target: Path,
-    form: str,
-    progress: Progress | None = None,
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What a form writes. account: the dataset's evidence. release: its release's, if it has one.
+    target: a folder."""
+
+    store: SealingStore
+    manifest: Manifest
+    account: Evidence
+    release: Evidence | None
+    target: Path
+    progress: Progress | None = None
+
+    def advance(self, done: int) -> None:
+        """Tell how many shards are exported."""
+        if self.progress is not None:
+            self.progress("exporting", done, len(self.manifest.shards))
+
+
+def write_shards(
+    export: Export, suffix: str, write: Callable[[Export, Shard, BinaryIO], Any]
 ) -> list[Path]:
-    """Write every shard as one file, and `dataset.json`, the manifest, last."""
-    suffix, write = {"jsonl": ("jsonl.zst", _write_jsonl), "parquet": ("parquet", _write_parquet)}[
-        form
-    ]
+    """Write every shard as one file; their paths."""
     written = []
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for number, shard in enumerate(manifest.shards):
-            path = target / f"{manifest.name}-{number:05d}.{suffix}"
-            _whole(path, lambda file, shard=shard: write(store, shard, file))
-            written.append(path)
-            if progress is not None:
-                progress("exporting", number + 1, len(manifest.shards))
-        path = target / "dataset.json"
-        _whole(path, lambda file: file.write(manifest.encode()))
-    except OSError as error:
-        raise outside(error, str(target)) from error
-    return [*written, path]
+    for number, shard in enumerate(export.manifest.shards):
+        path = export.target / f"{export.manifest.name}-{number:05d}.{suffix}"
+        with whole(path) as file:
+            write(export, shard, file)
+        written.append(path)
+        export.advance(number + 1)
+    return written
 
 
-def _whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+def write_manifest(export: Export) -> Path:
+    """Write `dataset.json`; its path."""
+    path = export.target / _MANIFEST
+    with whole(path) as file:
+        file.write(export.manifest.encode())
+    return path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that is there under its name when the block ends well, and not at all otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
-            write(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -69,7 +94,7 @@ def _whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _chunks(store: SealingStore, shard: Shard) -> Iterator[bytes]:
+def shard_chunks(store: SealingStore, shard: Shard) -> Iterator[bytes]:
     """The stored content. Raises NotProven at its end if the digest is another."""
     state = hashlib.sha256()
     with store.open(shard.object) as reader:
@@ -84,33 +109,6 @@ def _chunks(store: SealingStore, shard: Shard) -> Iterator[bytes]:
         )
 
 
-def _write_jsonl(store: SealingStore, shard: Shard, file: BinaryIO) -> None:
-    for chunk in _chunks(store, shard):
-        file.write(chunk)
-
-
-def _write_parquet(store: SealingStore, shard: Shard, file: BinaryIO) -> None:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise Misconfigured(
-            "Parquet needs pyarrow, which is not installed", fix="pip install 'bastide[corpus]'"
-        ) from error
-    names = ("id", "text", "source", "url", "language")
-    fields = [pa.field(name, pa.large_string(), nullable=False) for name in names]
-    schema = pa.schema([*fields, pa.field("notes", pa.large_string(), nullable=False)])
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        lines = shard_lines(store, shard)
-        while batch := list(islice(lines, _ROWS)):
-            columns: dict[str, Any] = {
-                name: [getattr(line, name) for line in batch] for name in names
-            }
-            # Steps differ in what they note, so a column for each would differ between shards.
-            columns["notes"] = [msgspec.json.encode(line.notes).decode() for line in batch]
-            writer.write_table(pa.table(columns, schema=schema))
-
-
 def shard_lines(store: SealingStore, shard: Shard) -> Iterator[Line]:
     """The documents of a shard. Raises NotProven at its end if it is not the manifest's."""
     yield from map(msgspec.json.Decoder(Line).decode, raw_lines(store, shard))
@@ -120,7 +118,7 @@ def raw_lines(store: SealingStore, shard: Shard) -> Iterator[bytes]:
     """The lines of a shard without their ends. Raises NotProven at its end as `shard_lines`."""
     stream = zstandard().ZstdDecompressor().decompressobj()
     held = b""
-    for chunk in _chunks(store, shard):
+    for chunk in shard_chunks(store, shard):
         *whole, held = (held + stream.decompress(chunk)).split(b"\n")
         yield from whole
     if held:

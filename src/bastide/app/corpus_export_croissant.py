@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from bastide.app.corpus_export import Export, whole, write_manifest
+from bastide.app.corpus_export_parquet import parquet_files
 from bastide.core.dataset import Manifest
 from bastide.core.evidence import Evidence
 from bastide.core.limits import MIB
 
-__all__ = ["CROISSANT", "croissant_of", "write_croissant"]
+__all__ = ["croissant_of", "export_croissant"]
 
-CROISSANT: Final = "croissant"  # the form's name
 _FILE: Final = "croissant.json"
 _CONFORMS: Final = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
 _CONTEXT: Final[dict[str, Any]] = {
@@ -78,20 +79,15 @@ _FIELDS: Final = {
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9.+-]+")
 
 
-def write_croissant(
-    folder: Path,
-    manifest: Manifest,
-    account: Evidence,
-    release: Evidence | None,
-    files: Sequence[Path],
-) -> Path:
-    """Write `croissant.json` into the folder of an export's Parquet files; its path."""
+def export_croissant(export: Export) -> list[Path]:
+    """Write Parquet files and `croissant.json` beside them; every file, `dataset.json` last."""
+    files = parquet_files(export)
     rows = [(path.name, path.stat().st_size, _sha256(path)) for path in files]
-    target, partial = folder / _FILE, folder / (_FILE + ".partial")
-    text = json.dumps(croissant_of(manifest, account, release, rows), indent=2, ensure_ascii=False)
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(target)
-    return target
+    described = croissant_of(export.manifest, export.account, export.release, rows)
+    target = export.target / _FILE
+    with whole(target) as file:
+        file.write(json.dumps(described, indent=2, ensure_ascii=False).encode() + b"\n")
+    return [*files, target, write_manifest(export)]
 
 
 def croissant_of(

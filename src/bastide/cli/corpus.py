@@ -29,6 +29,7 @@ _MEMORY = click.option(
     show_default=True,
     help="MiB that sorting may take in each process.",
 )
+_FORMS = ("jsonl", "parquet", "croissant", "openeurollm")  # of corpus_export_forms
 _KEY = click.option("--key", metavar="FILE", help="OpenSSH key of the firm, where it is separate.")
 
 
@@ -183,11 +184,12 @@ def prove(call: Call, dataset: str, doc: str) -> None:
     "bastide corpus export nordic --to out --form parquet",
     click.argument("dataset"),
     click.option("--to", type=click.Path(path_type=Path), required=True, help="Folder."),
-    click.option("--form", type=click.Choice(["jsonl", "parquet", "croissant"]), default="jsonl"),
+    click.option("--form", type=click.Choice(_FORMS), default="jsonl", show_default=True),
     _KEY,
 )
 def export(call: Call, dataset: str, to: Path, form: str, key: str | None) -> None:
-    """Write a dataset in clear: JSON Lines in Zstandard, or Parquet, with Croissant beside it."""
+    """Write a dataset in clear: JSON Lines in Zstandard; Parquet, also with Croissant beside it; or
+    an OpenEuroLLM collection."""
     from bastide.app.corpora import export_dataset
 
     with call.environment(call.party_key(key)) as env:
