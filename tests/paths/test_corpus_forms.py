@@ -12,10 +12,11 @@ from bastide.app.config import Home
 from bastide.app.corpora import export_dataset, show_dataset
 from bastide.app.corpus_build import build_dataset
 from bastide.app.corpus_check import check_collection
-from bastide.app.corpus_export_forms import FORMS
+from bastide.app.corpus_export_forms import FORMS, TOKENIZED
 from bastide.cli.corpus import export as export_command
 from bastide.core.errors import Misconfigured, NotProven
 from paths.corpus_rig import copied, found_home, seeded
+from paths.test_corpus_megatron import made_tokenizer
 
 SOURCE = """
 [[sources]]
@@ -111,6 +112,7 @@ def test_a_folder_with_something_in_it_is_left_alone(built: Home, tmp_path: Path
 def test_a_shard_that_is_not_the_manifests_is_in_no_file(
     built: Home, tmp_path: Path, form: str
 ) -> None:
+    path = made_tokenizer(tmp_path / "tokenizer.json") if form in TOKENIZED else None
     with seeded(copied(built, tmp_path / "home")) as env:
         card = show_dataset(env, "jsonl")
         first, second = (shard["object"] for shard in card["shards"][:2])
@@ -118,7 +120,7 @@ def test_a_shard_that_is_not_the_manifests_is_in_no_file(
             other = reader.read_at(0, reader.size)
         env.store.put(first, [other])
         with pytest.raises(NotProven, match=first):
-            export_dataset(env, "jsonl", tmp_path / "out", form)
+            export_dataset(env, "jsonl", tmp_path / "out", form, tokenizer=path)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 

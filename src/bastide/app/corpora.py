@@ -11,7 +11,7 @@ import msgspec
 from bastide.app.corpus_build import folder_of
 from bastide.app.corpus_duplicates import DUPLICATE_WIDTH, REASONS
 from bastide.app.corpus_export import Export
-from bastide.app.corpus_export_forms import FORMS
+from bastide.app.corpus_export_forms import FORMS, TOKENIZED
 from bastide.app.corpus_objects import find_row, read_object, read_segments
 from bastide.app.corpus_part import KEY_WIDTH, Example, Life, PartReport
 from bastide.app.corpus_pseudonyms import names_in
@@ -151,18 +151,33 @@ def prove_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
 
 
 def export_dataset(
-    env: Environment, name: str, target: Path, form: str, progress: Any = None
+    env: Environment,
+    name: str,
+    target: Path,
+    form: str,
+    progress: Any = None,
+    *,
+    tokenizer: Path | None = None,
+    end_token: str = "",
 ) -> list[Path]:
-    """Write a dataset in clear, as files that public tools open; every digest is checked."""
+    """Write a dataset in clear, as files that public tools open; every digest is checked.
+
+    tokenizer, end_token: see corpus_export.Export. Raises Misconfigured for a form without tokens.
+    """
     require_stage(env.principal, "corpus")
     if form not in FORMS:
         raise Misconfigured(f"there is no form {form!r}", fix=f"one of: {', '.join(FORMS)}")
+    if form not in TOKENIZED and (tokenizer or end_token):
+        raise Misconfigured(
+            f"the form {form} takes no tokenizer", fix=f"--form {' or '.join(sorted(TOKENIZED))}"
+        )
     row = find_dataset(env, name)
+    manifest = manifest_of(env, row)
     released = find_release(env.ledger, row)
     try:
         target.mkdir(parents=True, exist_ok=True)
         return FORMS[form](
-            Export(env.store, manifest_of(env, row), row, released, target, progress)
+            Export(env.store, manifest, row, released, target, progress, tokenizer, end_token)
         )
     except OSError as error:
         raise outside(error, str(target)) from error

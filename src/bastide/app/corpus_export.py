@@ -42,7 +42,8 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True, slots=True)
 class Export:
     """What a form writes. account: the dataset's evidence. release: its release's, if it has one.
-    target: a folder."""
+    target: a folder. tokenizer: a tokenizer.json, with end_token after each document if it is
+    named; only forms of tokens take them."""
 
     store: SealingStore
     manifest: Manifest
@@ -50,6 +51,8 @@ class Export:
     release: Evidence | None
     target: Path
     progress: Progress | None = None
+    tokenizer: Path | None = None
+    end_token: str = ""
 
     def advance(self, done: int) -> None:
         """Tell how many shards are exported."""

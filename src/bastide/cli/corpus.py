@@ -29,7 +29,7 @@ _MEMORY = click.option(
     show_default=True,
     help="MiB that sorting may take in each process.",
 )
-_FORMS = ("jsonl", "parquet", "croissant", "openeurollm")  # of corpus_export_forms
+_FORMS = ("jsonl", "parquet", "croissant", "openeurollm", "megatron")  # of corpus_export_forms
 _KEY = click.option("--key", metavar="FILE", help="OpenSSH key of the firm, where it is separate.")
 
 
@@ -185,15 +185,29 @@ def prove(call: Call, dataset: str, doc: str) -> None:
     click.argument("dataset"),
     click.option("--to", type=click.Path(path_type=Path), required=True, help="Folder."),
     click.option("--form", type=click.Choice(_FORMS), default="jsonl", show_default=True),
+    click.option(
+        "--tokenizer", type=click.Path(path_type=Path), help="tokenizer.json, for tokens."
+    ),
+    click.option("--end-token", default="", help="Token after each document, for tokens."),
     _KEY,
 )
-def export(call: Call, dataset: str, to: Path, form: str, key: str | None) -> None:
-    """Write a dataset in clear: JSON Lines in Zstandard; Parquet, also with Croissant beside it; or
-    an OpenEuroLLM collection."""
+def export(
+    call: Call,
+    dataset: str,
+    to: Path,
+    form: str,
+    tokenizer: Path | None,
+    end_token: str,
+    key: str | None,
+) -> None:
+    """Write a dataset in clear: JSON Lines in Zstandard; Parquet, also with Croissant beside it; an
+    OpenEuroLLM collection; or the tokens for Megatron-LM."""
     from bastide.app.corpora import export_dataset
 
     with call.environment(call.party_key(key)) as env:
-        files = export_dataset(env, dataset, to, form, call.progress())
+        files = export_dataset(
+            env, dataset, to, form, call.progress(), tokenizer=tokenizer, end_token=end_token
+        )
     call.show({"files": [str(file) for file in files]}, f"wrote {len(files)} files to {to}")
 
 
