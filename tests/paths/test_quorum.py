@@ -98,6 +98,9 @@ def test_two_start_the_services(founded: tuple[Demo, Path]) -> None:
     assert '"unsealed": true' in "".join(told)
     try:
         assert demo.json("status")["running"]
+        # The third is not needed any more, and a socket that answers is not taken away.
+        late = demo.json("unseal", *_share(people, "operator"))
+        assert late == {"handed_over": ["operator"], "missing": 0}
         # Commands work for the two minutes, also the ceremony's.
         audited = demo.json("ledger", "audit")
         _ceremony(demo, people, pair, audited["entries"])
@@ -106,6 +109,23 @@ def test_two_start_the_services(founded: tuple[Demo, Path]) -> None:
         first.wait(10)
         demo.run("down")
     assert demo.json("ledger", "ls", status=4)["error"] == "not-allowed", "forgotten"
+
+
+def test_a_socket_that_a_kill_left_behind(founded: tuple[Demo, Path]) -> None:
+    demo, people = founded
+    path = demo.home / "run" / "unseal.sock"
+    for _ in range(2):
+        first = demo.popen("unseal", *_share(people, "firm"))
+        assert first.stderr is not None
+        first.stderr.readline()
+        while not path.exists():
+            assert first.poll() is None
+        first.kill()
+        first.wait(10)
+    assert path.exists()
+    row = demo.json("unseal", *_share(people, "operator"), "--wait", "0", status=4)
+    assert row["message"] == "1 of 2 shares: operator"
+    assert not path.exists()
 
 
 def _ceremony(demo: Demo, people: Path, pair: tuple[str, str], entry: int) -> None:

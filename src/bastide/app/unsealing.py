@@ -19,7 +19,7 @@ from typing import Any, Final
 from bastide.app.config import Home
 from bastide.app.process import hide_memory
 from bastide.app.quorum import Collected, Share
-from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound
+from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound, Unavailable
 from bastide.ports import Clock
 
 __all__ = ["collect", "hand_over", "kept_passphrase", "read_record"]
@@ -45,7 +45,7 @@ def read_record(home: Home) -> dict[str, Any]:
 def hand_over(home: Home, share: Share) -> int | None:
     """Give a share to whoever collects; how many are missing then. None if nobody collects.
 
-    Raises NotAllowed with its reason if it is refused.
+    Raises NotAllowed with its reason if it is refused, Unavailable if who collects is busy.
     """
     told = _ask(home, {"share": share.to_json()})
     if told is None:
@@ -57,8 +57,10 @@ def hand_over(home: Home, share: Share) -> int | None:
 
 def kept_passphrase(home: Home) -> str | None:
     """The passphrase, if the custodians keep the environment open for commands just now."""
-    told = _ask(home, {"passphrase": None})
-    return None if told is None else told.get("passphrase")
+    with contextlib.suppress(Unavailable):
+        told = _ask(home, {"passphrase": None})
+        return None if told is None else told.get("passphrase")
+    return None
 
 
 def collect(
@@ -84,6 +86,9 @@ def collect(
         tell(f"  the share of the {share.custodian}: right, {collected.missing} missing")
         return {"missing": collected.missing}
 
+    def keep(request: Any) -> dict[str, Any]:
+        return {"missing": 0} if "share" in request else {"passphrase": passphrase}
+
     with _listening(home.unsealing) as listener:
         ends = clock.monotonic() + wait_s
         while collected.missing and (left := ends - clock.monotonic()) > 0:
@@ -91,12 +96,18 @@ def collect(
         passphrase = collected.passphrase()
         ends = opened(passphrase) + clock.monotonic()
         while (left := ends - clock.monotonic()) > 0:
-            _serve_one(listener, left, lambda _: {"passphrase": passphrase})
+            _serve_one(listener, left, keep)
 
 
 @contextlib.contextmanager
 def _listening(path: Path) -> Iterator[socket.socket]:
-    path.unlink(missing_ok=True)  # of one that was killed: nobody answered there
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            path.unlink(missing_ok=True)  # of one that was killed
+        else:
+            raise Unavailable("another custodian was a moment faster", fix="run it again")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         path.chmod(0o600)
@@ -130,15 +141,19 @@ def _serve_one(listener: socket.socket, left_s: float, answer: Answer) -> None:
 
 
 def _ask(home: Home, request: Any) -> dict[str, Any] | None:
-    """One answer of who collects. None if nobody does."""
+    """One answer of who collects. None if nobody does. Raises Unavailable."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(_READ_S)
             connection.connect(str(home.unsealing))
             connection.sendall(json.dumps(request).encode() + b"\n")
             return json.loads(_line(connection))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ConnectionRefusedError):
         return None
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            "who collects the shares does not answer", fix="it may be starting: run it again"
+        ) from error
 
 
 def _line(connection: socket.socket) -> bytes:
