@@ -33,6 +33,7 @@ from pathlib import Path
 
 from bastide.adapters.engine.llamacpp import start_llamacpp
 from bastide.adapters.entropy.system import SystemEntropy
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.keys.memory import MemoryKeyring
 from bastide.adapters.sandbox.choose import choose_sandbox
 from bastide.adapters.store.local import LocalStore
@@ -148,7 +149,9 @@ class Bench:
         identities = MemoryKeyring.generate((), entropy).identities()
         kinds = {"x25519": age.X25519Identity, "hybrid": age.HybridIdentity}
         exits = [str(kinds[kind](entropy.token(32)).recipient())]
-        self.store = SealedStore(LocalStore(folder / "store"), identities, exits, entropy)
+        self.store = SealedStore(
+            LocalStore(folder / "store"), IdentityKeys(identities), exits, entropy
+        )
         with self.plain.open("rb") as file:
             started = time.perf_counter()
             self.store.put(NAME, iter(lambda: file.read(MIB), b""))

@@ -17,6 +17,7 @@ from bastide.core.party import Party
 from bastide.core.receipt import Receipt
 from bastide.core.subject import Digest
 from bastide.core.witnessing import Seen, Watched
+from bastide.crypto import age
 from bastide.crypto.dsse import Signer
 
 
@@ -96,6 +97,10 @@ class SealingStore(Store, Protocol):
         """Header, then body: together a standard age file."""
         ...
 
+    def rewrap(self, name: str) -> None:
+        """Give an object a header for the present keys. Its body MUST stay as it is."""
+        ...
+
     def sweep(self, prefix: str = "") -> list[str]:
         """Delete what killed writers left below a prefix. Nobody may be writing there."""
         ...
@@ -117,7 +122,52 @@ class Keyring(Protocol):
         ...
 
     def identities(self) -> tuple[str, ...]:
-        """age identities (``AGE-SECRET-KEY-...``) that open sealed objects, newest first."""
+        """What opens sealed objects, newest first: age identities (``AGE-SECRET-KEY-...``), or
+        where a key service holds the key (``pkcs11:...``, ``openbao:...``).
+        """
+        ...
+
+
+class KeyService(Protocol):
+    """Whoever holds the key that opens sealed objects: this process, an HSM, a key server.
+
+    It gives out one file key at a time, never its own key, and keeps none of either. Every
+    method raises Unavailable if the service is down or does not answer in time, and MUST work
+    again by itself once the service does.
+    """
+
+    @property
+    def name(self) -> str:
+        """What holds the key, for people. It MUST NOT call hardware what is software."""
+        ...
+
+    def recipients(self) -> tuple[age.Recipient, ...]:
+        """What is sealed to, newest first. Naming them MUST NOT need the service."""
+        ...
+
+    def unwrap(self, stanzas: Sequence[age.Stanza], what: str) -> bytes | None:
+        """The file key (16 bytes) from the stanzas of one header; None if none is for this key.
+
+        `what` is the object, for the record of openings. Whether the header's MAC holds is the
+        caller's to check. Raises Misconfigured for a malformed stanza, Refused if the owner
+        denies it, NotProven if the service holds another key than the one that was sealed to.
+        """
+        ...
+
+    def health(self) -> str:
+        """What answers, tried with a key of its own. Raises Unavailable, NotAllowed, NotProven."""
+        ...
+
+
+class DenyList(Protocol):
+    """What the owner lets nobody open: names of objects, beginnings of names, or ``*``."""
+
+    def read(self) -> tuple[str, ...]:
+        """The list; empty if there is none. Raises Unavailable if it cannot be read."""
+        ...
+
+    def write(self, names: Sequence[str]) -> None:
+        """Put another in its place; it holds for the next opening in every process."""
         ...
 
 

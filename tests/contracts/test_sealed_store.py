@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bastide.adapters.entropy.system import SystemEntropy
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.memory import MemoryStore
 from bastide.adapters.store.sealed import SealedStore
@@ -26,7 +27,7 @@ EXITS = (str(EXIT.recipient()),)
 
 
 def seal(inner: Store) -> SealedStore:
-    return SealedStore(inner, IDENTITIES, EXITS, SystemEntropy())
+    return SealedStore(inner, IdentityKeys(IDENTITIES), EXITS, SystemEntropy())
 
 
 def content(size: int, seed: int = 0) -> bytes:
@@ -66,7 +67,9 @@ def test_header_and_body_are_a_standard_age_file(inner: Store) -> None:
 
 def test_exits_of_the_other_family_use_the_other_identity(inner: Store) -> None:
     quantum = age.HybridIdentity(bytes(range(3, 35)))
-    store = SealedStore(inner, IDENTITIES, [str(quantum.recipient())], SystemEntropy())
+    store = SealedStore(
+        inner, IdentityKeys(IDENTITIES), [str(quantum.recipient())], SystemEntropy()
+    )
     store.put("x", [b"data"])
     kinds = [stanza.kind for stanza in age.parse_header(store.header("x"))[0].stanzas]
     assert kinds == ["mlkem768x25519", "mlkem768x25519", "bastide.eu/body"]
@@ -74,27 +77,29 @@ def test_exits_of_the_other_family_use_the_other_identity(inner: Store) -> None:
     assert b"".join(age.open_stream(store.export("x"), [quantum])) == b"data"
     for exits in ([*EXITS, str(quantum.recipient())], ["age1nonsense"]):
         with pytest.raises(Misconfigured):
-            SealedStore(inner, IDENTITIES, exits, SystemEntropy())
+            SealedStore(inner, IdentityKeys(IDENTITIES), exits, SystemEntropy())
     with pytest.raises(Misconfigured):
-        SealedStore(inner, [CLASSIC.secret()], [str(quantum.recipient())], SystemEntropy())
+        SealedStore(
+            inner, IdentityKeys([CLASSIC.secret()]), [str(quantum.recipient())], SystemEntropy()
+        )
 
 
 def test_other_keys_do_not_open(inner: Store) -> None:
     seal(inner).put("x", [b"data"])
     stranger = age.X25519Identity(bytes(range(9, 41)))
     with pytest.raises(NotAllowed, match="x"):
-        SealedStore(inner, [stranger.secret()], [], SystemEntropy()).open("x")
+        SealedStore(inner, IdentityKeys([stranger.secret()]), [], SystemEntropy()).open("x")
 
 
 def test_rewrap_seals_to_new_keys_and_keeps_the_body(inner: Store) -> None:
     seal(inner).put("x", [content(100_000)])
     new = age.X25519Identity(bytes(range(11, 43)))
-    renewing = SealedStore(inner, [new.secret(), *IDENTITIES], EXITS, SystemEntropy())
+    renewing = SealedStore(inner, IdentityKeys([new.secret(), *IDENTITIES]), EXITS, SystemEntropy())
     header, body = renewing.digests("x")
     renewing.rewrap("x")
     assert renewing.digests("x")[0] != header
     assert renewing.digests("x")[1] == body
-    only_new = SealedStore(inner, [new.secret()], EXITS, SystemEntropy())
+    only_new = SealedStore(inner, IdentityKeys([new.secret()]), EXITS, SystemEntropy())
     assert read(only_new, "x") == content(100_000)
     with pytest.raises(NotAllowed):
         seal(inner).open("x")

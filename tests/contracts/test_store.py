@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bastide.adapters.entropy.system import SystemEntropy
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.memory import MemoryStore
 from bastide.adapters.store.sealed import SealedStore
@@ -26,7 +27,7 @@ EXITS = (str(EXIT.recipient()),)
 
 
 def seal(inner: Store) -> SealedStore:
-    return SealedStore(inner, IDENTITIES, EXITS, SystemEntropy())
+    return SealedStore(inner, IdentityKeys(IDENTITIES), EXITS, SystemEntropy())
 
 
 STORES: dict[str, Callable[[Path], Store]] = {

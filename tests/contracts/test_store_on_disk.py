@@ -17,6 +17,7 @@ import pytest
 
 import bastide
 from bastide.adapters.entropy.system import SystemEntropy
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.sealed import SealedStore
 from bastide.core.errors import Misconfigured, Unavailable
@@ -28,7 +29,9 @@ IDENTITY = age.X25519Identity(bytes(range(32))).secret()
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "local": LocalStore,
-    "sealed-local": lambda root: SealedStore(LocalStore(root), [IDENTITY], [], SystemEntropy()),
+    "sealed-local": lambda root: SealedStore(
+        LocalStore(root), IdentityKeys([IDENTITY]), [], SystemEntropy()
+    ),
 }
 ON_DISK = tuple(STORES)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.entropy.system import SystemEntropy
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.records.sql import open_records
 from bastide.adapters.store.files import FileReader
 from bastide.adapters.store.local import LocalStore
@@ -41,7 +42,9 @@ def identity() -> str:
 def opened(home: Path) -> tuple[Ledger, SealedStore]:
     records = open_records(home / "ledger.db", DATABASE_KEY)
     ledger = Ledger(records, make_signers()[Purpose.LEDGER], SystemClock())
-    return ledger, SealedStore(LocalStore(home / "store"), [identity()], [], SystemEntropy())
+    return ledger, SealedStore(
+        LocalStore(home / "store"), IdentityKeys([identity()]), [], SystemEntropy()
+    )
 
 
 def run_admission(home: Path, claim: Claim) -> None:

@@ -17,7 +17,8 @@ ARGV = (sys.executable, "-c", _RUN)
 
 def environment(**more: str) -> dict[str, str]:
     """What a shell would have, with our sources first."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    names = ("PATH", "HOME", "TMPDIR", "SOFTHSM2_CONF")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return {**kept, "PYTHONPATH": str(ROOT / "src"), "LC_ALL": "C.UTF-8", **more}
 
 

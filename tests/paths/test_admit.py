@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bastide.adapters.entropy.seeded import SeededEntropy
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.files import FileReader
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.sealed import SealedStore
@@ -70,7 +71,7 @@ def desk(tmp_path: Path) -> Desk:
     identity = age.X25519Identity(hashlib.sha256(b"store").digest()).secret()
     root = tmp_path / "store"
     root.mkdir()
-    store = SealedStore(LocalStore(root), [identity], [], SeededEntropy(b"admit"))
+    store = SealedStore(LocalStore(root), IdentityKeys([identity]), [], SeededEntropy(b"admit"))
     return Desk(make_ledger(tmp_path), store, root)
 
 
@@ -207,7 +208,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(desk: Desk) -> None:
 
 def test_a_policy_without_a_rule_admits_nothing(tmp_path: Path) -> None:
     identity = age.X25519Identity(hashlib.sha256(b"store").digest()).secret()
-    store = SealedStore(LocalStore(tmp_path), [identity], [], SeededEntropy(b"a"))
+    store = SealedStore(LocalStore(tmp_path), IdentityKeys([identity]), [], SeededEntropy(b"a"))
     policy = {"name": "empty", "separate": False, "rules": {}}
     desk = Desk(make_ledger(tmp_path, policy=policy), store, tmp_path)
     (reason,) = desk.refused({"model.gguf": make_gguf().encode()})

@@ -16,6 +16,7 @@ import pytest
 
 from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.keys.file import create_exit, create_keyring
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.sealed import SealedStore
 from bastide.crypto import age
@@ -112,7 +113,10 @@ def sealed_store(tmp_path: Path, passphrase: str) -> SealingStore:
     keyring = create_keyring(tmp_path / "keyring.age", passphrase, (), ENTROPY, generated=True)
     exit_recipient = create_exit(tmp_path / "exit.age", passphrase, ENTROPY, generated=True)
     store = SealedStore(
-        LocalStore(tmp_path / "store"), keyring.identities(), [exit_recipient], ENTROPY
+        LocalStore(tmp_path / "store"),
+        IdentityKeys(keyring.identities()),
+        [exit_recipient],
+        ENTROPY,
     )
     store.put("models/m", [content(200_000)])
     return store

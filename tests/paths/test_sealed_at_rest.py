@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.keys.file import create_exit, create_keyring
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.memfd import decrypt_to_memfd
 from bastide.adapters.store.sealed import SealedStore
@@ -75,7 +76,10 @@ def test_objects_and_keys_are_nowhere_on_the_disk(tmp_path: Path) -> None:
     )
     exit_recipient = create_exit(tmp_path / "exit.age", passphrase, ENTROPY, generated=True)
     store = SealedStore(
-        LocalStore(tmp_path / "store"), keyring.identities(), [exit_recipient], ENTROPY
+        LocalStore(tmp_path / "store"),
+        IdentityKeys(keyring.identities()),
+        [exit_recipient],
+        ENTROPY,
     )
     shapes = {
         "raw": canary * 3000,

@@ -14,6 +14,7 @@ import pytest
 
 import bastide
 from bastide.adapters.entropy.seeded import SeededEntropy
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.files import FileReader
 from bastide.adapters.store.memfd import decrypt_to_memfd
 from bastide.adapters.store.memory import MemoryStore
@@ -38,7 +39,7 @@ def inner() -> MemoryStore:
 @pytest.fixture
 def store(inner: MemoryStore) -> SealedStore:
     identity = age.X25519Identity(bytes(range(32))).secret()
-    return SealedStore(inner, [identity], [], SeededEntropy(b"seed"))
+    return SealedStore(inner, IdentityKeys([identity]), [], SeededEntropy(b"seed"))
 
 
 def descriptors() -> set[str]:
@@ -133,6 +134,7 @@ def test_a_progress_that_stops_it_leaves_nothing(store: SealedStore) -> None:
 LIMITED = """
 import resource
 from bastide.adapters.entropy.seeded import SeededEntropy
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.memfd import decrypt_to_memfd
 from bastide.adapters.store.memory import MemoryStore
 from bastide.adapters.store.sealed import SealedStore
@@ -140,7 +142,7 @@ from bastide.core.errors import Unavailable
 from bastide.core.subject import Digest
 from bastide.crypto import age
 identity = age.X25519Identity(bytes(range(32))).secret()
-store = SealedStore(MemoryStore(), [identity], [], SeededEntropy(b"seed"))
+store = SealedStore(MemoryStore(), IdentityKeys([identity]), [], SeededEntropy(b"seed"))
 data = bytes(8 << 20)
 store.put("m", [data])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))

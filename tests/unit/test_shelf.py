@@ -8,6 +8,7 @@ import pytest
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.entropy.system import SystemEntropy
+from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.keys.memory import MemoryKeyring
 from bastide.adapters.store.memory import MemoryStore
 from bastide.adapters.store.sealed import SealedStore
@@ -18,7 +19,7 @@ IDENT, OTHER = ("file-" + letter * 26 for letter in "ab")
 
 
 def make(now_ms: int, store: MemoryStore, bytes_max: int = 1_000) -> Shelf:
-    sealed = SealedStore(store, KEYS.identities(), (), SystemEntropy())
+    sealed = SealedStore(store, IdentityKeys(KEYS.identities()), (), SystemEntropy())
     return Shelf(sealed, FixedClock(now_ms), 7_200, bytes_max)
 
 

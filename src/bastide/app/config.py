@@ -241,6 +241,21 @@ class Home:
         return self.root / "log"
 
     @property
+    def openings(self) -> Path:
+        """The record of openings of sealed objects: a line of JSON each."""
+        return self.log / "openings.jsonl"
+
+    @property
+    def denied(self) -> Path:
+        """What the owner does not let anybody open; a name, or the beginning of one, a line."""
+        return self.root / "denied"
+
+    @property
+    def rotation(self) -> Path:
+        """How far a change of the store's keys has come, while one is under way."""
+        return self.root / "rotation.json"
+
+    @property
     def control_socket(self) -> Path:
         """Where control listens."""
         return self.run / "control.sock"
@@ -286,6 +301,8 @@ def wants_motion() -> bool:
 def child_environment() -> dict[str, str]:
     """The environment of our own services: only what Python needs, nothing inherited."""
     kept = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "TMPDIR")
+    # Where PKCS#11 modules find their own settings: paths, never secrets.
+    kept += ("SOFTHSM2_CONF", "CKNFAST_LOADSHARING", "ChrystokiConfigurationPath")
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 

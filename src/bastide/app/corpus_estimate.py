@@ -84,7 +84,7 @@ class _Bench(Workbench):
 def _bench(env: Environment, recipe: Recipe, needed: Sequence[StepFile]) -> _Bench:
     identities = env.keyring.identities()
     exits = tuple(env.ledger.charter().body["exit_recipients"])
-    held = wiring.open_scratch(identities, exits, env.entropy)
+    held = wiring.open_scratch(env.entropy)
     key = bytes(range(32))
     standing = read_standing(env)
     erasure = standing.dump() if standing is not None else b""

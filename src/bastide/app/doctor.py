@@ -143,10 +143,11 @@ def _keys(bench: Bench) -> list[Finding]:
 
 def _keyring(home: Home, passphrase: str) -> Finding:
     try:
-        wiring.open_keyring(home.keyring, passphrase)
+        keyring = wiring.open_keyring(home.keyring, passphrase)
+        opens = wiring.key_service(keyring.identities()).health()
     except BastideError as error:
         return Finding("keys", "bad", error.message, error.fix)
-    return Finding("keys", "ok", "the keyring opens")
+    return Finding("keys", "ok", f"the keyring opens; sealed objects open with: {opens}")
 
 
 def _ledger(bench: Bench) -> list[Finding]:

@@ -52,6 +52,7 @@ class Wishes:
     exit_recipient: age recipient whose identity the owner keeps elsewhere, or None: one is made.
     keys: parties' own keys, under `separate`; who brings none gets a key file.
     custodians: age recipients of the three parties, of whom two unseal; or empty: no quorum.
+    store_keys: where the key that opens sealed objects is: `file`, or a place of a key service.
     """
 
     parties: str
@@ -61,6 +62,7 @@ class Wishes:
     sandbox: str = "auto"
     keys: Mapping[Party, Signer] = field(default_factory=dict)
     custodians: Mapping[Party, str] = field(default_factory=dict)
+    store_keys: str = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,10 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
         _write_private(unlock, passphrase + "\n")
     generated = wishes.passphrase is None
     parties = tuple(Party) if wishes.parties == "solo" else ()
-    keyring = wiring.create_keyring(draft.keyring, passphrase, parties, entropy, generated)
+    store_keys = wiring.make_store_keys(wishes.store_keys, entropy)
+    keyring = wiring.create_keyring(
+        draft.keyring, passphrase, parties, entropy, generated, store_keys
+    )
     party_signers = [keyring.signer(Purpose.PARTY, party) for party in parties]
     key_files = []
     if wishes.parties == "separate":

@@ -6,26 +6,28 @@ Adapters are imported inside the functions that need them, so that a command pay
 what it uses.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from bastide.app.clients import ControlClient, DeskClient, LiveEngine
+from bastide.app.config import Home
 from bastide.core.embedding import EMBEDDING_ENGINE
 from bastide.core.engine import ENGINES, LLAMACPP, OPENVINO, VLLM
-from bastide.core.erasure import ErasureList
 from bastide.core.errors import Misconfigured
-from bastide.core.key import PublicKey
+from bastide.core.key import PublicKey, Purpose
 from bastide.core.party import Party
-from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
 from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 from bastide.ports import (
     Clock,
+    DenyList,
     Engine,
     Entropy,
     Keyring,
+    KeyService,
     Reader,
     Sandbox,
     SealingStore,
@@ -48,9 +50,12 @@ __all__ = [
     "create_memfd",
     "create_party_key",
     "decrypt_to_memfd",
+    "deny_list",
     "desk_link",
     "entropy",
+    "key_service",
     "keyring_from_portion",
+    "make_store_keys",
     "open_keyring",
     "open_records",
     "open_source",
@@ -60,6 +65,7 @@ __all__ = [
     "reader_of_descriptor",
     "register_passkey",
     "remote_engine",
+    "replace_store_keys",
     "sandbox",
     "start_engine",
     "verify_engine",
@@ -69,66 +75,6 @@ __all__ = [
 
 # A descriptor over a GGUF file, or one for each file of a checkpoint, by its name.
 Weights = int | Mapping[str, int]
-
-
-class LiveEngine(Engine, Protocol):
-    """An engine whose process we own."""
-
-    @property
-    def version(self) -> str:
-        """What answers, for instance ``llama.cpp b1234``."""
-        ...
-
-    async def wait(self) -> int:
-        """Wait until its process has ended; the exit status."""
-        ...
-
-
-class ControlClient(Protocol):
-    """A connection to the control process that heals itself."""
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """The newest snapshot, or None before the first."""
-        ...
-
-    @property
-    def received_at(self) -> float:
-        """When control confirmed the snapshot, on our own monotonic clock."""
-        ...
-
-    @property
-    def erasure(self) -> ErasureList | None:
-        """The erasure list; the one before while a newer one is on its way."""
-        ...
-
-    async def start(self) -> None:
-        """Connect, and keep connecting."""
-        ...
-
-    def put(self, receipt: Receipt) -> Awaitable[None]:
-        """Return when the receipt is durable. Raises Unavailable otherwise."""
-        ...
-
-    async def ask(self, kind: str, body: Any) -> Any:
-        """Send one request and return the body of its answer. Raises the error it answers."""
-        ...
-
-    async def close(self) -> None:
-        """Disconnect."""
-        ...
-
-
-class DeskClient(Protocol):
-    """The desk, which keeps tenants' files and runs batches. Raises Unavailable if it is down."""
-
-    async def ask(self, deed: str, fields: dict[str, Any], content: memoryview | None) -> Any:
-        """Have one thing done; what it answers. Raises the error it answers."""
-        ...
-
-    def read(self, deed: str, fields: dict[str, Any]) -> AsyncIterator[bytes]:
-        """The content of a file, piece by piece."""
-        ...
 
 
 def clock() -> Clock:
@@ -146,12 +92,17 @@ def entropy() -> Entropy:
 
 
 def create_keyring(
-    path: Path, passphrase: str, parties: tuple[Party, ...], source: Entropy, generated: bool
+    path: Path,
+    passphrase: str,
+    parties: tuple[Party, ...],
+    source: Entropy,
+    generated: bool,
+    store_keys: Sequence[str],
 ) -> Keyring:
     """Make a keyring file with a key for every purpose, and for the given parties."""
     from bastide.adapters.keys import file
 
-    return file.create_keyring(path, passphrase, parties, source, generated)
+    return file.create_keyring(path, passphrase, parties, source, generated, store_keys)
 
 
 def open_keyring(path: Path, passphrase: str) -> Keyring:
@@ -168,6 +119,43 @@ def keyring_from_portion(text: str) -> Keyring:
     return MemoryKeyring.from_portion(text)
 
 
+def make_store_keys(place: str, source: Entropy) -> tuple[str, ...]:
+    """New keys for a store, as a keyring names them: identities for `file`, else where they are."""
+    from bastide.adapters.keys.services import make_store_keys as make
+
+    return make(place, source)
+
+
+def replace_store_keys(
+    path: Path, passphrase: str, keyring: Keyring, store_keys: Sequence[str], source: Entropy
+) -> Keyring:
+    """Write the keyring file anew with other keys of the store; all other keys stay."""
+    from bastide.adapters.keys import file
+
+    return file.replace_store_keys(path, passphrase, keyring, store_keys, source)
+
+
+def replace_small(path: Path, data: bytes) -> None:
+    """Write a small file over another: whole and on the disk, or not at all."""
+    from bastide.adapters.keys.durable import replace_small as replace
+
+    replace(path, data)
+
+
+def deny_list(path: Path) -> DenyList:
+    """The owner's list of what nobody may open."""
+    from bastide.adapters.keys.watched import DenyFile
+
+    return DenyFile(path)
+
+
+def key_service(identities: Sequence[str]) -> KeyService:
+    """Who opens sealed objects: the identities of a keyring, or where it says that they are."""
+    from bastide.adapters.keys.services import key_service as service
+
+    return service(identities)
+
+
 def create_party_key(path: Path, party: Party, source: Entropy) -> Signer:
     """Make an OpenSSH key file for one party."""
     from bastide.adapters.keys import file
@@ -178,12 +166,16 @@ def create_party_key(path: Path, party: Party, source: Entropy) -> Signer:
 def read_party_key(
     path: Path, party: str | None, ask: Callable[[str], str], tell: Callable[[str], None]
 ) -> Signer:
-    """The signer of a party's key file: an OpenSSH private key, or a passkey file.
+    """The signer of a party's key: an OpenSSH private key, a passkey file, or a PKCS#11 URI.
 
     `ask` is called for a passphrase, `tell` if the person must do something.
     """
     from bastide.adapters.keys import openssh, passkey
 
+    if str(path).startswith("pkcs11:"):
+        from bastide.adapters.keys.pkcs11 import signer_of
+
+        return signer_of(str(path), Purpose.PARTY, party)
     if passkey.is_passkey(path):
         return passkey.passkey_signer(passkey.read_passkey(path), tell)
     return openssh.read_party_key(path, party, ask)
@@ -236,19 +228,25 @@ def witness_memory(path: Path) -> WitnessMemory:
 def open_store(
     root: Path, identities: Sequence[str], exits: Sequence[str], source: Entropy
 ) -> SealingStore:
-    """Open the sealed store in a folder."""
+    """Open the sealed store in a folder of a home: openings are recorded, and can be denied."""
+    from bastide.adapters.keys.watched import DenyFile, WatchedKeys
     from bastide.adapters.store.local import LocalStore
     from bastide.adapters.store.sealed import SealedStore
 
-    return SealedStore(LocalStore(root), identities, exits, source)
+    home = Home(root.parent)
+    opener = key_service(identities)
+    keys = WatchedKeys(opener, home.openings, DenyFile(home.denied), clock())
+    return SealedStore(LocalStore(root), keys, exits, source)
 
 
-def open_scratch(identities: Sequence[str], exits: Sequence[str], source: Entropy) -> SealingStore:
-    """A sealed store in memory, for what is measured and thrown away."""
+def open_scratch(source: Entropy) -> SealingStore:
+    """A sealed store in memory, under keys of its own, for what is measured and thrown away."""
+    from bastide.adapters.keys.identities import IdentityKeys
+    from bastide.adapters.keys.memory import new_identities
     from bastide.adapters.store.memory import MemoryStore
     from bastide.adapters.store.sealed import SealedStore
 
-    return SealedStore(MemoryStore(), identities, exits, source)
+    return SealedStore(MemoryStore(), IdentityKeys(new_identities(source)), (), source)
 
 
 def open_source(path: Path) -> AbstractContextManager[Reader]:

@@ -45,6 +45,14 @@ __all__ = ["found_here", "init"]
         show_default=True,
         help="What isolates engines; never none.",
     ),
+    click.option(
+        "--keys",
+        "store_keys",
+        metavar="PLACE",
+        default="file",
+        show_default=True,
+        help="Where the key that opens sealed objects is: file, pkcs11:... or openbao:...",
+    ),
 )
 def init(
     call: Call,
@@ -54,13 +62,14 @@ def init(
     party_keys: tuple[str, ...],
     quorum: tuple[str, ...],
     sandbox: str,
+    store_keys: str,
 ) -> None:
     """Make an environment: keys of the three parties, ledger, sealed store. All or nothing.
 
     Without --passphrase-file a passphrase is generated and kept in the file `unlock`, so that
     services can start unattended; keep it elsewhere in production.
     """
-    row = found_here(call, parties, listen, exit_recipient, sandbox, party_keys, quorum)
+    row = found_here(call, parties, listen, exit_recipient, sandbox, party_keys, quorum, store_keys)
     call.show(row)
 
 
@@ -72,6 +81,7 @@ def found_here(
     sandbox: str,
     party_keys: tuple[str, ...] = (),
     quorum: tuple[str, ...] = (),
+    store_keys: str = "file",
 ) -> dict[str, object]:
     """Found the environment of a call and tell what was made."""
     from bastide.app.founding import Wishes, found, free_address
@@ -88,6 +98,7 @@ def found_here(
         sandbox,
         {party: signer for party, signer in keys.items() if signer is not None},
         _by_party(quorum),
+        store_keys,
     )
     founded = found(call.home, wishes)
     call.tell(f"Founded {founded.environment} in {founded.home.root}, policy {parties}.")
@@ -105,6 +116,8 @@ def found_here(
         )
     for path in founded.shares:
         call.tell(f"  share of the {path.name.partition('.')[0]}: {path}  (opens with their key)")
+    if store_keys != "file":
+        call.tell(f"  sealed objects open only through {store_keys.partition('?')[0]}")
     if founded.exit_identity is not None:
         call.tell(
             f"  exit identity: {founded.exit_identity}  (opens every export with the age tool)"

@@ -117,6 +117,12 @@ def _key() -> click.Command:
     return key.key
 
 
+def _store() -> click.Command:
+    from bastide.cli import store
+
+    return store.store
+
+
 def _project() -> click.Command:
     from bastide.cli import project
 
@@ -228,6 +234,7 @@ _TABLE = {
     "deploy": (lambda: _approval("deploy"), "Put a release into service."),
     "revoke": (_revoke, "Stop a release, a deployment, a dataset or an approval for ever."),
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
+    "store": (_store, "Keys of sealed objects: where they are, who opened what, deny, rotate."),
     "tenant": (_tenant, "Enrol and list tenants."),
     "project": (_project, "Add and list the projects of tenants."),
     "key": (_key, "Make, list, rotate and revoke API keys."),

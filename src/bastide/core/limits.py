@@ -19,6 +19,12 @@ AGE_HEADER_BYTES_MAX: Final = 256 * KIB
 AGE_STANZAS_MAX: Final = 64
 AGE_SCRYPT_LOG_N_MAX: Final = 20  # 1 GiB of memory; the reference CLI refuses above 22
 
+# Key services.
+KEY_SERVICE_S: Final = (
+    5.0  # until one that does not answer counts as down; a hand on a token needs 3
+)
+KEY_EVENTS_BYTES_MAX: Final = 64 * MIB  # of the record of openings, until it is put aside
+
 # Admission. The largest GGUF header seen in the wild is about 20 MiB (262k-token vocabulary).
 GGUF_HEADER_BYTES_MAX: Final = 64 * MIB
 GGUF_METADATA_MAX: Final = 4_096  # key-value pairs

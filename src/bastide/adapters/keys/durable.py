@@ -4,17 +4,28 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from bastide.core.errors import Misconfigured, NotFound, Unavailable
 
-__all__ = ["read_small", "write_new"]
+__all__ = ["read_small", "replace_small", "write_new"]
 
 _SMALL_BYTES_MAX = 1024 * 1024
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a new file. Raises Misconfigured if there is one: a key is never overwritten."""
+    # A link, unlike a rename, fails if the name is taken.
+    _write(path, data, mode, path.hardlink_to)
+
+
+def replace_small(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file over another: a kill leaves the old one or the new one, whole."""
+    _write(path, data, mode, lambda draft: draft.replace(path))
+
+
+def _write(path: Path, data: bytes, mode: int, put: Callable[[Path], object]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -27,8 +38,7 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            # A link, unlike a rename, fails if the name is taken.
-            path.hardlink_to(draft)
+            put(draft)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 draft.unlink()

@@ -5,6 +5,7 @@
 `age -d -i keyring.age FILE` opens a sealed object with nothing of ours installed.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from bastide.adapters.keys.durable import read_small, write_new
-from bastide.adapters.keys.memory import MemoryKeyring
+from bastide.adapters.keys.durable import read_small, replace_small, write_new
+from bastide.adapters.keys.memory import MemoryKeyring, is_place
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven
 from bastide.core.key import PublicKey, Purpose, Scheme
 from bastide.core.party import Party
@@ -24,7 +25,13 @@ from bastide.crypto import age
 from bastide.crypto.dsse import Signer
 from bastide.ports import Entropy, Keyring
 
-__all__ = ["create_exit", "create_keyring", "create_party_key", "open_keyring"]
+__all__ = [
+    "create_exit",
+    "create_keyring",
+    "create_party_key",
+    "open_keyring",
+    "replace_store_keys",
+]
 
 
 def create_keyring(
@@ -33,16 +40,32 @@ def create_keyring(
     parties: tuple[Party, ...],
     entropy: Entropy,
     generated: bool,
+    store_keys: Sequence[str] = (),
 ) -> Keyring:
     """Make a keyring file with a key for every purpose, and for the given parties.
 
     `generated` says that the passphrase is 256 random bits, which need no slow stretching.
+    `store_keys` are the store's identities or places; without them, they are made here.
     Raises Misconfigured if the file exists, Unavailable if the disk is full.
     """
-    keyring = MemoryKeyring.generate(parties, entropy)
-    text = "# A Bastide keyring. It opens sealed objects: age -d -i THIS_FILE OBJECT\n"
-    _write_sealed(path, text + keyring.portion(Purpose), passphrase, entropy, generated)
+    keyring = MemoryKeyring.generate(parties, entropy, store_keys)
+    write_new(path, _sealed(_text(keyring), passphrase, entropy, generated))
     return keyring
+
+
+def replace_store_keys(
+    path: Path, passphrase: str, keyring: Keyring, store_keys: Sequence[str], entropy: Entropy
+) -> Keyring:
+    """Write the keyring file anew with other identities or places for the store.
+
+    A kill leaves the old file or the new one. Raises Unavailable if the disk is full.
+    """
+    changed = MemoryKeyring.from_portion(keyring.portion(tuple(Purpose))).with_store_keys(
+        store_keys
+    )
+    generated = len(passphrase) == 64 and not passphrase.strip("0123456789abcdef")
+    replace_small(path, _sealed(_text(changed), passphrase, entropy, generated))
+    return changed
 
 
 def open_keyring(path: Path, passphrase: str) -> Keyring:
@@ -87,7 +110,7 @@ def create_exit(
     if passphrase is None:
         write_new(path, text.encode())
     else:
-        _write_sealed(path, text, passphrase, entropy, generated)
+        write_new(path, _sealed(text, passphrase, entropy, generated))
     return recipient
 
 
@@ -105,9 +128,14 @@ def create_party_key(path: Path, party: Party, entropy: Entropy) -> Signer:
     return Signer(named, key.sign)
 
 
-def _write_sealed(
-    path: Path, text: str, passphrase: str, entropy: Entropy, generated: bool
-) -> None:
+def _text(keyring: Keyring) -> str:
+    about = "# A Bastide keyring. It opens sealed objects: age -d -i THIS_FILE OBJECT\n"
+    if all(is_place(text) for text in keyring.identities()):
+        about = "# A Bastide keyring. A key service opens sealed objects: see bastide-identity.\n"
+    return about + keyring.portion(tuple(Purpose))
+
+
+def _sealed(text: str, passphrase: str, entropy: Entropy, generated: bool) -> bytes:
     log_n = age.LOG_N_GENERATED if generated else age.LOG_N_HUMAN
     recipient = age.Passphrase(passphrase, log_n)
-    write_new(path, b"".join(age.seal([text.encode()], [recipient], entropy.token)))
+    return b"".join(age.seal([text.encode()], [recipient], entropy.token))

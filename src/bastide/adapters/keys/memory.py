@@ -9,7 +9,10 @@ Its text form is an age identity file, whose comment lines carry the keys that a
     # bastide-identity AGE-SECRET-KEY-PQ-1...
     AGE-SECRET-KEY-1...
 
-The post-quantum identity is a comment because age before 1.3 refuses a file that has one.
+The post-quantum identity is a comment because age before 1.3 refuses a file that has one. Where a
+key service holds the store's key, such a comment says where instead, and no identity is here:
+
+    # bastide-identity pkcs11:token=...
 """
 
 import base64
@@ -26,7 +29,7 @@ from bastide.crypto import age, p256
 from bastide.crypto.dsse import Signer
 from bastide.ports import Entropy
 
-__all__ = ["MemoryKeyring"]
+__all__ = ["MemoryKeyring", "is_place", "new_identities"]
 
 _SECRETS: Final = (Purpose.DATABASE, Purpose.PEPPER, Purpose.TLS_CA)
 _SIGNING: Final = tuple(
@@ -46,38 +49,44 @@ class MemoryKeyring:
         if any(len(raw) != 32 for raw in keys.values()):
             raise Misconfigured("every key of a keyring has 32 bytes")
         for text in identities:
-            age.parse_identity(text)
+            if not is_place(text):
+                age.parse_identity(text)
         self._keys = dict(keys)
         self._identities = tuple(identities)
 
     @classmethod
-    def generate(cls, parties: Iterable[Party], entropy: Entropy) -> "MemoryKeyring":
-        """Make a key for every purpose, and one for each given party."""
+    def generate(
+        cls, parties: Iterable[Party], entropy: Entropy, store_keys: Sequence[str] = ()
+    ) -> "MemoryKeyring":
+        """Make a key for every purpose, and one for each given party.
+
+        `store_keys` are the store's identities or places; without them, they are made here.
+        """
         slots: list[Slot] = [(purpose, None) for purpose in (*_SIGNING, *_SECRETS)]
         slots += [(Purpose.PARTY, party) for party in parties]
         keys = {slot: entropy.token(32) for slot in slots}
         for purpose in (Purpose.MODEL_SIGNING, Purpose.TLS_CA):
             keys[purpose, None] = p256.secret_from(entropy.token(48))
-        identities = (
-            age.X25519Identity(entropy.token(32)).secret(),
-            age.HybridIdentity(entropy.token(32)).secret(),
-        )
-        return cls(keys, identities)
+        return cls(keys, store_keys or new_identities(entropy))
+
+    def with_store_keys(self, store_keys: Sequence[str]) -> "MemoryKeyring":
+        """The same keyring with other identities or places for the store."""
+        return MemoryKeyring(self._keys, store_keys)
 
     @classmethod
     def from_portion(cls, text: str) -> "MemoryKeyring":
         """Read what `portion` wrote. Raises Misconfigured; its message names no secret."""
         keys: dict[Slot, bytes] = {}
-        classic, others = [], []
+        identities: list[str] = []
         for number, line in enumerate(text.splitlines(), start=1):
             if line.startswith(_KEY):
                 slot, raw = _parse_key(line.removeprefix(_KEY), number)
                 keys[slot] = raw
             elif line.startswith(_IDENTITY):
-                others.append(line.removeprefix(_IDENTITY).strip())
+                identities.append(line.removeprefix(_IDENTITY).strip())
             elif line.strip() and not line.startswith("#"):
-                classic.append(line.strip())
-        return cls(keys, (*classic, *others))
+                identities.append(line.strip())
+        return cls(keys, identities)
 
     def portion(self, purposes: Iterable[Purpose]) -> str:
         """The keys of some purposes as text, for a process that needs only these. It is secret."""
@@ -90,7 +99,7 @@ class MemoryKeyring:
         ]
         if Purpose.STORE in wanted:
             for text in self._identities:
-                identity = age.parse_identity(text)
+                identity = None if is_place(text) else age.parse_identity(text)
                 if isinstance(identity, age.X25519Identity):
                     lines += [f"# public key: {identity.recipient()}", text]
                 else:
@@ -119,11 +128,24 @@ class MemoryKeyring:
         return self._keys[purpose, None]
 
     def identities(self) -> tuple[str, ...]:
-        """age identities that open sealed objects, newest first."""
+        """age identities that open sealed objects, or where their key is held; newest first."""
         return self._identities
 
     def __repr__(self) -> str:
         return f"MemoryKeyring({len(self._keys)} keys, {len(self._identities)} identities)"
+
+
+def is_place(identity: str) -> bool:
+    """True if an identity of a keyring is no key but says where one is held."""
+    return ":" in identity
+
+
+def new_identities(entropy: Entropy) -> tuple[str, ...]:
+    """New identities for a store, one of each family."""
+    return (
+        age.X25519Identity(entropy.token(32)).secret(),
+        age.HybridIdentity(entropy.token(32)).secret(),
+    )
 
 
 def _parse_key(text: str, number: int) -> tuple[Slot, bytes]:

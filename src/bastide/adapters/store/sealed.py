@@ -17,6 +17,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from typing import Final
 
 from bastide.adapters.store.filling import FillingReader
@@ -25,7 +26,7 @@ from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven
 from bastide.core.limits import AGE_HEADER_BYTES_MAX, MIB
 from bastide.core.subject import Digest
 from bastide.crypto import age
-from bastide.ports import Entropy, Reader, Store
+from bastide.ports import Entropy, KeyService, Reader, Store
 
 __all__ = ["SealedReader", "SealedStore"]
 
@@ -77,19 +78,19 @@ class SealedReader:
 
 
 class SealedStore:
-    """Seals to the store's own identity and to the owner's exit recipients.
+    """Seals to the store's own key and to the owner's exit recipients.
 
-    Recipients of an age file are of one family, so the newest identity of the exits' family is
-    used. Raises Misconfigured if there is none.
+    Recipients of an age file are of one family, so the newest key of the exits' family is used.
+    Raises Misconfigured if there is none.
     """
 
     def __init__(
-        self, inner: Store, identities: Sequence[str], exits: Sequence[str], entropy: Entropy
+        self, inner: Store, keys: KeyService, exits: Sequence[str], entropy: Entropy
     ) -> None:
         self._inner = inner
         self._entropy = entropy
-        self._identities = [age.parse_identity(text) for text in identities]
-        self._recipients = _recipients(self._identities, exits)
+        self._keys = keys
+        self._recipients = _recipients(keys, exits)
         self._swap = threading.Lock()
 
     def put(self, name: str, chunks: Iterable[bytes | memoryview]) -> int:
@@ -118,7 +119,7 @@ class SealedStore:
         header, body, closing = self._open_pair(name)
         try:
             with _naming(name):
-                file_key = age.unwrap(_parse(name, header), self._identities)
+                file_key = age.unwrap(_parse(name, header), [_Asked(self._keys, name)])
             return contextlib.closing(SealedReader(name, body, file_key, closing))
         except BaseException:
             closing.close()
@@ -164,9 +165,14 @@ class SealedStore:
         """Give an object a new header, sealed to the present recipients. Its body stays."""
         with self._swap:
             header = _parse(name, self.header(name))
-            renewed = age.rewrap(
-                header, self._identities, self._recipients, self._entropy.token, keep=(_STANZA,)
-            )
+            with _naming(name):
+                renewed = age.rewrap(
+                    header,
+                    [_Asked(self._keys, name)],
+                    self._recipients,
+                    self._entropy.token,
+                    keep=(_STANZA,),
+                )
             self._inner.put(name + _HEADER, [renewed.encode()])
 
     def sweep(self, prefix: str = "") -> list[str]:
@@ -202,11 +208,20 @@ class SealedStore:
             return None
 
 
-def _recipients(
-    identities: Sequence[age.X25519Identity | age.HybridIdentity], exits: Sequence[str]
-) -> list[age.Recipient]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An identity of `crypto.age` that asks the key service in the name of one object."""
+
+    keys: KeyService
+    name: str
+
+    def unwrap(self, stanzas: Sequence[age.Stanza]) -> bytes | None:
+        return self.keys.unwrap(stanzas, self.name)
+
+
+def _recipients(keys: KeyService, exits: Sequence[str]) -> list[age.Recipient]:
     outside: list[age.Recipient] = [age.parse_recipient(text) for text in exits]
-    own = [identity.recipient() for identity in identities]
+    own = keys.recipients()
     families = {recipient.family for recipient in outside} or {own[0].family if own else ""}
     fitting = [recipient for recipient in own if {recipient.family} == families]
     if not fitting:

@@ -23,6 +23,7 @@ from bastide.crypto.age.header import Header, Stanza, parse_header
 from bastide.crypto.age.hybrid import HybridIdentity, HybridRecipient
 from bastide.crypto.age.passphrase import LOG_N_GENERATED, LOG_N_HUMAN, Passphrase
 from bastide.crypto.age.stream import Payload, PayloadReader, plain_size, sealed_size
+from bastide.crypto.age.tagged import TaggedIdentity, TaggedRecipient
 from bastide.crypto.age.x25519 import X25519Identity, X25519Recipient
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "Recipient",
     "Sealing",
     "Stanza",
+    "TaggedIdentity",
+    "TaggedRecipient",
     "X25519Identity",
     "X25519Recipient",
     "armor",

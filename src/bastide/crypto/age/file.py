@@ -22,6 +22,7 @@ from bastide.crypto.age.header import (
 )
 from bastide.crypto.age.hybrid import HybridIdentity, HybridRecipient
 from bastide.crypto.age.stream import NONCE_BYTES, Payload
+from bastide.crypto.age.tagged import TaggedRecipient
 from bastide.crypto.age.x25519 import X25519Identity, X25519Recipient
 
 __all__ = [
@@ -71,15 +72,15 @@ class Sealing:
         yield from Payload(self.file_key, self.nonce).seal(chunks)
 
 
-def parse_recipient(text: str) -> X25519Recipient | HybridRecipient:
-    """Read ``age1...`` or ``age1pq1...``. Raises Misconfigured."""
+def parse_recipient(text: str) -> X25519Recipient | HybridRecipient | TaggedRecipient:
+    """Read ``age1...``, ``age1pq1...`` or ``age1tag1...``. Raises Misconfigured."""
     prefix, raw = bech32.decode(text.strip())
-    for kind in (X25519Recipient, HybridRecipient):
+    for kind in (X25519Recipient, HybridRecipient, TaggedRecipient):
         if prefix == kind.prefix:
             return kind(raw)
     raise Misconfigured(
         f"the recipient {text.strip()[:24]!r} is of an unknown type",
-        fix="use one that starts with age1 or age1pq1",
+        fix="use one that starts with age1, age1pq1 or age1tag1",
     )
 
 

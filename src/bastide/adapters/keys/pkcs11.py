@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The key service `pkcs11`: a P-256 key that never leaves its token.
+
+Objects are sealed to an age recipient of the type p256tag, which any age since 1.3 can seal to.
+To open one the token makes one key agreement (CKM_ECDH1_DERIVE); the rest is public computation.
+The file key is in this process's memory while an object is open; the token's key never is.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from bastide.adapters.keys.pkcs11_token import Place, Token
+from bastide.core.errors import Misconfigured, NotProven
+from bastide.core.key import PublicKey, Purpose, Scheme
+from bastide.crypto import age
+from bastide.crypto.signer import Signer
+from bastide.ports import Entropy
+
+__all__ = ["Pkcs11Keys", "make_key", "signer_of"]
+
+_OCTET_STRING: Final = b"\x04\x41"  # CKA_EC_POINT is DER by the standard, bare with some tokens
+_PROBE: Final = bytes(16)
+
+
+class Pkcs11Keys:
+    """Opens with a token's key. The place must name its recipient. Raises Misconfigured."""
+
+    def __init__(self, place: Place, token: Token | None = None) -> None:
+        recipient = age.parse_recipient(place.recipient) if place.recipient else None
+        if not isinstance(recipient, age.TaggedRecipient):
+            raise Misconfigured(
+                f"the key {place.key} has no recipient of the type age1tag1...",
+                fix="name the place that `bastide init` or `bastide store rotate` printed",
+            )
+        self._token = token or Token(place)
+        self._recipient = recipient
+        self._identity = age.TaggedIdentity(recipient, self._exchange)
+
+    @property
+    def name(self) -> str:
+        """What the token says it is."""
+        return self._token.name
+
+    def recipients(self) -> tuple[age.Recipient, ...]:
+        """The one that was pinned when the key was made."""
+        return (self._recipient,)
+
+    def unwrap(self, stanzas: Sequence[age.Stanza], what: str) -> bytes | None:
+        """The file key, agreed inside the token. Raises NotProven if its key is another."""
+        del what
+        file_key = self._identity.unwrap(stanzas)
+        if file_key is None and self._identity.fits(stanzas):
+            # The tag says that the stanza is ours: chance makes one of four billion.
+            self.health()
+        return file_key
+
+    def health(self) -> str:
+        """Log in and open a header made for this purpose."""
+        stanza = self._recipient.wrap(_PROBE, bytes)
+        if self._identity.unwrap([stanza]) != _PROBE:
+            raise NotProven(
+                f"{self.name} is another key than the one that objects were sealed to",
+                fix="put the right token in, or restore the token's backup",
+            )
+        return self.name
+
+    def _exchange(self, share: bytes) -> bytes:
+        import pkcs11
+        from pkcs11 import Attribute, KeyType
+
+        def agree(_: Any) -> bytes:
+            key = self._token.key("PRIVATE_KEY")
+            if not isinstance(key, pkcs11.DeriveMixin):
+                raise Misconfigured(
+                    f"{self.name} makes no key agreements", fix="name another `object`"
+                )
+            derived = key.derive_key(
+                KeyType.GENERIC_SECRET,
+                256,
+                mechanism_param=(pkcs11.KDF.NULL, None, share),
+                store=False,
+                capabilities=pkcs11.MechanismFlag(0),
+                template={Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True},
+            )
+            try:
+                return derived[Attribute.VALUE]
+            finally:
+                derived.destroy()
+
+        return self._token.ask(agree)
+
+
+def make_key(text: str, entropy: Entropy, purpose: str = "derive") -> str:
+    """Make the key that a PKCS#11 URI names, if there is none; return the URI with its recipient.
+
+    `purpose` is `derive` for a store's key and `sign` for a signer's: one key never does both.
+    Raises as `Token.ask` does.
+    """
+    import pkcs11
+    from pkcs11 import Attribute, KeyType, MechanismFlag
+    from pkcs11.util.ec import encode_named_curve_parameters
+
+    place = Place.parse(text)
+    token = Token(place)
+
+    def ensure(session: Any) -> None:
+        label = {Attribute.LABEL: place.key, Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY}
+        if any(True for _ in session.get_objects(label)):
+            return
+        writing = session.token.open(rw=True)  # the login of this process holds for it, too
+        try:
+            curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
+            writing.create_domain_parameters(KeyType.EC, curve, local=True).generate_keypair(
+                id=entropy.token(8),
+                label=place.key,
+                store=True,
+                capabilities=MechanismFlag.SIGN if purpose == "sign" else MechanismFlag.DERIVE,
+                private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
+            )
+        finally:
+            writing.close()
+
+    token.ask(ensure)
+    if token.ask(lambda _: bool(token.key("PRIVATE_KEY")[Attribute.EXTRACTABLE])):
+        raise Misconfigured(
+            f"the key {place.key} can be taken out of its token", fix="name another `object`"
+        )
+    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), _public(token))
+    raw = point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    place = place.pinned(str(age.TaggedRecipient(raw)))
+    if purpose == "derive":
+        Pkcs11Keys(place, token).health()
+    return str(place)
+
+
+def signer_of(text: str, purpose: Purpose, party: str | None = None) -> Signer:
+    """The ECDSA P-256 signer of a token's key; the message is hashed here, signed there."""
+    import pkcs11
+
+    token = Token(Place.parse(text))
+    public = PublicKey(_public(token), purpose, Scheme.ECDSA_P256, party)
+
+    def sign(message: bytes) -> bytes:
+        digest = sha256(message).digest()
+        raw = token.ask(
+            lambda _: token.key("PRIVATE_KEY").sign(digest, mechanism=pkcs11.Mechanism.ECDSA)
+        )
+        return encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
+
+    return Signer(public, sign)
+
+
+def _public(token: Token) -> bytes:
+    """The public key as an uncompressed point, 65 bytes."""
+    from pkcs11 import Attribute
+
+    point = token.ask(lambda _: bytes(token.key("PUBLIC_KEY")[Attribute.EC_POINT]))
+    return point.removeprefix(_OCTET_STRING) if len(point) == 67 else point

@@ -1,0 +1,204 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The keys that open sealed objects: who opened what, what nobody may open, and new keys.
+
+A rotation gives every object a new header; bodies are not touched. Whoever copied a header and
+has its old key can still open that copy, so after a compromise `rekey` seals the bodies anew too.
+Both go on where they were after a kill: the keyring holds new and old keys until the last object.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from bastide.app import wiring
+from bastide.app.alone import alone
+from bastide.app.config import Home, read_settings
+from bastide.app.services import running_pid
+from bastide.core.errors import Misconfigured, NotAllowed, NotProven, Refused
+from bastide.core.key import Purpose
+from bastide.core.limits import MIB
+from bastide.ledger import Ledger
+from bastide.ports import Reader, SealingStore
+
+__all__ = ["allow", "denied", "deny", "openings", "rotate", "where"]
+
+Progress = Callable[[str, int, int], None]
+_SAVE_EACH: Final = 64  # headers: a kill repeats at most so many, and repeating is harmless
+
+
+def openings(home: Home, limit: int) -> list[dict[str, Any]]:
+    """The newest lines of the record of openings, oldest first."""
+    newest: deque[dict[str, Any]] = deque(maxlen=limit)
+    for path in (home.openings.with_name(home.openings.name + ".1"), home.openings):
+        if path.exists():
+            with path.open() as lines:
+                newest.extend(json.loads(line) for line in lines if line.endswith("\n"))
+    return list(newest)
+
+
+def denied(home: Home) -> list[str]:
+    """What nobody may open."""
+    return list(wiring.deny_list(home.denied).read())
+
+
+def deny(home: Home, names: Sequence[str]) -> list[str]:
+    """Let nobody open objects of these names, or that begin so; ``*`` is all. It holds at once."""
+    listed = denied(home)
+    listed += [name for name in names if name not in listed]
+    wiring.deny_list(home.denied).write(listed)
+    return listed
+
+
+def allow(home: Home, names: Sequence[str]) -> list[str]:
+    """Take names off the deny list. Raises Misconfigured for one that is not on it."""
+    listed = denied(home)
+    for name in names:
+        if name not in listed:
+            reason = f"{name} is not on the deny list"
+            raise Misconfigured(reason, fix=f"on it: {', '.join(listed) or 'nothing'}")
+        listed.remove(name)
+    wiring.deny_list(home.denied).write(listed)
+    return listed
+
+
+def where(home: Home, passphrase: str) -> dict[str, Any]:
+    """Who holds the key, whether it answers, and what is sealed to. Raises Unavailable."""
+    keyring = wiring.open_keyring(home.keyring, passphrase)
+    service = wiring.key_service(keyring.identities())
+    return {
+        "holds": service.health(),
+        "recipients": [str(recipient) for recipient in service.recipients()],
+        "rotation": json.loads(home.rotation.read_text()) if home.rotation.exists() else None,
+        "denied": denied(home),
+    }
+
+
+def rotate(home: Home, passphrase: str, to: str, rekey: bool, progress: Progress) -> dict[str, Any]:
+    """Give every sealed object a header for new keys, or a new file key too with `rekey`.
+
+    `to` is `file` or a place of a key service. Raises Refused while the services run: they hold
+    the old keys.
+    """
+    if running_pid(home) is not None:
+        raise Refused("the services run with the keys of now", fix="bastide down")
+    read_settings(home)
+    with alone(home.root, lambda: None):
+        state = _begin(home, passphrase, to, rekey)
+        keyring = wiring.open_keyring(home.keyring, passphrase)
+        identities = keyring.identities()
+        newest = identities[: state["new"]]
+        counts = {"objects": 0, "bytes": 0}
+        for folder, exits in ((home.store, _exits(home, passphrase)), (home.desk, ())):
+            if folder.exists():
+                store = wiring.open_store(folder, identities, exits, wiring.entropy())
+                _renew(home, store, folder.name, state, progress, counts)
+                only_new = wiring.open_store(folder, newest, exits, wiring.entropy())
+                _check(only_new, store, state, progress, counts)
+        wiring.replace_store_keys(home.keyring, passphrase, keyring, newest, wiring.entropy())
+        home.rotation.unlink()
+    return {**counts, "rekeyed": state["rekey"], "retired": len(identities) - len(newest)}
+
+
+def _begin(home: Home, passphrase: str, to: str, rekey: bool) -> dict[str, Any]:
+    """The state of the rotation under way, or of a new one: its keys are in the keyring then."""
+    if home.rotation.exists():
+        state = json.loads(home.rotation.read_text())
+        if rekey and not state["rekey"]:
+            raise Refused(
+                "a rotation without --rekey-data is under way",
+                fix="end it first: bastide store rotate",
+            )
+        return state
+    keyring = wiring.open_keyring(home.keyring, passphrase)
+    old, new = keyring.identities(), wiring.make_store_keys(to, wiring.entropy())
+    if set(new) & set(old):
+        raise Misconfigured(
+            "the store's key is there already", fix="name another `object` for the new key"
+        )
+    wiring.replace_store_keys(home.keyring, passphrase, keyring, (*new, *old), wiring.entropy())
+    state = {"new": len(new), "rekey": rekey, "folder": "", "after": ""}
+    _save(home, state)
+    return state
+
+
+def _renew(
+    home: Home,
+    store: SealingStore,
+    folder: str,
+    state: dict[str, Any],
+    progress: Progress,
+    counts: dict[str, int],
+) -> None:
+    """Go through one store in the order of names, and note how far."""
+    names = store.names()
+    # The stores come in the order store, desk: one that was left is done.
+    if state["folder"] not in ("", folder):
+        if folder == "store":
+            return
+        state["after"] = ""
+    done = [name for name in names if state["folder"] == folder and name <= state["after"]]
+    what = "sealing objects anew" if state["rekey"] else "rewriting headers"
+    for number, name in enumerate(names[len(done) :], start=len(done)):
+        progress(what, number, len(names))
+        _renew_one(store, name, state, counts)
+        if state["rekey"] or number % _SAVE_EACH == 0:
+            state.update(folder=folder, after=name)
+            _save(home, state)
+    progress(what, len(names), len(names))
+    state.update(folder=folder, after=names[-1] if names else "")
+    _save(home, state)
+
+
+def _check(
+    only_new: SealingStore,
+    store: SealingStore,
+    state: dict[str, Any],
+    progress: Progress,
+    counts: dict[str, int],
+) -> None:
+    """Open every header with the new keys alone, before the old ones go.
+
+    A process that began before the rotation may have sealed to the old keys meanwhile.
+    """
+    names = only_new.names()
+    for number, name in enumerate(names):
+        progress("opening with the new key", number, len(names))
+        try:
+            with only_new.open(name):
+                continue
+        except NotAllowed:
+            _renew_one(store, name, state, counts)
+    progress("opening with the new key", len(names), len(names))
+
+
+def _renew_one(
+    store: SealingStore, name: str, state: dict[str, Any], counts: dict[str, int]
+) -> None:
+    if state["rekey"]:
+        with store.open(name) as reader:
+            counts["bytes"] += store.put(name, _pieces(reader))
+    else:
+        store.rewrap(name)
+    counts["objects"] += 1
+
+
+def _pieces(reader: Reader) -> Iterator[bytes]:
+    for offset in range(0, reader.size, MIB):
+        if not (piece := reader.read_at(offset, MIB)):
+            raise NotProven("an object ends before its size")
+        yield piece
+
+
+def _exits(home: Home, passphrase: str) -> tuple[str, ...]:
+    keyring = wiring.open_keyring(home.keyring, passphrase)
+    records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE), readonly=True)
+    try:
+        return tuple(Ledger(records, None, wiring.clock()).charter().body["exit_recipients"])
+    finally:
+        records.dispose()
+
+
+def _save(home: Home, state: dict[str, Any]) -> None:
+    wiring.replace_small(home.rotation, json.dumps(state).encode() + b"\n")
