@@ -80,6 +80,7 @@ def counter_note(env: Environment, row: Evidence) -> str | None:
     A passkey that is synchronised between devices counts nothing: 0. Files may come in another
     order than they were signed in, so this is a note for people and closes no gate.
     """
+    require(env.principal, Duty.READ)
     ident = row.signers[0]
     key = env.ledger.known_keys()[ident]
     counts = {}

@@ -94,6 +94,7 @@ def revoke_here(env: Environment, statement: Statement, signer: Signer | None) -
 
     Raises NotAllowed if no key of a party that may revoke it is at hand.
     """
+    require(env.principal, Duty.READ)
     held = env.party_of(signer) if signer is not None else env.party_signers()
     may = may_revoke(statement.body)
     for party, one in held.items():

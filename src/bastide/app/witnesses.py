@@ -53,6 +53,7 @@ def enrol_witness(
 
     Raises NotAllowed if no key of that party is at hand.
     """
+    require(env.principal, Duty.READ)
     held = env.party_of(signer) if signer is not None else env.party_signers()
     mine = [one for known, one in held.items() if known.value == party]
     if not mine:
