@@ -4,9 +4,6 @@
 
 The authenticator is in software (unit/authenticator.py); the page's own script is run by Node.js in
 the last test. No real browser and no real device is here.
-
-To see these tests fail I once broke the code: without the check of `Host`,
-`test_the_page_answers_to_its_own_name_only` failed.
 """
 
 import base64

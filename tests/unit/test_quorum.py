@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shares of the unseal key: Vault's form, any two of three, and nothing wrong is combined.
 
-To see these tests fail I once broke the code: with `x` in the place of `other ^ x` in `_weight`,
-`test_pyshamir_and_ours_read_each_other` failed; without the digest in `Collected.add`,
+To see these tests fail I once broke the code: without the digest in `Collected.add`,
 `test_a_damaged_share_is_named` failed.
 """
 
