@@ -105,7 +105,10 @@ USE_CASES = {function.__name__: function for function in use_cases()}
 
 def call(function: Callable[..., Any], env: Environment) -> None:
     """Call a use case that is expected to stop at its first line."""
-    function(env, *[None] * (len(inspect.signature(function).parameters) - 1))
+    named = [row.name for row in inspect.signature(function).parameters.values()][1:]
+    kinds = inspect.signature(function).parameters
+    alone = {name for name in named if kinds[name].kind is inspect.Parameter.KEYWORD_ONLY}
+    function(env, *[None for name in named if name not in alone], **dict.fromkeys(alone))
 
 
 @pytest.mark.parametrize("duty", Duty)
