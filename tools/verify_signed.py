@@ -274,6 +274,7 @@ class Register:
     def __init__(self, keys):
         self.keys = dict(keys)
         self.changes = {ident: [(0, "active", None)] for ident in keys}
+        self.said = set()
 
     def state(self, ident, entry):
         """The state in which a key signs an entry: what earlier entries made of it."""
@@ -333,4 +334,7 @@ class Register:
         """A key changes its state."""
         (before,) = self.state(body["key"], NEVER)
         need(body["state"] in MOVES[before], place, f"a {before} key becomes {body['state']}")
+        said = (body["key"], digest(body))
+        need(said not in self.said, place, "this was said of the key before")
+        self.said.add(said)
         self.changes[body["key"]].append((entry, body["state"], body["trusted_before"]))

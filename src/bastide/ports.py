@@ -110,7 +110,23 @@ class Keyring(Protocol):
     """Private keys, by purpose. Nothing here is ever written to a log or an environment."""
 
     def signer(self, purpose: Purpose, party: Party | None = None) -> Signer:
-        """The signing key of a purpose (and party). Raises NotFound if it is not held here."""
+        """The newest signing key of a purpose (and party). Raises NotFound if none is held here."""
+        ...
+
+    def signers(self, purpose: Purpose, party: Party | None = None) -> Sequence[Signer]:
+        """All signing keys of a purpose (and party), oldest first.
+
+        Which of them signs is for the ledger's register to say: a successor is held before it is
+        enrolled, and the key before it until it is destroyed.
+        """
+        ...
+
+    def with_new(self, purpose: Purpose, entropy: Entropy) -> "Keyring":
+        """The same keyring with one more signing key of a service; nothing is written."""
+        ...
+
+    def without(self, ident: str) -> "Keyring":
+        """The same keyring without the signing key of an id; nothing is written."""
         ...
 
     def secret(self, purpose: Purpose) -> bytes:
@@ -208,6 +224,19 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Stop. MUST be safe to call twice."""
+        ...
+
+
+class LiveEngine(Engine, Protocol):
+    """An engine whose process we own."""
+
+    @property
+    def version(self) -> str:
+        """What answers, for instance ``llama.cpp b1234``."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait until its process has ended; the exit status."""
         ...
 
 

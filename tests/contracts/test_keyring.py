@@ -120,6 +120,20 @@ def test_identities_open_what_is_sealed_to_them(keyring: Keyring) -> None:
         assert b"".join(age.open_stream([file], identities)) == b"x"
 
 
+def test_a_successor_is_held_beside_the_key_before_it(keyring: Keyring) -> None:
+    for purpose in (*SERVICES, Purpose.MODEL_SIGNING):
+        (old,) = keyring.signers(purpose)
+        grown = keyring.with_new(purpose, ENTROPY)
+        kept = MemoryKeyring.from_portion(grown.portion(tuple(Purpose)))
+        for held in (grown, kept):
+            assert held.signers(purpose)[0].public == old.public
+            assert held.signer(purpose).public == held.signers(purpose)[1].public != old.public
+        left = kept.without(old.public.ident)
+        assert [row.public for row in left.signers(purpose)] == [grown.signer(purpose).public]
+        assert left.identities() == keyring.identities()
+    assert keyring.signers(Purpose.DATABASE) == ()
+
+
 def test_no_key_shows_in_repr(keyring: Keyring) -> None:
     shown = repr(keyring) + repr(keyring.signer(Purpose.LEDGER)) + str(keyring)
     for secret in secrets_of(keyring):

@@ -33,6 +33,7 @@ from bastide.app import (
     records,
     releases,
     shares,
+    signing_keys,
     tenants,
     usage,
 )
@@ -52,6 +53,7 @@ UNASKED = {
     "find_model",
     "find_scope",
     "judge_recipe",
+    "log_key",
     "own_key",
     "plan_deployment",
     "project_id",
@@ -87,6 +89,7 @@ def use_cases() -> Iterator[Callable[..., Any]]:
         records,
         releases,
         shares,
+        signing_keys,
         tenants,
         usage,
     )

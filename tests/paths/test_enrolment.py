@@ -51,12 +51,12 @@ def test_a_key_in_an_hsm_approves(separate: tuple[Demo, Path], tmp_path: Path) -
     assert demo.json("enrol", "--import", str(file), status=None)["error"] == "not-proven"
     _sign_in_hsm(demo, file, private, ident)
     demo.json("sign", str(file), "--key", str(people / "firm.key"))
-    assert "takes 2 parties" in demo.json("enrol", "--import", str(file), status=3)["message"]
+    assert "takes 2 parties" in demo.json("enrol", "--import", str(file), status=5)["message"]
     demo.json("sign", str(file), "--key", str(people / "operator.key"))
     twice = demo.json("sign", str(file), "--key", str(people / "operator.key"), status=None)
     assert "signed this already" in twice["message"]
     demo.json("enrol", "--import", str(file))
-    keys = demo.json("ledger", "keys")
+    keys = demo.json("signing-key", "ls")
     assert any(row["id"] == ident and row["scheme"] == "ecdsa-p256" for row in keys)
 
     # It decides on a request on a machine without the environment.

@@ -38,8 +38,8 @@ class Keys:
     def __init__(self, chain: ChainWorld) -> None:
         self._signers = chain.world.signers
 
-    def signer(self, purpose: Purpose) -> Signer:
-        return self._signers[purpose]
+    def signers(self, purpose: Purpose) -> list[Signer]:
+        return [self._signers[purpose]]
 
 
 def log(event: str, **fields: Any) -> None:

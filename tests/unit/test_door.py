@@ -9,7 +9,7 @@ import pytest
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.records.sql import open_records
-from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused
+from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.evidence import KINDS, Statement
 from bastide.core.key import PublicKey, Purpose, Scheme
 from bastide.core.party import Party
@@ -303,9 +303,9 @@ def unfounded(tmp_path):
 def test_the_checkpoints_are_signed_by_the_key_that_the_charter_enrols(tmp_path, unfounded):
     stranger = make_signer("stranger", Purpose.LEDGER)
     ledger = Ledger(unfounded._records, stranger, unfounded._clock)
-    with pytest.raises(NotProven, match="ledger key"):
+    with pytest.raises(Unavailable, match="ledger key"):
         ledger.append([_charter(BODY, ALL)])
     unfounded.append([_charter(BODY, ALL)])
-    with pytest.raises(NotProven, match="ledger key"):
+    with pytest.raises(Unavailable, match="ledger key"):
         ledger.append([dsse.sign(refusal(1).payload(), [EVIDENCE])])
     assert unfounded.size == 1

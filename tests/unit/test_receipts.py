@@ -223,7 +223,7 @@ def test_a_batch_that_cannot_be_appended_stays_pending(tmp_path: Path) -> None:
     world = make_ledger(tmp_path)
     wrong = ReceiptBook(world.records, world.ledger, world.signers[Purpose.RELEASE], world.clock)
     wrong.put(_receipts(2))
-    with pytest.raises(NotProven):
+    with pytest.raises(Unavailable, match="not held"):
         wrong.seal_batch()
     assert wrong.pending == 2
     assert world.ledger.size == 1

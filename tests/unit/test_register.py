@@ -15,8 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastide.core.canonical import canonical
-from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused
-from bastide.core.evidence import Statement
+from bastide.core.errors import (
+    BastideError,
+    Misconfigured,
+    NotProven,
+    Refused,
+    Unavailable,
+    Waiting,
+)
+from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose, Scheme
 from bastide.core.party import Party
 from bastide.core.register import TRANSITIONS, Change, KeyLife, KeyState, Register
@@ -29,6 +36,7 @@ from unit.ledger_fixture import make_ledger, make_parties, make_signer, refusal
 FIRM, OPERATOR, GUARDIAN = Party.FIRM, Party.OPERATOR, Party.GUARDIAN
 PARTIES = make_parties()
 STOPS = ("suspended", "deactivated", "compromised")
+_SERVICES = (Purpose.LEDGER, Purpose.EVIDENCE, Purpose.RELEASE, Purpose.MODEL_SIGNING)
 
 
 def _subject(ident: str) -> tuple[Subject, ...]:
@@ -186,6 +194,72 @@ def test_only_the_transitions_of_the_table(world):
             assert allowed, (start, end)
 
 
+@pytest.mark.parametrize("state", [state.value for state in KeyState])
+@pytest.mark.parametrize(
+    "parties",
+    [parties for count in range(4) for parties in itertools.combinations(Party, count)],
+    ids="+".join,
+)
+@pytest.mark.parametrize("whose", [*Party, *_SERVICES])
+def test_who_may_do_what_to_whose_key(world, whose, parties, state):
+    """The whole matrix: every group of parties, every state, every key; only the rules decide."""
+    key = (world.parties.get(whose) or world.signers[whose]).public
+    own = whose if whose in list(Party) else OPERATOR
+    start = "suspended" if state == "active" else "deactivated" if state == "destroyed" else ""
+    register = world.ledger.register()
+    stopped = start and whose is not Purpose.LEDGER
+    if stopped:
+        register = register.after(_said(world, change(key.ident, start), [GUARDIAN], 1))
+    two = len(parties) >= 2
+    may = (two or {own, GUARDIAN} & set(parties)) if state in STOPS else two and bool(stopped)
+    if state == "pre-active" or (whose is Purpose.LEDGER):
+        may = False
+    told = _said(world, change(key.ident, state, reason="now"), parties, 2)
+    if may:
+        assert register.after(told).lives[key.ident].state is KeyState(state)
+    else:
+        with pytest.raises(Refused):
+            register.after(told)
+
+
+def _said(world, statement: Statement, parties, entry: int) -> Evidence:
+    """A statement as if it were an entry, its signatures verified."""
+    idents = tuple(world.parties[party].public.ident for party in parties)
+    return Evidence(statement, idents, Digest.of(statement.payload()), entry)
+
+
+def test_what_was_said_before_undoes_nothing(world):
+    """Who keeps a signed activation cannot use it again, not even with its signatures in another
+    order or with fewer: then its envelope has another digest."""
+    ident = world.parties[FIRM].public.ident
+    _put(world, change(ident, "suspended", reason="lost"), world.parties[GUARDIAN])
+    activation = change(ident, "active", reason="found")
+    _put(world, activation, *_parties(world, OPERATOR, GUARDIAN))
+    _put(world, change(ident, "suspended", reason="stolen"), world.parties[GUARDIAN])
+    for by in ((GUARDIAN, OPERATOR), (OPERATOR, GUARDIAN)):
+        with pytest.raises(Refused):
+            _put(world, activation, *_parties(world, *by))
+    assert ident not in _signing(world)
+
+
+def test_who_is_missing_is_said(world):
+    new = second()
+    for signers, missing in (
+        ([new], "signatures of 2 of: firm, operator, guardian"),
+        ([new, world.parties[FIRM]], "signatures of 1 of: operator, guardian"),
+        (_parties(world, FIRM, GUARDIAN), f"the signature of {new.public.ident}"),
+    ):
+        told = Evidence(
+            enrolment(new),
+            tuple(signer.public.ident for signer in signers),
+            Digest.of(b"enrolment"),
+            1,
+        )
+        with pytest.raises(Waiting) as caught:
+            world.ledger.register().after(told)
+        assert caught.value.reasons == (missing,)
+
+
 def test_a_deactivated_keys_signatures_count(world):
     _put(world, approval(FIRM), world.parties[FIRM])
     _put(world, change(world.parties[FIRM].public.ident, "deactivated"), world.parties[FIRM])
@@ -221,7 +295,7 @@ def test_the_ledgers_key_is_replaced(world, tmp_path):
     by = _parties(world, OPERATOR, GUARDIAN)
     _put(world, enrolment(new, replaces=gone), new, *by)
     for ledger in (world.ledger, stale):  # whoever still has the old key writes nothing
-        with pytest.raises(NotProven, match="not the ledger key"):
+        with pytest.raises(Unavailable, match="not held"):
             ledger.append([world.state(refusal(2))])
     world.ledger.audit()
     ledger = Ledger(world.records, new, world.clock)

@@ -117,3 +117,19 @@ def test_key_statements_that_do_not_hold(chain, how):
     else:
         rows[0]["index"] += 1
     refuse(bundle, chain.anchors)
+
+
+def test_a_replayed_activation(chain):
+    """The independent verifier follows rule 6, too: what was said of a key is not said again."""
+    body = chain.world.ledger.charter().body
+    register = tool.Register(tool.enrolled(body["keys"], "the charter"))
+    parties = [key for key in register.keys.values() if key.get("party")]
+    ident = next(key["id"] for key in parties if key["party"] == "firm")
+    by = [key for key in parties if key["party"] != "firm"]
+    lost, stolen = (dict(change(ident, "suspended", reason=why).body) for why in ("lost", "stolen"))
+    found = dict(change(ident, "active", reason="found").body)
+    for entry, said in enumerate((lost, found, stolen), 1):
+        register.learn("key-state", said, by, entry, "here")
+    with pytest.raises(tool.NotProvenError, match="said of the key before"):
+        register.learn("key-state", found, list(reversed(by)), 4, "here")
+    assert ident not in register.signing(5)

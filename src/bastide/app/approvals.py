@@ -240,7 +240,7 @@ def draft_request(summary: Mapping[str, Any], ident: str, comment: str, clock: C
     if party is None:
         raise NotProven(
             f"the key {ident} is no party's key in this environment",
-            fix="use a key that is enrolled: `bastide ledger keys` lists them",
+            fix="use a key that is enrolled: `bastide signing-key ls` lists them",
         )
     approval = Approval(
         summary["name"], Digest.parse(summary["digest"]), summary["action"], party, comment

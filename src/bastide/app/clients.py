@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""What use cases ask of an engine of our own, of control and of the desk; `wiring` makes them."""
+"""What use cases ask of control and of the desk; `wiring` makes them."""
 
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Protocol
@@ -8,22 +8,8 @@ from typing import Any, Protocol
 from bastide.core.erasure import ErasureList
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
-from bastide.ports import Engine
 
-__all__ = ["ControlClient", "DeskClient", "LiveEngine"]
-
-
-class LiveEngine(Engine, Protocol):
-    """An engine whose process we own."""
-
-    @property
-    def version(self) -> str:
-        """What answers, for instance ``llama.cpp b1234``."""
-        ...
-
-    async def wait(self) -> int:
-        """Wait until its process has ended; the exit status."""
-        ...
+__all__ = ["ControlClient", "DeskClient"]
 
 
 class ControlClient(Protocol):

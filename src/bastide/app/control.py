@@ -10,6 +10,7 @@ POLL_S and pushes it on.
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +21,11 @@ from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.control_watch import ControlWatch, near_limits
 from bastide.app.cosigning import Cosigning, cosigning_of
-from bastide.app.cut_receipts import cut_receipts
+from bastide.app.cut_receipts import cut_receipts, read_receipt
+from bastide.app.environment import active_signer, hold_all
 from bastide.app.metering import metered, own_socket
 from bastide.app.peers import peer_process
-from bastide.app.process import enter_service, log, on_stop
+from bastide.app.process import enter_service, later_lines, log, on_stop
 from bastide.app.promises import delegate
 from bastide.app.snapshots import Known, build_snapshot, runners
 from bastide.core.billing import Accounts
@@ -95,6 +97,11 @@ class Control:
         self._grown_at = clock.monotonic()  # when the ledger was last seen to grow
         self._pushed_at = float("-inf")  # monotonic: a clock that is set back must not silence us
 
+    def take_over(self, keyring: Keyring) -> None:
+        """Go on with a keyring that has the successors of keys, too."""
+        hold_all(keyring, self._ledger, self._book)
+        self._keyring = keyring
+
     async def run(self, home: Home, stop: asyncio.Event) -> None:
         """Serve until `stop`. What is queued is made durable before it returns."""
         self._run = home.run
@@ -149,18 +156,20 @@ class Control:
 
     async def _answer(self, frame: frames.Frame, sender: asyncio.StreamWriter) -> tuple[str, Any]:
         if frame.kind == "receipt":
-            await self._durable([_receipt(frame)])
+            await self._durable([read_receipt(frame)])
             return "ok", None
         if frame.kind == "cut":
             return "settled", await self._settle(frames.decode(frame, Cuts), sender)
         if frame.kind == "loaded":
-            await asyncio.to_thread(self._state_load, frames.decode(frame, dict[str, str]))
+            loaded = {**frames.decode(frame, dict[str, str]), "node": self._settings.node}
+            await asyncio.to_thread(self._state, "load/v1", loaded)
             return "ok", None
         if frame.kind == "erasure" and self._lists is not None:
             digest = frames.decode(frame, str)
             return "erasure", (await asyncio.to_thread(self._lists.get, digest)).decode()
         if frame.kind == "share-minute":
-            await asyncio.to_thread(self._state_minute, frames.decode(frame, dict[str, Any]))
+            minute = frames.decode(frame, dict[str, Any])
+            await asyncio.to_thread(self._state, "share-minute/v1", minute)
             return "ok", None
         told = {"status": self._status, "promise-key": self._delegate, "taken": self._take}
         if frame.kind not in told:
@@ -295,19 +304,12 @@ class Control:
             self._ledger, self._settings, run, size, now_ms, self._known, self._accounts
         )
 
-    def _state_load(self, body: dict[str, str]) -> None:
-        deployment = Digest.parse(body["deployment"])
-        (row,) = self._ledger.find("deployment/v1", subject=deployment)[-1:]
-        stated = {**body, "node": self._settings.node, "time_ms": self._clock.now_ms()}
-        statement = Statement("load/v1", (row.subject,), stated)
-        self._ledger.append_statement(statement, [self._keyring.signer(Purpose.EVIDENCE)])
-
-    def _state_minute(self, body: dict[str, Any]) -> None:
+    def _state(self, kind: str, body: dict[str, Any]) -> None:
         deployment = Digest.parse(str(body.get("deployment")))
         (row,) = self._ledger.find("deployment/v1", subject=deployment)[-1:]
         stated = {**body, "time_ms": self._clock.now_ms()}
-        statement = Statement("share-minute/v1", (row.subject,), stated)
-        self._ledger.append_statement(statement, [self._keyring.signer(Purpose.EVIDENCE)])
+        signer = active_signer(self._ledger, self._keyring, Purpose.EVIDENCE)
+        self._ledger.append_statement(Statement(kind, (row.subject,), stated), [signer])
 
     def _take(self, frame: frames.Frame) -> dict[str, float]:
         """What other replicas took from promises, for one that says what it took."""
@@ -321,7 +323,7 @@ class Control:
         return row.tell(self._clock.monotonic(), replica, units)
 
     def _delegate(self, frame: frames.Frame) -> str:
-        signer = self._keyring.signer(Purpose.EVIDENCE)
+        signer = active_signer(self._ledger, self._keyring, Purpose.EVIDENCE)
         return delegate(self._settings, frames.decode(frame, str), signer, self._clock.now_ms())
 
     def _status(self, _: frames.Frame) -> dict[str, Any]:
@@ -361,12 +363,11 @@ class Control:
             await asyncio.to_thread(self._book.seal_batch)
 
 
-def _receipt(frame: frames.Frame) -> Receipt:
-    """A receipt that the book will take. Raises Misconfigured: one bad receipt in a group would
-    otherwise have all others of the group refused."""
-    receipt = Receipt.from_json(frames.decode(frame, Receipt).to_json())
-    receipt.leaf()
-    return receipt
+async def _follow_keys(control: Control, clock: Clock) -> None:
+    """Take over each keyring that the supervisor tells of."""
+    async for line in later_lines():
+        control.take_over(wiring.keyring_from_portion(json.loads(line)["keys"]))
+        log("control", "keys-taken-over", clock.now_ms)
 
 
 async def _serve(orders: dict[str, Any]) -> None:
@@ -379,11 +380,13 @@ async def _serve(orders: dict[str, Any]) -> None:
         book = ReceiptBook(records, ledger, keyring.signer(Purpose.EVIDENCE), clock)
         stop = asyncio.Event()
         on_stop(stop)
-        lists = ErasureShelf(records)
         cosigning = cosigning_of(settings, ledger, records, wiring.ask_witness)
-        control = Control(ledger, book, keyring, settings, clock, lists, cosigning)
+        control = Control(ledger, book, keyring, settings, clock, ErasureShelf(records), cosigning)
+        control.take_over(keyring)
+        following = asyncio.create_task(_follow_keys(control, clock))
         async with metered(own_socket(orders), control.tell, clock):
             await control.run(home, stop)
+        following.cancel()
     finally:
         records.dispose()
 

@@ -18,9 +18,10 @@ from bastide.core.receipt import Receipt
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.core.standing import CUT, Cut, Cuts
 from bastide.core.subject import Digest
+from bastide.dialects import frames
 from bastide.ledger import Ledger
 
-__all__ = ["cut_receipts"]
+__all__ = ["cut_receipts", "read_receipt"]
 
 
 def cut_receipts(
@@ -124,3 +125,11 @@ def _grants(ledger: Ledger, wanted: set[str]) -> dict[str, KeyGrant]:
     rows = [row for row in ledger.api_keys(active=False) if row.body["key"] in wanted]
     verify_entries(ledger, rows)
     return {grant.key: grant for grant in key_grants(rows, ()).values()}
+
+
+def read_receipt(frame: frames.Frame) -> Receipt:
+    """A receipt that the book will take. Raises Misconfigured: one bad receipt in a group would
+    otherwise have all others of the group refused."""
+    receipt = Receipt.from_json(frames.decode(frame, Receipt).to_json())
+    receipt.leaf()
+    return receipt

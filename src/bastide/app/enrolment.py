@@ -38,15 +38,23 @@ __all__ = [
 
 
 def enrolment(
-    key: PublicKey, holder: str, replaces: str | None, reason: str, clock: Clock
+    key: PublicKey,
+    holder: str,
+    replaces: str | None,
+    reason: str,
+    clock: Clock,
+    compromised: bool = False,
+    trusted_before: int | None = None,
 ) -> Envelope:
     """The statement that makes a key count, with no signature yet. `holder`: an office or device.
 
-    replaces: id of the key that it takes the place of, which is deactivated then.
+    replaces: id of the key that it takes the place of, which is deactivated then, or `compromised`
+    and trusted only before an entry.
     """
     gone = None
     if replaces is not None:
-        gone = {"key": replaces, "state": KeyState.DEACTIVATED.value, "trusted_before": None}
+        state = KeyState.COMPROMISED if compromised else KeyState.DEACTIVATED
+        gone = {"key": replaces, "state": state.value, "trusted_before": trusted_before}
     body = {
         "key": key.to_json(),
         "holder": holder,

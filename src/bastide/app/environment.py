@@ -3,7 +3,7 @@
 """Environment: a home directory that was unlocked, with everything behind it opened."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bastide.app import wiring
@@ -20,12 +20,16 @@ from bastide.ledger.erasure import ErasureShelf
 from bastide.ledger.receipts import ReceiptBook
 from bastide.ports import Clock, Entropy, Keyring, SealingStore
 
-__all__ = ["Environment", "open_environment", "read_passphrase"]
+__all__ = ["Environment", "active_signer", "hold_all", "open_environment", "read_passphrase"]
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """All that a use case needs. `principal` is who called it."""
+    """All that a use case needs. `principal` is who called it.
+
+    reread_keyring: the keyring as its file has it now; another process may have changed it.
+    save_keyring: writes a changed keyring in the place of that file.
+    """
 
     home: Home
     settings: Settings
@@ -38,18 +42,22 @@ class Environment:
     clock: Clock
     entropy: Entropy
     principal: Principal
+    reread_keyring: Callable[[], Keyring]
+    save_keyring: Callable[[Keyring], None]
 
     def signer(self, purpose: Purpose) -> Signer:
-        """A service's signing key."""
-        return self.keyring.signer(purpose)
+        """The signing key with which a service signs now. Raises NotFound."""
+        return active_signer(self.ledger, self.keyring, purpose)
 
     def party_signers(self) -> dict[Party, Signer]:
-        """The parties' keys that this keyring holds: all under `solo`, none under `separate`."""
-        held = {}
-        for party in Party:
-            with contextlib.suppress(NotFound):
-                held[party] = self.keyring.signer(Purpose.PARTY, party)
-        return held
+        """The parties' keys that this keyring holds and that may sign: under `separate` none."""
+        signing = self.ledger.keys()
+        return {
+            party: signer
+            for party in Party
+            for signer in self.keyring.signers(Purpose.PARTY, party)
+            if signer.public.ident in signing
+        }
 
     def party_of(self, signer: Signer) -> dict[Party, Signer]:
         """The party for which a key is enrolled. Raises NotAllowed if it is none's."""
@@ -57,10 +65,28 @@ class Environment:
         if key is None or key.party is None:
             raise NotAllowed(
                 f"the key {signer.public.ident} is no party's key in this environment",
-                fix="use the key that was enrolled when the environment was founded",
+                fix="use one that is enrolled and active: `bastide signing-key ls`",
             )
         enrolled = Signer(key, signer.sign)
         return {Party(key.party): enrolled}
+
+
+def active_signer(ledger: Ledger, keyring: Keyring, purpose: Purpose) -> Signer:
+    """Of the keys of a purpose that are held, the one that the register calls active.
+
+    Raises NotFound.
+    """
+    key = ledger.register().active(purpose)
+    for signer in keyring.signers(purpose):
+        if key is not None and signer.public.ident == key.ident:
+            return signer
+    if key is None:
+        fix = f"`bastide signing-key rotate {purpose}` makes one"
+        raise NotFound(f"no {purpose} key is active", fix=fix)
+    raise NotFound(
+        f"the {purpose} key {key.ident} is not in this keyring",
+        fix="it was replaced a moment ago: try again; or restore the keyring that holds it",
+    )
 
 
 @contextlib.contextmanager
@@ -75,6 +101,7 @@ def open_environment(
     try:
         ledger = Ledger(records, keyring.signer(Purpose.LEDGER), clock)
         book = ReceiptBook(records, ledger, keyring.signer(Purpose.EVIDENCE), clock)
+        hold_all(keyring, ledger, book)
         exits = ledger.charter().body["exit_recipients"]
         store = wiring.open_store(home.store, keyring.identities(), exits, entropy)
         yield Environment(
@@ -89,9 +116,19 @@ def open_environment(
             clock=clock,
             entropy=entropy,
             principal=_principal(settings, ledger, party_key),
+            reread_keyring=lambda: wiring.open_keyring(home.keyring, passphrase),
+            save_keyring=lambda kept: wiring.save_keyring(home.keyring, kept, passphrase, entropy),
         )
     finally:
         records.dispose()
+
+
+def hold_all(keyring: Keyring, ledger: Ledger, book: ReceiptBook) -> None:
+    """Give ledger and book every key of theirs; each picks the one in force when it signs."""
+    for signer in keyring.signers(Purpose.LEDGER):
+        ledger.hold(signer)
+    for signer in keyring.signers(Purpose.EVIDENCE):
+        book.hold(signer)
 
 
 def read_passphrase(home: Home) -> str:

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring
-from bastide.app.wiring import LiveEngine
 from bastide.core.artifact import Artifact
 from bastide.core.embedding import embeds
 from bastide.core.engine import verify_evaluated
@@ -41,7 +40,7 @@ from bastide.formats import checkpoint, gguf
 from bastide.gates.panel import refuse
 from bastide.ledger import Ledger, statements
 from bastide.ledger.heads import open_head
-from bastide.ports import SealingStore
+from bastide.ports import LiveEngine, SealingStore
 from bastide.stages import deploy, release
 
 __all__ = [

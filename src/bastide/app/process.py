@@ -12,14 +12,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from bastide.core.errors import Misconfigured
+from bastide.core.limits import MIB
 
-__all__ = ["LogLines", "enter_service", "hide_memory", "log", "on_stop"]
+__all__ = ["LogLines", "enter_service", "hide_memory", "later_lines", "log", "on_stop"]
 
+_LINE_BYTES_MAX = 4 * MIB  # a file of clients' authorities may be in it
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _PR_SET_DUMPABLE = 4
 
@@ -64,6 +66,7 @@ class LogLines:
         return True
 
 
+_unread = bytearray()  # what came with the orders and is for `later_lines`
 _opened: list[LogLines] = []  # none, or that of this service
 
 
@@ -84,7 +87,7 @@ def enter_service(name: str) -> dict[str, Any]:
     libc = ctypes.CDLL(None, use_errno=True)
     hide_memory()
     os.umask(0o077)
-    orders = json.loads(sys.stdin.readline() or "null")
+    orders = json.loads(_first_line() or b"null")
     if not isinstance(orders, dict):
         raise Misconfigured(f"{name} is started by `bastide up`, not by hand")
     if orders.pop("die_with_parent", True):
@@ -94,6 +97,31 @@ def enter_service(name: str) -> dict[str, Any]:
         if parent is not None and os.getppid() != parent:
             raise SystemExit(0)
     return orders
+
+
+def _first_line() -> bytes:
+    data = b""
+    while b"\n" not in data and (piece := os.read(0, 65_536)):
+        data += piece
+    line, _, _unread[:] = data.partition(b"\n")
+    return line
+
+
+async def later_lines() -> AsyncIterator[bytes]:
+    """What the supervisor says after the orders, line by line, until standard input ends."""
+    reader = asyncio.StreamReader(limit=_LINE_BYTES_MAX)
+    reader.feed_data(_unread)
+    pipe = os.fdopen(os.dup(0), "rb", buffering=0)
+    # From here on the transport owns the descriptor: closed by us too, its number could by then be
+    # that of a client's connection.
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        while line := await reader.readline():
+            yield line
+    finally:
+        transport.close()
 
 
 def on_stop(stop: asyncio.Event) -> None:

@@ -13,7 +13,6 @@ from bastide.app.witnesses import compare_head, compare_heads
 from bastide.core.errors import NotFound
 from bastide.core.evidence import Evidence
 from bastide.core.party import Duty
-from bastide.core.register import KeyState
 from bastide.crypto import merkle
 from bastide.crypto.tlog_proof import write_proof
 
@@ -22,7 +21,6 @@ __all__ = [
     "export_ledger",
     "head",
     "list_entries",
-    "list_signing_keys",
     "prove_entry",
     "rebuild_ledger",
     "show_entry",
@@ -50,17 +48,6 @@ def list_entries(
         }
         for row in rows[-limit:]
     ]
-
-
-def list_signing_keys(env: Environment, ended: bool) -> list[dict[str, Any]]:
-    """The enrolled keys in the order of their enrolment.
-
-    ended: those that were deactivated, compromised or destroyed, too.
-    """
-    require(env.principal, Duty.READ)
-    over = {KeyState.DEACTIVATED, KeyState.COMPROMISED, KeyState.DESTROYED}
-    lives = env.ledger.register().lives.values()
-    return [life.to_json() for life in lives if ended or life.state not in over]
 
 
 def show_entry(env: Environment, entry: int) -> dict[str, Any]:

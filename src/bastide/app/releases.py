@@ -151,9 +151,13 @@ def export_bundle(env: Environment, name: str) -> bytes:
         return reader.read_at(0, reader.size)
 
 
-def bundle_key_pem(env: Environment) -> str:
-    """The public key of the bundle, as the stock verifier reads it."""
-    return public_pem(env.signer(Purpose.MODEL_SIGNING).public).decode()
+def bundle_key_pem(env: Environment, name: str) -> str:
+    """The public key that signed a release's bundle, as the stock verifier reads it."""
+    subject = find_candidate(env, name).subject
+    published = env.ledger.find("release/v1", subject=subject.digest)[-1]
+    signing = env.ledger.register().signing(published.entry or 0).values()
+    (key,) = (key for key in signing if key.purpose is Purpose.MODEL_SIGNING)
+    return public_pem(key).decode()
 
 
 def _approvals(env: Environment, candidate: Evidence) -> list[Evidence]:

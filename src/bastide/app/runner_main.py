@@ -34,7 +34,7 @@ from bastide.core.errors import BastideError
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
-from bastide.ports import Clock
+from bastide.ports import Clock, LiveEngine
 
 __all__ = ["main"]
 
@@ -51,7 +51,7 @@ async def _serve(orders: dict[str, Any]) -> None:
     folder = engine_folder(home.run, name.removeprefix("runner-"))
     loaded_model = ""
 
-    async def make_engine() -> wiring.LiveEngine:
+    async def make_engine() -> LiveEngine:
         nonlocal loaded_model
         records = wiring.open_records(
             home.database, keyring.secret(Purpose.DATABASE), readonly=True
@@ -102,7 +102,7 @@ async def _run(
     settings: Settings,
     control: wiring.ControlClient,
     clock: Clock,
-    make_engine: Callable[[], Awaitable[wiring.LiveEngine]],
+    make_engine: Callable[[], Awaitable[LiveEngine]],
     state_load: Callable[[], Awaitable[None]],
 ) -> None:
     """Serve until the process is told to stop."""

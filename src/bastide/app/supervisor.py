@@ -5,7 +5,7 @@
 Run as ``python -m bastide.app.supervisor`` by `bastide up`. It holds the unlocked keyring and
 gives each child only its portion, on standard input:
 
-* control: database key, evidence key, ledger key;
+* control: database key, evidence keys, ledger keys, and each new one later on;
 * gateway: the pepper of the API keys, its certificate, and each new certificate later on;
 * runner:  database key, store identity;
 * desk:    store identity;
@@ -66,9 +66,11 @@ class Child:
 class Supervisor:
     """Keeps children alive until it is told to stop."""
 
-    def __init__(self, home: Home, keyring: Keyring, clock: Clock) -> None:
+    def __init__(self, home: Home, unlock: Callable[[], Keyring], clock: Clock) -> None:
         self._home = home
-        self._keyring = keyring
+        self._unlock = unlock
+        self._stamp = self._stamp_of()
+        self._keyring = unlock()
         self._clock = clock
         self._children: dict[str, Child] = {}
 
@@ -78,9 +80,7 @@ class Supervisor:
         gateways = Gateways(self._home, settings, self._keyring, self._clock, wiring.entropy())
         control = wiring.control_link(str(self._home.control_socket), self._clock)
         try:
-            purposes = (Purpose.DATABASE, Purpose.EVIDENCE, Purpose.LEDGER)
-            keys = self._keys(purposes)
-            self._start(Child("control", "bastide.app.control", lambda: {"keys": keys}))
+            self._start(Child("control", "bastide.app.control", self._control_keys, told_more=True))
             await control.start()
             store = self._keys((Purpose.STORE,))
             self._start(Child("desk", "bastide.gateway.desk", lambda: {"keys": store}))
@@ -93,6 +93,7 @@ class Supervisor:
                 if control.snapshot is not None:
                     await self._reconcile(control.snapshot)
                 await self._renew(gateways)
+                await self._follow_keyring()
                 await asyncio.wait([stopping], timeout=_POLL_S)
         finally:
             # The gateway first: answers that run get their receipts while control still lives.
@@ -115,7 +116,7 @@ class Supervisor:
             self._start(child)
 
     async def _renew(self, gateways: Gateways) -> None:
-        """Tell the gateway of a new certificate; who is down gets it with its orders."""
+        """Tell the gateway of a new certificate."""
         try:
             told = gateways.renewal()
         except BastideError as error:
@@ -125,10 +126,37 @@ class Supervisor:
             return
         log("supervisor", "renewed", self._clock.now_ms)
         for name in gateways.names:
-            process = self._children[name].process
-            if process is not None and process.stdin is not None:
-                with contextlib.suppress(ConnectionError, RuntimeError):
-                    process.stdin.write(json.dumps(told).encode() + b"\n")
+            self._say(name, told)
+
+    def _say(self, name: str, told: dict[str, Any]) -> None:
+        """Tell a child more; who is down gets it with its orders."""
+        process = self._children[name].process
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(ConnectionError, RuntimeError):
+                process.stdin.write(json.dumps(told).encode() + b"\n")
+
+    async def _follow_keyring(self) -> None:
+        """Hand over what was put into the keyring's file: a successor is held before it counts."""
+        if (stamp := self._stamp_of()) == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._keyring = await asyncio.to_thread(self._unlock)
+        except BastideError as error:
+            log("supervisor", "keyring-not-read", self._clock.now_ms, code=error.code)
+            return
+        self._say("control", self._control_keys())
+        log("supervisor", "keyring-read-again", self._clock.now_ms)
+
+    def _stamp_of(self) -> tuple[int, int]:
+        """When the keyring's file was last written, and which it is; nothing while it is away."""
+        with contextlib.suppress(OSError):
+            found = self._home.keyring.stat()
+            return found.st_mtime_ns, found.st_ino
+        return 0, 0
+
+    def _control_keys(self) -> dict[str, Any]:
+        return {"keys": self._keys((Purpose.DATABASE, Purpose.EVIDENCE, Purpose.LEDGER))}
 
     async def _reconcile(self, snapshot: Snapshot) -> None:
         """Start runners that are missing, stop those whose deployment has ended."""
@@ -230,11 +258,11 @@ async def _serve(orders: dict[str, Any], now: Callable[[], int]) -> None:
     home = Home(Path(orders["home"]))
     lock = take_lock(home)
     try:
-        keyring = wiring.open_keyring(home.keyring, orders["passphrase"])
         stop = asyncio.Event()
         on_stop(stop)
         log("supervisor", "started", now)
-        supervisor = Supervisor(home, keyring, wiring.clock())
+        unlock = functools.partial(wiring.open_keyring, home.keyring, orders["passphrase"])
+        supervisor = Supervisor(home, unlock, wiring.clock())
         meter = meter_socket(home.run, "supervisor")
         async with metered(meter, supervisor.tell, wiring.clock()):
             await supervisor.run(stop)

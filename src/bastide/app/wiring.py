@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bastide.app.clients import ControlClient, DeskClient, LiveEngine
+from bastide.app.clients import ControlClient, DeskClient
 from bastide.app.config import Home
 from bastide.core.embedding import EMBEDDING_ENGINE
-from bastide.core.engine import ENGINES, LLAMACPP, OPENVINO, VLLM
+from bastide.core.engine import ENGINES, LLAMACPP, OPENVINO, VLLM, files_for
 from bastide.core.errors import Misconfigured
 from bastide.core.key import PublicKey, Purpose
 from bastide.core.party import Party
@@ -28,6 +28,7 @@ from bastide.ports import (
     Entropy,
     Keyring,
     KeyService,
+    LiveEngine,
     Reader,
     Sandbox,
     SealingStore,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ControlClient",
     "DeskClient",
-    "LiveEngine",
     "Weights",
     "ask_witness",
     "clock",
@@ -67,6 +67,7 @@ __all__ = [
     "remote_engine",
     "replace_store_keys",
     "sandbox",
+    "save_keyring",
     "start_engine",
     "verify_engine",
     "witness_memory",
@@ -112,6 +113,13 @@ def open_keyring(path: Path, passphrase: str) -> Keyring:
     return file.open_keyring(path, passphrase)
 
 
+def save_keyring(path: Path, keyring: Keyring, passphrase: str, source: Entropy) -> None:
+    """Put a changed keyring in the place of its file, at once."""
+    from bastide.adapters.keys import file
+
+    file.save_keyring(path, keyring, passphrase, source)
+
+
 def keyring_from_portion(text: str) -> Keyring:
     """A keyring in memory from what `Keyring.portion` gave."""
     from bastide.adapters.keys.memory import MemoryKeyring
@@ -128,16 +136,16 @@ def make_store_keys(place: str, source: Entropy) -> tuple[str, ...]:
 
 def replace_store_keys(
     path: Path, passphrase: str, keyring: Keyring, store_keys: Sequence[str], source: Entropy
-) -> Keyring:
+) -> None:
     """Write the keyring file anew with other keys of the store; all other keys stay."""
     from bastide.adapters.keys import file
 
-    return file.replace_store_keys(path, passphrase, keyring, store_keys, source)
+    file.replace_store_keys(path, passphrase, keyring, store_keys, source)
 
 
 def replace_small(path: Path, data: bytes) -> None:
     """Write a small file over another: whole and on the disk, or not at all."""
-    from bastide.adapters.keys.durable import replace_small as replace
+    from bastide.adapters.keys.durable import write_over as replace
 
     replace(path, data)
 
@@ -309,7 +317,7 @@ async def start_engine(
     their beginnings. `embeds` says that the model makes vectors.
     """
     if isinstance(weights, Mapping) or engine == VLLM:
-        files = _files_for(engine, weights, name)
+        files = files_for(engine, weights, name)
         from bastide.adapters.engine.vllm_start import start_vllm
 
         return await start_vllm(
@@ -346,20 +354,6 @@ async def start_engine(
         embeds=embeds,
         proven=proven,
     )
-
-
-def _files_for(engine: str, weights: Weights, name: str) -> Mapping[str, int]:
-    if not isinstance(weights, Mapping):
-        raise Misconfigured(
-            f"{name} is a GGUF file: the engine vllm reads a safetensors checkpoint",
-            fix='set engine = "llamacpp", or admit the model as safetensors',
-        )
-    if engine != VLLM:
-        raise Misconfigured(
-            f"{name} is a safetensors checkpoint: the engine {engine} reads one GGUF file",
-            fix='convert it to GGUF and admit that file, or set engine = "vllm"',
-        )
-    return weights
 
 
 def verify_engine(name: str, python: str = "") -> None:

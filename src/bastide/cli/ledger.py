@@ -32,24 +32,6 @@ def ls(call: Call, kind: str | None, after: int, limit: int) -> None:
     call.rows(rows, ("entry", "time", "kind", "subject", "signers"), "no such entry")
 
 
-@parameters(
-    "keys",
-    "bastide ledger keys --all",
-    click.option("--all", "ended", is_flag=True, help="Those that ended, too."),
-)
-def keys(call: Call, ended: bool) -> None:
-    """List the keys that may sign: purpose, party, state, and since which entry.
-
-    Computed from the ledger's own entries. `--all` shows deactivated, compromised and destroyed
-    keys, too. API keys of applications are another thing: `bastide key ls`.
-    """
-    from bastide.app.records import list_signing_keys
-
-    with call.environment() as env:
-        rows = list_signing_keys(env, ended)
-    call.rows(rows, ("id", "purpose", "party", "holder", "state", "since"), "no key is enrolled")
-
-
 @parameters("show", "bastide ledger show 0", click.argument("entry", type=click.IntRange(0)))
 def show(call: Call, entry: int) -> None:
     """Show one entry's statement and who signed it."""
@@ -149,5 +131,5 @@ def export(call: Call, folder: Path) -> None:
     call.show({"folder": str(folder), "entries": size}, f"wrote {size} entries to {folder}")
 
 
-for _command in (ls, keys, show, prove, checkpoint, audit, rebuild, export):
+for _command in (ls, show, prove, checkpoint, audit, rebuild, export):
     ledger.add_command(_command)

@@ -105,7 +105,7 @@ def bundle(call: Call, name: str, to: Path, public_key: Path | None) -> None:
 
     with call.environment() as env:
         data = export_bundle(env, name)
-        pem = bundle_key_pem(env)
+        pem = bundle_key_pem(env, name)
     to.write_bytes(data)
     if public_key is not None:
         public_key.write_text(pem)

@@ -183,6 +183,12 @@ def _witness() -> click.Command:
     return witness.witness
 
 
+def _signing_key() -> click.Command:
+    from bastide.cli import signing_key
+
+    return signing_key.signing_key
+
+
 def _revoke() -> click.Command:
     from bastide.cli import revoke
 
@@ -233,6 +239,7 @@ _TABLE = {
     ),
     "deploy": (lambda: _approval("deploy"), "Put a release into service."),
     "revoke": (_revoke, "Stop a release, a deployment, a dataset or an approval for ever."),
+    "signing-key": (_signing_key, "List, rotate and revoke the keys that sign."),
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
     "store": (_store, "Keys of sealed objects: where they are, who opened what, deny, rotate."),
     "tenant": (_tenant, "Enrol and list tenants."),

@@ -15,6 +15,7 @@ __all__ = [
     "OPENVINO_ARCHITECTURES",
     "VLLM",
     "engine_for",
+    "files_for",
     "verify_choice",
     "verify_evaluated",
 ]
@@ -76,3 +77,18 @@ def verify_evaluated(engine: str, evaluation: Mapping[str, Any]) -> None:
         f"the model was evaluated with {name}, not with the engine that is to serve it ({engine})",
         fix="evaluate it with the same engine setting, and release that evaluation",
     )
+
+
+def files_for(engine: str, weights: int | Mapping[str, int], name: str) -> Mapping[str, int]:
+    """The files of a checkpoint, for an engine that reads them. Raises Misconfigured."""
+    if not isinstance(weights, Mapping):
+        raise Misconfigured(
+            f"{name} is a GGUF file: the engine vllm reads a safetensors checkpoint",
+            fix='set engine = "llamacpp", or admit the model as safetensors',
+        )
+    if engine != VLLM:
+        raise Misconfigured(
+            f"{name} is a safetensors checkpoint: the engine {engine} reads one GGUF file",
+            fix='convert it to GGUF and admit that file, or set engine = "vllm"',
+        )
+    return weights

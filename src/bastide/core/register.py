@@ -15,6 +15,8 @@ Rules:
 4. Who is compromised has never counted, unless the statement says up to which entry it is trusted.
    What a deactivated key signed while it was active goes on counting.
 5. One key is one person's: the same public bytes are never enrolled twice.
+6. What was said of a key is not said again: who keeps a signed statement cannot undo by it what was
+   decided later, not even with its signatures in another order.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,10 +25,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from bastide.core.errors import Misconfigured, NotProven, Refused
+from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured, NotProven, Refused, Waiting
 from bastide.core.evidence import Evidence
 from bastide.core.key import PARTY_SCHEMES, PublicKey, Purpose, Scheme
 from bastide.core.party import Party
+from bastide.core.subject import Digest
 
 __all__ = ["KEY_KINDS", "QUORUM", "TRANSITIONS", "Change", "KeyLife", "KeyState", "Register"]
 
@@ -65,12 +69,14 @@ _SINGLE: Final = frozenset(
 @dataclass(frozen=True, slots=True)
 class Change:
     """A key's state from an entry on. trusted_before: for COMPROMISED, the first entry at which its
-    signatures are not trusted any more; None if none ever was.
+    signatures are not trusted any more; None if none ever was. said: the digest of what was said,
+    or None of the charter.
     """
 
     entry: int
     state: KeyState
     trusted_before: int | None = None
+    said: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +198,12 @@ class Register:
         verify_enrollable(key)
         if key.raw in {life.key.raw for life in self.lives.values()}:
             raise Refused(f"the key {key.ident} was enrolled before", reasons=("rule 5",))
-        if key.ident not in evidence.signers:
-            raise Refused(f"the new key {key.ident} did not sign its own enrolment")
         self._quorum(evidence, f"enrol the key {key.ident}", without=key.ident)
+        if key.ident not in evidence.signers:
+            raise Waiting(
+                f"the new key {key.ident} did not sign its own enrolment",
+                reasons=(f"the signature of {key.ident}",),
+            )
         first = Change(entry, KeyState(body["state"]))
         lives = dict(self.lives)
         if (gone := body["replaces"]) is not None:
@@ -203,7 +212,7 @@ class Register:
                 raise Refused(f"the key {key.ident} cannot replace one of another purpose or party")
             if first.state is not KeyState.ACTIVE:
                 raise Refused(f"the key {key.ident} replaces another, so it must be active")
-            lives[old.key.ident] = self._moved(old, entry, gone["state"], gone["trusted_before"])
+            lives[old.key.ident] = self._moved(old, entry, gone)
         lives[key.ident] = KeyLife(key, body["holder"], (first,))
         active = [
             life
@@ -232,25 +241,33 @@ class Register:
             own = life.key.party or Party.OPERATOR.value
             parties = self._parties(evidence)
             if not parties & {own, Party.GUARDIAN.value} and len(parties) < QUORUM:
-                raise Refused(f"to {what} takes the {own} or the guardian", reasons=("rule 2",))
-        moved = self._moved(life, entry, state, body["trusted_before"])
+                raise Waiting(
+                    f"to {what} takes the {own} or the guardian",
+                    reasons=(f"a signature of: {', '.join(sorted({own, 'guardian'}))}",),
+                )
+        moved = self._moved(life, entry, body)
         active = self.active(life.key.purpose)
         if state is KeyState.ACTIVE and life.key.purpose in _SINGLE and active is not None:
             raise Refused(f"there is an active {life.key.purpose} key already: {active.ident}")
         return Register({**self.lives, life.key.ident: moved})
 
-    def _moved(self, life: KeyLife, entry: int, state: Any, trusted_before: Any) -> KeyLife:
-        wanted = KeyState(state)
+    def _moved(self, life: KeyLife, entry: int, told: Mapping[str, Any]) -> KeyLife:
+        wanted, trusted_before = KeyState(told["state"]), told["trusted_before"]
+        said = Digest.of(canonical(told))
+        if said in {change.said for change in life.changes}:
+            raise Refused(f"this was said of the key {life.key.ident} before", reasons=("rule 6",))
         if wanted not in TRANSITIONS[life.state]:
             raise Refused(f"the key {life.key.ident} is {life.state}: it cannot become {wanted}")
         if trusted_before is not None and wanted is not KeyState.COMPROMISED:
             raise Misconfigured(f"trusted_before is said of a key that becomes {wanted}")
-        change = Change(entry, wanted, trusted_before)
+        change = Change(entry, wanted, trusted_before, said)
         return replace(life, changes=(*life.changes, change))
 
     def _life(self, ident: str) -> KeyLife:
         if ident not in self.lives:
-            raise Refused(f"there is no key {ident}", fix="`bastide ledger keys --all` lists them")
+            raise Refused(
+                f"there is no key {ident}", fix="`bastide signing-key ls --all` lists them"
+            )
         return self.lives[ident]
 
     def _parties(self, evidence: Evidence, without: str = "") -> set[str]:
@@ -262,8 +279,10 @@ class Register:
         parties = self._parties(evidence, without)
         if len(parties) < QUORUM:
             had = ", ".join(sorted(parties)) or "nobody"
-            raise Refused(
-                f"to {what} takes {QUORUM} parties, and {had} signed", reasons=("rule 1",)
+            others = ", ".join(party.value for party in Party if party.value not in parties)
+            raise Waiting(
+                f"to {what} takes {QUORUM} parties, and {had} signed",
+                reasons=(f"signatures of {QUORUM - len(parties)} of: {others}",),
             )
 
 

@@ -19,7 +19,6 @@ import contextlib
 import functools
 import gc
 import json
-import os
 import resource
 import socket
 from collections.abc import Callable
@@ -30,9 +29,9 @@ import uvloop
 from bastide.app import wiring
 from bastide.app.listening import bind_address, check_plain
 from bastide.app.metering import metered, own_socket
-from bastide.app.process import enter_service, log, on_stop
+from bastide.app.process import enter_service, later_lines, log, on_stop
 from bastide.core.errors import BastideError, Misconfigured
-from bastide.core.limits import MIB, RECEIPT_TIMEOUT_S
+from bastide.core.limits import RECEIPT_TIMEOUT_S
 from bastide.core.metrics import Sample
 from bastide.gateway.promising import Promises
 from bastide.gateway.recall import Recall
@@ -45,7 +44,6 @@ from bastide.gateway.window import EnginePool
 __all__ = ["main", "run_gateway"]
 
 _GC_OBJECTS: Final = 20_000  # new ones before the collector looks for cycles among them
-_ORDER_BYTES_MAX: Final = 4 * MIB  # a file of clients' authorities is in it
 
 
 async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
@@ -152,20 +150,10 @@ def _tls_listening(orders: dict[str, Any]) -> socket.socket | None:
 
 async def _follow_orders(server: Server, note: Callable[..., None]) -> None:
     """Take new certificates, one JSON line each, until standard input ends."""
-    reader = asyncio.StreamReader(limit=_ORDER_BYTES_MAX)
-    pipe = os.fdopen(os.dup(0), "rb", buffering=0)
-    # From here on the transport owns the descriptor: closed by us too, its number could by then be
-    # that of a client's connection.
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), pipe
-    )
-    try:
-        while line := await reader.readline():
-            try:
-                await server.renew_tls(server_context(**json.loads(line)["tls"]))
-                note("renewed")
-            except (BastideError, ValueError, TypeError, KeyError) as error:
-                # The old certificate is good for some days more, and the log says why.
-                note("renewal-refused", error=type(error).__name__)
-    finally:
-        transport.close()
+    async for line in later_lines():
+        try:
+            await server.renew_tls(server_context(**json.loads(line)["tls"]))
+            note("renewed")
+        except (BastideError, ValueError, TypeError, KeyError) as error:
+            # The old certificate is good for some days more, and the log says why.
+            note("renewal-refused", error=type(error).__name__)

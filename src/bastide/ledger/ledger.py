@@ -20,6 +20,7 @@ from bastide.core.errors import (
     NotFound,
     NotProven,
     Refused,
+    Unavailable,
 )
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey
@@ -42,13 +43,13 @@ __all__ = ["Ledger"]
 class Ledger:
     """The ledger in a database.
 
-    signer: the charter's LEDGER key, which signs checkpoints; without it the ledger is read-only.
+    signer: a LEDGER key, which signs checkpoints; without one the ledger is read-only.
     Threads may share a ledger, and processes a database.
     """
 
     def __init__(self, records: Engine, signer: Signer | None, clock: Clock) -> None:
         self._records = records
-        self._signer = signer
+        self._signers = {} if signer is None else {signer.public.ident: signer}
         self._clock = clock
         self._charter: Evidence | None = None
         self._register = Register({})
@@ -58,6 +59,10 @@ class Ledger:
         self._prepare()
 
     # Append
+
+    def hold(self, signer: Signer) -> None:
+        """Sign checkpoints with this key, too, while it is the one in force."""
+        self._signers = {**self._signers, signer.public.ident: signer}
 
     def append(
         self,
@@ -71,7 +76,7 @@ class Ledger:
         Misconfigured for a statement of another shape, Refused for one that is in the ledger
         already, NotAllowed if the ledger is read-only, Unavailable if the database cannot commit.
         """
-        if self._signer is None:
+        if not self._signers:
             raise NotAllowed("the ledger was opened read-only")
         if self._charter is None and self.size:
             self.charter()
@@ -283,9 +288,9 @@ class Ledger:
         with schema.reading(self._records) as connection:
             known = set(inspect(connection).get_table_names())
         ready = schema.subject.name in known
-        if ready and (self._signer is None or schema.cosigned.name in known):
+        if ready and (not self._signers or schema.cosigned.name in known):
             return
-        if self._signer is None:
+        if not self._signers:
             raise NotFound("the database holds no ledger", fix="run `bastide init`")
         with schema.writing(self._records) as connection:
             schema.create_tables(connection)
@@ -315,15 +320,12 @@ class Ledger:
 
     def _seal(self, size: int, root: bytes) -> str:
         """Sign a checkpoint; called under the write lock, when the charter is known."""
-        signer, charter = self._signer, self._charter
-        assert signer is not None
-        assert charter is not None
-        if self._register.ledger_key(size).ident != signer.public.ident:
-            raise NotProven(
-                f"{signer.public.ident} is not the ledger key in force",
+        if (signer := self._signers.get(ident := self._register.ledger_key(size).ident)) is None:
+            raise Unavailable(
+                f"the ledger key in force, {ident}, is not held by this process",
                 fix="it was replaced, or is another environment's: start the service again",
             )
-        return note.sign_checkpoint(Checkpoint(charter.body["origin"], size, root), signer)
+        return note.sign_checkpoint(Checkpoint(self.charter().body["origin"], size, root), signer)
 
     def _admit(self, connection: Connection, size: int, batches: Sequence[Batch]) -> None:
         """Refuse what is in the ledger already, and a charter anywhere but at its beginning."""

@@ -37,6 +37,7 @@ from sqlalchemy import (
 
 from bastide.core.errors import NotFound, NotProven, Refused, Unavailable
 from bastide.core.evidence import Evidence, Statement
+from bastide.core.key import Purpose
 from bastide.core.limits import RECEIPT_BATCH_MAX, RECEIPT_DISORDER_MS
 from bastide.core.receipt import Receipt
 from bastide.core.subject import Digest, Subject
@@ -82,12 +83,12 @@ class ReceiptProof:
 
 
 class ReceiptBook:
-    """Receipts beside a ledger, in the same database. `signer` is the evidence key."""
+    """Receipts beside a ledger, in the same database. `signer` is an evidence key."""
 
     def __init__(self, records: Engine, ledger: Ledger, signer: Signer, clock: Clock) -> None:
         self._records = records
         self._ledger = ledger
-        self._signer = signer
+        self._signers = {signer.public.ident: signer}
         self._clock = clock
         self._sealing = threading.Lock()
         with schema.reading(records) as connection:
@@ -95,6 +96,10 @@ class ReceiptBook:
         if missing:
             with schema.writing(records) as connection:
                 BOOK.create_all(connection)
+
+    def hold(self, signer: Signer) -> None:
+        """Sign batches with this key, too, while it is the active one."""
+        self._signers = {**self._signers, signer.public.ident: signer}
 
     def put(self, receipts: Sequence[Receipt]) -> None:
         """Write receipts in one transaction; they are durable on return.
@@ -133,7 +138,7 @@ class ReceiptBook:
         """Append one entry over the oldest pending receipts, at most RECEIPT_BATCH_MAX.
 
         Returns None if nothing is pending. Raises Unavailable if another process sealed them in
-        the meantime.
+        the meantime, or while the active evidence key is not held here.
         """
         with self._sealing:
             with schema.reading(self._records) as connection:
@@ -151,7 +156,7 @@ class ReceiptBook:
                 "sealed_ms": self._clock.now_ms(),
             }
             statement = Statement("receipts/v1", (Subject("receipts", Digest(root.hex())),), body)
-            envelope = dsse.sign(statement.payload(), [self._signer])
+            envelope = dsse.sign(statement.payload(), [self._active()])
 
             def mark(connection: Connection, entries: range) -> None:
                 if _sealed(connection) != first:
@@ -166,6 +171,13 @@ class ReceiptBook:
                     "another process sealed these receipts", fix="try again"
                 ) from error
         return self._ledger.by_digest(envelope.digest)
+
+    def _active(self) -> Signer:
+        key = self._ledger.register().active(Purpose.EVIDENCE)
+        if key is None or key.ident not in self._signers:
+            which = "no evidence key is active" if key is None else f"{key.ident} is not held here"
+            raise Unavailable(f"receipts cannot be sealed: {which}")
+        return self._signers[key.ident]
 
     @property
     def pending(self) -> int:

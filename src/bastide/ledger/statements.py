@@ -28,7 +28,15 @@ from bastide.crypto.cosignature import read_cosigner
 from bastide.crypto.dsse import Envelope
 from bastide.ledger.shapes import LATER, SHAPES
 
-__all__ = ["Verified", "decode", "keys_of", "read_charter", "read_register", "read_signed"]
+__all__ = [
+    "Verified",
+    "check_shape",
+    "decode",
+    "keys_of",
+    "read_charter",
+    "read_register",
+    "read_signed",
+]
 
 
 # Signed by the release key, and about two things: the release, and what it releases.
@@ -67,7 +75,7 @@ def read_signed(envelope: Envelope, keys: Mapping[str, PublicKey]) -> Verified:
     signers = tuple(ident for ident, _ in envelope.signatures)
     _check_signers(statement, [keys[ident] for ident in signers])
     # 4. The body has the shape of its kind, and the subjects are what it speaks of.
-    _check_shape(statement)
+    check_shape(statement)
     return Verified(Evidence(statement, signers, Digest.of(data)), data)
 
 
@@ -80,7 +88,7 @@ def read_charter(envelope: Envelope) -> Evidence:
     statement = _read(envelope)
     if statement.kind != "charter/v1":
         raise Refused(f"there is no charter yet: {statement.kind} cannot be the first entry")
-    _check_shape(statement)
+    check_shape(statement)
     body = statement.body
     keys = keys_of(body)
     signers = tuple(ident for ident, _ in envelope.signatures)
@@ -176,7 +184,11 @@ def _newcomer(statement: Statement) -> dict[str, PublicKey]:
     return {key.ident: key}
 
 
-def _check_shape(statement: Statement) -> None:
+def check_shape(statement: Statement) -> None:
+    """Check that a statement says what its kind must say, of the subjects that it speaks of.
+
+    Raises Misconfigured.
+    """
     kind, body = statement.kind, statement.body
     shape = SHAPES[kind]
     later = LATER.get(kind, frozenset()) - body.keys()

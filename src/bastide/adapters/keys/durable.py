@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bastide.core.errors import Misconfigured, NotFound, Unavailable
 
-__all__ = ["read_small", "replace_small", "write_new"]
+__all__ = ["read_small", "write_new", "write_over"]
 
 _SMALL_BYTES_MAX = 1024 * 1024
 
@@ -17,15 +17,15 @@ _SMALL_BYTES_MAX = 1024 * 1024
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a new file. Raises Misconfigured if there is one: a key is never overwritten."""
     # A link, unlike a rename, fails if the name is taken.
-    _write(path, data, mode, path.hardlink_to)
+    _write(path, data, mode, Path.hardlink_to)
 
 
-def replace_small(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file over another: a kill leaves the old one or the new one, whole."""
-    _write(path, data, mode, lambda draft: draft.replace(path))
+def write_over(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Put a file in the place of another, at once. Raises Unavailable."""
+    _write(path, data, mode, lambda there, draft: draft.replace(there))
 
 
-def _write(path: Path, data: bytes, mode: int, put: Callable[[Path], object]) -> None:
+def _write(path: Path, data: bytes, mode: int, put: Callable[[Path, Path], object]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def _write(path: Path, data: bytes, mode: int, put: Callable[[Path], object]) ->
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            put(draft)
+            put(path, draft)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 draft.unlink()

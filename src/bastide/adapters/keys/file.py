@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from bastide.adapters.keys.durable import read_small, replace_small, write_new
+from bastide.adapters.keys.durable import read_small, write_new, write_over
 from bastide.adapters.keys.memory import MemoryKeyring, is_place
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven
 from bastide.core.key import PublicKey, Purpose, Scheme
@@ -31,6 +31,7 @@ __all__ = [
     "create_party_key",
     "open_keyring",
     "replace_store_keys",
+    "save_keyring",
 ]
 
 
@@ -53,19 +54,23 @@ def create_keyring(
     return keyring
 
 
+def save_keyring(path: Path, keyring: Keyring, passphrase: str, entropy: Entropy) -> None:
+    """Put a changed keyring in the place of its file, at once, stretched as the file before.
+
+    Raises NotAllowed if the passphrase does not open that file, Unavailable if the disk is full.
+    """
+    open_keyring(path, passphrase)  # another passphrase would lock its owner out
+    header, _ = age.parse_header(read_small(path))
+    recipient = age.Passphrase(passphrase, int(header.stanzas[0].arguments[2]))
+    write_over(path, b"".join(age.seal([_text(keyring).encode()], [recipient], entropy.token)))
+
+
 def replace_store_keys(
     path: Path, passphrase: str, keyring: Keyring, store_keys: Sequence[str], entropy: Entropy
-) -> Keyring:
-    """Write the keyring file anew with other identities or places for the store.
-
-    A kill leaves the old file or the new one. Raises Unavailable if the disk is full.
-    """
-    changed = MemoryKeyring.from_portion(keyring.portion(tuple(Purpose))).with_store_keys(
-        store_keys
-    )
-    generated = len(passphrase) == 64 and not passphrase.strip("0123456789abcdef")
-    replace_small(path, _sealed(_text(changed), passphrase, entropy, generated))
-    return changed
+) -> None:
+    """Write the keyring file anew with other identities or places for the store."""
+    held = MemoryKeyring.from_portion(keyring.portion(tuple(Purpose)))
+    save_keyring(path, held.with_store_keys(store_keys), passphrase, entropy)
 
 
 def open_keyring(path: Path, passphrase: str) -> Keyring:

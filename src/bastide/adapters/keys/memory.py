@@ -9,8 +9,9 @@ Its text form is an age identity file, whose comment lines carry the keys that a
     # bastide-identity AGE-SECRET-KEY-PQ-1...
     AGE-SECRET-KEY-1...
 
-The post-quantum identity is a comment because age before 1.3 refuses a file that has one. Where a
-key service holds the store's key, such a comment says where instead, and no identity is here:
+The post-quantum identity is a comment because age before 1.3 refuses a file that has one. A signing
+key that was replaced stands before its successor. Where a key service holds the store's key, such a
+comment says where instead, and no identity is here:
 
     # bastide-identity pkcs11:token=...
 """
@@ -45,13 +46,13 @@ Slot = tuple[Purpose, Party | None]
 class MemoryKeyring:
     """Keys by purpose, each of 32 bytes: an Ed25519 seed, a P-256 scalar or a plain secret."""
 
-    def __init__(self, keys: Mapping[Slot, bytes], identities: Sequence[str]) -> None:
-        if any(len(raw) != 32 for raw in keys.values()):
+    def __init__(self, keys: Mapping[Slot, Sequence[bytes]], identities: Sequence[str]) -> None:
+        if any(len(raw) != 32 for raws in keys.values() for raw in raws):
             raise Misconfigured("every key of a keyring has 32 bytes")
         for text in identities:
             if not is_place(text):
                 age.parse_identity(text)
-        self._keys = dict(keys)
+        self._keys = {slot: tuple(raws) for slot, raws in keys.items() if raws}
         self._identities = tuple(identities)
 
     @classmethod
@@ -64,9 +65,7 @@ class MemoryKeyring:
         """
         slots: list[Slot] = [(purpose, None) for purpose in (*_SIGNING, *_SECRETS)]
         slots += [(Purpose.PARTY, party) for party in parties]
-        keys = {slot: entropy.token(32) for slot in slots}
-        for purpose in (Purpose.MODEL_SIGNING, Purpose.TLS_CA):
-            keys[purpose, None] = p256.secret_from(entropy.token(48))
+        keys = {slot: (_secret(slot[0], entropy),) for slot in slots}
         return cls(keys, store_keys or new_identities(entropy))
 
     def with_store_keys(self, store_keys: Sequence[str]) -> "MemoryKeyring":
@@ -76,12 +75,12 @@ class MemoryKeyring:
     @classmethod
     def from_portion(cls, text: str) -> "MemoryKeyring":
         """Read what `portion` wrote. Raises Misconfigured; its message names no secret."""
-        keys: dict[Slot, bytes] = {}
+        keys: dict[Slot, list[bytes]] = {}
         identities: list[str] = []
         for number, line in enumerate(text.splitlines(), start=1):
             if line.startswith(_KEY):
                 slot, raw = _parse_key(line.removeprefix(_KEY), number)
-                keys[slot] = raw
+                keys.setdefault(slot, []).append(raw)
             elif line.startswith(_IDENTITY):
                 identities.append(line.removeprefix(_IDENTITY).strip())
             elif line.strip() and not line.startswith("#"):
@@ -94,8 +93,9 @@ class MemoryKeyring:
         lines = [
             f"{_KEY}{purpose.value}{'/' + party.value if party else ''} "
             + base64.b64encode(raw).decode()
-            for (purpose, party), raw in self._keys.items()
+            for (purpose, party), raws in self._keys.items()
             if purpose in wanted
+            for raw in raws
         ]
         if Purpose.STORE in wanted:
             for text in self._identities:
@@ -107,32 +107,69 @@ class MemoryKeyring:
         return "\n".join([*lines, ""])
 
     def signer(self, purpose: Purpose, party: Party | None = None) -> Signer:
-        """The signing key of a purpose (and party). Raises NotFound if it is not held here."""
-        raw = self._keys.get((purpose, party))
-        if raw is None or purpose in _SECRETS:
+        """The newest signing key of a purpose (and party). Raises NotFound if none is held here."""
+        found = self.signers(purpose, party)
+        if not found:
             whose = f"{purpose.value} key" + (f" of the {party.value}" if party else "")
             raise NotFound(f"this keyring holds no {whose}", fix="unlock the keyring that does")
-        if purpose is Purpose.MODEL_SIGNING:
-            return p256.signer_of(raw)
-        key = Ed25519PrivateKey.from_private_bytes(raw)
-        scheme = Scheme.SSHSIG if purpose is Purpose.PARTY else Scheme.ED25519
-        public = PublicKey(
-            key.public_key().public_bytes_raw(), purpose, scheme, party.value if party else None
-        )
-        return Signer(public, key.sign)
+        return found[-1]
+
+    def signers(self, purpose: Purpose, party: Party | None = None) -> tuple[Signer, ...]:
+        """All signing keys of a purpose (and party), oldest first."""
+        if purpose in (Purpose.STORE, *_SECRETS):
+            return ()
+        return tuple(_signer(raw, purpose, party) for raw in self._keys.get((purpose, party), ()))
+
+    def with_new(self, purpose: Purpose, entropy: Entropy) -> "MemoryKeyring":
+        """The same keyring with one more signing key of a service."""
+        assert purpose in _SIGNING
+        slot = (purpose, None)
+        raws = (*self._keys.get(slot, ()), _secret(purpose, entropy))
+        return MemoryKeyring({**self._keys, slot: raws}, self._identities)
+
+    def without(self, ident: str) -> "MemoryKeyring":
+        """The same keyring without the signing key of an id."""
+        keys = {
+            (purpose, party): [
+                raw
+                for raw in raws
+                if purpose in _SECRETS or _signer(raw, purpose, party).public.ident != ident
+            ]
+            for (purpose, party), raws in self._keys.items()
+        }
+        return MemoryKeyring(keys, self._identities)
 
     def secret(self, purpose: Purpose) -> bytes:
         """The 32 secret bytes of `DATABASE`, `PEPPER` or `TLS_CA`. Raises NotFound."""
         if purpose not in _SECRETS or (purpose, None) not in self._keys:
             raise NotFound(f"this keyring holds no {purpose.value} secret")
-        return self._keys[purpose, None]
+        return self._keys[purpose, None][-1]
 
     def identities(self) -> tuple[str, ...]:
         """age identities that open sealed objects, or where their key is held; newest first."""
         return self._identities
 
     def __repr__(self) -> str:
-        return f"MemoryKeyring({len(self._keys)} keys, {len(self._identities)} identities)"
+        count = sum(len(raws) for raws in self._keys.values())
+        return f"MemoryKeyring({count} keys, {len(self._identities)} identities)"
+
+
+def _secret(purpose: Purpose, entropy: Entropy) -> bytes:
+    """The secret of a new key."""
+    if purpose in (Purpose.MODEL_SIGNING, Purpose.TLS_CA):
+        return p256.secret_from(entropy.token(48))
+    return entropy.token(32)
+
+
+def _signer(raw: bytes, purpose: Purpose, party: Party | None) -> Signer:
+    if purpose is Purpose.MODEL_SIGNING:
+        return p256.signer_of(raw)
+    key = Ed25519PrivateKey.from_private_bytes(raw)
+    scheme = Scheme.SSHSIG if purpose is Purpose.PARTY else Scheme.ED25519
+    public = PublicKey(
+        key.public_key().public_bytes_raw(), purpose, scheme, party.value if party else None
+    )
+    return Signer(public, key.sign)
 
 
 def is_place(identity: str) -> bool:

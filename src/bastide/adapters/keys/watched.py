@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bastide.adapters.keys.durable import replace_small
+from bastide.adapters.keys.durable import write_over
 from bastide.core.errors import BastideError, Refused, Unavailable
 from bastide.core.limits import KEY_EVENTS_BYTES_MAX
 from bastide.crypto import age
@@ -79,7 +79,7 @@ class DenyFile:
 
     def write(self, names: Sequence[str]) -> None:
         """Put another in its place. Raises Unavailable if the disk is full."""
-        replace_small(self._path, "".join(f"{name}\n" for name in names).encode())
+        write_over(self._path, "".join(f"{name}\n" for name in names).encode())
 
 
 class WatchedKeys:
