@@ -281,11 +281,7 @@ def unpacked(data: bytes) -> int:
 
 
 def sealer() -> Callable[[list[bytes]], Any]:
-    from bastide.crypto import age
-
-    identity = age.X25519Identity(bytes(range(32)))
-    exits = (str(identity.recipient()),)
-    store = wiring.open_scratch((identity.secret(),), exits, wiring.entropy())
+    store = wiring.open_scratch(wiring.entropy())
     return lambda lines: store.put("speed", lines)
 
 

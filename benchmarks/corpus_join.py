@@ -26,7 +26,6 @@ from bastide.app.corpus_part import (
 )
 from bastide.app.corpus_shards import LEAF_WIDTH
 from bastide.core.limits import MIB
-from bastide.crypto import age
 from bastide.crypto.sorted_tree import sorted_root
 from bastide.filters.near_duplicate import PERMUTATIONS, NearDuplicate, bands
 from bastide.ports import SealingStore
@@ -47,9 +46,7 @@ def main() -> None:
     parser.add_argument("--near", type=float, default=0.05)
     parser.add_argument("--memory", type=int, default=64)
     given = parser.parse_args()
-    identity = age.X25519Identity(bytes(range(32)))
-    exits = (str(identity.recipient()),)
-    store = wiring.open_scratch((identity.secret(),), exits, wiring.entropy())
+    store = wiring.open_scratch(wiring.entropy())
     reports = written(store, given.documents, given.near)
     begin = time.process_time()
     spill = Spill(store, "join", given.memory * MIB // 2)

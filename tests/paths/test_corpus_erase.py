@@ -221,7 +221,7 @@ def snapshot(home: Home) -> dict[str, bytes]:
     return {
         str(path.relative_to(home.root)): path.read_bytes()
         for path in home.root.rglob("*")
-        if path.is_file() and home.database.name not in path.name
+        if path.is_file() and home.database.name not in path.name and path.name != "openings.jsonl"
     }
 
 

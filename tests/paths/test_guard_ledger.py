@@ -24,7 +24,7 @@ from bastide.app.guards import (
     set_guard,
     show_guards,
 )
-from bastide.app.snapshots import build_snapshot
+from bastide.app.snapshots import Known, build_snapshot
 from bastide.app.tenants import add_tenant
 from bastide.core.canonical import canonical
 from bastide.core.erasure import ErasureList
@@ -45,8 +45,8 @@ TEXT = "[out]\niban = 'mask'\nerasure = 'mask'\n"
 POLICY = read_policy(TEXT)
 
 
-def snapshot_of(broken: Served, proven: set[Digest] | None = None) -> Snapshot:
-    env, seen = broken.env, set() if proven is None else proven
+def snapshot_of(broken: Served, known: Known | None = None) -> Snapshot:
+    env, seen = broken.env, known or Known()
     return build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, seen)
 
 
@@ -78,8 +78,8 @@ def test_only_the_guardian_sets_a_policy_and_for_a_known_tenant(broken: Served) 
 
 def test_a_policy_that_somebody_planted_stops_the_snapshot(broken: Served) -> None:
     entry = set_guard(broken.env, "*", POLICY).entry or 0
-    proven: set[Digest] = set()
-    snapshot_of(broken, proven)
+    known = Known()
+    snapshot_of(broken, known)
     before, payload = (
         broken.env.ledger.envelope(entry).encode(),
         broken.env.ledger.envelope(entry).payload,
@@ -90,7 +90,7 @@ def test_a_policy_that_somebody_planted_stops_the_snapshot(broken: Served) -> No
     broken.sql(f"UPDATE entry SET data = X'{forged.hex()}' WHERE \"index\" = {entry}")
     broken.sql(f"UPDATE evidence SET digest = X'{Digest.of(forged).hex}' WHERE entry = {entry}")
     with pytest.raises(NotProven):
-        snapshot_of(broken, proven)
+        snapshot_of(broken, known)
 
 
 def test_the_ledger_takes_no_policy_that_cannot_be_read(broken: Served) -> None:

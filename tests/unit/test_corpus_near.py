@@ -14,7 +14,6 @@ from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.app import wiring
 from bastide.app.corpus_near import linked
 from bastide.app.corpus_objects import Spill
-from bastide.crypto import age
 from bastide.ports import SealingStore
 
 Edge = tuple[int, int]
@@ -22,9 +21,7 @@ Edge = tuple[int, int]
 
 @pytest.fixture(scope="module")
 def store() -> SealingStore:
-    entropy = SeededEntropy(b"near")
-    identity = age.X25519Identity(bytes(range(32)))
-    return wiring.open_scratch((identity.secret(),), (str(identity.recipient()),), entropy)
+    return wiring.open_scratch(SeededEntropy(b"near"))
 
 
 def chain(size: int) -> list[Edge]:

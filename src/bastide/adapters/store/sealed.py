@@ -273,6 +273,6 @@ def _naming(name: str) -> Iterator[None]:
         raise NotAllowed(
             f"{name} is sealed to other keys", fix="use the keyring that sealed it"
         ) from error
-    except NotProven as error:
+    except (NotProven, Misconfigured) as error:  # Misconfigured: what a key service could not read
         message = error.message if name in error.message else f"{name}: {error.message}"
         raise NotProven(message, fix="restore it from a backup") from error
