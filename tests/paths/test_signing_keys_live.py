@@ -4,7 +4,7 @@
 compromised stops what rests on it, also streams that run.
 
 To see these tests fail I once broke the code: without `_follow_keyring` in the supervisor no
-receipt was sealed after the ledger's key was replaced; with key statements left out of `_DOUBTS`
+receipt was sealed after the ledger's key was replaced; with key statements left out of `_JUDGED`
 the stream ran to its end.
 """
 

@@ -24,28 +24,32 @@ from bastide.ledger import Ledger
 
 __all__ = ["Known", "build_snapshot", "runner_name", "runner_socket", "runners"]
 
-# What can end a deployment's right to serve, or a signature's to count.
-_DOUBTS = (*KEY_KINDS, "revocation/v1", "approval/v1", "deployment-end/v1")
+# What can change a deployment's right to serve, beside what can change whose signature counts.
+_JUDGED = (*KEY_KINDS, "revocation/v1", "approval/v1", "deployment-end/v1")
 
 
 @dataclass(slots=True)
 class Known:
     """What was found out from one snapshot to the next: proven entries, deployments judged.
 
-    All of it is forgotten when an entry comes that can change it.
+    Each is forgotten when an entry comes that can change it: a proof only at a key statement, since
+    proving thousands of API keys again at every approval would keep control from all else.
     """
 
     proven: set[Digest] = field(default_factory=set)
     judged: dict[Digest, list[str]] = field(default_factory=dict)
-    entry: int = -1
+    proven_at: int = -1
+    judged_at: int = -1
 
     def follow(self, ledger: Ledger) -> None:
         """Forget what a newer entry can change."""
-        newest = ledger.newest_of(*_DOUBTS)
-        if newest != self.entry:
+        if (newest := ledger.newest_of(*_JUDGED)) == self.judged_at:
+            return
+        self.judged.clear()
+        self.judged_at = newest
+        if (changed := ledger.newest_of(*KEY_KINDS)) != self.proven_at:
             self.proven.clear()
-            self.judged.clear()
-            self.entry = newest
+            self.proven_at = changed
 
     def reasons(self) -> dict[str, list[str]]:
         """Why deployments that nobody has ended are out of service, by the statement's digest."""
