@@ -53,7 +53,7 @@ def deploy_release(
     """
     require_stage(env.principal, "deploy")
     plan = plan_deployment(env, name, replicas)
-    signers = env.party_of(operator) if operator else env.party_signers()
+    signers = env.parties_at_hand(operator)
     if operator is not None and Party.OPERATOR not in signers:
         (party,) = signers
         raise NotAllowed(

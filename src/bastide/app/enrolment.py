@@ -11,13 +11,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.evidence import PAYLOAD_TYPE, Evidence, Statement
 from bastide.core.key import PublicKey
-from bastide.core.party import Duty
 from bastide.core.register import KEY_KINDS, KeyState, Register
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse, sshsig
@@ -30,8 +28,8 @@ __all__ = [
     "attach",
     "bytes_to_sign",
     "enrolment",
-    "import_enrolment",
     "key_statements",
+    "key_subject",
     "read_draft",
     "register_of",
 ]
@@ -63,18 +61,12 @@ def enrolment(
         "reason": reason,
         "time_ms": clock.now_ms(),
     }
-    subject = Subject(key.ident, Digest.of(canonical({"signing-key": key.ident})))
-    return Envelope(Statement("key-enrolment/v1", (subject,), body).payload(), ())
+    return Envelope(Statement("key-enrolment/v1", (key_subject(key.ident),), body).payload(), ())
 
 
-def import_enrolment(env: Environment, text: str) -> Evidence:
-    """Append an enrolment. Raises Refused, saying whose signature is missing, or NotProven."""
-    require(env.principal, Duty.READ)
-    envelope, statement = read_draft(text)
-    if statement.kind not in KEY_KINDS:
-        raise Misconfigured(f"not an enrolment but {statement.kind}")
-    env.ledger.append([envelope])
-    return env.ledger.by_digest(envelope.digest)
+def key_subject(ident: str) -> Subject:
+    """The subject of every statement about a signing key."""
+    return Subject(ident, Digest.of(canonical({"signing-key": ident})))
 
 
 def read_draft(text: str) -> tuple[Envelope, Statement]:
@@ -131,9 +123,5 @@ def register_of(charter: Evidence, rows: list[Mapping[str, Any]]) -> Register:
         if type(row["entry"]) is not int or row["entry"] <= last:
             raise NotProven("the request's key statements are not in order")
         last = row["entry"]
-        envelope = Envelope.from_json(row["envelope"])
-        signed = statements.read_signed(envelope, register.signing(last)).evidence
-        if signed.kind not in KEY_KINDS:
-            raise NotProven(f"the request's key statement is a {signed.kind}")
-        register = register.after(Evidence(signed.statement, signed.signers, signed.digest, last))
+        register = statements.learn(register, Envelope.from_json(row["envelope"]), last)
     return register

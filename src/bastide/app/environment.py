@@ -70,6 +70,10 @@ class Environment:
         enrolled = Signer(key, signer.sign)
         return {Party(key.party): enrolled}
 
+    def parties_at_hand(self, given: Signer | None) -> dict[Party, Signer]:
+        """The party of the given key; without one, the parties' keys that are held here."""
+        return self.party_signers() if given is None else self.party_of(given)
+
 
 def active_signer(ledger: Ledger, keyring: Keyring, purpose: Purpose) -> Signer:
     """Of the keys of a purpose that are held, the one that the register calls active.

@@ -7,13 +7,11 @@ it up by themselves: the next snapshot (within POLL_S of control) serves what is
 gateways cut the answers that run, and the supervisor ends the runner.
 """
 
-import json
-from typing import Any
-
 from bastide.app.duties import require
+from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
 from bastide.app.releases import find_candidate
-from bastide.core.errors import Misconfigured, NotAllowed, NotFound, Refused
+from bastide.core.errors import NotAllowed, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement, refusals
 from bastide.core.party import Duty
 from bastide.core.revocation import Revocable, key_of, may_revoke
@@ -95,7 +93,7 @@ def revoke_here(env: Environment, statement: Statement, signer: Signer | None) -
     Raises NotAllowed if no key of a party that may revoke it is at hand.
     """
     require(env.principal, Duty.READ)
-    held = env.party_of(signer) if signer is not None else env.party_signers()
+    held = env.parties_at_hand(signer)
     may = may_revoke(statement.body)
     for party, one in held.items():
         if party.value in may or signer is not None:
@@ -109,11 +107,7 @@ def revoke_here(env: Environment, statement: Statement, signer: Signer | None) -
 def import_revocation(env: Environment, text: str) -> Evidence:
     """Append a revocation that was signed elsewhere. Raises Misconfigured or NotProven."""
     require(env.principal, Duty.READ)
-    try:
-        value: Any = json.loads(text)
-    except ValueError as error:
-        raise Misconfigured(f"the revocation is not JSON: {error}") from error
-    return _append(env.ledger, Envelope.from_json(value))
+    return _append(env.ledger, read_draft(text)[0])
 
 
 def _append(ledger: Ledger, envelope: Envelope) -> Evidence:

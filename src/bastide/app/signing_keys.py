@@ -15,15 +15,13 @@ from typing import Any, Final
 
 from bastide.app.alone import alone
 from bastide.app.duties import require
-from bastide.app.enrolment import add_signature, enrolment
+from bastide.app.enrolment import add_signature, enrolment, key_subject, read_draft
 from bastide.app.environment import Environment
-from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotAllowed
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey, Purpose
 from bastide.core.party import Duty
 from bastide.core.register import KEY_KINDS, KeyLife, KeyState
-from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse, note
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.crypto.p256 import public_pem
@@ -34,6 +32,7 @@ __all__ = [
     "ROTATED",
     "change",
     "gather",
+    "import_enrolment",
     "list_signing_keys",
     "log_key",
     "merge",
@@ -67,7 +66,7 @@ def change(
         "reason": reason,
         "time_ms": clock.now_ms(),
     }
-    return Statement("key-state/v1", _subject(ident), body)
+    return Statement("key-state/v1", (key_subject(ident),), body)
 
 
 def successor(
@@ -160,10 +159,16 @@ def settle(env: Environment, envelope: Envelope) -> Evidence:
         dsse.verify_envelope(envelope, {**env.ledger.keys(), **_newcomer(statement)})
     evidence = Evidence(statement, signers, envelope.digest, env.ledger.size)
     register.after(evidence)
-    env.ledger.append([envelope])
-    appended = env.ledger.by_digest(envelope.digest)
-    _follow(env, appended)
-    return appended
+    return _append(env, envelope)
+
+
+def import_enrolment(env: Environment, text: str) -> Evidence:
+    """Append a key statement. Raises Waiting, saying whose signature is missing, or NotProven."""
+    require(env.principal, Duty.READ)
+    envelope, statement = read_draft(text)
+    if statement.kind not in KEY_KINDS:
+        raise Misconfigured(f"not an enrolment but {statement.kind}")
+    return _append(env, envelope)
 
 
 def log_key(env: Environment, appended: Evidence) -> str | None:
@@ -172,6 +177,14 @@ def log_key(env: Environment, appended: Evidence) -> str | None:
         if key.purpose is Purpose.LEDGER:
             return note.verifier_key(env.ledger.charter().body["origin"], key)
     return None
+
+
+def _append(env: Environment, envelope: Envelope) -> Evidence:
+    """Append, and do what follows here, by whichever command the statement came."""
+    env.ledger.append([envelope])
+    appended = env.ledger.by_digest(envelope.digest)
+    _follow(env, appended)
+    return appended
 
 
 def _follow(env: Environment, appended: Evidence) -> None:
@@ -199,7 +212,3 @@ def _newcomer(statement: Statement) -> dict[str, PublicKey]:
         return {}
     key = PublicKey.from_json(statement.body["key"])
     return {key.ident: key}
-
-
-def _subject(ident: str) -> tuple[Subject, ...]:
-    return (Subject(ident, Digest.of(canonical({"signing-key": ident}))),)

@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases about witnesses: whose witness is whose, and which heads they have cosigned."""
 
-import json
-from typing import Any
-
 from bastide.app.duties import require
+from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven
@@ -54,8 +52,8 @@ def enrol_witness(
     Raises NotAllowed if no key of that party is at hand.
     """
     require(env.principal, Duty.READ)
-    held = env.party_of(signer) if signer is not None else env.party_signers()
-    mine = [one for known, one in held.items() if known.value == party]
+    held = env.parties_at_hand(signer).items()
+    mine = [one for known, one in held if known.value == party]
     if not mine:
         raise NotAllowed(f"a witness of the {party} is enrolled by its key", fix="give --key FILE")
     return _append(env.ledger, sign_enrolment(enrolment(public, party, env.clock), mine[0]))
@@ -64,19 +62,15 @@ def enrol_witness(
 def import_witness(env: Environment, text: str) -> Evidence:
     """Append an enrolment that was signed elsewhere. Raises Misconfigured or NotProven."""
     require(env.principal, Duty.READ)
-    try:
-        value: Any = json.loads(text)
-    except ValueError as error:
-        raise Misconfigured(f"the enrolment is not JSON: {error}") from error
-    return _append(env.ledger, Envelope.from_json(value))
+    envelope, statement = read_draft(text)
+    if statement.kind != "witness/v1":
+        raise Misconfigured(f"not an enrolment but {statement.kind}")
+    return _append(env.ledger, envelope)
 
 
 def _append(ledger: Ledger, envelope: Envelope) -> Evidence:
     ledger.append([envelope])
-    row = ledger.by_digest(envelope.digest)
-    if row.kind != "witness/v1":
-        raise Misconfigured(f"not an enrolment but {row.kind}")
-    return row
+    return ledger.by_digest(envelope.digest)
 
 
 def compare_heads(ledger: Ledger, heads: CosignedHeads) -> int:

@@ -152,8 +152,7 @@ def _here(call: Call, name: str, key: str | None, comment: str, what: str, repli
         else:
             candidate = find_candidate(env, name)
             asked = Approval(name, candidate.subject.digest, "release", "", comment)
-        signers = env.party_of(given) if given is not None else env.party_signers()
-        rows = approve_here(env, asked, signers)
+        rows = approve_here(env, asked, env.parties_at_hand(given))
     if not rows:
         raise Misconfigured("no key of a party that this asks for", fix="give --key FILE")
     result = [

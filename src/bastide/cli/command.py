@@ -22,9 +22,9 @@ from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFoun
 if TYPE_CHECKING:
     from bastide.app.config import Home
     from bastide.app.environment import Environment
-    from bastide.crypto.dsse import Signer
+    from bastide.crypto.dsse import Envelope, Signer
 
-__all__ = ["Call", "Command", "Lazy", "parameters", "read_text"]
+__all__ = ["Call", "Command", "Lazy", "parameters", "read_text", "write_envelope"]
 
 _BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
 
@@ -202,6 +202,11 @@ def parameters(name: str, example: str, *options: Any) -> Callable[[Callable[...
         return command
 
     return make
+
+
+def write_envelope(path: str, envelope: "Envelope") -> None:
+    """Write a signed statement, or one to sign, as a file that travels."""
+    Path(path).write_text(json.dumps(envelope.to_json(), indent=2) + "\n")
 
 
 def read_text(path: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.command import Call, parameters, read_text, write_envelope
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
 
@@ -43,7 +43,8 @@ def enrol(
     `bastide sign` by the new key and by keys of two parties; then --import records it.
     """
     from bastide.app import wiring
-    from bastide.app.enrolment import enrolment, import_enrolment
+    from bastide.app.enrolment import enrolment
+    from bastide.app.signing_keys import import_enrolment
 
     if signed_file is not None:
         with call.environment() as env:
@@ -55,7 +56,7 @@ def enrol(
         raise Misconfigured("give FILE, --party, --holder and --out", fix="bastide enrol --help")
     key = wiring.read_public(Path(public), Party(party))
     envelope = enrolment(key, holder, replaces, reason, wiring.clock())
-    Path(out).write_text(json.dumps(envelope.to_json(), indent=2) + "\n")
+    write_envelope(out, envelope)
     result = {"enrolment": out, "key": key.ident}
     call.show(result, f"to be signed by {key.ident} and two parties: {out}")
 
@@ -103,7 +104,7 @@ def sign(
         envelope = add_signature(envelope, one)
     signers = [ident for ident, _ in envelope.signatures]
     if signature is not None or key is not None:
-        Path(file).write_text(json.dumps(envelope.to_json(), indent=2) + "\n")
+        write_envelope(file, envelope)
     result = {"kind": statement.kind, "statement": statement.to_json(), "signers": signers}
     call.show(result, f"{file}: signed by {', '.join(signers) or 'nobody'}")
 

@@ -2,12 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bastide revoke`."""
 
-import json
-from pathlib import Path
-
 import click
 
-from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.command import Call, parameters, read_text, write_envelope
 from bastide.core.errors import Misconfigured
 from bastide.core.evidence import Statement
 from bastide.core.revocation import Revocable
@@ -65,7 +62,7 @@ def revoke(
     signer = call.party_key(key)
     assert signer is not None
     envelope = sign(statement, signer)
-    Path(out).write_text(json.dumps(envelope.to_json(), indent=2) + "\n")
+    write_envelope(out, envelope)
     call.show({"revocation": out}, f"signed: {out}  (carry it over: bastide revoke --import {out})")
 
 

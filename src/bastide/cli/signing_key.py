@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bastide signing-key ...`: the keys that sign entries, releases and checkpoints."""
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.command import Call, parameters, read_text, write_envelope
 from bastide.core.errors import Waiting
 from bastide.core.key import Purpose
 from bastide.core.register import KeyState
@@ -241,7 +239,7 @@ def _read(path: str) -> "Envelope":
 
 
 def _write(call: Call, out: str, envelope: "Envelope") -> None:
-    Path(out).write_text(json.dumps(envelope.to_json(), indent=2) + "\n")
+    write_envelope(out, envelope)
     signers = [ident for ident, _ in envelope.signatures]
     by = ", ".join(signers) or "nobody yet"
     call.show({"request": out, "signers": signers}, f"wrote {out}  (signed by {by})")

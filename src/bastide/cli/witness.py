@@ -3,13 +3,12 @@
 """`bastide witness ...`."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.command import Call, parameters, read_text, write_envelope
 from bastide.core.errors import Misconfigured
 
 __all__ = ["witness"]
@@ -139,7 +138,7 @@ def enrol(
         if signer is None:
             raise Misconfigured("--out needs --key", fix="give the party's key")
         envelope = sign_enrolment(enrolment(public, party, wiring.clock()), signer)
-        Path(out).write_text(json.dumps(envelope.to_json(), indent=2) + "\n")
+        write_envelope(out, envelope)
         call.show({"enrolment": out}, f"signed: {out}  (bastide witness enrol --import {out})")
         return
     with call.environment(signer) as env:

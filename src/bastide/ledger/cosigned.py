@@ -17,9 +17,8 @@ from bastide.crypto.cosignature import Cosigner, cosigned_by, read_cosigner
 from bastide.ledger import schema
 from bastide.ledger.ledger import Ledger
 
-__all__ = ["QUORUM", "CosignedHeads", "cosigner_of", "enrolled", "witnesses_by_party"]
+__all__ = ["CosignedHeads", "cosigner_of", "enrolled", "witnesses_by_party"]
 
-QUORUM: Final = 2  # parties of three whose witnesses must have cosigned a head
 _NEWEST: Final = 1_000  # heads that are kept anyhow; of older ones, one for each _EVERY entries
 _EVERY: Final = 10_000
 

@@ -8,7 +8,7 @@ functions of the entries, so an auditor runs the same rules offline.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bastide.core.artifact import Artifact
@@ -33,6 +33,7 @@ __all__ = [
     "check_shape",
     "decode",
     "keys_of",
+    "learn",
     "read_charter",
     "read_register",
     "read_signed",
@@ -125,6 +126,17 @@ def keys_of(charter: Mapping[str, Any]) -> dict[str, PublicKey]:
 def read_register(charter: Evidence) -> Register:
     """The register that a charter founds. Raises Misconfigured."""
     return Register.founded(keys_of(charter.body).values())
+
+
+def learn(register: Register, envelope: Envelope, entry: int) -> Register:
+    """What a key statement at an entry makes of a register; who checks offline follows them so.
+
+    Raises NotProven or Refused for a statement that the ledger could not have taken there.
+    """
+    signed = read_signed(envelope, register.signing(entry)).evidence
+    if signed.kind not in KEY_KINDS:
+        raise NotProven(f"not a key statement but {signed.kind}")
+    return register.after(replace(signed, entry=entry))
 
 
 def decode(data: bytes, index: int | None = None) -> tuple[Envelope, Evidence]:

@@ -23,7 +23,6 @@ A bundle cannot prove what is absent: that nothing was revoked later, and that n
 left out, is for an auditor of the whole ledger. Each numbered block below repeats its number.
 """
 
-import dataclasses
 import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -33,7 +32,7 @@ from bastide.core.evidence import Evidence, refusals
 from bastide.core.key import PublicKey
 from bastide.core.policy import Policy
 from bastide.core.receipt import Receipt, commit, salt_for
-from bastide.core.register import KEY_KINDS, Register
+from bastide.core.register import Register
 from bastide.crypto import merkle
 from bastide.gates.dossier import Dossier
 from bastide.gates.panel import judge_stage
@@ -142,11 +141,7 @@ def _register(charter: Evidence, changes: Iterable[Entry]) -> Register:
             if entry.index <= last:
                 raise NotProven(f"entry {entry.index} does not stand behind entry {last}")
             last = entry.index
-            signing = register.signing(entry.index)
-            evidence = statements.read_signed(entry.envelope, signing).evidence
-            if evidence.kind not in KEY_KINDS:
-                raise NotProven(f"not a key statement but {evidence.kind}")
-            register = register.after(dataclasses.replace(evidence, entry=entry.index))
+            register = statements.learn(register, entry.envelope, entry.index)
     return register
 
 
