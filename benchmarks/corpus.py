@@ -31,7 +31,7 @@ from typing import Any
 
 import msgspec
 import zstandard
-from corpus_steps import sample
+from corpus_steps import EU, sample
 
 from bastide.app import wiring
 from bastide.app.config import Home
@@ -44,12 +44,7 @@ from bastide.filters.chain import run_filters
 from bastide.filters.near_duplicate import NearDuplicate, bands, estimate, exact_digest
 from bastide.readers.jsonl import Jsonl
 
-# As the filter here names them, and as fastText does.
-LANGUAGES = (
-    "bul_Cyrl ces_Latn dan_Latn deu_Latn ell_Grek eng_Latn est_Latn fin_Latn fra_Latn gle_Latn"
-    " hrv_Latn hun_Latn ita_Latn lit_Latn lav_Latn mlt_Latn nld_Latn pol_Latn por_Latn ron_Latn"
-    " slk_Latn slv_Latn spa_Latn swe_Latn"
-)
+# The languages of EU, as fastText names them.
 FASTTEXT = "bg,cs,da,de,el,en,et,fi,fr,ga,hr,hu,it,lt,lv,mt,nl,pl,pt,ro,sk,sl,es,sv"
 QUALITY = ("gopher-repetition", "gopher-quality", "fineweb")
 RECIPE = """
@@ -122,7 +117,7 @@ def write_corpus(folder: Path, paths: list[Path], bytes_max: int) -> list[str]:
         data = zstandard.compress("".join(rows[number::FILES]).encode())
         (folder / "texts" / f"{number}.jsonl.zst").write_bytes(data)
     quality = "".join(f'[[steps]]\nstep = "{name}"\n' for name in QUALITY)
-    recipe = RECIPE.format(languages=json.dumps(LANGUAGES.split()), quality=quality)
+    recipe = RECIPE.format(languages=json.dumps(EU.split()), quality=quality)
     (folder / "speed.toml").write_text(recipe)
     return texts
 

@@ -22,7 +22,7 @@ from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
 from bastide.stages.dataset_release import verify_released
 from paths.demo import ARGV, ROOT, environment
-from paths.test_tutorial import MARK, Step, matches
+from paths.pages import Step, console, script_of, verify_printed
 
 GUIDES = ROOT / "docs" / "guides"
 
@@ -41,11 +41,7 @@ def steps(guide: str, heading: str) -> list[Step]:
             name = re.findall(r"`([a-z]+\.toml)`", before)[-1]
             found.append(Step(f"cat > {name} <<'EOF'\n{block[2]}EOF"))
         else:
-            for line in block[2].splitlines():
-                if line.startswith("$ "):
-                    found.append(Step(line[2:]))
-                else:
-                    found[-1].expected += line + "\n"
+            found += console(block[2])
     return found
 
 
@@ -57,7 +53,7 @@ def walk(todo: list[Step], folder: Path) -> None:
     shim.write_text(f'#!/bin/sh\nexec {shlex.join(ARGV)} "$@"\n')
     shim.chmod(0o755)
     path = f"{shim.parent}:{os.environ['PATH']}"
-    script = "".join(f"{step.command}\nprintf '{MARK}%s{MARK}\\n' $?\n" for step in todo)
+    script = script_of(todo)
     done = subprocess.run(
         ["bash", "-s"],
         input=script,
@@ -69,15 +65,7 @@ def walk(todo: list[Step], folder: Path) -> None:
         timeout=150,
         check=False,
     )
-    parts = re.split(f"{MARK}(\\d+){MARK}\\n", done.stdout)
-    printed, states = parts[0::2], parts[1::2]
-    assert len(states) == len(todo), done.stdout
-    for step, text, state in zip(todo, printed, states, strict=False):
-        assert state == "0", f"$ {step.command}\n{text}\nexit {state}"
-        if step.expected:
-            assert matches(step.expected, text), (
-                f"$ {step.command}\n{text}\n--- expected\n{step.expected}"
-            )
+    verify_printed(todo, done.stdout)
 
 
 @pytest.mark.slow

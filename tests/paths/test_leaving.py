@@ -14,7 +14,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ from google import genai
 
 from paths.conftest import Running
 from paths.demo import ARGV, ROOT, environment
+from paths.pages import Step, console, script_of, verify_printed
 
 PAGES = sorted((ROOT / "docs").glob("leave-*.md"))
-MARK = "\x01"
 
 # Aliases and keys reach the gateway within a second: a reader never notices, a script must wait.
 _WAIT = """
@@ -49,12 +48,6 @@ else:
 """
 
 
-@dataclass
-class Step:
-    command: str
-    expected: str = ""
-
-
 def python(code: str) -> str:
     return f"{shlex.quote(sys.executable)} - <<'EOF'\n{code}\nEOF"
 
@@ -68,20 +61,10 @@ def steps(text: str) -> list[Step]:
         elif kind == "text":
             found[-1].expected = block
         else:
-            for line in block.splitlines():
-                if line.startswith("$ "):
-                    found.append(Step(line[2:]))
-                else:
-                    found[-1].expected += line + "\n"
+            found += console(block)
             if "bastide env" in block:
                 found.append(Step(python(_WAIT)))
     return found
-
-
-def matches(expected: str, printed: str) -> bool:
-    """`...` stands for anything, also over several lines."""
-    pattern = ".*".join(re.escape(part) for part in expected.strip().split("..."))
-    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
 @pytest.mark.timeout(300)
@@ -93,7 +76,7 @@ def test_a_page_word_for_word(page: Path, running: Running, tmp_path: Path) -> N
     (alias,) = re.findall(r"\$ bastide alias set (\S+)", text)
     command = " ".join(map(shlex.quote, ARGV))
     script = f'bastide() {{ {command} "$@" --home {shlex.quote(str(running.home))}; }}\n'
-    script += "".join(f"{step.command}\nprintf '{MARK}%s{MARK}\\n' $?\n" for step in todo)
+    script += script_of(todo)
     done = subprocess.run(
         ["bash", "-s"],
         input=script,
@@ -105,15 +88,7 @@ def test_a_page_word_for_word(page: Path, running: Running, tmp_path: Path) -> N
         timeout=240,
         check=False,
     )
-    parts = re.split(f"{MARK}(\\d+){MARK}\\n", done.stdout)
-    printed, states = parts[0::2], parts[1::2]
-    assert len(states) == len(todo), done.stdout
-    for step, output, state in zip(todo, printed, states, strict=False):
-        assert state == "0", f"$ {step.command}\n{output}\nexit {state}"
-        if step.expected:
-            assert matches(step.expected, output), (
-                f"$ {step.command}\n{output}\n--- expected\n{step.expected}"
-            )
+    verify_printed(todo, done.stdout)
 
 
 # What works

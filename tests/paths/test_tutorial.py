@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/tutorial.md works word for word, in a copy of this tree, from `make up` on.
 
-A console block is commands (lines that start with `$ `) and what they print; `...` in the
-page stands for anything. All blocks run in one shell, in order.
+tests/paths/pages.py says how a page is read.
 """
 
 import os
@@ -11,21 +10,14 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from paths.demo import ROOT
+from paths.pages import Step, console, script_of, verify_printed
 
 PAGE = ROOT / "docs" / "tutorial.md"
-MARK = "\x01"
-
-
-@dataclass
-class Step:
-    command: str
-    expected: str = ""
 
 
 def steps() -> list[Step]:
@@ -36,18 +28,8 @@ def steps() -> list[Step]:
             run = f"URL=$URL KEY=$KEY {sys.executable} - <<'EOF'\n{text}EOF"
             found.append(Step(run, "...Stockholm..."))
             continue
-        for line in text.splitlines():
-            if line.startswith("$ "):
-                found.append(Step(line[2:]))
-            else:
-                found[-1].expected += line + "\n"
+        found += console(text)
     return found
-
-
-def matches(expected: str, printed: str) -> bool:
-    """`...` stands for anything, also over several lines."""
-    pattern = ".*".join(re.escape(part) for part in expected.strip().split("..."))
-    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
 def copy_of_the_tree(target: Path) -> None:
@@ -70,7 +52,7 @@ def test_the_tutorial_word_for_word(tmp_path: Path) -> None:
     todo = steps()
     assert len(todo) > 20
     copy_of_the_tree(tmp_path)
-    script = "".join(f"{step.command}\nprintf '{MARK}%s{MARK}\\n' $?\n" for step in todo)
+    script = script_of(todo)
     # The reader's own shell, with its settings for the package index; nothing of this test run.
     ours = ("PYTHON", "PYTEST", "VIRTUAL_ENV", "BASTIDE", "COV", "MAKE", "MFLAGS")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
@@ -88,12 +70,4 @@ def test_the_tutorial_word_for_word(tmp_path: Path) -> None:
         )
     finally:
         subprocess.run(["make", "down"], cwd=tmp_path, capture_output=True, check=False)
-    parts = re.split(f"{MARK}(\\d+){MARK}\\n", done.stdout)
-    printed, states = parts[0::2], parts[1::2]
-    assert len(states) == len(todo), done.stdout
-    for step, text, state in zip(todo, printed, states, strict=False):
-        assert state == "0", f"$ {step.command}\n{text}\nexit {state}"
-        if step.expected:
-            assert matches(step.expected, text), (
-                f"$ {step.command}\n{text}\n--- expected\n{step.expected}"
-            )
+    verify_printed(todo, done.stdout)

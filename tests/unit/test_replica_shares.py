@@ -2,31 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A promise is one for all replicas of a deployment: benchmarks/replica_shares.py, asserted."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
 from bastide.core.fair_queue import FairQueue
 from bastide.core.share import Cost, Promise
 from bastide.core.taken import Taken
-
-PATH = Path(__file__).parents[2] / "benchmarks" / "replica_shares.py"
+from unit.benchmark import loaded
 
 
 @pytest.fixture(scope="module")
 def bench():
-    spec = importlib.util.spec_from_file_location("benchmark_replica_shares", PATH)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules["benchmark_replica_shares"] = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(PATH.parent))  # as where a script runs
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(PATH.parent))
-    yield module
-    del sys.modules["benchmark_replica_shares"]
+    with loaded("replica_shares") as module:
+        yield module
 
 
 @pytest.mark.parametrize(("replicas", "slots"), [(2, 8), (4, 8), (4, 32)])

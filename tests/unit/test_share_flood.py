@@ -2,27 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The acceptance of shares, in virtual time: benchmarks/shares.py, with its numbers asserted."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "shares.py"
+from unit.benchmark import loaded
 
 
 @pytest.fixture(scope="module")
 def shares():
-    spec = importlib.util.spec_from_file_location("benchmark_shares", PATH)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules["benchmark_shares"] = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(PATH.parent))  # as where a script runs
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(PATH.parent))
-    yield module
-    del sys.modules["benchmark_shares"]
+    with loaded("shares") as module:
+        yield module
 
 
 @pytest.mark.slow

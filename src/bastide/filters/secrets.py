@@ -15,6 +15,7 @@ import msgspec
 
 from bastide.core.document import Document, Outcome
 from bastide.core.errors import Misconfigured
+from bastide.core.guard import GROUPS
 from bastide.detectors.catalogue import DETECTORS
 from bastide.detectors.detector import Detector
 from bastide.detectors.scanner import Scanner
@@ -24,17 +25,7 @@ from bastide.filters.words import Words
 
 __all__ = ["SECRET_KINDS", "Secrets"]
 
-SECRET_KINDS: Final = (
-    "aws-key",
-    "aws-secret",
-    "github-token",
-    "bastide-key",
-    "private-key",
-    "jwt",
-    "slack-token",
-    "google-key",
-    "age-identity",
-)
+SECRET_KINDS: Final = GROUPS["secrets"]  # those that the guard knows
 _KEY_BYTES_MIN: Final = 32
 
 
