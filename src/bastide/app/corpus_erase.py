@@ -19,7 +19,6 @@ import hmac
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -51,6 +50,7 @@ from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.limits import CORPUS_WORKERS_MAX
 from bastide.core.subject import Digest
+from bastide.core.utc import utc_day
 from bastide.ledger.erased import live_datasets, successors
 from bastide.ledger.lineage import RESTING, resting_on
 from bastide.stages import corpus, erasure
@@ -90,7 +90,7 @@ def erase_subject(
             waiting = partial(tell, "waiting for another erasure", 0, 0)
             stack.enter_context(alone(env.home.store / LISTS, waiting))
         standing = read_standing(env)
-        day = datetime.fromtimestamp(env.clock.now_ms() / 1000, UTC).date().isoformat()
+        day = utc_day(env.clock.now_ms())
         salt = standing.salt if standing is not None else env.entropy.token(_SALT_BYTES)
         own = ErasureList.make(subject.forms(), day, salt)
         pool = stack.enter_context(Pool(workers, _bench(env)))

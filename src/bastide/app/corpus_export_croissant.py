@@ -7,7 +7,6 @@ Everything is read from the dataset's manifest and its signed account. What nobo
 left out, or is said not to be evidenced: there is no assessment of biases here, only counts.
 """
 
-import datetime
 import hashlib
 import json
 import re
@@ -20,6 +19,7 @@ from bastide.app.corpus_export_parquet import parquet_files
 from bastide.core.dataset import Manifest
 from bastide.core.evidence import Evidence
 from bastide.core.limits import MIB
+from bastide.core.utc import utc_day
 
 __all__ = ["croissant_of", "export_croissant"]
 
@@ -108,8 +108,8 @@ def croissant_of(
         "url": f"urn:{account.subject.digest}",
         "version": f"1.0.0+{account.subject.digest.hex[:12]}",
         "citeAs": f"{manifest.name}, {account.subject.digest}, root {manifest.root}",
-        "datePublished": _day(published),
-        "dateCreated": _day(account.body["time_ms"]),
+        "datePublished": utc_day(published),
+        "dateCreated": utc_day(account.body["time_ms"]),
         "license": _licences(manifest),
         "inLanguage": [name.replace("_", "-") for name in manifest.languages],
         "isLiveDataset": False,
@@ -252,7 +252,3 @@ def _sha256(path: Path) -> str:
         while chunk := file.read(MIB):
             state.update(chunk)
     return state.hexdigest()
-
-
-def _day(time_ms: int) -> str:
-    return datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC).date().isoformat()

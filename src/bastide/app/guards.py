@@ -3,7 +3,6 @@
 """Use cases about the guard: policies by tenant, a try-out, and the erasure list."""
 
 import tomllib
-from datetime import UTC, datetime
 from typing import Any
 
 from bastide.app.duties import require
@@ -17,6 +16,7 @@ from bastide.core.guard import EVERYONE, GuardPolicy
 from bastide.core.key import Purpose
 from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
+from bastide.core.utc import utc_day
 from bastide.detectors.guard import Guard, make_kit
 from bastide.detectors.tool_rules import require_rules
 
@@ -95,7 +95,7 @@ def import_erasure(env: Environment, data: bytes) -> Evidence:
 def make_erasure(env: Environment, names: list[str]) -> ErasureList:
     """A list of names, made today. Raises Misconfigured for a name that is too short."""
     require(env.principal, Duty.GUARD)
-    day = datetime.fromtimestamp(env.clock.now_ms() / 1000, UTC).date().isoformat()
+    day = utc_day(env.clock.now_ms())
     return ErasureList.make(names, day, env.entropy.token(16))
 
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The public summary as files that are checked against a signed statement of the ledger."""
 
-import datetime
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from bastide.core.key import Purpose
 from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 from bastide.core.summary_template import NOT_EVIDENCED, SECTIONS, Answer
+from bastide.core.utc import utc_day
 
 __all__ = ["Summary", "check_summary", "html_page", "make_summary", "markdown_page",
            "record_summary"]  # fmt: skip
@@ -103,7 +103,7 @@ def _versioned(
     draft: Mapping[str, Any], earlier: Sequence[Evidence], time_ms: int
 ) -> dict[str, Any]:
     """The draft with its fields 0.a and 0.b. Earlier versions are named by digest."""
-    day = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC).date().isoformat()
+    day = utc_day(time_ms)
     links = "; ".join(
         f"version {row.body['version']}: {row.subject.digest} (entry {row.entry})"
         for row in earlier

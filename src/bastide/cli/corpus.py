@@ -14,8 +14,7 @@ from bastide.cli.corpus_erase import erase, tombstones
 from bastide.cli.corpus_quarantine import quarantine, shred_pseudonyms
 from bastide.cli.corpus_release import state_lines
 from bastide.cli.corpus_search import find, index
-from bastide.cli.events import Events
-from bastide.core.errors import BastideError
+from bastide.cli.events import telling
 from bastide.core.limits import CORPUS_MEMORY_MIB
 
 __all__ = ["corpus"]
@@ -75,18 +74,9 @@ def build(call: Call, recipe: Path, workers: int | None, memory: int, key: str |
     """
     from bastide.app.corpus_build import build_dataset
 
-    events = Events() if call.as_json else None
-    progress = events.step if events else call.progress()
-    try:
-        with call.environment(call.party_key(key)) as env:
-            if events:
-                events.clock = env.clock.monotonic
-            row = build_dataset(env, recipe, workers or _cores(), progress, memory)
-    except BastideError as error:
-        if events is None:
-            raise
-        events.fail(error)
-        raise click.exceptions.Exit(error.exit_status) from error
+    with telling(call) as work, call.environment(call.party_key(key)) as env:
+        work.follow(env.clock)
+        row = build_dataset(env, recipe, workers or _cores(), work.progress, memory)
     result = {
         "dataset": row.subject.name,
         "digest": str(row.subject.digest),
@@ -95,8 +85,8 @@ def build(call: Call, recipe: Path, workers: int | None, memory: int, key: str |
         "bytes": row.body["bytes"],
         "entry": row.entry,
     }
-    if events:
-        events.write("built", **result)
+    if work.events:
+        work.events.write("built", **result)
         return
     call.show(
         result,

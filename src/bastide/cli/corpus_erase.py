@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from bastide.cli.command import Call, parameters, read_text
-from bastide.cli.events import Events
-from bastide.core.errors import BastideError, Misconfigured
+from bastide.cli.events import telling
+from bastide.core.errors import Misconfigured
 
 __all__ = ["erase", "tombstones"]
 
@@ -43,25 +43,17 @@ def erase(
     from bastide.app.corpus_pool import cores
     from bastide.core.erasure_subject import ErasureSubject
 
-    events = Events() if call.as_json else None
-    progress = events.step if events else call.progress()
-    try:
+    with telling(call) as work:
         if dry_run and list_out is not None:
             raise Misconfigured("a dry run makes no list", fix="leave out --list-out or --dry-run")
         person = ErasureSubject.parse(read_text(subject))
         with call.environment(call.party_key(key)) as env:
-            if events:
-                events.clock = env.clock.monotonic
-            done = erase_subject(env, person, workers or cores(), progress, dry_run)
+            work.follow(env.clock)
+            done = erase_subject(env, person, workers or cores(), work.progress, dry_run)
         if list_out is not None and done.listed is not None:
             _write(Path(list_out), done.listed.dump())
-    except BastideError as error:
-        if events is None:
-            raise
-        events.fail(error)
-        raise click.exceptions.Exit(error.exit_status) from error
-    if events:
-        events.write("would-erase" if dry_run else "erased", **done.account)
+    if work.events:
+        work.events.write("would-erase" if dry_run else "erased", **done.account)
         return
     click.echo("\n".join(_lines(done.account)))
     if list_out is not None:

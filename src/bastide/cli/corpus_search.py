@@ -7,8 +7,7 @@ from dataclasses import asdict
 import click
 
 from bastide.cli.command import Call, parameters
-from bastide.cli.events import Events
-from bastide.core.errors import BastideError
+from bastide.cli.events import telling
 
 __all__ = ["find", "index"]
 
@@ -32,20 +31,11 @@ def index(call: Call, dataset: str, memory: int, key: str | None) -> None:
     """
     from bastide.app.corpus_index import build_index
 
-    events = Events() if call.as_json else None
-    progress = events.step if events else call.progress()
-    try:
-        with call.environment(call.party_key(key)) as env:
-            if events:
-                events.clock = env.clock.monotonic
-            row = build_index(env, dataset, memory, progress)
-    except BastideError as error:
-        if events is None:
-            raise
-        events.fail(error)
-        raise click.exceptions.Exit(error.exit_status) from error
-    if events:
-        events.write("indexed", **row)
+    with telling(call) as work, call.environment(call.party_key(key)) as env:
+        work.follow(env.clock)
+        row = build_index(env, dataset, memory, work.progress)
+    if work.events:
+        work.events.write("indexed", **row)
         return
     call.show(
         row,

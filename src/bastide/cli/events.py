@@ -1,16 +1,22 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Long work told as lines of JSON: `--json` of `corpus build` and `corpus index`."""
+"""Long work told as lines of JSON: `--json` of `corpus build`, `index` and `erase`."""
 
+import contextlib
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bastide.core.errors import BastideError
 
-__all__ = ["Events"]
+if TYPE_CHECKING:
+    from bastide.cli.command import Call
+    from bastide.ports import Clock
+
+__all__ = ["Events", "Work", "telling"]
 
 _EVENT_S = 0.5  # between two events of one thing
 
@@ -38,3 +44,29 @@ class Events:
     def write(self, event: str, **fields: Any) -> None:
         """Write one event."""
         click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How long work is told: by events under `--json`, else by a bar and a text at its end."""
+
+    events: Events | None
+    progress: Callable[[str, int, int], None]
+
+    def follow(self, clock: "Clock") -> None:
+        """Tell the time of events by this clock."""
+        if self.events:
+            self.events.clock = clock.monotonic
+
+
+@contextlib.contextmanager
+def telling(call: "Call") -> Iterator[Work]:
+    """Do long work; under `--json` an error is the last event, and the exit status."""
+    events = Events() if call.as_json else None
+    try:
+        yield Work(events, events.step if events else call.progress())
+    except BastideError as error:
+        if events is None:
+            raise
+        events.fail(error)
+        raise click.exceptions.Exit(error.exit_status) from error

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from bastide.core.errors import NotProven
 from bastide.core.key import PublicKey
 from bastide.core.merge_promise import Delegation, MergePromise, key_ident
+from bastide.crypto.base64url import b64url
 from bastide.crypto.dsse import Signer, pae
 
 __all__ = ["PromiseKey", "delegation_in", "open_promise", "sign_delegation"]
@@ -48,13 +49,13 @@ class PromiseKey:
         """The signed promise, with its delegation."""
         payload = promise.payload()
         signature = self._private.sign(pae(_PROMISE, payload))
-        return f"{_text(payload)}.{_text(signature)}.{delegation}"
+        return f"{b64url(payload)}.{b64url(signature)}.{delegation}"
 
 
 def sign_delegation(delegation: Delegation, signer: Signer) -> str:
     """The signed delegation: the last two parts of a promise."""
     payload = delegation.payload()
-    return f"{_text(payload)}.{_text(signer.sign(pae(_DELEGATION, payload)))}"
+    return f"{b64url(payload)}.{b64url(signer.sign(pae(_DELEGATION, payload)))}"
 
 
 def delegation_in(text: str) -> Delegation:
@@ -92,7 +93,7 @@ def _parts(text: str, count: int) -> list[bytes]:
         raw = [base64.b64decode(part + "=" * (-len(part) % 4), b"-_", True) for part in parts]
     except (binascii.Error, ValueError) as error:
         raise NotProven("a part is not base64url") from error
-    if list(map(_text, raw)) != parts:
+    if list(map(b64url, raw)) != parts:
         raise NotProven("a part is not in its one form of base64url")
     return raw
 
@@ -102,7 +103,3 @@ def _verify(key: bytes, kind: str, payload: bytes, signature: bytes, wrong: str)
         Ed25519PublicKey.from_public_bytes(key).verify(signature, pae(kind, payload))
     except (InvalidSignature, ValueError) as error:
         raise NotProven(wrong) from error
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -7,8 +7,6 @@ A signature in an envelope is the canonical JSON of ``authenticatorData``, ``cli
 The challenge is the SHA-256 of the message, so an assertion is about one statement and no other.
 """
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Iterable
@@ -19,14 +17,13 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.key import PublicKey
 from bastide.crypto import fido
+from bastide.crypto.base64url import b64url, unb64url
 
 __all__ = [
     "FIELDS",
     "Assertion",
-    "b64url",
     "challenge_of",
     "read_client",
-    "unb64url",
     "verify_signature",
 ]
 
@@ -88,19 +85,6 @@ def read_client(data: bytes, kind: str, challenge: bytes, origin: str) -> None:
             raise NotProven(f"the assertion's {name} is {had!r:.100}, not {value!r}")
     if row.get("crossOrigin", False) is not False or "topOrigin" in row:
         raise NotProven("the assertion was asked for by a page inside another page")
-
-
-def b64url(data: bytes) -> str:
-    """Base64url without padding."""
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def unb64url(text: str) -> bytes:
-    """Read base64url without padding, in its one form. Raises ValueError."""
-    data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    if b64url(data) != text:
-        raise binascii.Error("stray bits")
-    return data
 
 
 def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

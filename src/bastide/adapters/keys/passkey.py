@@ -35,8 +35,9 @@ from bastide.adapters.keys.durable import read_small, write_new
 from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotProven, Unavailable
 from bastide.core.key import Fido, PublicKey, Purpose, Scheme
 from bastide.crypto import webauthn
+from bastide.crypto.base64url import b64url, unb64url
 from bastide.crypto.signer import Signer
-from bastide.crypto.webauthn import Assertion, b64url, unb64url
+from bastide.crypto.webauthn import Assertion
 
 __all__ = ["is_passkey", "passkey_signer", "read_passkey", "register_passkey"]
 
