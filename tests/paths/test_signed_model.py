@@ -87,7 +87,7 @@ def test_what_we_signed_ourselves_is_admitted_elsewhere(broken: Served, tmp_path
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "tiny.gguf").write_bytes(make_gguf().encode())
     (tmp_path / "model.sig").write_bytes(export_bundle(broken.env, "tiny"))
-    (tmp_path / "key.pem").write_text(bundle_key_pem(broken.env))
+    (tmp_path / "key.pem").write_text(bundle_key_pem(broken.env, "tiny"))
     wanted = claim(tmp_path / "model.sig", tmp_path / "key.pem")
     assert add_model(broken.env, tmp_path / "model", wanted, None).body["signature"]
 

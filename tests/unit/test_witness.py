@@ -21,7 +21,7 @@ from bastide.app.witness import Witness
 from bastide.core.errors import Misconfigured, NotFound, NotProven
 from bastide.core.key import Purpose
 from bastide.crypto import merkle, note
-from bastide.crypto.cosignature import CosignerKey, cosigned_by, read_cosigner
+from bastide.crypto.cosignature import CosignerKey, cosigned_by, read_cosigner, with_cosignatures
 from bastide.crypto.note import Checkpoint
 from bastide.crypto.submission import read_submission, write_submission
 from bastide.crypto.tlog_proof import read_proof, write_proof
@@ -183,6 +183,22 @@ def test_all_heads_that_were_cosigned_are_of_one_history(tmp_path_factory, sizes
 
 
 # Cosignatures
+
+
+def test_a_witness_that_is_asked_again_has_signed_once() -> None:
+    """Control asks again after a restart, and the head that it keeps must stay readable."""
+    other = CosignerKey.from_seeds("guardian.example/w1", b"3" * 32, b"4" * 32)
+    first = head(3)
+    text, _ = note.split_note(first)
+    kept = with_cosignatures(first, "", KEY.cosign(text, 5) + other.cosign(text, 6))
+    again = with_cosignatures(first, kept, KEY.cosign(text, 7))
+    assert cosigned_by(again, KEY.public) == 7
+    assert cosigned_by(again, other.public) == 6
+    # What was cosigned of another head is not carried over to this one.
+    grown = head(4)
+    moved = with_cosignatures(grown, again, other.cosign(note.split_note(grown)[0], 8))
+    assert cosigned_by(moved, KEY.public) is None
+    assert cosigned_by(moved, other.public) == 8
 
 
 def test_keys_are_what_other_tools_take() -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from bastide.app.config import Settings
 from bastide.core.errors import BastideError, NotProven, Unavailable
 from bastide.core.evidence import Evidence
-from bastide.crypto.cosignature import cosigned_by
+from bastide.crypto.cosignature import cosigned_by, with_cosignatures
 from bastide.crypto.submission import write_submission
 from bastide.ledger import Ledger
 from bastide.ledger.cosigned import CosignedHeads, cosigner_of, enrolled
@@ -78,8 +78,8 @@ class Cosigning:
             lines = list(pool.map(lambda party: self._ask(party, rows[party], note, size), asked))
         if any(lines):
             known = self._heads.newest()
-            before = known[1].removeprefix(note) if known is not None and known[0] == size else ""
-            self._heads.put(size, note + before + "".join(lines))
+            before = known[1] if known is not None and known[0] == size else ""
+            self._heads.put(size, with_cosignatures(note, before, "".join(lines)))
 
     def told(self) -> dict[str, str]:
         """What each party's witness did last, in words."""

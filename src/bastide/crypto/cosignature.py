@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, M
 from bastide.core.errors import Misconfigured, NotProven
 from bastide.crypto.note import Checkpoint, check_name, parse_checkpoint, signature_line, split_note
 
-__all__ = ["Cosigner", "CosignerKey", "cosigned_by", "read_cosigner"]
+__all__ = ["Cosigner", "CosignerKey", "cosigned_by", "read_cosigner", "with_cosignatures"]
 
 ED25519: Final = 0x04
 MLDSA44: Final = 0x06
@@ -141,6 +141,24 @@ def cosigned_by(note: str, cosigner: Cosigner) -> int | None:
             raise NotProven(f"checkpoint: {cosigner.name} has cosigned it twice with one key")
         times += [_verified(text, cosigner.name, kind, raw, data) for data in found]
     return min(times, default=None)
+
+
+def with_cosignatures(head: str, known: str, lines: str) -> str:
+    """A signed head with the cosignatures that a note of it had, and the new ones.
+
+    head: the note that the log signed. known: a note that was kept, of this head or of another.
+    lines: signature lines. A witness that cosigns again, after a restart of whoever asks it,
+    replaces its earlier line; the lines of another head are left out. Raises NotProven.
+    """
+    if not known.startswith(head):
+        return head + lines
+    fresh = {(name, data[:4]) for name, data in split_note(head + lines)[1]}
+    kept = [
+        signature_line(name, data[:4], data[4:])
+        for name, data in split_note(known)[1]
+        if (name, data[:4]) not in fresh
+    ]
+    return head + "".join(kept) + lines
 
 
 def _verified(text: str, name: str, kind: int, raw: bytes, data: bytes) -> int:
