@@ -327,11 +327,11 @@ def _flat(shape: Mapping[str, Callable[..., bool]], prefix: str = "") -> Iterato
     """The fields of a shape; those of an inner object get its name in front."""
     for name, check in shape.items():
         inner, brackets = check, ""
-        while _maker(inner) in ("_or_null", "_list_of"):
-            brackets += "[]" if _maker(inner) == "_list_of" else ""
+        while _maker(inner) in ("or_null", "list_of"):
+            brackets += "[]" if _maker(inner) == "list_of" else ""
             inner = _parts(inner)["check"]
         yield prefix + name, check
-        if _maker(inner) == "_fields":
+        if _maker(inner) == "fields":
             yield from _flat(_parts(inner)["fields"], f"{prefix}{name}{brackets}.")
 
 
@@ -345,31 +345,32 @@ def _parts(check: Callable[..., bool]) -> Mapping[str, Any]:
 
 def _is_unknown(check: Callable[..., bool]) -> bool:
     """True for a check that no name describes; statements.toml then says the type."""
-    while _maker(check) in ("_or_null", "_list_of", "_map_of"):
+    while _maker(check) in ("or_null", "list_of", "map_of"):
         check = _parts(check)["check"]
     return _maker(check) == "<lambda>"
 
 
 _TYPES = {
-    "_text": "text",
-    "_digest": "digest",
-    "_hash": "64 hex digits",
-    "_count": "whole number",
-    "_amount": "whole number below 2^53",
-    "_number": "number",
-    "_share": "number from 0 to 1",
-    "_fields": "object",
+    "text": "text",
+    "digest": "digest",
+    "hex64": "64 hex digits",
+    "count": "whole number",
+    "amount": "whole number below 2^53",
+    "number": "number",
+    "share": "number from 0 to 1",
+    "base64url": "base64url",
+    "fields": "object",
 }
 
 
 def _type(check: Callable[..., bool]) -> str:
     maker = _maker(check)
-    if maker == "_one_of":
+    if maker == "one_of":
         return " or ".join(f"`{word}`" for word in _parts(check)["allowed"])
-    if maker == "_or_null":
+    if maker == "or_null":
         return f"{_type(_parts(check)['check'])}, or null"
-    if maker in ("_list_of", "_map_of"):
-        word = "list of" if maker == "_list_of" else "object of"
+    if maker in ("list_of", "map_of"):
+        word = "list of" if maker == "list_of" else "object of"
         return f"{word} {_type(_parts(check)['check'])}"
     return _TYPES[maker]
 

@@ -46,6 +46,8 @@ KINDS: tuple[str, ...] = (
     "release/v1",
     "deployment/v1",
     "deployment-end/v1",
+    "node-reference/v1",
+    "node/v1",
     "load/v1",
     "share/v1",
     "share-minute/v1",

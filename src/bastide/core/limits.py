@@ -257,3 +257,10 @@ CORPUS_EXAMPLE_CHARS: Final = 300  # of such a text
 CORPUS_MEMORY_MIB: Final = 256  # for what one process of a build sorts
 CORPUS_MEMORY_MIB_MIN: Final = 8  # of that, and of one segment of a search index
 CORPUS_MEMORY_MIB_MAX: Final = 8_192  # so that a place in a segment's text fits 31 bits
+
+# Attested nodes (crypto/attestation.py, docs/adr/0044-attested-nodes.md).
+NODE_LIFE_S_MAX: Final = 30 * 86_400  # for which one quote counts, at most
+NODE_REFERENCE_VALUES_MAX: Final = 512  # in one statement of reference values
+NODE_EVENTS_MAX: Final = 256  # measurements between two boots
+NODE_CHALLENGE_S: Final = 60.0  # a nonce that is not quoted in this time is forgotten
+NODE_CHALLENGES_MAX: Final = 1_024  # nonces that wait

@@ -27,7 +27,7 @@ class Revocable(StrEnum):
     DEPLOYMENT = "deployment"  # its plan's
     DATASET = "dataset-release"  # that which was approved
     APPROVAL = "approval"  # the signed approval's
-    NODE = "node"  # that of its keys
+    NODE = "node"  # that of its hardware's own key
 
 
 # Who made it or runs it, and the guardian. An approval's own party is not here: it varies.

@@ -5,74 +5,26 @@
 Those in LATER are missing in entries from before there were any.
 """
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from bastide.core.limits import REPLICAS_MAX
 from bastide.core.party import Party
+from bastide.core.reference import ATTESTATION_KINDS
 from bastide.core.revocation import Revocable
+from bastide.ledger.field_checks import Check
+from bastide.ledger.field_checks import amount as _amount
+from bastide.ledger.field_checks import base64url as _base64url
+from bastide.ledger.field_checks import count as _count
+from bastide.ledger.field_checks import digest as _digest
+from bastide.ledger.field_checks import fields as _fields
+from bastide.ledger.field_checks import hex64 as _hash
+from bastide.ledger.field_checks import list_of as _list_of
+from bastide.ledger.field_checks import map_of as _map_of
+from bastide.ledger.field_checks import number as _number
+from bastide.ledger.field_checks import one_of as _one_of
+from bastide.ledger.field_checks import or_null as _or_null
+from bastide.ledger.field_checks import share as _share
+from bastide.ledger.field_checks import text as _text
 
 __all__ = ["LATER", "SHAPES"]
-
-Check = Callable[[Any], bool]
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_HEX = re.compile(r"[0-9a-f]{64}")
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 4_096
-
-
-def _digest(value: Any) -> bool:
-    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
-
-
-def _hash(value: Any) -> bool:
-    return isinstance(value, str) and _HEX.fullmatch(value) is not None
-
-
-def _count(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _amount(value: Any) -> bool:
-    """A whole number that every reader of JSON takes exactly."""
-    return _count(value) and value < 2**53
-
-
-def _number(value: Any) -> bool:
-    return type(value) in {int, float} and value >= 0
-
-
-def _share(value: Any) -> bool:
-    return _number(value) and value <= 1
-
-
-def _one_of(*allowed: str) -> Check:
-    return lambda value: isinstance(value, str) and value in allowed
-
-
-def _or_null(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _list_of(check: Check) -> Check:
-    return lambda value: isinstance(value, list) and all(map(check, value))
-
-
-def _map_of(check: Check) -> Check:
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
-
-
-def _fields(fields: Mapping[str, Check], optional: frozenset[str] = frozenset()) -> Check:
-    return lambda value: (
-        isinstance(value, dict)
-        and fields.keys() - optional <= value.keys() <= fields.keys()
-        and all(check(value[name]) for name, check in fields.items() if name in value)
-    )
-
 
 _RELEASE: dict[str, Check] = {
     "name": _text,
@@ -136,6 +88,16 @@ _ERASED: dict[str, Check] = {
     "removed": _amount,
     "shards": _count,
     "tombstones": _hash,
+}
+
+_ATTESTATION: dict[str, Check] = {
+    "kind": _one_of(*ATTESTATION_KINDS),
+    "identity": _digest,
+    "key": _digest,
+    "reference": _digest,
+    "nonce": _hash,
+    "evidence": _map_of(_base64url),
+    "measured": _map_of(_list_of(_text)),
 }
 
 _SHARED: dict[str, Check] = {
@@ -333,6 +295,24 @@ SHAPES: dict[str, dict[str, Check]] = {
         "time_ms": _count,
     },
     "deployment-end/v1": {"deployment": _digest, "reason": _text, "time_ms": _count},
+    "node-reference/v1": {
+        "name": _text,
+        "kind": _one_of(*ATTESTATION_KINDS),
+        "identities": _list_of(_text),
+        "measured": _map_of(_list_of(_text)),
+        "minimum": _map_of(_count),
+        "valid_s": _count,
+        "time_ms": _count,
+    },
+    "node/v1": {
+        "node": _text,
+        "deployment": _digest,
+        "replica": lambda value: _count(value) and 1 <= value <= REPLICAS_MAX,
+        "attestation": _fields(_ATTESTATION),
+        "keys": _fields({"age": _text, "hpke": _text}),
+        "time_ms": _count,
+        "expires_ms": _count,
+    },
     "load/v1": {
         "deployment": _digest,
         "node": _text,

@@ -20,10 +20,12 @@ from bastide.core.key import PublicKey, Purpose
 from bastide.core.limits import ENTRY_BYTES_MAX
 from bastide.core.party import Party
 from bastide.core.policy import Policy
+from bastide.core.reference import Reference
 from bastide.core.register import KEY_KINDS, Register, verify_enrollable
 from bastide.core.revocation import may_revoke
 from bastide.core.subject import Digest
 from bastide.crypto import dsse
+from bastide.crypto.attestation import verify_evidence
 from bastide.crypto.cosignature import read_cosigner
 from bastide.crypto.dsse import Envelope
 from bastide.ledger.shapes import LATER, SHAPES
@@ -166,6 +168,9 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
     elif kind == "revocation/v1":
         right = purposes == [Purpose.PARTY] and signers[0].party in may_revoke(statement.body)
         wanted = "exactly one key of a party that may revoke it"
+    elif kind == "node-reference/v1":
+        right = purposes == [Purpose.PARTY] and signers[0].party == Party.GUARDIAN
+        wanted = "exactly one key of the guardian"
     elif kind in _RELEASES:
         right = purposes == [Purpose.RELEASE]
         wanted = "the release key alone"
@@ -251,6 +256,17 @@ def _witness(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [(body["party"], _hex({"witness": body["party"]}))]
 
 
+def _reference(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    Reference.from_json(body)
+    return [(body["name"], _hex({"node-reference": body["name"]}))]
+
+
+def _node(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    # The quote itself is in the statement: what its evidence does not say is no statement.
+    verify_evidence(body)
+    return [(body["node"], _hex({"node": body["attestation"]["identity"]}))]
+
+
 def _signing_key(ident: str) -> list[tuple[str | None, str]]:
     return [(ident, _hex({"signing-key": ident}))]
 
@@ -295,6 +311,8 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "release/v1": _release,
     "deployment/v1": lambda body: [(body["deployment"]["name"], _hex(body["deployment"]))],
     "deployment-end/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
+    "node-reference/v1": _reference,
+    "node/v1": _node,
     "load/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
     "share/v1": lambda body: [
         (

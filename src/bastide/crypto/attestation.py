@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Attestation of nodes: check the quote in a `node/v1`, and say what it proves.
+
+Everything that the statement claims about the machine follows from its evidence, so whoever holds
+the statement checks it again, without trusting who wrote it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bastide.core.errors import NotProven
+from bastide.core.reference import Reference
+from bastide.crypto import age, tpm_evidence
+from bastide.crypto.base64url import unb64url
+from bastide.crypto.tpm_evidence import BOOT
+
+__all__ = ["Proven", "Said", "judge_node", "said_of", "verify_evidence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What evidence proves: the hardware, the key that signed, and what it measured."""
+
+    identity: str
+    key: str
+    measured: Mapping[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an attestation is, what was checked, and what was not, in words for people."""
+
+    what: str
+    checked: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+
+def verify_evidence(body: Mapping[str, Any]) -> None:
+    """Check that the quote in the body of a `node/v1` holds and says what the body says.
+
+    Raises NotProven, naming what does not hold.
+    """
+    stated = body["attestation"]
+    if (prove := _PROVERS.get(stated["kind"])) is None:
+        raise NotProven(f"attestation.kind: {stated['kind']!r} is unknown")
+    proven = prove(body)
+    for name in ("identity", "key", "measured"):
+        if stated[name] != getattr(proven, name):
+            raise NotProven(f"attestation.{name}: not what the evidence says")
+    _verify_keys(body["keys"])
+
+
+def judge_node(body: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
+    """Check a node's quote, and give every reason of reference values against it.
+
+    `body` is that of a `node/v1`, `reference` that of a `node-reference/v1`. Raises NotProven.
+    """
+    verify_evidence(body)
+    return Reference.from_json(reference).judge(body)
+
+
+def _verify_keys(keys: Mapping[str, str]) -> None:
+    try:
+        if len(unb64url(keys["hpke"])) != 32:
+            raise ValueError("it has not 32 bytes")
+    except ValueError as error:
+        raise NotProven(f"keys.hpke: not an X25519 public key: {error}") from error
+    age.parse_recipient(keys["age"])
+
+
+def _prove_tpm(body: Mapping[str, Any]) -> Proven:
+    found = tpm_evidence.read_evidence(body)
+    return Proven(str(found.endorsing.digest), str(found.attesting.spki), found.measured)
+
+
+_PROVERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Proven]]] = {"tpm2": _prove_tpm}
+
+
+def said_of(reference: Reference) -> Said:
+    """What an attestation under reference values proves, and what it does not."""
+    return _SAID[reference.kind](reference)
+
+
+def _said_tpm(reference: Reference) -> Said:
+    named = [f"pcr{n}" for n in BOOT if f"pcr{n}" in reference.measured]
+    boot = [f"the boot's registers {', '.join(named)}"] if named else []
+    left = [f"pcr{n}" for n in BOOT if f"pcr{n}" not in reference.measured]
+    return Said(
+        "software TPM, or one whose maker nobody checked",
+        (
+            "the quote's signature by a key that is fixed to a TPM the guardian listed",
+            "the node's keys and control's nonce in the quote",
+            "the measurements of software, engine and sandbox since the machine's boot",
+            *boot,
+        ),
+        (
+            "who made the TPM: its operator may have made it in software and may say anything",
+            "who measured: the software measured itself",
+            *([f"the boot's registers {', '.join(left)}"] if left else []),
+            "the machine's memory: whoever is root there, or holds the machine, can read it",
+        ),
+    )
+
+
+_SAID: Final[Mapping[str, Callable[[Reference], Said]]] = {"tpm2": _said_tpm}
