@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from paths.demo import ROOT, Demo, driver_environment
+from paths.furnished import MODEL, model_arguments
 
 POINTS = 50
 
@@ -41,12 +42,5 @@ def test_a_killed_release_goes_on_from_the_ledger(tmp_path: Path) -> None:
     prepared = Demo(tmp_path / "prepared")
     prepared.json("init")
     prepared.run("model", "add", *model_arguments())
-    prepared.json("evaluate", "smollm2-135m-instruct")
+    prepared.json("evaluate", MODEL)
     drive("release", tmp_path)
-
-
-def model_arguments() -> tuple[str, ...]:
-    from bastide.app.first_run import embedded_model
-
-    name = ("--name", "smollm2-135m-instruct")
-    return (str(embedded_model()), *name, "--origin", "a package", "--licence", "Apache-2.0")

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from paths.demo import Demo
+from paths.furnished import served_copy, up
 
 REACHES_S = 1.0  # the promise
 SLACK_S = 1.0  # of a machine on which everything else runs, too
@@ -74,9 +75,9 @@ class Stream:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, dict[str, str]]]:
-    made = Demo(tmp_path_factory.mktemp("revoking") / "home")
+    made, key = served_copy(tmp_path_factory, tmp_path_factory.mktemp("revoking") / "home")
     try:
-        yield made, made.json("up")
+        yield made, up(made, key)
     finally:
         made.run("down", status=None)
 

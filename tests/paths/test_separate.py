@@ -8,23 +8,13 @@ from pathlib import Path
 import pytest
 
 from paths.demo import Demo
-from paths.test_crash import model_arguments
-
-MODEL = "smollm2-135m-instruct"
+from paths.furnished import MODEL, evaluated_copy
 
 
 @pytest.fixture(scope="module")
 def separate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
     """A home of the policy `separate` with an evaluated model, and the three people's keys."""
-    folder = tmp_path_factory.mktemp("separate")
-    demo = Demo(folder / "home")
-    made = demo.json("init", "--parties", "separate")
-    people = folder / "people"
-    people.mkdir()
-    for file in map(Path, made["key_files"]):
-        file.rename(people / file.name)
-    demo.json("model", "add", *model_arguments())
-    demo.json("evaluate", MODEL)
+    demo, people = evaluated_copy(tmp_path_factory, tmp_path_factory.mktemp("separate"))
     demo.json("release", "propose", MODEL, "--key", str(people / "firm.key"))
     return demo, people
 

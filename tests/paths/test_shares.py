@@ -32,7 +32,7 @@ from bastide.core.limits import SHARE_PERIODS_KEPT, SHARE_ROWS_MAX
 from bastide.core.party import Party, Principal
 from bastide.core.share import Promise
 from bastide.core.subject import Digest
-from paths.demo import Demo
+from paths.furnished import served_copy
 from paths.loading_rig import Served
 
 CLOCK = SystemClock()
@@ -292,8 +292,10 @@ def test_a_keeper_that_fails_stops_its_runner(env: Environment) -> None:
 
 
 @pytest.mark.slow
-def test_a_share_is_kept_and_proved_by_real_services(tmp_path: Path) -> None:
-    demo = Demo(tmp_path / "home")
+def test_a_share_is_kept_and_proved_by_real_services(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    demo, _ = served_copy(tmp_path_factory, tmp_path / "home")
     try:
         model = demo.json("up")["model"]
         (tenant,) = (row["tenant"] for row in demo.json("tenant", "ls"))

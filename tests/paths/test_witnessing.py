@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from paths.demo import ARGV, ROOT, Demo, environment
+from paths.furnished import served_copy
 
 PATIENCE_S = 60
 TOOL = ROOT / "tools" / "verify_receipt.py"
@@ -79,9 +80,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A founded and served demo, with witnesses of firm and guardian that run and are enrolled."""
     folder = tmp_path_factory.mktemp("witnessing")
-    demo = Demo(folder / "home")
-    demo.json("up")
-    demo.json("down")
+    demo, _ = served_copy(tmp_path_factory, folder / "home")
     made = World(demo, {}, {})
     for party in ("firm", "guardian"):
         made.folders[party], made.ports[party] = folder / party, _free_port()
