@@ -196,24 +196,36 @@ def test_the_code_map_names_every_package() -> None:
             assert f"`{path.name}/`" in text, path.name
 
 
-def shown_commands() -> Iterator[tuple[str, str]]:
-    """Each `bastide ...` line in a code block, with its page."""
+def shown_commands() -> Iterator[tuple[str, list[str]]]:
+    """The words of each `bastide ...` in a code block, with its page."""
     for page in PAGES:
         inside = False
-        for line in page.read_text().splitlines():
+        # A command that goes on in the next line, with or without a prompt, is one.
+        for line in re.sub(r"\\\n(> )?", " ", page.read_text()).splitlines():
             if line.startswith("```"):
                 inside = not inside
             elif inside:
-                for command in re.findall(r"(?:^|[$|(;] ?)(bastide [a-z][^|;<>)]*)", line):
-                    yield page.name, command
+                for command in re.finditer(r"(?:^|[$|(;&] ?)bastide (?=[a-z])", line):
+                    yield page.name, words_of(line[command.end() :])
+
+
+def words_of(command: str) -> list[str]:
+    """The words of a shell command up to where it ends, is piped or redirected, or a comment."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    words = []
+    for word in lexer:
+        if set(word) <= set(lexer.punctuation_chars):
+            break
+        words.append(word)
+    return words
 
 
 def test_shown_commands_exist() -> None:
     wrong = []
     shown = list(shown_commands())
     assert len(shown) > 20
-    for page, line in shown:
-        words = shlex.split(line, comments=True)[1:]
+    for page, words in shown:
+        line = " ".join(words)
         names = (" ".join(words[:count]) for count in (3, 2, 1))
         name = next((row for row in names if row in COMMANDS), None)
         if name is None:

@@ -18,6 +18,7 @@ from typing import Any
 from bastide.app import wiring
 from bastide.app.alone import alone
 from bastide.app.certificates import ensure_authority
+from bastide.app.charter_signing import CharterRound, collect_signatures
 from bastide.app.config import Home, Settings, node_name, split_address, write_settings
 from bastide.app.quorum import new_quorum
 from bastide.app.remedies import outside
@@ -53,6 +54,7 @@ class Wishes:
     keys: parties' own keys, under `separate`; who brings none gets a key file.
     custodians: age recipients of the three parties, of whom two unseal; or empty: no quorum.
     store_keys: where the key that opens sealed objects is: `file`, or a place of a key service.
+    charter: how all three parties sign the charter elsewhere; or None: it is signed here.
     """
 
     parties: str
@@ -63,6 +65,7 @@ class Wishes:
     keys: Mapping[Party, Signer] = field(default_factory=dict)
     custodians: Mapping[Party, str] = field(default_factory=dict)
     store_keys: str = "file"
+    charter: CharterRound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,8 @@ def _check_recipient(recipient: str | None) -> None:
 def _found(home: Home, wishes: Wishes) -> Founded:
     if (wishes.keys or wishes.custodians) and wishes.parties != "separate":
         raise Misconfigured("parties bring their own keys under --parties separate only")
+    if wishes.charter is not None and wishes.parties != "separate":
+        raise Misconfigured("parties sign the charter elsewhere under --parties separate only")
     if wishes.custodians and (wishes.passphrase is not None or wishes.exit_recipient is None):
         raise Misconfigured(
             "a quorum takes --exit-recipient, and no passphrase: else one file would open all",
@@ -234,7 +239,7 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
     )
     party_signers = [keyring.signer(Purpose.PARTY, party) for party in parties]
     key_files = []
-    if wishes.parties == "separate":
+    if wishes.parties == "separate" and wishes.charter is None:
         for party in Party:
             if party in wishes.keys:
                 party_signers.append(_own(wishes.keys[party], party))
@@ -248,7 +253,7 @@ def _furnish(draft: Home, wishes: Wishes) -> Founded:
         exit_identity = draft.keys / "exit.age"
         exit_recipient = wiring.create_exit(exit_identity, wishes.passphrase, entropy)
 
-    charter = _charter(environment, wishes.parties, keyring, party_signers, exit_recipient, clock)
+    charter = _charter(environment, wishes, keyring, party_signers, exit_recipient, clock)
     records = wiring.open_records(draft.database, keyring.secret(Purpose.DATABASE))
     try:
         ledger = Ledger(records, keyring.signer(Purpose.LEDGER), clock)
@@ -286,7 +291,7 @@ def _own(signer: Signer, party: Party) -> Signer:
 
 def _charter(
     environment: str,
-    parties: str,
+    wishes: Wishes,
     keyring: Keyring,
     party_signers: list[Signer],
     exit_recipient: str,
@@ -294,18 +299,23 @@ def _charter(
 ) -> dsse.Envelope:
     services = [keyring.signer(purpose) for purpose in _SERVICE_KEYS]
     publics: list[PublicKey] = [signer.public for signer in (*services, *party_signers)]
+    if wishes.charter is not None:
+        publics += [wishes.charter.keys[party] for party in Party]
     body = {
         "environment": environment,
         "origin": environment,
         "time_ms": clock.now_ms(),
-        "policy": default_policy(parties).to_json(),
+        "policy": default_policy(wishes.parties).to_json(),
         "keys": [public.to_json() for public in publics],
         "exit_recipients": [exit_recipient],
     }
     subject = Subject(environment, Digest.of(canonical(body)))
     statement = Statement("charter/v1", (subject,), body)
-    evidence_key = keyring.signer(Purpose.EVIDENCE)
-    return dsse.sign(statement.payload(), [*party_signers, evidence_key])
+    here = dsse.sign(statement.payload(), [*party_signers, keyring.signer(Purpose.EVIDENCE)])
+    if wishes.charter is None:
+        return here
+    signed = collect_signatures(wishes.charter, here.payload)
+    return replace(here, signatures=(*(signed[party] for party in Party), *here.signatures))
 
 
 def _anchors(environment: str, ledger: Ledger, charter: Digest) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def stopped(ledger: Ledger, running: Evidence) -> list[str]:
         candidate = ledger.by_digest(Digest.parse(released.body["candidate"]))
     except NotFound as error:
         return [error.message]
-    return list(refusals([*release.judge(ledger, candidate), *deploy.judge(ledger, wanted)]))
+    verdicts = [*release.judge(ledger, candidate), *deploy.judge(ledger, wanted)]
+    return list(dict.fromkeys(refusals(verdicts)))  # both gates name a revoked release
 
 
 def find_revocable(env: Environment, what: Revocable, name: str) -> tuple[Subject, str | None]:

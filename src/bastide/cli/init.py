@@ -2,11 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bastide init`."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from bastide.cli.command import Call, parameters, read_text
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
+
+if TYPE_CHECKING:
+    from bastide.app.charter_signing import CharterRound
+    from bastide.app.founding import Founded, Wishes
 
 __all__ = ["found_here", "init"]
 
@@ -30,7 +37,20 @@ __all__ = ["found_here", "init"]
         "party_keys",
         multiple=True,
         metavar="PARTY=FILE",
-        help="A party's own key: OpenSSH private key, or passkey file (repeatable).",
+        help="A party's own key: OpenSSH private key, or passkey file (repeatable); "
+        "with --charter its public key.",
+    ),
+    click.option(
+        "--charter",
+        metavar="DIR",
+        help="Sign elsewhere: the charter goes there, and its signed copies come there.",
+    ),
+    click.option(
+        "--wait",
+        type=click.FloatRange(0, 1440),
+        default=60.0,
+        show_default=True,
+        help="With --charter: minutes to wait for the signatures.",
     ),
     click.option(
         "--quorum",
@@ -60,16 +80,24 @@ def init(
     listen: str | None,
     exit_recipient: str | None,
     party_keys: tuple[str, ...],
+    charter: str | None,
+    wait: float,
     quorum: tuple[str, ...],
     sandbox: str,
     store_keys: str,
 ) -> None:
     """Make an environment: keys of the three parties, ledger, sealed store. All or nothing.
 
+    With --charter this machine never holds a party's key: --party-key names public keys, each party
+    signs a copy of the charter with `bastide sign`, and founding waits for the three copies.
+
     Without --passphrase-file a passphrase is generated and kept in the file `unlock`, so that
     services can start unattended; keep it elsewhere in production.
     """
-    row = found_here(call, parties, listen, exit_recipient, sandbox, party_keys, quorum, store_keys)
+    away = None if charter is None else (charter, wait)
+    row = found_here(
+        call, parties, listen, exit_recipient, sandbox, party_keys, quorum, store_keys, away
+    )
     call.show(row)
 
 
@@ -82,6 +110,7 @@ def found_here(
     party_keys: tuple[str, ...] = (),
     quorum: tuple[str, ...] = (),
     store_keys: str = "file",
+    charter: tuple[str, float] | None = None,
 ) -> dict[str, object]:
     """Found the environment of a call and tell what was made."""
     from bastide.app.founding import Wishes, found, free_address
@@ -89,7 +118,9 @@ def found_here(
     passphrase = None
     if call.passphrase_file is not None:
         passphrase = read_text(call.passphrase_file).strip()
-    keys = {party: call.party_key(file) for party, file in _by_party(party_keys).items()}
+    files = _by_party(party_keys)
+    away = None if charter is None else _charter_round(call, files, *charter)
+    keys = {} if away else {party: call.party_key(file) for party, file in files.items()}
     wishes = Wishes(
         parties,
         listen or free_address(),
@@ -99,10 +130,26 @@ def found_here(
         {party: signer for party, signer in keys.items() if signer is not None},
         _by_party(quorum),
         store_keys,
+        away,
     )
     founded = found(call.home, wishes)
-    call.tell(f"Founded {founded.environment} in {founded.home.root}, policy {parties}.")
-    if parties == "solo":
+    _tell(call, founded, wishes)
+    return {
+        "environment": founded.environment,
+        "home": str(founded.home.root),
+        "parties": parties,
+        "key_files": [str(path) for path in founded.key_files],
+        "exit_identity": str(founded.exit_identity) if founded.exit_identity else None,
+        "unlock": str(founded.unlock) if founded.unlock else None,
+        "shares": [str(path) for path in founded.shares],
+        "anchors": str(founded.home.anchors),
+    }
+
+
+def _tell(call: Call, founded: "Founded", wishes: "Wishes") -> None:
+    """Say what was made, and what its reader must do with it."""
+    call.tell(f"Founded {founded.environment} in {founded.home.root}, policy {wishes.parties}.")
+    if wishes.parties == "solo":
         call.tell(
             "  solo: ONE PERSON holds the keys of firm, operator and guardian. For a demo only."
         )
@@ -116,22 +163,32 @@ def found_here(
         )
     for path in founded.shares:
         call.tell(f"  share of the {path.name.partition('.')[0]}: {path}  (opens with their key)")
-    if store_keys != "file":
-        call.tell(f"  sealed objects open only through {store_keys.partition('?')[0]}")
+    if wishes.store_keys != "file":
+        call.tell(f"  sealed objects open only through {wishes.store_keys.partition('?')[0]}")
     if founded.exit_identity is not None:
         call.tell(
             f"  exit identity: {founded.exit_identity}  (opens every export with the age tool)"
         )
-    return {
-        "environment": founded.environment,
-        "home": str(founded.home.root),
-        "parties": parties,
-        "key_files": [str(path) for path in founded.key_files],
-        "exit_identity": str(founded.exit_identity) if founded.exit_identity else None,
-        "unlock": str(founded.unlock) if founded.unlock else None,
-        "shares": [str(path) for path in founded.shares],
-        "anchors": str(founded.home.anchors),
-    }
+
+
+def _charter_round(call: Call, files: dict[Party, str], folder: str, wait: float) -> "CharterRound":
+    """How the parties sign elsewhere. Raises Misconfigured unless each one's key is given."""
+    import time
+
+    from bastide.app import wiring
+    from bastide.app.charter_signing import CharterRound
+
+    missing = [party for party in Party if party not in files]
+    if missing:
+        raise Misconfigured(
+            f"--charter without the public key of {', '.join(missing)}",
+            fix="give --party-key PARTY=FILE for each party: OpenSSH or PEM, or a passkey file",
+        )
+    keys = {party: wiring.read_public(Path(file), party) for party, file in files.items()}
+    for party, key in keys.items():
+        if key.party != party:
+            raise Misconfigured(f"{files[party]} was made for the {key.party}, not the {party}")
+    return CharterRound(Path(folder), keys, 60 * wait, wiring.clock(), time.sleep, call.tell)
 
 
 def _by_party(given: tuple[str, ...]) -> dict[Party, str]:
