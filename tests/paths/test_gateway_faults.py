@@ -14,9 +14,10 @@ from bastide.adapters.engine.remote import RemoteEngine
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message
 from bastide.core.errors import Busy
 from bastide.dialects.frames import FrameReader, encode
-from bastide.gateway import inbound
+from bastide.gateway import h2_connection, inbound
 from bastide.gateway.connection import Patience
 from paths.gateway_rig import MODEL, gateway, read_response, request_bytes
+from paths.h2_client import Client
 
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
 GOOD = request_bytes(json.dumps(ASK).encode())
@@ -93,6 +94,49 @@ def test_unfinished_bodies_have_one_bound_together(monkeypatch: pytest.MonkeyPat
         while rig.server.bodies.held and time.monotonic() < end:
             time.sleep(0.01)
         assert rig.server.bodies.held == 0
+
+
+def send_body(client: Client, stream: int, data: bytes, *, end: bool) -> None:
+    for at in range(0, len(data), 16_384):
+        part = data[at : at + 16_384]
+        client.frames.send_data(stream, part, end_stream=end and at + len(part) == len(data))
+    client.send()
+
+
+def test_unfinished_bodies_of_both_protocols_have_one_bound_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (inbound, h2_connection):
+        monkeypatch.setattr(module, "BODIES_BYTES_MAX", 300_000)
+    body = json.dumps({**ASK, "user": "x" * 200_000}).encode()
+    with gateway() as rig, rig.connect() as plain, rig.connect() as first, rig.connect() as second:
+        keeping, asking = Client(first), Client(second)
+        for client in (keeping, asking):
+            client.read()  # how much we let it send
+        kept = keeping.ask(body, end=False)
+        send_body(keeping, kept, body[:-1], end=False)  # it keeps 200 kB here
+        rig.until(lambda: rig.server.bodies.held == len(body) - 1)
+        refused = asking.ask(body, end=False)  # on another connection
+        send_body(asking, refused, body, end=True)
+        assert asking.status(refused) == 503
+        plain.sendall(request_bytes(body))  # and over the other protocol
+        assert read_response(plain).status == 503
+        assert asking.status(asking.ask(json.dumps(ASK).encode())) == 200  # a small one comes in
+        assert rig.server.bodies.held == len(body) - 1
+        send_body(keeping, kept, body[-1:], end=True)
+        assert keeping.status(kept) == 200
+        rig.until(lambda: rig.server.bodies.held == 0)
+
+
+def test_a_connection_that_goes_takes_its_unfinished_body_with_it() -> None:
+    with gateway() as rig:
+        with rig.connect() as plain:
+            client = Client(plain)
+            client.read()
+            stream = client.ask(b"x" * 50_000, end=False)
+            send_body(client, stream, b"x" * 40_000, end=False)
+            rig.until(lambda: rig.server.bodies.held == 40_000)
+        rig.until(lambda: rig.server.bodies.held == 0)
 
 
 @pytest.mark.parametrize(

@@ -372,16 +372,18 @@ def test_what_was_held_for_a_slow_reader_is_answered(rig: Rig) -> None:
     assert seen == count
 
 
-def test_connections_have_a_bound(hasty: Rig) -> None:
+def test_connections_have_a_bound_and_the_next_one_waits_for_room(hasty: Rig) -> None:
     hasty.until(lambda: hasty.server.connections == 0)
     many = [hasty.connect() for _ in range(8)]
     hasty.until(lambda: hasty.server.connections == 8)
-    with hasty.connect() as refused, pytest.raises(OSError):
-        refused.sendall(HEALTH)
-        raise OSError(refused.recv(100))
-    for talking in many:
-        talking.close()
+    with hasty.connect() as waiting:  # the kernel has it, and we do not
+        waiting.sendall(HEALTH)
+        waiting.settimeout(0.15)
+        with pytest.raises(TimeoutError):
+            waiting.recv(1)
+        assert hasty.server.connections == 8
+        for talking in many:
+            talking.close()
+        waiting.settimeout(10)
+        assert read_response(waiting).status == 200
     hasty.until(lambda: hasty.server.connections == 0)
-    with hasty.connect() as talking:
-        talking.sendall(HEALTH)
-        assert read_response(talking).status == 200

@@ -49,7 +49,7 @@ class TlsRig:
         listening = socket.create_server(("127.0.0.1", 0))
         listening.setblocking(False)
         self.port = listening.getsockname()[1]
-        rig.call(rig.server.start_tls(listening, self.context()))
+        rig.call(rig.server.start(listening, self.context()))
         screen = rig.server.routes.screen
 
         def watch(request: Request) -> object:

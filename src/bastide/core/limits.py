@@ -60,7 +60,7 @@ BLOCKS_MAX: Final = 512  # llama.cpp's LLAMA_MAX_LAYERS
 # Gateway.
 REQUEST_HEADER_BYTES_MAX: Final = 32 * KIB
 REQUEST_BODY_BYTES_MAX: Final = 4 * MIB
-BODIES_BYTES_MAX: Final = 256 * MIB  # of all that have begun to come, over HTTP/1.1
+BODIES_BYTES_MAX: Final = 256 * MIB  # of all that have begun to come to one process
 BODY_BYTES_FREE: Final = 64 * KIB  # of one, which comes in also when that much is there
 REQUEST_MESSAGES_MAX: Final = 2_048
 REQUEST_STOPS_MAX: Final = 16  # OpenAI allows four, Gemini five, Bedrock up to 2,500
@@ -87,6 +87,7 @@ KEEP_ALIVE_TIMEOUT_S: Final = 75.0  # an idle connection, as nginx does by defau
 WRITE_STALL_TIMEOUT_S: Final = 30.0  # a client that does not read loses its connection
 LINGER_S: Final = 2.0  # so that a client still sending reads why it was refused
 CONNECTIONS_MAX: Final = 16_384  # of one process; a stream that waits takes 15 KiB
+DESCRIPTORS_KEPT: Final = 256  # for runners, control and scrapers; half of all, if they are few
 PIPELINE_BYTES_MAX: Final = 64 * KIB  # read ahead while an answer runs
 WINDOW_REQUESTS_MAX: Final = 16_384  # on their way to one engine; half of it for one tenant
 WINDOW_BYTES_MAX: Final = 64 * MIB  # of prompts, the same

@@ -27,6 +27,8 @@ from h2.events import (
 from h2.exceptions import H2Error
 
 from bastide.core.limits import (
+    BODIES_BYTES_MAX,
+    BODY_BYTES_FREE,
     H2_BODIES_BYTES_MAX,
     H2_FRAME_BYTES,
     H2_RESET_TOLL,
@@ -40,7 +42,7 @@ from bastide.gateway.h2_request import read_request
 from bastide.gateway.h2_stream import BROKEN, Exchange
 from bastide.gateway.h2_toll import Toll
 from bastide.gateway.host import Host, Patience
-from bastide.gateway.inbound import Request
+from bastide.gateway.inbound import OVERLOADED, Request
 from bastide.gateway.reply import Field, Reply, refusal
 from bastide.gateway.tls import address_of, peer_of
 
@@ -175,7 +177,7 @@ class H2Connection(asyncio.Protocol):
         if self._exchanges.pop(exchange.stream_id, None) is None:
             return
         if not exchange.heard:
-            self._held_bytes -= exchange.body_bytes
+            self._hold_bytes(-exchange.body_bytes)
         if not self._exchanges:
             self._rest()
 
@@ -230,18 +232,25 @@ class H2Connection(asyncio.Protocol):
             return
         exchange.body.append(data)
         exchange.body_bytes += len(data)
-        self._held_bytes += len(data)
+        self._hold_bytes(len(data))
         if exchange.body_bytes > REQUEST_BODY_BYTES_MAX:
             exchange.refuse(_TOO_LARGE)
+        elif self.host.bodies.held > BODIES_BYTES_MAX and exchange.body_bytes > BODY_BYTES_FREE:
+            exchange.refuse(OVERLOADED)
         elif self._held_bytes > H2_BODIES_BYTES_MAX:
             self.reset(exchange, ErrorCodes.REFUSED_STREAM)
+
+    def _hold_bytes(self, count: int) -> None:
+        """Count bytes of bodies that are not complete, here and for all connections together."""
+        self._held_bytes += count
+        self.host.bodies.held += count
 
     def _respond(self, event: StreamEnded) -> None:
         exchange = self._exchanges.get(event.stream_id or 0)
         if exchange is None or exchange.heard:
             return
         exchange.heard = True
-        self._held_bytes -= exchange.body_bytes
+        self._hold_bytes(-exchange.body_bytes)
         if exchange.complete:
             return
         exchange.set_alarm(0, None)

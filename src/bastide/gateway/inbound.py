@@ -26,7 +26,16 @@ from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import Family, Problem, Route
 from bastide.gateway.reply import Reply, refusal
 
-__all__ = ["CONTINUE", "HEADERS_MAX", "ONCE", "Arrival", "Bodies", "Inbound", "Request"]
+__all__ = [
+    "CONTINUE",
+    "HEADERS_MAX",
+    "ONCE",
+    "OVERLOADED",
+    "Arrival",
+    "Bodies",
+    "Inbound",
+    "Request",
+]
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 ONCE: Final = frozenset(
@@ -42,6 +51,7 @@ ONCE: Final = frozenset(
         b"expect",
     )
 )
+OVERLOADED: Final = Problem(503, "Too much is being sent at this moment. Try again.", "overloaded")
 _DISCARD_BYTES_MAX: Final = 65_536  # a refused body up to this is read, so the connection can live
 HEADERS_MAX: Final = 128
 _MESSAGE_BYTES_MAX: Final = REQUEST_HEADER_BYTES_MAX + 2 * REQUEST_BODY_BYTES_MAX
@@ -138,9 +148,11 @@ class Inbound:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._end(400, "This server does not change protocols.", "upgrade_not_supported")
+            self._end(
+                Problem(400, "This server does not change protocols.", "upgrade_not_supported")
+            )
         except httptools.HttpParserError:
-            self._end(400, "The request is not valid HTTP/1.1.", "invalid_http")
+            self._end(Problem(400, "The request is not valid HTTP/1.1.", "invalid_http"))
         partial = self._partial
         if partial is not None and not self.dead:
             if partial.request is None and partial.later_bytes > REQUEST_HEADER_BYTES_MAX:
@@ -183,7 +195,7 @@ class Inbound:
         if partial is None or self.dead:
             return
         if partial.request is not None:
-            self._end(400, "Trailers are not supported.", "invalid_http")
+            self._end(Problem(400, "Trailers are not supported.", "invalid_http"))
             return
         partial.count += 1
         partial.head_bytes += len(name) + len(value) + 4
@@ -192,7 +204,7 @@ class Inbound:
             return
         name = name.lower()
         if name in partial.headers and name in ONCE:
-            self._end(400, f"The header {name.decode()} is there twice.", "invalid_http")
+            self._end(Problem(400, f"The header {name.decode()} is there twice.", "invalid_http"))
             return
         partial.headers[name] = value.strip(b" \t")
 
@@ -216,13 +228,13 @@ class Inbound:
             known=self._known,
         )
         if version not in ("1.1", "1.0"):
-            self._end(505, "Only HTTP/1.1 is supported.", "invalid_http")
+            self._end(Problem(505, "Only HTTP/1.1 is supported.", "invalid_http"))
         elif version == "1.1" and b"host" not in headers:
-            self._end(400, "The Host header is missing.", "invalid_http")
+            self._end(Problem(400, "The Host header is missing.", "invalid_http"))
         elif headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            self._end(501, "No transfer coding but chunked is supported.", "invalid_http")
+            self._end(Problem(501, "No transfer coding but chunked is supported.", "invalid_http"))
         elif version == "1.0" and b"transfer-encoding" in headers:
-            self._end(400, "HTTP/1.0 has no transfer codings.", "invalid_http")
+            self._end(Problem(400, "HTTP/1.0 has no transfer codings.", "invalid_http"))
         elif (length := int(headers.get(b"content-length", b"0"))) > REQUEST_BODY_BYTES_MAX and (
             length > _body_max(request)
         ):
@@ -239,7 +251,7 @@ class Inbound:
         self._bodies.held += len(body)
         if self._bodies.held > BODIES_BYTES_MAX and partial.body_bytes > BODY_BYTES_FREE:
             # Uploads too: tens of thousands of connections must not fill our memory with halves.
-            self._end(503, "Too much is being sent at this moment. Try again.", "overloaded")
+            self._end(OVERLOADED)
         elif partial.body_bytes > REQUEST_BODY_BYTES_MAX and (
             partial.request is None or partial.body_bytes > _body_max(partial.request)
         ):
@@ -270,15 +282,14 @@ class Inbound:
                 self._arrivals.append(request.refused)
         elif expect is not None:
             if expect.lower() != b"100-continue":
-                self._end(417, "Only 100-continue can be expected.", "invalid_http")
+                self._end(Problem(417, "Only 100-continue can be expected.", "invalid_http"))
             else:
                 self._arrivals.append(CONTINUE)
 
-    def _end(self, status: int, message: str, code: str) -> None:
+    def _end(self, problem: Problem) -> None:
         if not self.dead:
             self.dead = True
             self._drop_body()
-            problem = Problem(status, message, code)
             self._arrivals.append(refusal(problem, self._family(), close=True))
 
     def _drop_body(self) -> None:
@@ -295,15 +306,14 @@ class Inbound:
         return find_route(request.path, request.query, request.headers)[0]
 
     def _end_head_too_large(self) -> None:
-        self._end(
-            431, f"The head is larger than {REQUEST_HEADER_BYTES_MAX} bytes.", "head_too_large"
-        )
+        message = f"The head is larger than {REQUEST_HEADER_BYTES_MAX} bytes."
+        self._end(Problem(431, message, "head_too_large"))
 
     def _end_body_too_large(self) -> None:
         request = None if self._partial is None else self._partial.request
         most = REQUEST_BODY_BYTES_MAX if request is None else _body_max(request)
         message = f"The body is larger than {most} bytes."
-        self._end(413, message, "request_too_large")
+        self._end(Problem(413, message, "request_too_large"))
 
 
 def _body_max(request: Request) -> int:

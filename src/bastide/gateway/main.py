@@ -15,11 +15,9 @@ Orders, one JSON line on standard input:
 """
 
 import asyncio
-import contextlib
 import functools
 import gc
 import json
-import resource
 import socket
 from collections.abc import Callable
 from typing import Any, Final
@@ -31,8 +29,9 @@ from bastide.app.listening import bind_address, check_plain
 from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, later_lines, log, on_stop
 from bastide.core.errors import BastideError, Misconfigured
-from bastide.core.limits import RECEIPT_TIMEOUT_S
+from bastide.core.limits import CONNECTIONS_MAX, RECEIPT_TIMEOUT_S
 from bastide.core.metrics import Sample
+from bastide.gateway.doors import connections_within, raise_descriptors
 from bastide.gateway.promising import Promises
 from bastide.gateway.recall import Recall
 from bastide.gateway.routes import Routes
@@ -50,6 +49,9 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     """Serve until `stop`. Raises Misconfigured or Unavailable if it cannot listen."""
     clock = wiring.clock()
     note = functools.partial(log, "gateway", now=clock.now_ms)
+    # Every connection is a descriptor; the usual soft limit is 1,024.
+    descriptors = raise_descriptors()
+    connections_max = connections_within(descriptors)
     listening, tls_listening = _listening(orders), _tls_listening(orders)
     recall = Recall()
     control = wiring.control_link(orders["control_socket"], clock, recall.follow)
@@ -60,7 +62,7 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     entropy = wiring.entropy()
     promises = Promises(control, clock, entropy.token(32), note)
     routes = Routes(control, pool, clock, entropy, pepper, note, desk, watch, promises, recall)
-    server = Server(routes, clock.now_ms, note)
+    server = Server(routes, clock.now_ms, note, connections_max=connections_max)
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: server.report(context.get("exception") or RuntimeError())
     )
@@ -75,11 +77,14 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
         await server.start(listening)
         places = {"listen": _address(listening)}
         if tls_listening is not None:
-            await server.start_tls(tls_listening, server_context(**orders["tls"]))
+            await server.start(tls_listening, server_context(**orders["tls"]))
             places["tls_listen"] = _address(tls_listening)
             following = asyncio.create_task(_follow_orders(server, note))
         async with metered(own_socket(orders), tell, clock):
             note("ready", **places)
+            if connections_max < CONNECTIONS_MAX:
+                # Raise `ulimit -Hn`, or LimitNOFILE= of the unit: the guide of the gateway says so.
+                note("few-descriptors", descriptors=descriptors, connections_max=connections_max)
             await stop.wait()
             await server.stop()
     finally:
@@ -102,10 +107,6 @@ def main() -> None:
 
 
 async def _serve(orders: dict[str, Any]) -> None:
-    # Every connection is a descriptor; the usual soft limit is 1,024.
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     # What is loaded by now stays: the collector need not look at it again. And what a request makes
     # is freed by counting, so looking for cycles less often costs no memory.
     gc.collect()

@@ -6,10 +6,12 @@ import asyncio
 import socket
 import ssl
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from bastide.core.limits import CONNECTIONS_MAX, STOP_GRACE_S, TLS_HANDSHAKE_TIMEOUT_S
+from bastide.gateway.doors import Doors
 from bastide.gateway.entrance import Entrance
 from bastide.gateway.host import Guest, Patience
 from bastide.gateway.inbound import Bodies
@@ -18,7 +20,6 @@ from bastide.gateway.routes import Routes
 
 __all__ = ["Server"]
 
-_BACKLOG = 1_024
 _INTERRUPTED_S = 1.5  # for the receipts of answers that were cut off
 
 
@@ -42,50 +43,26 @@ class Server:
         self._connections_max = connections_max
         self._connections: set[Guest] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._listeners: list[asyncio.Server] = []
-        self._tls_socket: socket.socket | None = None
-        self._tls_listener: asyncio.Server | None = None
+        # Accepted and not counted in yet: a handshake of TLS goes on. One that fails is forgotten.
+        self._arriving: weakref.WeakSet[Guest] = weakref.WeakSet()
+        self._doors = Doors(
+            self._accept, self._has_room, TLS_HANDSHAKE_TIMEOUT_S, self._patience.linger_s
+        )
 
-    async def start(self, listening: socket.socket) -> None:
-        """Accept connections on a bound socket."""
-        self._listeners.append(await self._listen(listening))
-
-    async def start_tls(self, listening: socket.socket, context: ssl.SSLContext) -> None:
-        """Accept connections over TLS on another bound socket."""
-        self._tls_socket = listening
-        await self.renew_tls(context)
+    async def start(self, listening: socket.socket, context: ssl.SSLContext | None = None) -> None:
+        """Accept connections on a bound socket; over TLS, if there is a context."""
+        await self._doors.add(listening, context)
 
     async def renew_tls(self, context: ssl.SSLContext) -> None:
         """Let the next connections have another certificate; those that are open go on."""
-        assert self._tls_socket is not None
-        old = self._tls_listener
-        # A listener owns its socket; ours is kept, so that no connection is refused in between.
-        self._tls_listener = await self._listen(self._tls_socket.dup(), context)
-        if old is not None:
-            old.close()
-
-    async def _listen(
-        self, listening: socket.socket, context: ssl.SSLContext | None = None
-    ) -> asyncio.Server:
-        return await asyncio.get_running_loop().create_server(
-            lambda: Entrance(self, self._patience),
-            sock=listening,
-            backlog=_BACKLOG,
-            ssl=context,
-            ssl_handshake_timeout=None if context is None else TLS_HANDSHAKE_TIMEOUT_S,
-            ssl_shutdown_timeout=None if context is None else self._patience.linger_s,
-        )
+        await self._doors.renew(context)
 
     async def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Accept nothing more, let running answers end within `grace_s`, then cut them off.
 
         An answer that is cut off ends with an error event, and has a receipt that says so.
         """
-        for listener in self._listeners:
-            listener.close()
-        if self._tls_listener is not None and self._tls_socket is not None:
-            self._tls_listener.close()
-            self._tls_socket.close()
+        self._doors.close()
         for connection in list(self._connections):
             connection.close()
         if self._tasks:
@@ -103,8 +80,9 @@ class Server:
         return len(self._connections)
 
     def enter(self, connection: Guest) -> bool:
-        """Count a connection in. False if there are too many."""
-        if len(self._connections) >= self._connections_max:
+        """Count a connection in. False if there are too many, before the doors were shut."""
+        self._arriving.discard(connection)
+        if self._inside >= self._connections_max:
             return False
         self._connections.add(connection)
         return True
@@ -112,6 +90,20 @@ class Server:
     def leave(self, connection: Guest) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
+
+    def _accept(self) -> Entrance:
+        entrance = Entrance(self, self._patience)
+        self._arriving.add(entrance)
+        if not self._has_room():
+            self._doors.wait_for_room()
+        return entrance
+
+    @property
+    def _inside(self) -> int:
+        return len(self._connections) + len(self._arriving)
+
+    def _has_room(self) -> bool:
+        return self._inside < self._connections_max
 
     def track(self, task: asyncio.Task[Any]) -> None:
         """Remember a running answer, so that a stop can wait for it."""
