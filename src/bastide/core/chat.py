@@ -76,7 +76,10 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """How to draw tokens. None means the engine's default."""
+    """How to draw tokens. None means the engine's default.
+
+    With 0 `max_tokens` the prompt is read into the engine's cache, and nothing is said.
+    """
 
     max_tokens: int | None = None
     temperature: float | None = None

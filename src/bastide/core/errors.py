@@ -138,6 +138,13 @@ class TooLong(Misconfigured):
     title = "Too long"
 
 
+class TooSmall(Misconfigured):
+    """A whole number is below the least that its field takes. The message says which that is."""
+
+    code = "too-small"
+    title = "Too small"
+
+
 class Unavailable(BastideError):
     """Something outside is down, full or too slow. Trying again may help."""
 

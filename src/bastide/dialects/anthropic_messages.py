@@ -66,7 +66,7 @@ def _request(given: Body, ident: str) -> GenerateRequest:
 
 
 def _sampling(given: Body) -> Sampling:
-    _in_range("max_tokens", given.max_tokens, 1, ANSWER_TOKENS_MAX)
+    _in_range("max_tokens", given.max_tokens, 0, ANSWER_TOKENS_MAX)
     _in_range("temperature", given.temperature, 0, 1)
     _in_range("top_p", given.top_p, 0, 1)
     stops = tuple(given.stop_sequences or ())

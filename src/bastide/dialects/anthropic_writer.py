@@ -4,7 +4,7 @@
 
 Blocks are numbered in the order in which they begin: the text if there is any, and one for each
 call. An answer that is only a call has no block of text; an answer without anything has an empty
-one, because clients look at the first block.
+one, because clients look at the first block. Only who asked for no token gets no block at all.
 """
 
 from typing import Any, Final
@@ -39,6 +39,7 @@ class MessageWriter:
     def __init__(self, context: Context) -> None:
         self._ident = f"msg_{context.ident}"
         self._model = context.model
+        self._silent = context.asked.request.sampling.max_tokens == 0
         self._index = -1  # of the block that is open
         self._texting = False  # it is a block of text
         self._before, self._after = b"", b""  # what stands around a piece of it
@@ -67,12 +68,13 @@ class MessageWriter:
         """Everything from the last delta to ``message_stop``."""
         assert delta.finish is not None and delta.usage is not None
         out = self.piece(delta.text) if delta.text else b""
-        if self._index < 0:
+        if self._index < 0 and not self._silent:
             out += self._begin(_EMPTY_TEXT)
+        if self._index >= 0:
+            out += _event("content_block_stop", {"index": self._index})
         end = {**_end(delta.finish), "container": None}
         return (
             out
-            + _event("content_block_stop", {"index": self._index})
             + _event("message_delta", {"delta": end, "usage": _counts(delta.usage)})
             + _event("message_stop", {})
         )
@@ -81,7 +83,7 @@ class MessageWriter:
         """The answer as one JSON object."""
         assert delta.finish is not None and delta.usage is not None
         content: list[dict[str, Any]] = []
-        if said.text or not said.calls:
+        if said.text or not (said.calls or self._silent):
             content.append({**_EMPTY_TEXT, "text": said.text})
         content += map(_use, said.calls)
         return _encode(self._message(content, delta.finish, delta.usage))

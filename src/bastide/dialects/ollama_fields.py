@@ -26,7 +26,7 @@ from bastide.dialects.surface import Context
 __all__ = ["NDJSON", "Asking", "LineWriter", "ollama_name", "options_of", "stamp"]
 
 NDJSON: Final = "application/x-ndjson"
-_ENDLESS: Final = (-1, -2)  # of num_predict: as long as the model wants, as the context allows
+_ENDLESS: Final = (0, -1, -2)  # of num_predict, as Ollama reads it: until the model ends
 _CHANCE: Final = -1  # of seed: whatever comes
 _FINISH: Final = {FinishReason.TOOL_CALLS: "stop"}  # all others are called as ours
 _encode = msgspec.json.Encoder().encode

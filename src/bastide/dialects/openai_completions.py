@@ -96,7 +96,7 @@ def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
         (),
         _prompt(given.prompt),
         sampling(
-            tokens=tokens_max("max_tokens", given.max_tokens) or _TOKENS_DEFAULT,
+            tokens=_tokens(given.max_tokens),
             temperature=given.temperature,
             top_p=given.top_p,
             seed=given.seed,
@@ -106,6 +106,13 @@ def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
         ),
     )
     return Asked(request, bool(given.stream), wants_usage(given.stream, given.stream_options))
+
+
+def _tokens(given: int | None) -> int:
+    """Unlike a chat, a completion may have no token at all: then its prompt is only counted."""
+    if given == 0:
+        return 0
+    return tokens_max("max_tokens", given) or _TOKENS_DEFAULT
 
 
 class CompletionWriter(TextWriter):

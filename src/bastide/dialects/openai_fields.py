@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bastide.core.chat import Sampling, Usage
-from bastide.core.errors import Misconfigured
+from bastide.core.errors import Misconfigured, TooSmall
 from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX
 
 __all__ = [
@@ -106,7 +106,13 @@ def sampling(
 
 
 def tokens_max(name: str, value: int | None) -> int | None:
-    """Check a bound on the answer's length. Raises Misconfigured."""
+    """Check a bound on the answer's length. Raises Misconfigured, in OpenAI's words."""
+    if value is not None and value < 1:
+        raise TooSmall(
+            f"Invalid '{name}': integer below minimum value. "
+            f"Expected a value >= 1, but got {_shown(value)} instead.",
+            place=name,
+        )
     _in_range(name, value, 1, ANSWER_TOKENS_MAX)
     return value
 

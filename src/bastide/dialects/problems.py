@@ -14,6 +14,7 @@ from bastide.core.errors import (
     NotAllowed,
     NotFound,
     TooLong,
+    TooSmall,
     Unavailable,
 )
 
@@ -73,6 +74,8 @@ def _misconfigured(error: Misconfigured) -> Problem:
     if isinstance(error, TooLong):
         place = error.place or "messages"
         return Problem(400, error.message, "context_length_exceeded", place)
+    if isinstance(error, TooSmall):
+        return Problem(400, error.message, "integer_below_min_value", error.place or None)
     code = "unsupported_parameter" if error.reasons else "invalid_value"
     return Problem(400, error.message, code, error.place or None)
 

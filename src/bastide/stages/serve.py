@@ -200,7 +200,7 @@ class _Course:
         """The engine's stream, as the guard lets it through."""
         asked, guard = self._call.request, self._call.guard
         assert isinstance(asked, GenerateRequest)
-        stream = engine.generate(asked) if guard is None else _guarded(asked, engine, guard)
+        stream = _asked(asked, engine) if guard is None else _guarded(asked, engine, guard)
         self._stream = stream
         return stream
 
@@ -263,13 +263,35 @@ async def _guarded(
     request: GenerateRequest, engine: Engine, guard: Guard
 ) -> AsyncGenerator[Delta, None]:
     """What a guard lets through of an answer. Raises Filtered for the prompt."""
-    stream = engine.generate(await _in_turns(guard.inward_steps(request)))
+    stream = _asked(await _in_turns(guard.inward_steps(request)), engine)
     try:
         async for delta in stream:
             for passed in guard.outward(delta):
                 yield passed
                 if passed.finish is not None:
                     return
+    finally:
+        await _close(stream)
+
+
+def _asked(request: GenerateRequest, engine: Engine) -> AsyncIterator[Delta]:
+    return engine.generate(request) if request.sampling.max_tokens != 0 else _read(request, engine)
+
+
+async def _read(request: GenerateRequest, engine: Engine) -> AsyncGenerator[Delta, None]:
+    """Have a prompt read and nothing said.
+
+    Every engine says one token at least. It is not given out, and not counted.
+    """
+    one = structs.replace(request, sampling=structs.replace(request.sampling, max_tokens=1))
+    stream, usage = engine.generate(one), _NOTHING_USED
+    try:
+        async for delta in stream:
+            usage = delta.usage or usage
+            if delta.finish is not None:
+                finish = FinishReason.LENGTH if delta.finish in _ENDS else delta.finish
+                yield Delta("", finish, structs.replace(usage, completion_tokens=0))
+                return
     finally:
         await _close(stream)
 
