@@ -6,7 +6,15 @@
 Time, chance, disk and network reach the program only through these ports.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -101,8 +109,41 @@ class SealingStore(Store, Protocol):
         """Give an object a header for the present keys. Its body MUST stay as it is."""
         ...
 
+    def header_for(self, name: str, recipient: str) -> bytes:
+        """A header of an object for one age recipient alone. Nothing stored MUST change."""
+        ...
+
     def sweep(self, prefix: str = "") -> list[str]:
         """Delete what killed writers left below a prefix. Nobody may be writing there."""
+        ...
+
+
+class Attester(Protocol):
+    """The hardware of a machine, which says what it is and what it measured. It may be slow."""
+
+    @property
+    def kind(self) -> str:
+        """A kind of `core.reference`."""
+        ...
+
+    def identify(self) -> Mapping[str, bytes]:
+        """The public parts that control needs to ask."""
+        ...
+
+    def answer(self, challenge: Mapping[str, bytes]) -> bytes:
+        """What only the hardware that `identify` named can answer."""
+        ...
+
+    def measure(self, event: Mapping[str, str]) -> None:
+        """Measure what is about to run; MUST NOT be undone but by a boot. Raises Refused."""
+        ...
+
+    def quote(self, qualifying: bytes) -> Mapping[str, bytes]:
+        """Evidence over all that was measured, bound to 32 bytes."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
         ...
 
 

@@ -6,15 +6,19 @@ tests/paths/test_nodes.py asks a real TPM emulator instead.
 """
 
 import hashlib
+import hmac
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFHMAC, CounterLocation, Mode
 
 from bastide.core.canonical import canonical
 from bastide.core.evidence import Statement
@@ -104,6 +108,25 @@ class Twin:
         der = self.attesting.sign(attest, ec.ECDSA(hashes.SHA256()))
         r, s = decode_dss_signature(der)
         return struct.pack(">HH", 0x18, 0x0B) + sized(r.to_bytes(32)) + sized(s.to_bytes(32))
+
+    def activate(self, blob: bytes, secret: bytes) -> bytes:
+        """TPM2_ActivateCredential, with the library's own KDF in counter mode (SP 800-108)."""
+        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), b"IDENTITY\0")
+        seed = endorsement(self.seed).decrypt(secret[2:], oaep)
+        name = tpm.read_public(self.ak, "ak").name
+        mac, sealed = blob[4:36], blob[36:]
+        key = _kdf(seed, b"INTEGRITY", b"", 32)
+        assert hmac.compare_digest(hmac.digest(key, sealed + name, "sha256"), mac)
+        symmetric = algorithms.AES128(_kdf(seed, b"STORAGE", name, 16))
+        decryptor = Cipher(symmetric, CFB(bytes(16))).decryptor()
+        return (decryptor.update(sealed) + decryptor.finalize())[2:]
+
+
+def _kdf(seed: bytes, label: bytes, context: bytes, length: int) -> bytes:
+    return KBKDFHMAC(
+        hashes.SHA256(), Mode.CounterMode, length, 4, 4, CounterLocation.BeforeFixed,
+        label, context, None,
+    ).derive(seed)  # fmt: skip
 
 
 def node_body(twin: Twin, **changes: Any) -> dict[str, Any]:

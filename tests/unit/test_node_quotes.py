@@ -19,13 +19,12 @@ from bastide.core.party import Party
 from bastide.core.reference import Reference
 from bastide.core.revocation import Revocable
 from bastide.core.subject import Digest
-from bastide.crypto import dsse, tpm
+from bastide.crypto import age, dsse, tpm
 from bastide.crypto.attestation import judge_node, said_of, verify_evidence
 from bastide.crypto.base64url import b64url, unb64url
 from bastide.crypto.node_quote import binding
-
-from .ledger_fixture import make_ledger
-from .node_fixture import (
+from unit.ledger_fixture import make_ledger
+from unit.node_fixture import (
     EVENT,
     SOFTWARE,
     Twin,
@@ -141,7 +140,8 @@ def test_a_replayed_quote_is_refused() -> None:
 def test_a_swapped_key_is_refused(name: str) -> None:
     # The attacker puts a key of its own into an honest node's statement.
     twin = measured()
-    other = {"age": "age1" + "q" * 58, "hpke": b64url(bytes(32))}[name]
+    thief = str(age.X25519Identity(bytes(32)).recipient())
+    other = {"age": thief, "hpke": b64url(bytes(32))}[name]
     body = node_body(twin)
     with pytest.raises(NotProven, match="it is about other keys"):
         verify_evidence({**body, "keys": {**body["keys"], name: other}})

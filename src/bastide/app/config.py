@@ -36,6 +36,9 @@ SETTINGS_DOC: Mapping[str, str] = {
     "client_ca": "PEM file; with it, HTTPS clients must show a certificate of these authorities.",
     "gateway_workers": "Processes of the gateway, which share its ports.",
     "node": "Name of this machine in receipts.",
+    "attestation": "`tpm2`: runners prove what they are before they get weights; empty for not.",
+    "tpm": "The TPM, as tpm2-tools name it: `device:/dev/tpmrm0`, `swtpm:path=SOCKET`.",
+    "tpm_register": "Register for our own measurements, 8 to 15; the boot must leave it empty.",
     "sandbox": "`auto`, `bubblewrap` or `landlock`; never none.",
     "engine": "`llamacpp`, or `openvino` or `vllm` if installed: what new deployments answer with.",
     "vllm_python": 'Python of the environment that has vLLM, for `engine = "vllm"`.',
@@ -67,6 +70,9 @@ class Settings:
     client_ca: str = ""
     gateway_workers: int = 1
     node: str = "localhost"
+    attestation: str = ""
+    tpm: str = "device:/dev/tpmrm0"
+    tpm_register: int = 14
     sandbox: str = "auto"
     engine: str = "llamacpp"
     vllm_python: str = ""
@@ -86,6 +92,7 @@ class Settings:
             ("parties", ("solo", "separate")),
             ("sandbox", ("auto", "bubblewrap", "landlock")),
             ("receipts", ("durable", "promised")),
+            ("attestation", ("", "tpm2")),
         ):
             if getattr(self, name) not in allowed:
                 raise Misconfigured(f"{name} = {getattr(self, name)!r}", fix=f"one of {allowed}")
@@ -103,6 +110,8 @@ class Settings:
         read_witnesses(self.witnesses)
         if self.slots < 1 or self.context_tokens < 64 or self.threads < 0:
             raise Misconfigured("slots, context_tokens or threads is too small")
+        if not 8 <= self.tpm_register <= 15:
+            raise Misconfigured("tpm_register is not between 8 and 15")
         if not 1 <= self.file_days <= FILE_DAYS_MAX:
             raise Misconfigured(f"file_days is not between 1 and {FILE_DAYS_MAX}")
         if not 1 <= self.file_mb <= FILES_MB_MAX:
@@ -254,6 +263,11 @@ class Home:
     def rotation(self) -> Path:
         """How far a change of the store's keys has come, while one is under way."""
         return self.root / "rotation.json"
+
+    @property
+    def measurements(self) -> Path:
+        """What this machine's TPM was told since its boot."""
+        return self.root / "node" / "events.json"
 
     @property
     def control_socket(self) -> Path:

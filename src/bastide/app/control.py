@@ -11,35 +11,36 @@ POLL_S and pushes it on.
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import structs
 
 from bastide.app import wiring
+from bastide.app.book_accounts import BookAccounts
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.control_watch import ControlWatch, near_limits
 from bastide.app.cosigning import Cosigning, cosigning_of
 from bastide.app.cut_receipts import cut_receipts, read_receipt
 from bastide.app.environment import active_signer, hold_all
 from bastide.app.metering import metered, own_socket
+from bastide.app.node_broker import open_broker
+from bastide.app.nodes import verify_attested
 from bastide.app.peers import peer_process
 from bastide.app.process import enter_service, later_lines, log, on_stop
 from bastide.app.promises import delegate
 from bastide.app.snapshots import Known, build_snapshot, runners
-from bastide.core.billing import Accounts
-from bastide.core.budget import Per, period
+from bastide.app.takings import Takings
 from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.evidence import Statement
 from bastide.core.key import Purpose
-from bastide.core.limits import RETRY_MS
 from bastide.core.metrics import Sample
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
 from bastide.core.standing import Cuts
 from bastide.core.subject import Digest
-from bastide.core.taken import Taken
+from bastide.crypto.dsse import Signer
 from bastide.dialects import frames
 from bastide.ledger import Ledger
 from bastide.ledger.erasure import ErasureShelf
@@ -76,13 +77,11 @@ class Control:
         lists: ErasureShelf | None = None,
         cosigning: Cosigning | None = None,
     ) -> None:
-        self._ledger = ledger
-        self._book = book
-        self._keyring = keyring
-        self._settings = settings
-        self._clock = clock
+        self._ledger, self._book, self._keyring = ledger, book, keyring
+        self._settings, self._clock = settings, clock
         self._lists = lists
         self._cosigning = cosigning
+        self._answers: dict[str, Callable[[dict[str, Any]], Any]] = {}
         self._run: Path | None = None
         self._peers: dict[asyncio.StreamWriter, int] = {}  # with the process at the other end
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,9 +89,8 @@ class Control:
         self._snapshot: Snapshot | None = None
         self._seen = -1
         self._known = Known()
-        self._accounts = Accounts()
-        self._taken: dict[str, Taken] = {}  # from promises, by deployment
-        self._accounted = -1  # the number up to which the accounts have the book's receipts
+        self._accounts = BookAccounts(book)
+        self._takings = Takings()
         self._meter = ControlWatch()
         self._grown_at = clock.monotonic()  # when the ledger was last seen to grow
         self._pushed_at = float("-inf")  # monotonic: a clock that is set back must not silence us
@@ -101,6 +99,14 @@ class Control:
         """Go on with a keyring that has the successors of keys, too."""
         hold_all(keyring, self._ledger, self._book)
         self._keyring = keyring
+
+    def serve(self, answers: Mapping[str, Callable[[dict[str, Any]], Any]]) -> None:
+        """Answer more kinds of frames, on threads."""
+        self._answers.update(answers)
+
+    def evidence(self) -> Signer:
+        """The evidence key in force."""
+        return active_signer(self._ledger, self._keyring, Purpose.EVIDENCE)
 
     async def run(self, home: Home, stop: asyncio.Event) -> None:
         """Serve until `stop`. What is queued is made durable before it returns."""
@@ -160,17 +166,13 @@ class Control:
             return "ok", None
         if frame.kind == "cut":
             return "settled", await self._settle(frames.decode(frame, Cuts), sender)
-        if frame.kind == "loaded":
-            loaded = {**frames.decode(frame, dict[str, str]), "node": self._settings.node}
-            await asyncio.to_thread(self._state, "load/v1", loaded)
-            return "ok", None
         if frame.kind == "erasure" and self._lists is not None:
             digest = frames.decode(frame, str)
             return "erasure", (await asyncio.to_thread(self._lists.get, digest)).decode()
-        if frame.kind == "share-minute":
-            minute = frames.decode(frame, dict[str, Any])
-            await asyncio.to_thread(self._state, "share-minute/v1", minute)
-            return "ok", None
+        slow = {"loaded": self._load, "share-minute": self._minute, **self._answers}
+        if frame.kind in slow:
+            body = frames.decode(frame, dict[str, Any])
+            return "ok", await asyncio.to_thread(slow[frame.kind], body)
         told = {"status": self._status, "promise-key": self._delegate, "taken": self._take}
         if frame.kind not in told:
             raise Misconfigured(f"control knows no {frame.kind!r}")
@@ -290,41 +292,35 @@ class Control:
                 writer.write(data)
 
     def _build(self, run: Path, size: int, now_ms: int) -> Snapshot:
-        # From the book and not from what came in: the order of the book decides which attempt at a
-        # call counts, and after a restart the same receipts are counted again.
-        month_ms, _ = period(Per.MONTH, now_ms)
-        if self._accounted < 0:
-            # No budget asks for an earlier month, and no retry replaces an attempt before that.
-            self._accounted = self._book.since(month_ms - RETRY_MS)
-        for receipt in self._book.receipts(self._accounted):
-            self._accounts.take(receipt)
-            self._accounted += 1
-        self._accounts.forget_before(month_ms)
+        accounts = self._accounts.at(now_ms)
         return build_snapshot(
-            self._ledger, self._settings, run, size, now_ms, self._known, self._accounts
+            self._ledger, self._settings, run, size, now_ms, self._known, accounts
         )
+
+    def _load(self, body: dict[str, Any]) -> None:
+        if self._settings.attestation:
+            verify_attested(self._ledger, body, self._clock.now_ms())
+        self._state("load/v1", {**body, "node": self._settings.node})
+
+    def _minute(self, body: dict[str, Any]) -> None:
+        self._state("share-minute/v1", body)
 
     def _state(self, kind: str, body: dict[str, Any]) -> None:
         deployment = Digest.parse(str(body.get("deployment")))
         (row,) = self._ledger.find("deployment/v1", subject=deployment)[-1:]
         stated = {**body, "time_ms": self._clock.now_ms()}
-        signer = active_signer(self._ledger, self._keyring, Purpose.EVIDENCE)
-        self._ledger.append_statement(Statement(kind, (row.subject,), stated), [signer])
+        self._ledger.append_statement(Statement(kind, (row.subject,), stated), [self.evidence()])
 
     def _take(self, frame: frames.Frame) -> dict[str, float]:
         """What other replicas took from promises, for one that says what it took."""
-        deployment, replica, units = frames.decode(frame, tuple[str, int, dict[str, float]])
+        told = frames.decode(frame, tuple[str, int, dict[str, float]])
         served = () if self._snapshot is None else self._snapshot.served.values()
         known = {row.deployment for row in served}
-        self._taken = {name: row for name, row in self._taken.items() if name in known}
-        if deployment not in known:
-            return {}
-        row = self._taken.setdefault(deployment, Taken())
-        return row.tell(self._clock.monotonic(), replica, units)
+        return self._takings.tell(self._clock.monotonic(), known, *told)
 
     def _delegate(self, frame: frames.Frame) -> str:
-        signer = active_signer(self._ledger, self._keyring, Purpose.EVIDENCE)
-        return delegate(self._settings, frames.decode(frame, str), signer, self._clock.now_ms())
+        key, now_ms = frames.decode(frame, str), self._clock.now_ms()
+        return delegate(self._settings, key, self.evidence(), now_ms)
 
     def _status(self, _: frames.Frame) -> dict[str, Any]:
         snapshot = self._snapshot
@@ -383,6 +379,8 @@ async def _serve(orders: dict[str, Any]) -> None:
         cosigning = cosigning_of(settings, ledger, records, wiring.ask_witness)
         control = Control(ledger, book, keyring, settings, clock, ErasureShelf(records), cosigning)
         control.take_over(keyring)
+        if settings.attestation:
+            control.serve(open_broker(home, keyring, ledger, control.evidence, clock).answers)
         following = asyncio.create_task(_follow_keys(control, clock))
         async with metered(own_socket(orders), control.tell, clock):
             await control.run(home, stop)

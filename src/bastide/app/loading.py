@@ -226,10 +226,11 @@ def context_of(admission: Evidence, wanted: int) -> int:
 
 
 def plan_in_force(ledger: Ledger, deployment: Digest) -> deploy.Plan:
-    """What a deployment states, once `prove_deployment` has proven it."""
-    return next(
-        deploy.plan_of(row) for row in deploy.active(ledger) if row.subject.digest == deployment
-    )
+    """What a deployment states, proven or not. Raises Refused if it is not in service."""
+    for row in deploy.active(ledger):
+        if row.subject.digest == deployment:
+            return deploy.plan_of(row)
+    raise Refused(f"no active deployment has the digest {deployment}")
 
 
 def engine_folder(run: Path, name: str) -> Path:

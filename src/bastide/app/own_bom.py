@@ -18,7 +18,7 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.subject import Digest
 
-__all__ = ["own_bom", "read_locked"]
+__all__ = ["closure", "own_bom", "read_locked"]
 
 _OWN: Final = "bastide"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
@@ -31,7 +31,7 @@ Locked = Mapping[str, tuple[str, tuple[str, ...]]]  # a name's version, and its 
 
 def own_bom(locked: Locked | None = None) -> bytes:
     """The bill as canonical JSON. Raises NotProven where an installed version is not the locked."""
-    found = _closure()
+    found = closure()
     if locked is not None:
         _check(found, locked)
     components = [_component(one, locked or {}) for _, one in sorted(found.items())]
@@ -76,7 +76,7 @@ def read_locked(text: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     return locked
 
 
-def _closure() -> dict[str, metadata.Distribution]:
+def closure() -> dict[str, metadata.Distribution]:
     """What is installed of all that Bastide asks for, by normal name."""
     installed = {_normal(one.metadata["Name"]): one for one in metadata.distributions()}
     if _OWN not in installed:

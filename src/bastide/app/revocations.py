@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Use cases about revocation: a party stops a release, a deployment, a dataset or an approval.
+"""Use cases about revocation: a party stops a release, a deployment, a node and the like.
 
 A party signs here, or on a machine of its own, and the signed file is carried over. Services take
 it up by themselves: the next snapshot (within POLL_S of control) serves what is stopped no more,
@@ -10,6 +10,7 @@ gateways cut the answers that run, and the supervisor ends the runner.
 from bastide.app.duties import require
 from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
+from bastide.app.nodes import find_node, revoked
 from bastide.app.releases import find_candidate
 from bastide.core.errors import NotAllowed, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement, refusals
@@ -40,7 +41,16 @@ def stopped(ledger: Ledger, running: Evidence) -> list[str]:
     except NotFound as error:
         return [error.message]
     verdicts = [*release.judge(ledger, candidate), *deploy.judge(ledger, wanted)]
-    return list(dict.fromkeys(refusals(verdicts)))  # both gates name a revoked release
+    # Both gates name a revoked release, and every replica its machine.
+    return list(dict.fromkeys([*refusals(verdicts), *_revoked_nodes(ledger, running)]))
+
+
+def _revoked_nodes(ledger: Ledger, running: Evidence) -> list[str]:
+    """Why machines that serve a deployment may not; those from before it was deployed are past."""
+    digest, since = str(running.subject.digest), running.entry or 0
+    rows = [row for row in ledger.find("node/v1") if row.body["deployment"] == digest]
+    newest = {row.body["replica"]: row.body for row in rows if (row.entry or 0) > since}
+    return [reason for body in newest.values() for reason in revoked(ledger, body)]
 
 
 def find_revocable(env: Environment, what: Revocable, name: str) -> tuple[Subject, str | None]:
@@ -62,7 +72,7 @@ def find_revocable(env: Environment, what: Revocable, name: str) -> tuple[Subjec
                 raise NotFound(f"{name} is a {row.kind}, not an approval")
             return Subject(row.subject.name, row.digest), row.body["party"]
         case Revocable.NODE:
-            raise NotFound("no node was enrolled")
+            return find_node(env.ledger, name).subject, None
     for row in reversed(rows):
         if name in (row.subject.name, str(row.subject.digest)):
             return row.subject, None

@@ -3,7 +3,8 @@
 """The runner process of one replica of a deployment. Run as ``python -m bastide.app.runner_main``.
 
 It holds two secrets, the database's key (read only) and the store's identity, and neither
-reaches the engine: the jail inherits nothing but a sealed memfd with the weights.
+reaches the engine: the jail inherits nothing but a sealed memfd with the weights. With attestation
+it has no identity of the store but one of its own, which its machine's hardware quoted.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Any
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.cut_reports import CutReporter, reporting
+from bastide.app.joining import Node, kept_attested
 from bastide.app.loading import (
     context_of,
     engine_folder,
@@ -22,6 +24,7 @@ from bastide.app.loading import (
     prove_deployment,
     start_proven,
 )
+from bastide.app.measuring import measure_node
 from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.runner import Runner
@@ -34,7 +37,7 @@ from bastide.core.errors import BastideError
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
-from bastide.ports import Clock, LiveEngine
+from bastide.ports import Clock, Keyring, LiveEngine, Sandbox, SealingStore
 
 __all__ = ["main"]
 
@@ -50,6 +53,7 @@ async def _serve(orders: dict[str, Any]) -> None:
     name = runner_name(deployment, orders["replica"])
     folder = engine_folder(home.run, name.removeprefix("runner-"))
     loaded_model = ""
+    node = await asyncio.to_thread(_make_node, orders, settings, keyring, jail, control, clock)
 
     async def make_engine() -> LiveEngine:
         nonlocal loaded_model
@@ -58,8 +62,7 @@ async def _serve(orders: dict[str, Any]) -> None:
         )
         try:
             ledger = Ledger(records, None, clock)
-            exits = ledger.charter().body["exit_recipients"]
-            store = wiring.open_store(home.store, keyring.identities(), exits, wiring.entropy())
+            store = await _open_store(home, keyring, ledger, node)
             admission = await asyncio.to_thread(prove_deployment, ledger, store, deployment)
             loaded_model = str(admission.subject.digest)
             plan = plan_in_force(ledger, deployment)
@@ -88,13 +91,27 @@ async def _serve(orders: dict[str, Any]) -> None:
         # If control is away this raises Unavailable, and the runner tries again later: an engine
         # whose load is not in the ledger serves nobody.
         body = {"deployment": str(deployment), "sandbox": jail.name, "model": loaded_model}
+        if node is not None:
+            body["attestation"] = node.statement
         await control.ask("loaded", body)
         log("runner", "loaded", clock.now_ms, **body)
 
     try:
-        await _run(orders, settings, control, clock, make_engine, state_load)
+        await _run(orders, settings, control, clock, make_engine, state_load, node)
     finally:
         await control.close()
+
+
+async def _open_store(
+    home: Home, keyring: Keyring, ledger: Ledger, node: Node | None
+) -> SealingStore:
+    """The store with the keys of this process, or with what control gives to this node."""
+    if node is not None:
+        headers = await node.headers()
+        identity = node.keys.age.secret()
+        return wiring.open_node_store(home.store, identity, headers, wiring.entropy())
+    exits = ledger.charter().body["exit_recipients"]
+    return wiring.open_store(home.store, keyring.identities(), exits, wiring.entropy())
 
 
 async def _run(
@@ -104,6 +121,7 @@ async def _run(
     clock: Clock,
     make_engine: Callable[[], Awaitable[LiveEngine]],
     state_load: Callable[[], Awaitable[None]],
+    node: Node | None,
 ) -> None:
     """Serve until the process is told to stop."""
     home, deployment = Home(Path(orders["home"])), Digest.parse(orders["deployment"])
@@ -129,8 +147,32 @@ async def _run(
         reporting(reporter, stop),
         kept_in_step(keeper, stop),
         metered(own_socket(orders), tell, clock),
+        kept_attested(node, stop),
     ):
         await runner.run(stop)
+
+
+def _make_node(
+    orders: dict[str, Any],
+    settings: Settings,
+    keyring: Keyring,
+    jail: Sandbox,
+    control: wiring.ControlClient,
+    clock: Clock,
+) -> Node | None:
+    """This process as a node, if nodes are attested; it joins when it first asks for headers."""
+    if not settings.attestation:
+        return None
+    home = Home(Path(orders["home"]))
+    records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE), readonly=True)
+    try:
+        plan = plan_in_force(Ledger(records, None, clock), Digest.parse(orders["deployment"]))
+    finally:
+        records.dispose()
+    event = measure_node(plan.engine, jail.name)
+    attester = wiring.attester(settings, home.measurements)
+    about = (settings.node, orders["deployment"], orders["replica"])
+    return Node(control, attester, *about, event, wiring.entropy(), clock)
 
 
 def main() -> None:

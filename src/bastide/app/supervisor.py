@@ -5,9 +5,10 @@
 Run as ``python -m bastide.app.supervisor`` by `bastide up`. It holds the unlocked keyring and
 gives each child only its portion, on standard input:
 
-* control: database key, evidence keys, ledger keys, and each new one later on;
+* control: database key, evidence keys, ledger keys, and each new one later on; with attestation
+  the store identity, too;
 * gateway: the pepper of the API keys, its certificate, and each new certificate later on;
-* runner:  database key, store identity;
+* runner:  database key, store identity, but with attestation not that;
 * desk:    store identity;
 * metrics: nothing; it is there only where `metrics_listen` is set.
 """
@@ -71,6 +72,7 @@ class Supervisor:
         self._unlock = unlock
         self._stamp = self._stamp_of()
         self._keyring = unlock()
+        self._attested = bool(read_settings(home).attestation)
         self._clock = clock
         self._children: dict[str, Child] = {}
 
@@ -156,15 +158,18 @@ class Supervisor:
         return 0, 0
 
     def _control_keys(self) -> dict[str, Any]:
-        return {"keys": self._keys((Purpose.DATABASE, Purpose.EVIDENCE, Purpose.LEDGER))}
+        store = (Purpose.STORE,) if self._attested else ()
+        return {"keys": self._keys((Purpose.DATABASE, Purpose.EVIDENCE, Purpose.LEDGER, *store))}
 
     async def _reconcile(self, snapshot: Snapshot) -> None:
         """Start runners that are missing, stop those whose deployment has ended."""
         wanted = runners(snapshot.served.values())
+        # An attested node gets what its weights open with from control, for its quoted key.
+        store = () if self._attested else (Purpose.STORE,)
         for name, (row, replica) in wanted.items():
             if name not in self._children:
                 orders = {
-                    "keys": self._keys((Purpose.DATABASE, Purpose.STORE)),
+                    "keys": self._keys((Purpose.DATABASE, *store)),
                     "deployment": row.deployment,
                     "replica": replica,
                     "replicas": len(row.sockets),

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wiring: names to adapters. The only door to `bastide.adapters`.
 
-Adapters are imported inside the functions that need them, so that a command pays only for
-what it uses.
+Adapters are imported inside the functions that need them: a command pays for what it uses.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bastide.app.clients import ControlClient, DeskClient
-from bastide.app.config import Home
+from bastide.app.config import Home, Settings
 from bastide.core.embedding import EMBEDDING_ENGINE
 from bastide.core.engine import ENGINES, LLAMACPP, OPENVINO, VLLM, files_for
 from bastide.core.errors import Misconfigured
@@ -22,6 +21,7 @@ from bastide.core.snapshot import Snapshot
 from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 from bastide.ports import (
+    Attester,
     Clock,
     DenyList,
     Engine,
@@ -43,6 +43,7 @@ __all__ = [
     "DeskClient",
     "Weights",
     "ask_witness",
+    "attester",
     "clock",
     "control_link",
     "create_exit",
@@ -57,6 +58,7 @@ __all__ = [
     "keyring_from_portion",
     "make_store_keys",
     "open_keyring",
+    "open_node_store",
     "open_records",
     "open_source",
     "open_store",
@@ -247,8 +249,28 @@ def open_store(
     return SealedStore(LocalStore(root), keys, exits, source)
 
 
+def open_node_store(
+    root: Path, identity: str, headers: Mapping[str, bytes], source: Entropy
+) -> SealingStore:
+    """The store as a node reads it: with headers for its own identity, and nothing else."""
+    from bastide.adapters.keys.identities import IdentityKeys
+    from bastide.adapters.store.given_headers import GivenHeaders
+    from bastide.adapters.store.local import LocalStore
+    from bastide.adapters.store.sealed import SealedStore
+
+    keys = IdentityKeys((identity,))
+    return SealedStore(GivenHeaders(LocalStore(root), headers), keys, (), source)
+
+
+def attester(settings: Settings, log: Path) -> Attester:
+    """The hardware that says what this machine is; `log` tells what it measured."""
+    from bastide.adapters.attest.tpm2 import TpmAttester
+
+    return TpmAttester(settings.tpm, settings.tpm_register, log, replace_small)
+
+
 def open_scratch(source: Entropy) -> SealingStore:
-    """A sealed store in memory, under keys of its own, for what is measured and thrown away."""
+    """A sealed store in memory, under keys of its own, for what is thrown away."""
     from bastide.adapters.keys.identities import IdentityKeys
     from bastide.adapters.keys.memory import new_identities
     from bastide.adapters.store.memory import MemoryStore
@@ -329,31 +351,18 @@ async def start_engine(
         from bastide.adapters.engine.openvino import start_openvino
 
         return await start_openvino(
-            weights,
-            jail,
-            folder,
-            name=name,
-            slots=slots,
-            context_tokens=context,
-            threads=threads,
-            proven=proven,
-        )
+            weights, jail, folder,
+            name=name, slots=slots, context_tokens=context, threads=threads, proven=proven,
+        )  # fmt: skip
     if engine not in (LLAMACPP, EMBEDDING_ENGINE):
         raise Misconfigured(f"there is no engine {engine!r}", fix=f"one of {', '.join(ENGINES)}")
     from bastide.adapters.engine.llamacpp import start_llamacpp
 
     return await start_llamacpp(
-        weights,
-        jail,
-        folder,
-        name=name,
-        slots=slots,
-        context_tokens=context,
-        threads=threads,
-        alone=alone,
-        embeds=embeds,
-        proven=proven,
-    )
+        weights, jail, folder,
+        name=name, slots=slots, context_tokens=context, threads=threads,
+        alone=alone, embeds=embeds, proven=proven,
+    )  # fmt: skip
 
 
 def verify_engine(name: str, python: str = "") -> None:

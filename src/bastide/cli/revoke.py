@@ -39,7 +39,7 @@ def revoke(
     out: str | None,
     file: str | None,
 ) -> None:
-    """Stop a release, a deployment, the release of a dataset, or an approval, for ever.
+    """Stop a release, a deployment, the release of a dataset, an approval or a node, for ever.
 
     What serves it stops within a second: running answers are cut with their client's terminal
     event.

@@ -189,6 +189,12 @@ def _signing_key() -> click.Command:
     return signing_key.signing_key
 
 
+def _node() -> click.Command:
+    from bastide.cli import node
+
+    return node.node
+
+
 def _revoke() -> click.Command:
     from bastide.cli import revoke
 
@@ -238,7 +244,8 @@ _TABLE = {
         "Approve a release or a deployment with a party's key.",
     ),
     "deploy": (lambda: _approval("deploy"), "Put a release into service."),
-    "revoke": (_revoke, "Stop a release, a deployment, a dataset or an approval for ever."),
+    "revoke": (_revoke, "Stop a release, a deployment, a dataset, an approval or a node for ever."),
+    "node": (_node, "Machines that prove what they are before they get weights."),
     "signing-key": (_signing_key, "List, rotate and revoke the keys that sign."),
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
     "store": (_store, "Keys of sealed objects: where they are, who opened what, deny, rotate."),

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bastide.core.errors import NotProven
+from bastide.core.errors import BastideError, NotProven
 from bastide.core.reference import Reference
 from bastide.crypto import age, tpm_evidence
 from bastide.crypto.base64url import unb64url
 from bastide.crypto.tpm_evidence import BOOT
 
-__all__ = ["Proven", "Said", "judge_node", "said_of", "verify_evidence"]
+__all__ = ["Proven", "Said", "judge_node", "prove", "said_of", "verify_evidence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,10 @@ def verify_evidence(body: Mapping[str, Any]) -> None:
 
     Raises NotProven, naming what does not hold.
     """
-    stated = body["attestation"]
-    if (prove := _PROVERS.get(stated["kind"])) is None:
-        raise NotProven(f"attestation.kind: {stated['kind']!r} is unknown")
-    proven = prove(body)
+    stated, proven = body["attestation"], prove(body)
     for name in ("identity", "key", "measured"):
         if stated[name] != getattr(proven, name):
             raise NotProven(f"attestation.{name}: not what the evidence says")
-    _verify_keys(body["keys"])
 
 
 def judge_node(body: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
@@ -65,9 +61,24 @@ def _verify_keys(keys: Mapping[str, str]) -> None:
     try:
         if len(unb64url(keys["hpke"])) != 32:
             raise ValueError("it has not 32 bytes")
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotProven(f"keys.hpke: not an X25519 public key: {error}") from error
-    age.parse_recipient(keys["age"])
+    try:
+        age.parse_recipient(keys["age"])
+    except (BastideError, KeyError, TypeError, AttributeError) as error:
+        raise NotProven(f"keys.age: not a recipient: {error}") from error
+
+
+def prove(body: Mapping[str, Any]) -> Proven:
+    """What the evidence in the body of a `node/v1` proves, whatever else the body says.
+
+    Raises NotProven if the quote does not hold.
+    """
+    kind = body["attestation"]["kind"]
+    if (one := _PROVERS.get(kind)) is None:
+        raise NotProven(f"attestation.kind: {kind!r} is unknown")
+    _verify_keys(body["keys"])
+    return one(body)
 
 
 def _prove_tpm(body: Mapping[str, Any]) -> Proven:

@@ -318,6 +318,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "node": _text,
         "sandbox": _text,
         "model": _digest,
+        "attestation": _digest,
         "time_ms": _count,
     },
     "share/v1": {
@@ -351,6 +352,7 @@ SHAPES: dict[str, dict[str, Check]] = {
 LATER: dict[str, frozenset[str]] = {
     "admission/v1": frozenset({"signature"}),
     "dataset/v1": frozenset({"decontaminated"}),
+    "load/v1": frozenset({"attestation"}),  # also of a runner that is no attested node
     "receipts/v1": frozenset({"sealed_ms"}),
     "share-minute/v1": frozenset({"replica"}),
 }

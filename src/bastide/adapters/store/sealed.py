@@ -175,6 +175,19 @@ class SealedStore:
                 )
             self._inner.put(name + _HEADER, [renewed.encode()])
 
+    def header_for(self, name: str, recipient: str) -> bytes:
+        """A header of an object for one recipient alone, in memory: nothing stored changes."""
+        header = _parse(name, self.header(name))
+        with _naming(name):
+            renewed = age.rewrap(
+                header,
+                [_Asked(self._keys, name)],
+                [age.parse_recipient(recipient)],
+                self._entropy.token,
+                keep=(_STANZA,),
+            )
+        return renewed.encode()
+
     def sweep(self, prefix: str = "") -> list[str]:
         """Delete bodies below a prefix that no header names, and return them.
 

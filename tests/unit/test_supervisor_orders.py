@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which process gets which keys: with attestation no runner gets one of the store's."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bastide.adapters.clock.fixed import FixedClock
+from bastide.adapters.entropy.seeded import SeededEntropy
+from bastide.adapters.keys.memory import MemoryKeyring
+from bastide.app.config import Home, Settings, write_settings
+from bastide.app.supervisor import Child, Supervisor
+from bastide.core.key import Purpose
+from bastide.core.snapshot import Served, Snapshot
+from bastide.ports import Keyring
+
+SERVED = Served(
+    name="demo",
+    release="sha256:" + "a" * 64,
+    deployment="sha256:" + "b" * 64,
+    socket="1.sock",
+    node="node-1",
+    sandbox="bubblewrap",
+    slots=1,
+    context_tokens=64,
+    created_s=0,
+)
+
+
+class Watched(Supervisor):
+    """Starts nothing, and remembers what it would have started."""
+
+    started: list[Child]
+
+    def _start(self, child: Child) -> None:
+        self.started = [*getattr(self, "started", []), child]
+
+
+def orders(tmp_path: Path, attestation: str) -> tuple[Keyring, Keyring]:
+    """The keyrings of control and of a runner."""
+    home = Home(tmp_path)
+    home.config.write_text(write_settings(Settings("test", attestation=attestation)))
+    source = SeededEntropy(b"keys")
+    keyring = MemoryKeyring.generate((), source)
+    supervisor = Watched(home, lambda: keyring, FixedClock())
+    snapshot = Snapshot(1, 0, "test", "policy", served={"demo": SERVED})
+    asyncio.run(supervisor._reconcile(snapshot))
+    (runner,) = supervisor.started
+    told = (supervisor._control_keys(), runner.orders())
+    control, runner_keys = (MemoryKeyring.from_portion(row["keys"]) for row in told)
+    return control, runner_keys
+
+
+@pytest.mark.parametrize("attestation", ["", "tpm2"])
+def test_the_store_opens_in_control_or_in_runners(tmp_path: Path, attestation: str) -> None:
+    control, runner = orders(tmp_path, attestation)
+    assert bool(control.identities()) is bool(attestation)
+    assert bool(runner.identities()) is not bool(attestation)
+    assert runner.secret(Purpose.DATABASE) == control.secret(Purpose.DATABASE)
+    assert runner.signers(Purpose.EVIDENCE) == ()
