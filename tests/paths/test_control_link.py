@@ -107,6 +107,28 @@ def run(story: Callable[[ControlLink, Peer], Awaitable[None]]) -> None:
     asyncio.run(whole())
 
 
+def test_many_snapshots_hold_what_is_equal_in_them_once() -> None:
+    """An answer that runs for minutes holds the snapshot of its begin, and another one its own."""
+
+    async def story(link: ControlLink, peer: Peer) -> None:
+        await until(lambda: link.snapshot)
+        first = link.snapshot
+        peer.push(dataclasses.replace(SNAPSHOT, issued_ms=SNAPSHOT.issued_ms + 1))
+        await until(lambda: link.snapshot is not first)
+        second = link.snapshot
+        assert first is not None and second is not None
+        assert second.issued_ms == SNAPSHOT.issued_ms + 1
+        assert second.keys is first.keys
+        keys = {**SNAPSHOT.keys, "11ff": KeyGrant("k_2", "acme", ("*",))}
+        peer.push(dataclasses.replace(SNAPSHOT, version=6, issued_ms=9**13, keys=keys))
+        await until(lambda: link.snapshot is not second)
+        assert link.snapshot is not None
+        assert set(link.snapshot.keys) == {"00ff", "11ff"}
+        assert link.snapshot.served is first.served
+
+    run(story)
+
+
 def test_the_snapshot_arrives_and_is_replaced() -> None:
     async def story(link: ControlLink, peer: Peer) -> None:
         await until(lambda: link.snapshot)

@@ -5,24 +5,16 @@
 An answer is a job, which the connection runs; what needs no engine is replied at once.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import structs
 
-from bastide.core.chat import Delta, EmbedRequest, GenerateRequest
+from bastide.core.chat import EmbedRequest, GenerateRequest
 from bastide.core.erasure import ErasureList
-from bastide.core.errors import (
-    BastideError,
-    Busy,
-    Exhausted,
-    Misconfigured,
-    NotAllowed,
-    NotFound,
-    Unavailable,
-)
+from bastide.core.errors import Misconfigured, NotFound, Unavailable
 from bastide.core.limits import SNAPSHOT_AGE_MAX_S
 from bastide.core.receipt import Receipt, standing_of
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
@@ -40,25 +32,23 @@ from bastide.dialects.surface import (
     Judge,
     Keep,
     Listing,
-    Problem,
     Route,
     Single,
-    Writer,
     attempt_of,
-    problem_of,
 )
 from bastide.gateway.filing import Desk, file_away
 from bastide.gateway.guards import Guards
 from bastide.gateway.inbound import Request
+from bastide.gateway.jobs import Generation, House, Telling
 from bastide.gateway.listing import told_of
 from bastide.gateway.promising import Promised, Promises
 from bastide.gateway.recall import Recall
 from bastide.gateway.reply import Headers, Outgoing, Reply, refusal
-from bastide.gateway.spending import Counted, Spending, warning
+from bastide.gateway.spending import Counted, Reserved, Spending, warning
 from bastide.gateway.watch import Watch
 from bastide.gateway.window import EnginePool, WindowedEngine
 from bastide.ports import Clock
-from bastide.stages.serve import Call, answer, choose, complete, embed
+from bastide.stages.serve import Call, choose, embed
 
 __all__ = ["RECEIPT_HEADER", "Answering", "Caller", "Control", "Job", "fresh_snapshot"]
 
@@ -140,13 +130,10 @@ class Answering:
         self._control = control
         self._pool = pool
         self._clock = clock
-        self._log = log
         self._desk = desk
-        self._watch = watch or Watch()
         self._guards = Guards()
-        self._spending = Spending(clock)
+        self._house = House(clock, log, watch or Watch(), Spending(clock), recall or Recall())
         self._promises = promises
-        self._recall = recall or Recall()
 
     def respond(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
         """Answer at once, or by a job. Raises what is wrong with the request."""
@@ -184,31 +171,23 @@ class Answering:
                 call.served.name,
                 call.served.release,
                 asked,
-                lambda: max(0, self._clock.now_ms() - began_ms),
+                partial(_elapsed_ms, self._clock, began_ms),
             )
         )
         headers = _headers(caller, call)
-        comments = action.stream_type == EVENT_STREAM  # not Google's, whose clients parse them
-
-        async def run(out: Outgoing) -> None:
-            # Not before: a job that is cancelled before it begins could give nothing back.
-            sink, release = self._counted(caller, call, not asked.stream or comments)
-            try:
-                if asked.stream:
-                    deltas = answer(call, engine, sink, self._clock, self._watch.answered)
-                    async with aclosing(deltas):
-                        await _stream(deltas, writer, out, headers, sink)
-                else:
-                    said, last = await complete(
-                        call, engine, sink, self._clock, self._watch.answered
-                    )
-                    out.reply(Reply(200, writer.whole(said, last), sink.headers(headers)))
-            finally:
-                release()
-
+        # Not Google's streams, nor those of AWS: their clients know no comments.
+        may_promise = not asked.stream or action.stream_type == EVENT_STREAM
+        deed = Generation(self._house, call, engine, writer, headers, self._counted, may_promise)
         failing = action.failing
-        ending = None if failing is None else lambda problem: failing(writer, problem)
-        return self._telling(run, request, ident, headers, call, ending)
+        return Telling(
+            self._house,
+            deed.stream if asked.stream else deed.whole,
+            request.family,
+            ident,
+            headers,
+            call,
+            None if failing is None else partial(failing, writer),
+        )
 
     def _embed(self, request: Request, ident: str, caller: Caller, action: Embed) -> Reply | Job:
         asked = action.decode(request.body, ident)
@@ -219,14 +198,14 @@ class Answering:
         headers = _headers(caller, call)
 
         async def run(out: Outgoing) -> None:
-            sink, release = self._counted(caller, call)
+            sink, reserved = self._counted(call, True)
             try:
-                made = await embed(call, engine, sink, self._clock, self._watch.answered)
+                made = await embed(call, engine, sink, self._clock, self._house.watch.answered)
                 out.reply(Reply(200, asked.write(made, call.served), sink.headers(headers)))
             finally:
-                release()
+                self._house.spending.release(reserved)
 
-        return self._telling(run, request, ident, headers, call)
+        return Telling(self._house, run, request.family, ident, headers, call)
 
     def _count(self, request: Request, ident: str, caller: Caller, action: Count) -> Job:
         meant = caller.as_own(action.decode(request.body, ident))
@@ -237,7 +216,7 @@ class Answering:
         async def run(out: Outgoing) -> None:
             out.reply(Reply(200, action.write(await engine.count(asked))))
 
-        return self._telling(run, request, ident, (), call)
+        return Telling(self._house, run, request.family, ident, (), call)
 
     def _judge(self, request: Request, ident: str, caller: Caller, action: Judge) -> Reply:
         asked = action.decode(request.body, ident)
@@ -256,7 +235,7 @@ class Answering:
         async def run(out: Outgoing) -> None:
             await file_away(desk, out, deed, order, caller.grant, caller.key, ident)
 
-        return self._telling(run, request, ident, ())
+        return Telling(self._house, run, request.family, ident, ())
 
     def _guard(self, caller: Caller) -> Guard | None:
         return self._guards.guard(
@@ -280,7 +259,7 @@ class Answering:
             structs.replace(asked, standing=standing),
             grant,
             served,
-            snapshot.policy,
+            snapshot,
             caller.key,
             request.body,
             guard,
@@ -290,86 +269,25 @@ class Answering:
         )
         return call, self._pool.engine(served, snapshot)
 
-    def _counted(
-        self, caller: Caller, call: Call, may_promise: bool = True
-    ) -> tuple[Promised, Callable[[], None]]:
-        """Where the call's receipt goes, and what to do when the call is over. Raises Exhausted."""
-        promised = may_promise and caller.snapshot.receipts == "promised"
-        promises = self._promises if promised else None
-        reserved = self._spending.reserve(
-            caller.snapshot, caller.grant, call.served.name, call.request
-        )
+    def _counted(self, call: Call, may_promise: bool) -> tuple[Promised, Reserved | None]:
+        """Where the call's receipt goes, and what it reserved of a budget. Raises Exhausted."""
+        snapshot = call.snapshot
+        promises = self._promises if may_promise and snapshot.receipts == "promised" else None
+        spending = self._house.spending
+        reserved = spending.reserve(snapshot, call.grant, call.served.name, call.request)
         if reserved is None:
-            return Promised(promises, self._control), _nothing
-        sink = Promised(promises, Counted(self._control, self._spending, reserved))
-        return sink, lambda: self._spending.release(reserved)
-
-    def _telling(
-        self,
-        run: Callable[[Outgoing], Awaitable[None]],
-        request: Request,
-        ident: str,
-        headers: Headers,
-        call: Call | None = None,
-        ending: Callable[[Problem], bytes] | None = None,
-    ) -> Job:
-        """A job that tells the client, in its family's words, what went wrong.
-
-        `ending` says how a stream that has begun ends, if not by the family's event. A job with a
-        call is cut when that call's key or deployment is revoked.
-        """
-
-        def tell(out: Outgoing, error: BastideError) -> None:
-            self._log("answer-failed", receipt="r_" + ident, code=error.code)
-            problem = problem_of(error)
-            self._watch.refused(request.family.name, problem.status)
-            # What was never begun has no receipt.
-            told = () if isinstance(error, (Busy, Exhausted, NotAllowed)) else headers
-            reply = refusal(problem, request.family, ident, headers=told)
-            event = request.family.event(problem, ident) if ending is None else ending(problem)
-            out.fail(reply, event)
-
-        async def job(out: Outgoing) -> None:
-            try:
-                await run(out)
-            except BastideError as error:
-                tell(out, error)
-
-        if call is None:
-            return job
-        key, deployment = call.grant.key, call.served.deployment
-
-        async def recallable(out: Outgoing) -> None:
-            revoked = await self._recall.run(job(out), key, deployment)
-            if revoked is not None:
-                tell(out, revoked)
-
-        return recallable
+            return Promised(promises, self._control), None
+        return Promised(promises, Counted(self._control, spending, reserved)), reserved
 
 
-def _nothing() -> None:
-    """There is nothing to give back."""
+def _elapsed_ms(clock: Clock, began_ms: int) -> int:
+    return max(0, clock.now_ms() - began_ms)
 
 
 def _headers(caller: Caller, call: Call) -> Headers:
     near = warning(caller.snapshot, caller.grant) if caller.snapshot.budgets else ""
     receipt = (RECEIPT_HEADER, call.receipt)
     return (receipt, (BUDGET_HEADER, near)) if near else (receipt,)
-
-
-async def _stream(
-    deltas: AsyncIterator[Delta], writer: Writer, out: Outgoing, headers: Headers, sink: Promised
-) -> None:
-    opening = writer.first()
-    async for delta in deltas:
-        if delta.finish is not None:
-            out.finish(opening + sink.comment + writer.last(delta), headers)
-        elif delta.call is not None:
-            await out.stream(opening + writer.call(delta.call), headers)
-            opening = b""
-        elif delta.text:
-            await out.stream(opening + writer.piece(delta.text), headers)
-            opening = b""
 
 
 def _action(route: Route, caller: Caller) -> Done:

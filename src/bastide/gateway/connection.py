@@ -11,7 +11,6 @@ Rules:
 """
 
 import asyncio
-from collections import deque
 from typing import cast
 
 from bastide.core.limits import PIPELINE_BYTES_MAX
@@ -33,12 +32,18 @@ _SLOW = Problem(408, "The request took too long to arrive.", "request_timeout")
 class Connection(asyncio.Protocol):
     """An `Outgoing` for the jobs of its requests."""
 
+    __slots__ = (
+        "__weakref__", "_alarm", "_arrivals", "_begun", "_chunked", "_closed", "_complete",
+        "_gone", "_held", "_ident", "_inbound", "_last", "_loop", "_patience", "_paused",
+        "_request", "_server", "_stalled", "_task", "_transport", "_writable",
+    )  # fmt: skip
+
     def __init__(self, server: Host, patience: Patience) -> None:
         self._server = server
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._inbound: Inbound  # from the start of the connection
-        self._arrivals: deque[Arrival] = deque()
+        self._arrivals: list[Arrival] = []  # mostly none, and few
         self._held = bytearray()
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -173,7 +178,7 @@ class Connection(asyncio.Protocol):
             if self._writable is not None:
                 return  # or a client that sends and never reads would fill our memory
             if self._arrivals:
-                self._begin(self._arrivals.popleft())
+                self._begin(self._arrivals.pop(0))
             elif self._held and not self._last:
                 held, self._held = bytes(self._held), bytearray()
                 self._feed(held)
@@ -205,6 +210,7 @@ class Connection(asyncio.Protocol):
             self.reply(outcome)
             self._end()
         else:
+            arrival.forget()
             self._task = self._loop.create_task(self._run(outcome))
             self._server.track(self._task)
 

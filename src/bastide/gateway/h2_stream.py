@@ -115,6 +115,7 @@ class Exchange:
 
     def run(self, job: Job) -> None:
         """Answer by a job."""
+        self.request.forget()
         self.task = asyncio.get_running_loop().create_task(self._run(job))
         self.task.add_done_callback(self._ended)
         self._line.host.track(self.task)

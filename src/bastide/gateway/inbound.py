@@ -86,6 +86,10 @@ class Request:
     peer: str = ""  # who the client's certificate says it is; see gateway/tls.py
     known: "Known | None" = None
 
+    def forget(self) -> None:
+        """Let go of what nobody needs while the answer runs: thousands of answers wait at once."""
+        self.headers, self.body = {}, b""
+
 
 # What comes out: a request, interim bytes to send, or a last refusal after which nothing is read.
 Arrival = Request | bytes | Reply
@@ -116,6 +120,11 @@ class _Partial:
 
 class Inbound:
     """Feed it bytes; it gives arrivals in order. `screen` sees a head before its body is read."""
+
+    __slots__ = (
+        "_address", "_arrivals", "_bodies", "_known", "_parser", "_partial", "_peer", "_screen",
+        "dead",
+    )  # fmt: skip
 
     def __init__(
         self,

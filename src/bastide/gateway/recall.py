@@ -8,7 +8,6 @@ A key that expires, and a deployment that is replaced, let their answers come to
 """
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 from bastide.core.errors import Revoked
@@ -24,29 +23,30 @@ class Recall:
         self._running: dict[asyncio.Task[Any], tuple[str, str]] = {}
         self._cut: dict[asyncio.Task[Any], Revoked] = {}
 
-    async def run(
-        self, answering: Coroutine[Any, Any, None], key: str, deployment: str
-    ) -> Revoked | None:
-        """Run an answer to its end; why, if it was cut.
+    def enter(self, key: str, deployment: str) -> asyncio.Task[Any]:
+        """An answer begins, in the task that runs now. It is to `leave`, whatever happens.
 
-        key: the id of its API key; deployment: that deployment's digest. A task cancelled for
-        another reason stays cancelled.
+        key: the id of its API key; deployment: that deployment's digest.
         """
         task = asyncio.current_task()
         assert task is not None
         self._running[task] = (key, deployment)
-        try:
-            await answering
-            return None
-        except asyncio.CancelledError:
-            revoked = self._cut.get(task)
-            if revoked is None:
-                raise  # the client has gone, or the gateway stops
+        return task
+
+    def cut(self, task: asyncio.Task[Any]) -> Revoked | None:
+        """Why an answer was cancelled, if that was done here: then it goes on to tell its client.
+
+        One that was cancelled for another reason stays cancelled.
+        """
+        revoked = self._cut.get(task)
+        if revoked is not None:
             task.uncancel()
-            return revoked
-        finally:
-            del self._running[task]
-            self._cut.pop(task, None)
+        return revoked
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """An answer has ended."""
+        del self._running[task]
+        self._cut.pop(task, None)
 
     def follow(self, snapshot: Snapshot) -> None:
         """Cut every answer that rests on what is revoked."""

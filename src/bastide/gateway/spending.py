@@ -117,9 +117,9 @@ class Spending:
         """Control has the receipt, or we do not wait for it any longer."""
         self._confirmed.append((self._clock.now_ms(), reserved))
 
-    def release(self, reserved: Reserved) -> None:
+    def release(self, reserved: Reserved | None) -> None:
         """The call is over. If it was never begun, it has no receipt, and counts nothing."""
-        if reserved in self._running:
+        if reserved is not None and reserved in self._running:
             self._running.discard(reserved)
             self._add(reserved, -1)
 

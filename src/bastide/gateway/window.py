@@ -58,7 +58,8 @@ class WindowedEngine:
         try:
             return await self._engine.count(request)
         finally:
-            await self.leave(request.tenant, size)
+            if self.leave(request.tenant, size):
+                await self._engine.close()
 
     async def embed(self, request: EmbedRequest) -> Embedded:
         """As the engine answers. Raises Busy."""
@@ -67,7 +68,8 @@ class WindowedEngine:
         try:
             return await self._engine.embed(request)
         finally:
-            await self.leave(request.tenant, size)
+            if self.leave(request.tenant, size):
+                await self._engine.close()
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         """As the engine answers."""
@@ -96,16 +98,15 @@ class WindowedEngine:
         self._bytes[tenant] += size
         self._all_bytes += size
 
-    async def leave(self, tenant: str, size: int) -> None:
-        """Give a place back."""
+    def leave(self, tenant: str, size: int) -> bool:
+        """Give a place back. True if it was the last one of an engine that is to be closed."""
         self._inside -= 1
         self._all_bytes -= size
         self._bytes[tenant] -= size
         self._requests[tenant] -= 1
         if not self._requests[tenant]:
             del self._requests[tenant], self._bytes[tenant]
-        if self._retired and self._inside == 0:
-            await self._engine.close()
+        return self._retired and self._inside == 0
 
 
 class _Place:
@@ -140,8 +141,8 @@ class _Place:
             if close is not None:
                 await close()
         finally:
-            if size >= 0:
-                await self._window.leave(self._request.tenant, size)
+            if size >= 0 and self._window.leave(self._request.tenant, size):
+                await self._window.close()
 
     def _enter(self) -> AsyncIterator[Delta]:
         request = self._request

@@ -74,7 +74,7 @@ class Call(msgspec.Struct, frozen=True):
     request: GenerateRequest | EmbedRequest
     grant: KeyGrant
     served: Served
-    policy: str
+    snapshot: Snapshot  # what was known when it was let in
     api_key: str
     body: bytes  # the request exactly as it came: the prompt's commitment is over these bytes
     guard: Guard | None = None
@@ -370,7 +370,7 @@ def _receipt(
         requested_model=call.request.model,
         release=served.release,
         deployment=served.deployment,
-        policy=call.policy,
+        policy=call.snapshot.policy,
         node=served.node,
         sandbox=served.sandbox,
         prompt_commitment=standing.prompt_commitment,

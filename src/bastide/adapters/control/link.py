@@ -152,6 +152,8 @@ class ControlLink:
         # Both leave what we have, which then grows stale.
         if old and (fresh.version < old.version or fresh.issued_ms == old.issued_ms):
             return
+        if old:
+            fresh = fresh.sharing(old)
         age_s = max(0, self._clock.now_ms() - fresh.issued_ms) / 1000
         self._snapshot, self._received_at = fresh, self._clock.monotonic() - age_s
         if self._told is not None:

@@ -8,7 +8,6 @@ more than the text of an answer.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
@@ -116,7 +115,9 @@ class _Answer:
                 if link.writable is not None:
                     # Shielded: who gives up waiting must not end the wait of the others.
                     await asyncio.shield(link.writable)
-            delta = await mailbox.next_delta()
+            if mailbox.empty:
+                await mailbox.news()
+            delta = mailbox.take()
         except BaseException:
             self._end()
             raise
@@ -218,14 +219,20 @@ class _Link(asyncio.Protocol):
 
 
 class _Mailbox:
-    """What has come for one stream and was not taken yet."""
+    """What has come for one stream and was not taken yet.
+
+    Small: thousands of them wait at once. What has come is a list, because it is taken as a whole
+    but for pieces of calls.
+    """
+
+    __slots__ = ("_deltas", "_error", "_frame", "_loop", "_waiting", "ended", "number")
 
     def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
         self.number = number
         self.ended = False
         self._loop = loop
         self._waiting: asyncio.Future[None] | None = None
-        self._deltas: deque[Delta] = deque()
+        self._deltas: list[Delta] = []
         self._frame: Frame | None = None
         self._error: BastideError | None = None
 
@@ -249,40 +256,43 @@ class _Mailbox:
             self._error, self.ended = error, True
         self._wake()
 
-    async def next_delta(self) -> Delta:
-        """The next delta; texts that wait one behind the other come as one."""
-        if not self._deltas:
-            await self._news()
-        if not self._deltas:
+    @property
+    def empty(self) -> bool:
+        """True while nothing has come, and something may."""
+        return not self._deltas and not self.ended
+
+    def news(self) -> asyncio.Future[None]:
+        """What is done once something has come. For an empty one, and one caller at a time."""
+        self._waiting = self._loop.create_future()
+        return self._waiting
+
+    def take(self) -> Delta:
+        """The next delta; texts that wait one behind the other come as one. Raises its error."""
+        deltas = self._deltas
+        if not deltas:
             if self._error is not None:
                 raise self._error
             frame = self._frame
             raise Unavailable(f"the runner answered with {frame.kind if frame else 'nothing'!r}")
-        delta = self._deltas.popleft()
-        if self._deltas and delta.call is None and self._deltas[0].call is None:
-            delta = self._joined(delta)
-        return delta
-
-    async def _news(self) -> None:
-        if not self.ended:
-            self._waiting = self._loop.create_future()
-            await self._waiting
+        if len(deltas) == 1:
+            return deltas.pop()
+        count = next((at for at, delta in enumerate(deltas) if delta.call is not None), len(deltas))
+        if count < 2:
+            return deltas.pop(0)
+        last = deltas[count - 1]
+        text = "".join([delta.text for delta in deltas[:count]])
+        del deltas[:count]
+        return Delta(text, last.finish, last.usage)
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
 
-    def _joined(self, delta: Delta) -> Delta:
-        texts = [delta.text]
-        while self._deltas and self._deltas[0].call is None:
-            delta = self._deltas.popleft()
-            texts.append(delta.text)
-        return Delta("".join(texts), delta.finish, delta.usage)
-
     async def next_frame(self) -> Frame:
         """The one frame that answers."""
-        await self._news()
+        if self.empty:
+            await self.news()
         if self._error is not None:
             raise self._error
         if self._frame is None:
