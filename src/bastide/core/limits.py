@@ -98,7 +98,6 @@ WORKERS_MAX: Final = 64  # gateway processes; more than the cores of a machine b
 H2_STREAMS_MAX: Final = 128  # at once on a connection; clients take 100 before they are told
 H2_BODIES_BYTES_MAX: Final = 16 * MIB  # unfinished bodies of one connection; more are refused
 H2_HEADER_BLOCK_BYTES_MAX: Final = 64 * KIB  # coded, with all CONTINUATIONs: then the line is cut
-H2_HEADER_TABLE_BYTES_MAX: Final = 4 * KIB  # what we keep for a client's decoder, as RFC 9113
 H2_CLOSED_STREAMS_MAX: Final = 1_024  # remembered, for frames that were under way
 H2_WINDOW_BYTES: Final = MIB  # what a client may send before it hears from us
 H2_FRAME_BYTES: Final = 16 * KIB  # of an answer in one frame, so that streams take turns

@@ -43,7 +43,7 @@ from bastide.gateway.h2_stream import BROKEN, Exchange
 from bastide.gateway.h2_toll import Toll
 from bastide.gateway.host import Host, Patience
 from bastide.gateway.inbound import OVERLOADED, Request
-from bastide.gateway.reply import Field, Reply, refusal
+from bastide.gateway.reply import Reply, refusal
 from bastide.gateway.tls import address_of, peer_of
 
 __all__ = ["H2Connection"]
@@ -62,7 +62,7 @@ class H2Connection(asyncio.Protocol):
     def __init__(self, host: Host, patience: Patience) -> None:
         self.host = host
         self._patience = patience
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._frames = Frames()
         self._toll = Toll(host.now_ms() / 1000)
         self._exchanges: dict[int, Exchange] = {}
@@ -148,11 +148,11 @@ class H2Connection(asyncio.Protocol):
 
     # What exchanges call.
 
-    def open(self, exchange: Exchange, fields: list[Field], last: bool) -> None:
+    def open(self, exchange: Exchange, block: bytes, last: bool) -> None:
         """Send the head of an answer."""
         if not self._alive(exchange):
             return
-        self._frames.send_head(exchange.stream_id, fields, last=last)
+        self._frames.send_head(exchange.stream_id, block, last=last)
         if last:
             self._end(exchange)
         self._flush()
@@ -220,7 +220,7 @@ class H2Connection(asyncio.Protocol):
             exchange.reply(refused)
         elif event.stream_ended is None:
             if b"expect" in request.headers:
-                self._frames.send_headers(stream, [(":status", "100")])
+                self._frames.send_continue(stream)
             exchange.set_alarm(self._patience.request_s, lambda: exchange.refuse(_SLOW))
 
     def _hold(self, event: DataReceived) -> None:
@@ -293,7 +293,7 @@ class H2Connection(asyncio.Protocol):
         if not self._alive(exchange) or not (pending or exchange.complete):
             return False
         stream = exchange.stream_id
-        room = 0 if self._paused else self._frames.local_flow_control_window(stream)
+        room = 0 if self._paused else self._frames.room(stream)
         if pending and room <= 0:
             if exchange not in self._waiting:
                 self._waiting.append(exchange)
@@ -304,7 +304,7 @@ class H2Connection(asyncio.Protocol):
         del pending[:room]
         done = exchange.complete and not pending
         if part or not exchange.broken:
-            self._frames.send_data(stream, part, end_stream=done and not exchange.broken)
+            self._frames.send_part(stream, part, last=done and not exchange.broken)
             self._toll.credit(1)
         exchange.took(len(part), self._patience.write_s)
         if done:
@@ -380,4 +380,4 @@ class H2Connection(asyncio.Protocol):
             self._alarm.cancel()
             self._alarm = None
         if callable(ring):
-            self._alarm = self._loop.call_later(seconds, ring)
+            self._alarm = self.loop.call_later(seconds, ring)

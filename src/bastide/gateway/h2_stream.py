@@ -14,9 +14,10 @@ from h2.errors import ErrorCodes
 from bastide.core.limits import H2_FRAME_BYTES
 from bastide.dialects.surface import EVENT_STREAM, STOPPING, Problem
 from bastide.gateway.answering import Job
+from bastide.gateway.h2_head import answer_block
 from bastide.gateway.host import Host
 from bastide.gateway.inbound import Request
-from bastide.gateway.reply import Field, Headers, Reply, refusal
+from bastide.gateway.reply import Headers, Reply, refusal
 
 __all__ = ["BROKEN", "Exchange", "Line"]
 
@@ -27,8 +28,9 @@ class Line(Protocol):
     """The connection, as its exchanges see it."""
 
     host: Host
+    loop: asyncio.AbstractEventLoop  # asking for it is a system call (getpid) before Python 3.12
 
-    def open(self, exchange: "Exchange", fields: list[Field], last: bool) -> None:
+    def open(self, exchange: "Exchange", block: bytes, last: bool) -> None:
         """Send the head of an answer."""
         ...
 
@@ -76,8 +78,11 @@ class Exchange:
         bodiless = self.request.method == "HEAD" or not reply.body
         if not bodiless:
             self.pending += reply.body
-        pen = self._line.host.pen
-        self._line.open(self, pen.whole_fields(reply, self.ident), bodiless)
+        date, length = self._line.host.pen.date, len(reply.body)
+        block = answer_block(
+            reply.status, reply.content_type, reply.headers, self.ident, date, length
+        )
+        self._line.open(self, block, bodiless)
         self._line.push(self)
 
     async def stream(self, data: bytes, headers: Headers) -> None:
@@ -88,7 +93,7 @@ class Exchange:
         self.pending += data
         self._line.push(self)
         while self.pending and not self.gone:
-            self._room = asyncio.get_running_loop().create_future()
+            self._room = self._line.loop.create_future()
             await self._room
 
     def finish(self, data: bytes, headers: Headers) -> None:
@@ -116,7 +121,7 @@ class Exchange:
     def run(self, job: Job) -> None:
         """Answer by a job."""
         self.request.forget()
-        self.task = asyncio.get_running_loop().create_task(self._run(job))
+        self.task = self._line.loop.create_task(self._run(job))
         self.task.add_done_callback(self._ended)
         self._line.host.track(self.task)
 
@@ -156,7 +161,7 @@ class Exchange:
             self._alarm = None
         self._moved = 0
         if callable(ring):
-            self._alarm = asyncio.get_running_loop().call_later(seconds, ring)
+            self._alarm = self._line.loop.call_later(seconds, ring)
 
     def _open(self, headers: Headers) -> None:
         if self._begun:
@@ -164,8 +169,8 @@ class Exchange:
         self._begun = True
         route = self.request.route
         media = EVENT_STREAM if route is None else route.stream_type
-        fields = self._line.host.pen.stream_fields(headers, self.ident, media)
-        self._line.open(self, fields, False)
+        date = self._line.host.pen.date
+        self._line.open(self, answer_block(200, media, headers, self.ident, date, None), False)
 
     def _wake(self) -> None:
         if self._room is not None and not self._room.done():

@@ -40,7 +40,7 @@ class Toll:
         self.cut: ErrorCodes | None = None
         self._purse = H2_TOLL_MAX
         self._at = now
-        self._head = bytearray()
+        self._head = b""  # of a frame, as far as it has come
         self._left = _PREFACE_BYTES  # of the payload that passes now; the preface is no frame
         self._drop = False
         self._block_bytes = 0
@@ -50,25 +50,33 @@ class Toll:
         passed_s = max(0.0, now - self._at)  # a clock that is set back takes nothing away
         self._purse = min(H2_TOLL_MAX, self._purse + passed_s * H2_TOLL_PER_S)
         self._at = now
-        kept = bytearray()
-        position = 0
-        while position < len(data) and self.cut is None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        # Mostly nothing is dropped, and what came is passed on as it is.
+        kept: list[bytes] = []
+        position = begin = 0  # of what passes and is not in `kept` yet
+        size = len(data)
+        while position < size and self.cut is None:
             if self._left == 0:
-                taken = data[position : position + _HEAD_BYTES - len(self._head)]
-                self._head += taken
-                position += len(taken)
-                if len(self._head) == _HEAD_BYTES:
-                    self._enter_frame(self._head)
-                    if not self._drop:
-                        kept += self._head
-                    self._head.clear()
-            else:
-                taken = data[position : position + self._left]
-                self._left -= len(taken)
-                position += len(taken)
-                if not self._drop:
-                    kept += taken
-        return bytes(kept)
+                if size - position < _HEAD_BYTES:
+                    self._head = data[position:]
+                    size = position
+                    break
+                self._enter_frame(data, position)
+                if self.cut is not None:
+                    size = position
+                    break
+                if self._drop:
+                    kept.append(data[begin:position])
+                position += _HEAD_BYTES
+            passed = min(self._left, size - position)
+            position += passed
+            self._left -= passed
+            if self._drop:
+                begin = position
+        if not kept and begin == 0 and size == len(data):
+            return data
+        return b"".join((*kept, data[begin:size]))
 
     def charge(self, toll: float) -> None:
         """Take toll for what the frames themselves do not show."""
@@ -80,9 +88,9 @@ class Toll:
         """Frames that we sent, for which the client may owe us window updates."""
         self._purse = min(H2_TOLL_MAX, self._purse + 2 * frames)
 
-    def _enter_frame(self, head: bytearray) -> None:
-        length = int.from_bytes(head[:3])
-        kind, flags = head[3], head[4]
+    def _enter_frame(self, data: bytes, at: int) -> None:
+        length = int.from_bytes(data[at : at + 3])
+        kind, flags = data[at + 3], data[at + 4]
         self._left, self._drop = length, kind == _GOAWAY
         if length > H2_FRAME_BYTES:
             self.cut = ErrorCodes.FRAME_SIZE_ERROR

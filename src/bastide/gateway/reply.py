@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/1.1 responses as bytes, and the heads of HTTP/2 responses as fields."""
+"""Responses, and how HTTP/1.1 writes them; h2_head.py has the heads of HTTP/2."""
 
 from collections.abc import Callable
 from email.utils import formatdate
@@ -12,13 +12,14 @@ import msgspec
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import EVENT_STREAM, Family, Problem
 
-__all__ = ["EVENT_STREAM", "Field", "Headers", "Outgoing", "Pen", "Reply", "refusal"]
+__all__ = ["EVENT_STREAM", "SECURITY", "Headers", "Outgoing", "Pen", "Reply", "refusal"]
 
-_SECURITY: Final = (
-    b"x-content-type-options: nosniff\r\n"
-    b"cache-control: no-store\r\n"
-    b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
+SECURITY: Final = (
+    ("x-content-type-options", "nosniff"),
+    ("cache-control", "no-store"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
 )
+_SECURITY: Final = "".join(f"{name}: {value}\r\n" for name, value in SECURITY).encode()
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -31,13 +32,6 @@ _HEAD: Final = (
     b"x-amzn-requestid: req_%b\r\n%b%b"  # and AWS's
 )
 Headers = tuple[tuple[str, str], ...]
-Field = tuple[str, str]  # of HTTP/2
-_SECURITY_FIELDS: Final[tuple[Field, ...]] = tuple(
-    (name, value)
-    for name, _, value in (
-        line.partition(": ") for line in _SECURITY.decode().split("\r\n") if line
-    )
-)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -104,27 +98,10 @@ class Pen:
         head = self._head(200, content_type, headers, ident, keep)
         return head + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n")
 
-    def whole_fields(self, reply: Reply, ident: str) -> list[Field]:
-        """The head of a complete response, as fields of HTTP/2."""
-        fields = self._fields(reply.status, reply.content_type, reply.headers, ident)
-        fields.append(("content-length", str(len(reply.body))))
-        return fields
-
-    def stream_fields(self, headers: Headers, ident: str, content_type: str) -> list[Field]:
-        """The head of a response whose length is not known yet, as fields of HTTP/2."""
-        return self._fields(200, content_type, headers, ident)
-
-    def _fields(self, status: int, content_type: str, headers: Headers, ident: str) -> list[Field]:
-        return [
-            (":status", str(status)),
-            ("date", self._now()[6:-2].decode()),
-            ("content-type", content_type),
-            ("x-request-id", f"req_{ident}"),
-            ("request-id", f"req_{ident}"),
-            ("x-amzn-requestid", f"req_{ident}"),
-            *((name.lower(), value) for name, value in headers),
-            *_SECURITY_FIELDS,
-        ]
+    @property
+    def date(self) -> str:
+        """The time of now, as HTTP writes it."""
+        return self._now()[6:-2].decode()
 
     def _now(self) -> bytes:
         second = self._now_ms() // 1000
