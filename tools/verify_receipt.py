@@ -5,8 +5,8 @@
     python verify_receipt.py receipt.json --keys keys.json [--json]
         [--prompt request.json --answer answer.txt --api-key-file key.txt]
 
-Three files, this with verify_signed.py and verify_cosigned.py beside it, on Python 3.11 and
-`cryptography`, offline, written apart from Bastide's own verifier.
+Four files, this with verify_signed.py, verify_cosigned.py and verify_node.py beside it, on Python
+3.11 and `cryptography`, offline, written apart from Bastide's own verifier.
 Exit status: 0 verified, 6 not proven (the message says where), 2 wrong usage.
 keys.json is what you trust: get it from the parties, not from whoever hands you the receipt.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the script's folder out
 
 from verify_cosigned import check_cosigned
+from verify_node import check_nodes
 from verify_signed import (
     KEY_KINDS,
     NotProvenError,
@@ -38,7 +39,9 @@ from verify_signed import (
 
 ROOT = "https://bastide.eu/"
 ROAD = ("charter", "admission", "evaluation", "candidate", "release", "deployment", "batch")
-KINDS = {"batch": "receipts", "witnesses": "witness"}
+KINDS = {"batch": "receipts", "witnesses": "witness", "nodes": "node"}
+KINDS["node_references"] = "node-reference"
+LATER = ("keys", "witnesses", "nodes", "node_references")
 LISTS = ("approvals", "deployment_approvals")
 ASKED = {"release": {"firm", "guardian"}, "deploy": {"operator"}}
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
@@ -73,7 +76,7 @@ def open_charter(entries, anchors):
 def open_entries(bundle, anchors):
     """Read, prove and verify every entry; give them by name, and the size of the ledger."""
     entries = bundle["entries"]
-    later = [n for n in ("keys", "witnesses") if isinstance(entries, dict) and n in entries]
+    later = [name for name in LATER if isinstance(entries, dict) and name in entries]
     lists = (*LISTS, *later)
     members(entries, "entries", *ROAD, *lists)
     places = [(f"entries.{name}", name, entries[name]) for name in ROAD]
@@ -108,8 +111,9 @@ def check_statement(statement, kind, signers, place):
     if kind in KEY_KINDS:
         new = body["key"]["id"] if kind == "key-enrolment" else None
         right = {key["purpose"] for key in signers if key["id"] != new} == {"party"}
-    elif kind in ("approval", "witness"):
-        right = purposes == ["party"] and signers[0]["party"] == body["party"]
+    elif kind in ("approval", "witness", "node-reference"):
+        signed = body.get("party", "guardian")
+        right = purposes == ["party"] and signers[0]["party"] == signed
     elif kind == "candidate":
         right = purposes in (["evidence"], ["evidence", "party"])
         right = right and body["author"] in [key["id"] for key in signers]
@@ -121,6 +125,10 @@ def check_statement(statement, kind, signers, place):
         about = [(body["model"], digest(body["artifact"]))]
     elif kind == "witness":
         about = [(body["party"], digest({"witness": body["party"]}))]
+    elif kind == "node":
+        about = [(body["node"], digest({"node": body["attestation"]["identity"]}))]
+    elif kind == "node-reference":
+        about = [(body["name"], digest({kind: body["name"]}))]
     elif kind == "receipts":
         about = [("receipts", "sha256:" + body["root"])]
     elif kind in KEY_KINDS:
@@ -212,7 +220,10 @@ def verify(bundle, anchors):
     need(anchors["type"] == ROOT + "keys/v1", "keys.json", "type: not the keys of Bastide")
     rows, ledger_size = open_entries(bundle, anchors)
     receipt, batch = bundle["receipt"], rows["batch"]["body"]
-    need(receipt["type"] in (ROOT + "receipt/v1", ROOT + "receipt/v2"), "receipt.type", "unknown")
+    versions = [ROOT + f"receipt/v{n}" for n in (1, 2, 3)]
+    need(receipt["type"] in versions, "receipt.type", "unknown")
+    said = bool(receipt.get("attestations")) is (receipt["type"] == versions[2])
+    need(said, "receipt.attestations", "not as its type says")
     index, size, proof = members(bundle["inclusion"], "inclusion", "index", "size", "proof")
     need(size == batch["count"], "inclusion.size", "not the batch's count")
     leaf, root = canonical(receipt).encode(), bytes.fromhex(batch["root"])
@@ -221,6 +232,7 @@ def verify(bundle, anchors):
     need(sorted(times) == list(times), "receipt.time_ms", "outside the batch's time")
     check_links(receipt, rows)
     check_gates(rows)
+    nodes = [rows.get(name, []) for name in ("nodes", "node_references")]
     return {
         "receipt": receipt["ident"],
         "environment": anchors["environment"],
@@ -232,6 +244,7 @@ def verify(bundle, anchors):
         "approvals": check_approvals(rows, "approvals", "release", "candidate"),
         "operators": check_approvals(rows, "deployment_approvals", "deploy", "deployment"),
         "served_by": [receipt["node"], receipt["sandbox"]],
+        "attested": check_nodes(receipt, *nodes, rows["batch"]),
         "entries": {name: rows[name]["index"] for name in ROAD},
         "ledger_size": ledger_size,
         "witnessed": check_cosigned(bundle["checkpoint"], rows.get("witnesses", ())),

@@ -8,6 +8,8 @@ end and the deployment stayed in service.
 """
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.first_run import embedded_model
 from bastide.app.models import add_model
 from bastide.stages.admit import Claim
-from paths.demo import Demo
+from paths.demo import ROOT, Demo
 from paths.loading_rig import state_scores
 from paths.swtpm_rig import SoftTpm, needs_swtpm
 from paths.test_revoking import Stream
@@ -91,6 +93,18 @@ def test_2_a_machine_is_measured_allowed_and_joins(machine: Machine) -> None:
     assert [row["attestation"] for row in machine.loads()] == [node["statement"]]
     answer = demo.json("chat", "What is a bastide?", "--max-tokens", "8")
     assert answer["answer"]
+    # Its receipt names the node, and both verifiers say what that proves and what it does not.
+    bundle = demo.json("receipt", "export", answer["receipt"])
+    assert bundle["receipt"]["attestations"] == [node["statement"]]
+    path = machine.values.with_name("receipt.json")
+    path.write_text(json.dumps(bundle))
+    anchors = str(demo.home / "public" / "keys.json")
+    shown = demo.run("verify", str(path), "--keys", anchors).stdout
+    assert "software TPM, or one whose maker nobody checked, allowed by machines" in shown
+    assert "not checked: who made the TPM" in shown
+    tool = [sys.executable, str(ROOT / "tools" / "verify_receipt.py"), str(path)]
+    told = subprocess.run([*tool, "--keys", anchors], capture_output=True, text=True, check=True)
+    assert "not checked: who made the TPM" in told.stdout
     demo.run("ledger", "audit")
 
 

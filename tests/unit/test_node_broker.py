@@ -255,10 +255,10 @@ def test_the_firm_revokes_no_node(rig: Rig) -> None:
 
 
 def test_a_quote_ends_by_itself(rig: Rig) -> None:
-    rig.allow(valid_s=60)
+    rig.allow(valid_s=600)
     statement = rig.join()
     rig.broker.headers({"statement": statement})
-    rig.chain.world.clock.advance(60_000)
+    rig.chain.world.clock.advance(600_000)
     with pytest.raises(Refused, match="is not in force"):
         rig.broker.headers({"statement": statement})
 

@@ -228,7 +228,7 @@ def test_contents_are_checked_with_the_api_key(chain: ChainWorld) -> None:
 
 
 def test_the_tool_stands_alone() -> None:
-    parts = ("verify_signed", "verify_cosigned")
+    parts = ("verify_signed", "verify_cosigned", "verify_node")
     source = "".join(TOOL.with_name(f"{name}.py").read_text() for name in (TOOL.stem, *parts))
     imports = [
         line.split()[1] for line in source.splitlines() if line.startswith(("import", "from"))

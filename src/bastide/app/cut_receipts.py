@@ -7,6 +7,8 @@ it is, what the deployment is, what tokens cost. So a report bills nobody but th
 that may call that very model, and replaces no receipt.
 """
 
+import dataclasses
+
 from bastide.app.keys import key_grants
 from bastide.app.loading import verify_entries
 from bastide.app.prices import price_of
@@ -35,6 +37,10 @@ def cut_receipts(
     if len(cuts.rows) > CUT_ROWS_MAX:
         raise Misconfigured(f"a report of more than {CUT_ROWS_MAX} cut answers")
     served, price = _deployment(ledger, node, cuts.deployment)
+    # One that has ended since had the nodes that nobody lists now; its receipt names none.
+    now = snapshot.served.get(served.name)
+    if now is not None and now.deployment == served.deployment:
+        served = dataclasses.replace(served, attested=now.attested)
     policy = str(ledger.policy().digest)
     grants = _grants(ledger, {cut.key for cut in cuts.rows})
     receipts: dict[str, Receipt] = {}
@@ -91,6 +97,8 @@ def _receipt(
         delivered=cut.delivered,
         fingerprint=cut.fingerprint,
         retry=cut.retry,
+        attestations=served.attested or (),
+        version=3 if served.attested else 2,
     )
     receipt.leaf()  # what the book cannot hold is refused here, alone
     return receipt

@@ -20,7 +20,7 @@ from typing import Any
 
 from bastide.app import wiring
 from bastide.app.config import Home
-from bastide.app.loading import bundle_name
+from bastide.app.loading import bundle_name, verify_entries
 from bastide.app.nodes import in_force, node_subject, reasons_against, references
 from bastide.app.revocations import stopped
 from bastide.core.errors import (
@@ -136,6 +136,7 @@ class NodeBroker:
         if not mine:
             raise Refused(f"the node's statement {digest} is not in force", fix="join again")
         deployment = self._active(mine[0].body["deployment"])
+        verify_entries(self._ledger, (mine[0], deployment, *references(self._ledger).values()))
         if reasons := stopped(self._ledger, deployment):
             raise Refused(f"{deployment.subject.name} may not be served", reasons=reasons)
         recipient = mine[0].body["keys"]["age"]
@@ -163,6 +164,7 @@ class NodeBroker:
         proof = {"identity": proven.identity, "key": proven.key, "measured": proven.measured}
         reasons = []
         for row in references(self._ledger).values():
+            verify_entries(self._ledger, (row,))  # who planted it in the database allows nobody
             values = Reference.from_json(row.body)
             stated = {
                 **body,

@@ -3,9 +3,10 @@
 """Snapshots: what gateways and the supervisor need to know, made from the ledger alone."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bastide.app import nodes
 from bastide.app.budgets import in_force
 from bastide.app.config import Settings
 from bastide.app.keys import key_grants
@@ -26,6 +27,7 @@ __all__ = ["Known", "build_snapshot", "runner_name", "runner_socket", "runners"]
 
 # What can change a deployment's right to serve, beside what can change whose signature counts.
 _JUDGED = (*KEY_KINDS, "revocation/v1", "approval/v1", "deployment-end/v1")
+_ABOUT_NODES = (*KEY_KINDS, "revocation/v1", "node-reference/v1", "node/v1")
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Known:
 
     proven: set[Digest] = field(default_factory=set)
     judged: dict[Digest, list[str]] = field(default_factory=dict)
+    nodes: dict[tuple[str, int], Evidence] = field(default_factory=dict)
+    nodes_at: int = -2
     proven_at: int = -1
     judged_at: int = -1
 
@@ -50,6 +54,15 @@ class Known:
         if (changed := ledger.newest_of(*KEY_KINDS)) != self.proven_at:
             self.proven.clear()
             self.proven_at = changed
+
+    def attested(self, ledger: Ledger, deployment: str, now_ms: int) -> tuple[str, ...]:
+        """The statements of a deployment's nodes that are in force; proven before they count."""
+        if (newest := ledger.newest_of(*_ABOUT_NODES)) != self.nodes_at:
+            self.nodes = nodes.in_force(ledger, now_ms)
+            verify_entries(ledger, tuple(self.nodes.values()))
+            self.nodes_at = newest
+        standing = (row for (of, _), row in sorted(self.nodes.items()) if of == deployment)
+        return tuple(str(row.digest) for row in standing if row.body["expires_ms"] > now_ms)
 
     def reasons(self) -> dict[str, list[str]]:
         """Why deployments that nobody has ended are out of service, by the statement's digest."""
@@ -114,7 +127,10 @@ def build_snapshot(
         if known.stopped(ledger, row):
             out.append(str(row.subject.digest))
             continue
-        served[row.subject.name] = _served(ledger, settings.node, run, row)
+        one = _served(ledger, settings.node, run, row)
+        if settings.attestation:
+            one = replace(one, attested=known.attested(ledger, one.deployment, now_ms))
+        served[row.subject.name] = one
     policy = str(ledger.policy().digest)
     return Snapshot(
         version,

@@ -58,6 +58,10 @@ def verify(call: Call, file_or_id: str, keys: str | None, witnessed: int) -> Non
         if chain.witnessed
         else "  NOT witnessed: who runs the ledger may show others another one"
     )
+    for node in chain.attested:
+        lines.append(f"  {node.what}, allowed by {node.reference}")
+        lines += [f"    checked: {row}" for row in node.checked]
+        lines += [f"    not checked: {row}" for row in node.unchecked]
     if chain.parties == "solo":
         lines.append("  policy solo: one person holds all three parties' keys")
     call.show({"verified": True, **chain.to_json()}, "\n".join(lines))

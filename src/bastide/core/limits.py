@@ -259,6 +259,7 @@ CORPUS_MEMORY_MIB_MIN: Final = 8  # of that, and of one segment of a search inde
 CORPUS_MEMORY_MIB_MAX: Final = 8_192  # so that a place in a segment's text fits 31 bits
 
 # Attested nodes (crypto/attestation.py, docs/adr/0044-attested-nodes.md).
+NODE_LIFE_S_MIN: Final = 600  # for which one quote counts; answers end well within half of it
 NODE_LIFE_S_MAX: Final = 30 * 86_400  # for which one quote counts, at most
 NODE_REFERENCE_VALUES_MAX: Final = 512  # in one statement of reference values
 NODE_EVENTS_MAX: Final = 256  # measurements between two boots

@@ -27,6 +27,7 @@ from bastide.core.chat import Said
 from bastide.core.errors import Misconfigured
 from bastide.core.standing import Standing
 
+RECEIPT_TYPE_V3 = "https://bastide.eu/receipt/v3"  # of attested nodes
 RECEIPT_TYPE = "https://bastide.eu/receipt/v2"
 RECEIPT_TYPE_V1 = "https://bastide.eu/receipt/v1"  # until there were projects and prices
 _SINCE_V2 = ("project", "cached_tokens", "cost_picoeur", "delivered", "fingerprint", "retry")
@@ -57,13 +58,15 @@ class Receipt(msgspec.Struct, frozen=True):
     delivered: bool = True  # something of the answer was sent
     fingerprint: str = ""  # equal for attempts at one call; see `fingerprint`
     retry: bool = False  # the client says that it asks again
-    version: int = 2  # of the form; 1 has none of the six fields above
+    # Digests of the `node/v1` of the deployment's runners; one of them answered.
+    attestations: tuple[str, ...] = ()
+    version: int = 2  # of the form; 2 has no attestations, and 1 none of the six fields before them
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as plain JSON values."""
         fields = {name: getattr(self, name) for name in _NAMES[self.version]}
-        fields["guard"] = list(self.guard)
-        return {"type": RECEIPT_TYPE if self.version == 2 else RECEIPT_TYPE_V1, **fields}
+        fields |= {name: list(fields[name]) for name in _TEXTS if name in fields}
+        return {"type": _TYPES[self.version], **fields}
 
     def leaf(self) -> bytes:
         """The canonical bytes that are a leaf of the batch's Merkle tree."""
@@ -72,27 +75,34 @@ class Receipt(msgspec.Struct, frozen=True):
     @classmethod
     def from_json(cls, value: Any) -> "Receipt":
         """Read what `to_json` wrote. Raises Misconfigured, naming the field that is wrong."""
-        types = {RECEIPT_TYPE_V1: 1, RECEIPT_TYPE: 2}
-        version = types.get(str(value.get("type"))) if isinstance(value, dict) else None
+        given = str(value.get("type")) if isinstance(value, dict) else ""
+        version = next((number for number, one in _TYPES.items() if one == given), None)
         if version is None:
             raise Misconfigured(f"receipt: not an object of the type {RECEIPT_TYPE}")
         names = _NAMES[version]
         wrong = sorted(map(str, (names | {"type"}) ^ value.keys()))
         if wrong:
             raise Misconfigured(f"receipt: unknown or missing fields: {', '.join(wrong)}")
-        for name in sorted(names - {"guard"}):
+        for name in sorted(names - set(_TEXTS)):
             kind = _kind(name)
             if type(value[name]) is not kind or (kind is int and value[name] < 0):
                 raise Misconfigured(f"receipt.{name}: not of the type {kind.__name__}, or negative")
-        guard = value["guard"]
-        if not isinstance(guard, list) or not all(isinstance(row, str) for row in guard):
-            raise Misconfigured("receipt.guard: not a list of strings")
-        given = {name: value[name] for name in names - {"guard"}}
-        return cls(**given, guard=tuple(guard), version=version)
+        fields = {name: value[name] for name in names}
+        for name in sorted(names & set(_TEXTS)):
+            rows = value[name]
+            if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
+                raise Misconfigured(f"receipt.{name}: not a list of strings")
+            fields[name] = tuple(rows)
+        if version == 3 and not fields["attestations"]:
+            raise Misconfigured("receipt.attestations: empty")
+        return cls(**fields, version=version)
 
 
+_TYPES = {1: RECEIPT_TYPE_V1, 2: RECEIPT_TYPE, 3: RECEIPT_TYPE_V3}
+_TEXTS = ("guard", "attestations")  # lists of strings
 _ALL = frozenset(Receipt.__struct_fields__) - {"version"}
-_NAMES = {1: _ALL - set(_SINCE_V2), 2: _ALL}
+_V2 = _ALL - {"attestations"}
+_NAMES = {1: _V2 - set(_SINCE_V2), 2: _V2, 3: _ALL}
 
 
 def _kind(name: str) -> type:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from bastide.core.errors import Misconfigured
-from bastide.core.limits import NODE_LIFE_S_MAX, NODE_REFERENCE_VALUES_MAX
+from bastide.core.limits import NODE_LIFE_S_MAX, NODE_LIFE_S_MIN, NODE_REFERENCE_VALUES_MAX
 
 __all__ = ["ATTESTATION_KINDS", "NEEDED", "Reference"]
 
@@ -113,8 +113,10 @@ class Reference:
         for name, least in self.minimum.items():
             if type(least) is not int or not 0 <= least < 2**32:
                 raise Misconfigured(f"reference.minimum.{name}: not a version number")
-        if type(self.valid_s) is not int or not 60 <= self.valid_s <= NODE_LIFE_S_MAX:
-            raise Misconfigured(f"reference.valid_s: not between 60 and {NODE_LIFE_S_MAX}")
+        if type(self.valid_s) is not int or not NODE_LIFE_S_MIN <= self.valid_s <= NODE_LIFE_S_MAX:
+            raise Misconfigured(
+                f"reference.valid_s: not between {NODE_LIFE_S_MIN} and {NODE_LIFE_S_MAX}"
+            )
         rows: Sequence[Sequence[str]] = [self.identities, *self.measured.values()]
         if sum(map(len, rows)) > NODE_REFERENCE_VALUES_MAX:
             raise Misconfigured(f"reference: over {NODE_REFERENCE_VALUES_MAX} values")

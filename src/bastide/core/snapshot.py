@@ -5,6 +5,7 @@
 from dataclasses import dataclass, field, fields, replace
 
 from bastide.core.budget import Spent
+from bastide.core.errors import Down, NotFound
 from bastide.core.money import Price
 from bastide.core.share import Promise
 
@@ -45,6 +46,8 @@ class Served:
     created_s: int
     embeds: bool = False  # it makes vectors of texts, and answers nothing
     others: tuple[str, ...] = ()  # the same of its further replicas
+    # The `node/v1` of its runners that are in force; None where nodes are not asked to attest.
+    attested: tuple[str, ...] | None = None
 
     @property
     def sockets(self) -> tuple[str, ...]:
@@ -92,6 +95,18 @@ class Snapshot:
     def meant(self, name: str) -> str:
         """The model that a name means. A model's own name is never taken for an alias."""
         return name if name in self.served else self.aliases.get(name, name)
+
+    def serving(self, name: str, asked: str) -> Served:
+        """What serves a model. `asked` is how the client called it.
+
+        Raises NotFound; or Down, where nodes must be attested and none is.
+        """
+        served = self.served.get(name)
+        if served is None:
+            raise NotFound(f"The model '{asked}' does not exist.", place="model")
+        if served.attested == ():
+            raise Down(f"No attested node serves the model '{asked}' now.")
+        return served
 
     def opens(self, grant: KeyGrant, model: str) -> bool:
         """True if a key may use a model, by its own name: one of its scopes means it."""

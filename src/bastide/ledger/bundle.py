@@ -65,6 +65,10 @@ def export_bundle(
         "deployment_approvals": [_named(ledger, digest) for digest in deployment.body["approvals"]],
         "batch": batch,
     }
+    if receipt.attestations:
+        nodes = [_named(ledger, digest) for digest in receipt.attestations]
+        named = dict.fromkeys(row.body["attestation"]["reference"] for row in nodes)
+        rows |= {"nodes": nodes, "node_references": [_named(ledger, digest) for digest in named]}
     checkpoint = ledger.checkpoint()
     size = _size(ledger, checkpoint)
     cosigned = None if heads is None else heads.newest()

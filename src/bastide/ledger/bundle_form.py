@@ -27,8 +27,9 @@ KEY_STATEMENTS_MAX = 4_096
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SINGLE = ("charter", "admission", "evaluation", "candidate", "release", "deployment", "batch")
 _LISTS = ("approvals", "deployment_approvals")
-# Lists that are left out: where no key ever changed, and under a head that nobody cosigned.
-_LATER = ("keys", "witnesses")
+# Lists that are left out: where no key ever changed, under a head that nobody cosigned, and
+# where nodes are not attested.
+_LATER = ("keys", "witnesses", "nodes", "node_references")
 
 
 @dataclass(frozen=True, slots=True)

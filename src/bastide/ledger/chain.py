@@ -8,7 +8,7 @@ from typing import Any
 
 from bastide.core.receipt import Receipt
 
-__all__ = ["Chain", "Link"]
+__all__ = ["AttestedNode", "Chain", "Link"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,32 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class AttestedNode:
+    """A node whose quote was checked again: what it is, what that proves, and what it does not."""
+
+    node: str
+    kind: str
+    statement: str
+    reference: str
+    what: str
+    checked: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The node as plain JSON values."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, "checked": list(self.checked), "unchecked": list(self.unchecked)}
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """The facts behind one answer. Digests are ``sha256:<hex>``.
 
     parties: ``separate`` if the policy keeps the author from being the only approver, ``solo``
     otherwise; approvals and deployment_approvals: ids of the keys that approved, by party;
     batch: the entry that holds the receipt; ledger_size: that of the checkpoint; witnessed: when
-    each party's witness cosigned it, in POSIX seconds; links: every entry, in the ledger's order.
+    each party's witness cosigned it, in POSIX seconds; links: every entry, in the ledger's order;
+    attested: the deployment's nodes, of which one answered.
     """
 
     receipt: Receipt
@@ -61,6 +80,7 @@ class Chain:
     ledger_size: int
     witnessed: Mapping[str, int]
     links: tuple[Link, ...]
+    attested: tuple["AttestedNode", ...] = ()
 
     @property
     def node(self) -> str:
@@ -84,6 +104,7 @@ class Chain:
             },
             "witnessed": dict(self.witnessed),
             "links": [link.to_json() for link in self.links],
+            "attested": [node.to_json() for node in self.attested],
         }
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**plain, **nested}

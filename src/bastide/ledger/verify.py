@@ -14,7 +14,8 @@ In order to verify an answer back to its model, we need to achieve the following
 5. Verify every statement: the kind that its place demands, in its one form, signed by the keys that
    may sign that kind, were active then, and are not known to be compromised.
 6. Prove that the receipt is a leaf of the batch that its entry states.
-7. Follow the receipt to its deployment, its release and the charter's policy.
+7. Follow the receipt to its deployment, its release and the charter's policy; and, where it names
+   attested nodes, to their quotes and to the reference values that allowed them.
 8. Follow the release to its candidate, admission, evaluation and approvals.
 9. Check that the entries stand in the order in which the lifecycle makes them.
 10. Judge the gates of the rows `release` and `deploy` again, over exactly this evidence.
@@ -25,6 +26,7 @@ left out, is for an auditor of the whole ledger. Each numbered block below repea
 
 import hmac
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bastide.core.errors import NotProven
@@ -37,6 +39,7 @@ from bastide.crypto import merkle
 from bastide.gates.dossier import Dossier
 from bastide.gates.panel import judge_stage
 from bastide.ledger import statements
+from bastide.ledger.attested import attested_nodes
 from bastide.ledger.bundle_form import Anchors, Bundle, Entry, at, read_anchors, read_bundle
 from bastide.ledger.chain import Chain, Link
 from bastide.ledger.cosigned import witnesses_by_party
@@ -55,6 +58,8 @@ _KINDS = {
     "deployment_approvals": "approval/v1",
     "batch": "receipts/v1",
     "witnesses": "witness/v1",
+    "nodes": "node/v1",
+    "node_references": "node-reference/v1",
 }
 
 
@@ -81,15 +86,21 @@ def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain
         name: tuple(_verified(name, entry, register) for entry in given.lists[name])
         for name in ("approvals", "deployment_approvals")
     }
+    nodes, references = (
+        tuple(_verified(name, entry, register) for entry in given.lists.get(name, ()))
+        for name in ("nodes", "node_references")
+    )
     # 6.
     _check_batch(given, single["batch"])
     # 7. to 10.
     _check_service(given.receipt, single["deployment"], single["release"], policy)
+    attested = attested_nodes(given.receipt, nodes, references, single["batch"])
     _check_release(single, lists)
     _check_order(single, lists)
     keys = register.known()
     _check_gates(single, lists, keys, policy)
-    return _chain(given.receipt, single, lists, keys, head.size, _witnessed(given, register))
+    chain = _chain(given.receipt, single, lists, keys, head.size, _witnessed(given, register))
+    return replace(chain, attested=attested)
 
 
 def verify_content(receipt: Receipt, api_key: str, prompt: bytes, answer: bytes) -> None:

@@ -37,7 +37,7 @@ from bastide.core.chat import (
     Said,
     Usage,
 )
-from bastide.core.errors import BastideError, Busy, Filtered, NotAllowed, NotFound, Unavailable
+from bastide.core.errors import BastideError, Busy, Filtered, NotAllowed, Unavailable
 from bastide.core.money import Price
 from bastide.core.receipt import (
     Receipt,
@@ -116,15 +116,13 @@ def choose(snapshot: Snapshot, grant: KeyGrant, model: str) -> Served:
     """The deployment behind a model's name, or behind an alias for it.
 
     Raises NotAllowed if the key's scopes do not mean the model, whether there is one or not, so
-    that a key cannot find out which models others have. Raises NotFound.
+    that a key cannot find out which models others have. Raises NotFound; or Down, where nodes must
+    be attested and none is.
     """
     meant = snapshot.meant(model)
     if not snapshot.opens(grant, meant):
         raise NotAllowed(f"This API key may not use the model '{model}'.", place="model")
-    served = snapshot.served.get(meant)
-    if served is None:
-        raise NotFound(f"The model '{model}' does not exist.", place="model")
-    return served
+    return snapshot.serving(meant, model)
 
 
 async def answer(
@@ -385,6 +383,8 @@ def _receipt(
         delivered=sent,
         fingerprint=_fingerprint(call, standing) if known else "",
         retry=call.retry,
+        attestations=served.attested or (),
+        version=3 if served.attested else 2,
     )
 
 
