@@ -169,7 +169,7 @@ def test_older_and_repeated_snapshots_renew_nothing() -> None:
 def test_receipts_are_sent_without_waiting_for_each_other() -> None:
     async def story(link: ControlLink, peer: Peer) -> None:
         peer.reply = lambda frame: None
-        puts = [asyncio.create_task(link.put(receipt(number))) for number in range(50)]
+        puts = [asyncio.ensure_future(link.put(receipt(number))) for number in range(50)]
         await until(lambda: len(peer.frames) == 50)
         assert not any(put.done() for put in puts)
         sent = [frames.decode(frame, Receipt) for frame in peer.frames]
@@ -205,13 +205,13 @@ def test_questions_and_errors() -> None:
 def test_it_connects_again_and_what_was_unanswered_fails() -> None:
     async def story(link: ControlLink, peer: Peer) -> None:
         peer.reply = lambda frame: None
-        lost = asyncio.create_task(link.put(receipt(1)))
+        lost = asyncio.ensure_future(link.put(receipt(1)))
         await until(lambda: peer.frames)
         await peer.go_away()
         with pytest.raises(Unavailable, match="broke"):
             await lost
         peer.reply = lambda frame: ("ok", None)
-        waiting = asyncio.create_task(link.put(receipt(2)))
+        waiting = asyncio.ensure_future(link.put(receipt(2)))
         await peer.listen()
         await waiting
         assert frames.decode(peer.frames[-1], Receipt) == receipt(2)

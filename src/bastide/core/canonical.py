@@ -15,7 +15,7 @@ from typing import Any
 
 from bastide.core.errors import Misconfigured
 
-_SAFE_INTEGER = 2**53 - 1
+SAFE_INTEGER = 2**53 - 1
 
 
 def canonical(value: Any) -> bytes:
@@ -37,7 +37,7 @@ def _write(value: Any, out: list[str]) -> None:
     elif isinstance(value, str):
         out.append(_quoted(value))
     elif isinstance(value, int):
-        if abs(value) > _SAFE_INTEGER:
+        if abs(value) > SAFE_INTEGER:
             raise Misconfigured(f"the integer {value} does not survive JSON", fix="use a string")
         out.append(str(value))
     elif isinstance(value, float):

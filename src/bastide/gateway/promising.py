@@ -11,7 +11,8 @@ Belongs to one event loop.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from typing import Any, Final, Protocol
 
 from bastide.core.errors import BastideError
@@ -53,7 +54,7 @@ class Promised:
         confirmed = self._inner.put(receipt)
         if self._promises is not None:
             self._text = self._promises.promise(receipt, confirmed)
-        return _at_once() if self._text else confirmed
+        return _AT_ONCE if self._text else confirmed
 
     def headers(self, headers: Headers) -> Headers:
         """The headers of a whole answer, with the promise if there is one."""
@@ -81,7 +82,7 @@ class Promises:
         self._enrolling: asyncio.Task[None] | None = None
         # By the receipt's id, the oldest first: when it was promised, on the monotonic clock.
         self._open: dict[str, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Future[None]] = set()
         self._paused = False
 
     def promise(self, receipt: Receipt, confirmed: Awaitable[None]) -> str:
@@ -100,19 +101,21 @@ class Promises:
             now_ms + PROMISE_MERGE_MS,
         )
         self._open[receipt.ident] = now
-        task = asyncio.create_task(self._keep(receipt, confirmed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        # Mostly a future that is there already: no task is made for it.
+        waiting = asyncio.ensure_future(confirmed)
+        waiting.add_done_callback(partial(self._heard, receipt, now))
+        self._waiting.add(waiting)
         return self._key.sign(promise, self._delegation)
 
     async def settle(self, timeout_s: float) -> None:
         """Return when all that was promised is confirmed, or the time is over."""
         if self._enrolling is not None:
             self._enrolling.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
-        for task in self._tasks:
-            task.cancel()
+        until = self._clock.monotonic() + timeout_s
+        while self._waiting and (left_s := until - self._clock.monotonic()) > 0:
+            await asyncio.wait(self._waiting, timeout=left_s)
+        for waiting in self._waiting:
+            waiting.cancel()
         if self._open:
             self._log("promises-unconfirmed", count=len(self._open))
 
@@ -135,26 +138,31 @@ class Promises:
         self._delegation, self._until_ms = text, given.not_after_ms
         self._renew_ms = (given.not_before_ms + given.not_after_ms) // 2
 
-    async def _keep(self, receipt: Receipt, confirmed: Awaitable[None]) -> None:
-        """Wait for control; hand the receipt over again if nobody knows whether it has it."""
-        began = self._clock.monotonic()
-        while True:
-            try:
-                await confirmed
-                break
-            except BastideError as error:
-                self._pause(error.code)
-            if self._clock.monotonic() - began > PROMISE_KEEP_S:
+    def _heard(self, receipt: Receipt, began: float, waiting: asyncio.Future[None]) -> None:
+        """Control has a receipt, or nobody knows whether it has it: then it gets it again."""
+        self._waiting.discard(waiting)
+        if waiting.cancelled():
+            return
+        error = waiting.exception()
+        waited_s = self._clock.monotonic() - began
+        if error is None or waited_s > PROMISE_KEEP_S:
+            if error is not None:
                 self._log("promise-broken", receipt=receipt.ident)
-                break
-            await asyncio.sleep(PROMISE_RETRY_S)
-            confirmed = self._control.put(receipt)  # the same one again is no other
-        if self._clock.monotonic() - began > PROMISE_CONFIRM_S:
-            self._pause("late")
-        self._open.pop(receipt.ident, None)
-        if self._paused and not self._open:
-            self._paused = False
-            self._log("promises-resumed")
+            if waited_s > PROMISE_CONFIRM_S:
+                self._pause("late")
+            self._open.pop(receipt.ident, None)
+            if self._paused and not self._open:
+                self._paused = False
+                self._log("promises-resumed")
+            return
+        self._pause(error.code if isinstance(error, BastideError) else "bug")
+        again = asyncio.create_task(self._again(receipt))
+        again.add_done_callback(partial(self._heard, receipt, began))
+        self._waiting.add(again)
+
+    async def _again(self, receipt: Receipt) -> None:
+        await asyncio.sleep(PROMISE_RETRY_S)
+        await self._control.put(receipt)  # the same one again is no other
 
     def _pause(self, why: str) -> None:
         if not self._paused:
@@ -162,5 +170,11 @@ class Promises:
             self._log("promises-paused", why=why, open=len(self._open))
 
 
-async def _at_once() -> None:
+class _AtOnce:
     """There is nothing to wait for."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield from ()
+
+
+_AT_ONCE: Final = _AtOnce()

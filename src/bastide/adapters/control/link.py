@@ -12,7 +12,7 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from math import ceil
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from bastide.core.erasure import ErasureList
 from bastide.core.errors import BastideError, Misconfigured, Unavailable, of_code
@@ -42,7 +42,7 @@ class ControlLink:
         self._wire: _Wire | None = None
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        self._late: set[asyncio.Future[frames.Frame]] = set()  # a loop holds its tasks weakly
+        self._late: set[asyncio.Future[None]] = set()  # a loop holds its tasks weakly
         self._erasure: tuple[str, ErasureList | None] = ("", None)
         self._fetching: asyncio.Task[None] | None = None
 
@@ -66,25 +66,24 @@ class ControlLink:
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep())
 
-    def put(self, receipt: Receipt) -> Awaitable[None]:
+    def put(self, receipt: Receipt) -> Awaitable[Any]:
         """Hand over a receipt; what is returned ends when it is durable, or raises Unavailable."""
         if self._wire is not None and not self._wire.lost.is_set():
-            # It is on its way before anybody waits for it.
-            return self._durable(self._wire.post("receipt", receipt, RECEIPT_TIMEOUT_S))
-        later = asyncio.ensure_future(self._ask("receipt", receipt, RECEIPT_TIMEOUT_S))
+            # It is on its way before anybody waits for it, and what waits is no coroutine: in
+            # answers and promises by the thousand that would be as much again.
+            return self._wire.post("receipt", receipt, RECEIPT_TIMEOUT_S, refused=_not_taken)
+        later = asyncio.ensure_future(self._put_later(receipt))
         self._late.add(later)
         later.add_done_callback(self._forget)
-        return self._durable(asyncio.shield(later))
+        return asyncio.shield(later)
 
-    async def _durable(self, answered: Awaitable[frames.Frame]) -> None:
+    async def _put_later(self, receipt: Receipt) -> None:
         try:
-            _require_ok(await answered)
-        except Unavailable:
-            raise
+            await self._ask("receipt", receipt, RECEIPT_TIMEOUT_S)
         except BastideError as error:
-            raise Unavailable(f"control did not take the receipt: {error.message}") from error
+            raise _not_taken(error) from error
 
-    def _forget(self, late: asyncio.Future[frames.Frame]) -> None:
+    def _forget(self, late: asyncio.Future[None]) -> None:
         self._late.discard(late)
         if not late.cancelled():
             late.exception()  # whoever still waits has been told
@@ -109,11 +108,9 @@ class ControlLink:
             async with asyncio.timeout(timeout_s):
                 await self._connected.wait()
                 assert self._wire is not None
-                frame = await self._wire.post(kind, body, timeout_s)
+                return await self._wire.post(kind, body, timeout_s)
         except TimeoutError as error:
             raise Unavailable("control does not answer") from error
-        _require_ok(frame)
-        return frame
 
     async def _keep(self) -> None:
         failures = 0
@@ -173,10 +170,19 @@ class ControlLink:
                 self._erasure = (digest, ErasureList.load(data))
 
 
-def _require_ok(frame: frames.Frame) -> None:
-    """Raise the error that a frame states."""
-    if frame.kind == "error":
-        raise of_code(*frames.decode(frame, tuple[str, str]))
+def _not_taken(error: BastideError) -> BastideError:
+    """What waits for a receipt is told that control is away, whatever was wrong there."""
+    if isinstance(error, Unavailable):
+        return error
+    return Unavailable(f"control did not take the receipt: {error.message}")
+
+
+def _as_it_is(error: BastideError) -> BastideError:
+    return error
+
+
+_Waiting = tuple[asyncio.Future[frames.Frame], Callable[[BastideError], BastideError]]
+_NOBODY: Final = (None, _as_it_is)
 
 
 class _Wire(asyncio.Protocol):
@@ -189,7 +195,7 @@ class _Wire(asyncio.Protocol):
         self._sweeps = 0
         self._sweeping: asyncio.TimerHandle | None = None
         self._reader = frames.FrameReader()
-        self._waiting: dict[int, asyncio.Future[frames.Frame]] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self._stream = 0
         self._transport: asyncio.Transport | None = None
         # Asking for it each time is a system call (getpid) before Python 3.12.
@@ -208,8 +214,13 @@ class _Wire(asyncio.Protocol):
                 if frame.stream == 0:
                     self._take(frame)
                     continue
-                waiting = self._waiting.pop(frame.stream, None)
-                if waiting is not None and not waiting.done():
+                waiting, refused = self._waiting.pop(frame.stream, _NOBODY)
+                if waiting is None or waiting.done():
+                    continue
+                if frame.kind == "error":
+                    error = of_code(*frames.decode(frame, tuple[str, str]))
+                    waiting.set_exception(refused(error))
+                else:
                     waiting.set_result(frame)
         except Misconfigured:
             self.abandon()
@@ -218,18 +229,24 @@ class _Wire(asyncio.Protocol):
         """Tell all who wait."""
         self.lost.set()
         waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
+        for future, _ in waiting.values():
             if not future.done():
                 future.set_exception(Unavailable("the connection to control broke"))
 
-    def post(self, kind: str, body: Any, timeout_s: float) -> asyncio.Future[frames.Frame]:
-        """Send a request; the future is its answer, or Unavailable."""
+    def post(
+        self,
+        kind: str,
+        body: Any,
+        timeout_s: float,
+        refused: Callable[[BastideError], BastideError] = _as_it_is,
+    ) -> asyncio.Future[frames.Frame]:
+        """Send a request; the future is its answer, Unavailable, or what `refused` makes of no."""
         future: asyncio.Future[frames.Frame] = self._loop.create_future()
         if self._transport is None or self.lost.is_set() or self._transport.is_closing():
             future.set_exception(Unavailable("the connection to control broke"))
             return future
         self._stream += 1
-        self._waiting[self._stream] = future
+        self._waiting[self._stream] = future, refused
         self._due.append((self._sweeps + ceil(timeout_s / _SWEEP_S), self._stream))
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
@@ -250,7 +267,7 @@ class _Wire(asyncio.Protocol):
         self._sweeps += 1
         left: deque[tuple[int, int]] = deque()
         for due, stream in self._due:
-            future = self._waiting.get(stream)
+            future, _ = self._waiting.get(stream, _NOBODY)
             if future is None or future.done():
                 self._waiting.pop(stream, None)
             elif due > self._sweeps:
