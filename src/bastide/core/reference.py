@@ -19,7 +19,7 @@ __all__ = ["ATTESTATION_KINDS", "NEEDED", "Reference"]
 NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "tpm2": ("software", "engine", "sandbox"),
     "sev-snp": ("measurement", "root"),
-    "tdx": ("mrtd", "root"),
+    "tdx": ("mrseam", "mrtd", "rtmr1", "rtmr2", "qe_mrsigner", "root"),
 }
 ATTESTATION_KINDS: Final = tuple(NEEDED)
 

@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.reference import Reference
-from bastide.crypto import age, tpm_evidence
+from bastide.crypto import age, snp, tdx, tpm_evidence
 from bastide.crypto.base64url import unb64url
+from bastide.crypto.hardware_chain import read_certificate
+from bastide.crypto.node_quote import binding, opened
 from bastide.crypto.tpm_evidence import BOOT
 
 __all__ = ["Proven", "Said", "judge_node", "prove", "said_of", "verify_evidence"]
@@ -86,7 +88,34 @@ def _prove_tpm(body: Mapping[str, Any]) -> Proven:
     return Proven(str(found.endorsing.digest), str(found.attesting.spki), found.measured)
 
 
-_PROVERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Proven]]] = {"tpm2": _prove_tpm}
+def _prove_snp(body: Mapping[str, Any]) -> Proven:
+    raw, *certificates = opened(body, "report", "vcek", "ask", "ark")
+    report = snp.read_report(raw)
+    names = ("vcek", "ask", "ark")
+    chain = [read_certificate(*row) for row in zip(certificates, names, strict=True)]
+    snp.verify_report(report, chain, body["time_ms"])
+    _verify_bound(body, report.report_data)
+    return Proven(snp.identity(report), snp.key_digest(chain), snp.measured(report, chain))
+
+
+def _prove_tdx(body: Mapping[str, Any]) -> Proven:
+    (raw,) = opened(body, "quote")
+    quote = tdx.read_quote(raw)
+    tdx.verify_quote(quote, body["time_ms"])
+    _verify_bound(body, quote.report_data)
+    return Proven(tdx.identity(quote), tdx.key_digest(quote), tdx.measured(quote))
+
+
+def _verify_bound(body: Mapping[str, Any], report_data: bytes) -> None:
+    if report_data != binding(body) + bytes(32):
+        raise NotProven("report data: it is about other keys, another node or another nonce")
+
+
+_PROVERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Proven]]] = {
+    "tpm2": _prove_tpm,
+    "sev-snp": _prove_snp,
+    "tdx": _prove_tdx,
+}
 
 
 def said_of(reference: Reference) -> Said:
@@ -115,4 +144,41 @@ def _said_tpm(reference: Reference) -> Said:
     )
 
 
-_SAID: Final[Mapping[str, Callable[[Reference], Said]]] = {"tpm2": _said_tpm}
+_BOUND: Final = "the node's keys and control's nonce in the report"
+_UNFETCHED: Final = "what the maker revoked or calls out of date since: nothing is fetched"
+_WITHIN: Final = "what the guest does after its launch, and attacks on the processor itself"
+
+
+def _said_snp(reference: Reference) -> Said:
+    return Said(
+        "AMD SEV-SNP guest",
+        (
+            "the chain from the chip's key to a root that the guardian named",
+            "the report's signature, and that chip and firmware version are the certificate's",
+            "that the guest can be neither debugged nor moved by its host",
+            f"its {', '.join(sorted({*reference.measured, *reference.minimum}))}",
+            _BOUND,
+        ),
+        (_UNFETCHED, _WITHIN),
+    )
+
+
+def _said_tdx(reference: Reference) -> Said:
+    return Said(
+        "Intel TDX trust domain",
+        (
+            "the chain from the platform's key to a root that the guardian named",
+            "that the platform vouches for the quoting enclave, and the enclave for the quote",
+            "that neither the domain nor the quoting enclave can be debugged",
+            f"its {', '.join(sorted({*reference.measured, *reference.minimum}))}",
+            _BOUND,
+        ),
+        (_UNFETCHED, _WITHIN),
+    )
+
+
+_SAID: Final[Mapping[str, Callable[[Reference], Said]]] = {
+    "tpm2": _said_tpm,
+    "sev-snp": _said_snp,
+    "tdx": _said_tdx,
+}
