@@ -4,7 +4,7 @@
 
 What comes is h2's: it reads, checks and keeps the state of each stream. What goes, heads and data,
 is written here, because h2 takes a tenth of a millisecond for the two frames of an answer
-(docs/adr/0048-answers-over-http2.md). Each function below tells h2's state machine what it sends,
+(docs/adr/0047-answers-over-http2.md). Each function below tells h2's state machine what it sends,
 and takes what it sends from h2's windows, so h2 goes on to know every stream.
 """
 
