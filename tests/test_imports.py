@@ -20,7 +20,7 @@ PURE = next(row for row in CONTRACTS if row["type"] == "forbidden")
 
 DOWN = "Imports point down"
 APART = "Stages never import each other: they meet in the ledger"
-WIRING = "Only app.wiring may import adapters"
+WIRING = "Only the wiring in app may import adapters"
 ADAPTERS = "Adapter folders stay apart"
 PURITY = "The pure core touches no disk, no network, no clock"
 CYCLES = "No cycles anywhere"

@@ -113,6 +113,10 @@ class SealingStore(Store, Protocol):
         """A header of an object for one age recipient alone. Nothing stored MUST change."""
         ...
 
+    def sealed_file(self, name: str, header: bytes) -> AbstractContextManager[Reader]:
+        """The age file that such a header and the object's body are. Raises NotFound, NotProven."""
+        ...
+
     def sweep(self, prefix: str = "") -> list[str]:
         """Delete what killed writers left below a prefix. Nobody may be writing there."""
         ...
@@ -144,6 +148,42 @@ class Attester(Protocol):
 
     def close(self) -> None:
         """Free what it holds."""
+
+
+class Registry(Protocol):
+    """One repository of an OCI registry: blobs by digest, manifests by digest or tag.
+
+    What it returns is not believed: whoever asks compares digests.
+    """
+
+    @property
+    def name(self) -> str:
+        """Host and repository, as people write them."""
+        ...
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Whether the blob is there already."""
+        ...
+
+    def put_blob(
+        self, digest: Digest, content: Reader, progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Upload a blob. It MUST go on after a broken connection, and hold a bounded part of it.
+
+        progress: is told the bytes that are there.
+        """
+        ...
+
+    def put_manifest(self, reference: str, media_type: str, data: bytes) -> None:
+        """Upload a manifest under a tag or its digest. Its blobs MUST be there."""
+        ...
+
+    def manifest(self, reference: str) -> bytes:
+        """The manifest under a tag or digest, bounded. Raises NotFound."""
+        ...
+
+    def blob(self, digest: Digest, offset: int = 0) -> Iterator[bytes]:
+        """The bytes of a blob from `offset` on; they may end early. Raises NotFound."""
         ...
 
 

@@ -65,6 +65,26 @@ def test_header_and_body_are_a_standard_age_file(inner: Store) -> None:
             deed("m/y")
 
 
+def test_a_header_for_somebody_else_opens_for_them_alone(inner: Store) -> None:
+    store, theirs = seal(inner), age.X25519Identity(bytes(range(9, 41)))
+    data = content(200_000)
+    store.put("m/x", [data])
+    before = {name: read(inner, name) for name in inner.names()}
+    header = store.header_for("m/x", str(theirs.recipient()))
+    assert {name: read(inner, name) for name in inner.names()} == before, "nothing stored changes"
+    with store.sealed_file("m/x", header) as file:
+        whole = file.read_at(0, file.size)
+        for offset in (0, len(header) - 1, len(header), len(header) + 70_000):
+            assert file.read_at(offset, 3) == whole[offset : offset + 3]
+    assert b"".join(age.open_stream([whole], [theirs])) == data
+    for other in (CLASSIC, EXIT):
+        with pytest.raises(NotAllowed):
+            b"".join(age.open_stream([whole], [other]))
+    store.put("m/y", [b"another"])
+    with pytest.raises(NotProven, match="another object"):
+        store.sealed_file("m/y", header).__enter__()
+
+
 def test_exits_of_the_other_family_use_the_other_identity(inner: Store) -> None:
     quantum = age.HybridIdentity(bytes(range(3, 35)))
     store = SealedStore(

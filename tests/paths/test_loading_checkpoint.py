@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bastide.app import wiring
+from bastide.app import wiring_engines
 from bastide.app.loading import start_proven
 from bastide.app.models import add_model
 from bastide.core.errors import BastideError, Misconfigured, NotProven
@@ -64,7 +64,9 @@ def test_one_changed_file_and_no_engine_starts(broken: Served, tmp_path: Path) -
 
 def test_each_engine_says_which_format_it_reads(tmp_path: Path) -> None:
     async def start(weights, engine):
-        await wiring.start_engine(weights, None, tmp_path, "several", 1, 64, 1, None, engine=engine)
+        await wiring_engines.start_engine(
+            weights, None, tmp_path, "several", 1, 64, 1, None, engine=engine
+        )
 
     for weights, engine in (({"config.json": 0}, "llamacpp"), (0, "vllm")):
         with pytest.raises(Misconfigured, match="reads") as caught:

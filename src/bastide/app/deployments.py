@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases about deployments: give a release a share of this machine, and take it back."""
 
-from bastide.app import wiring
+from bastide.app import wiring_engines
 from bastide.app.approvals import approve_here
 from bastide.app.duties import require_stage
 from bastide.app.environment import Environment
@@ -37,7 +37,7 @@ def plan_deployment(env: Environment, name: str, replicas: int = 1) -> deploy.Pl
     share = Share(env.settings.slots, context_of(admission, env.settings.context_tokens))
     model = candidate.subject.name
     engine = engine_for(admission.body["architecture"], model, env.settings.engine)
-    wiring.verify_engine(engine, env.settings.vllm_python)
+    wiring_engines.verify_engine(engine, env.settings.vllm_python)
     evaluation = env.ledger.by_digest(Digest.parse(candidate.body["release"]["evaluation"]))
     verify_evaluated(engine, evaluation.body)
     return deploy.plan(published[-1], model, share, engine, "1", replicas)

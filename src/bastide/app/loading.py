@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bastide.app import wiring
+from bastide.app import wiring, wiring_engines
 from bastide.core.artifact import Artifact
 from bastide.core.embedding import embeds
 from bastide.core.engine import verify_evaluated
@@ -75,7 +75,7 @@ async def start_proven(
     ledger: Ledger,
     store: SealingStore,
     admission: Evidence,
-    start: Callable[[wiring.Weights, Awaitable[Any]], Awaitable[LiveEngine]],
+    start: Callable[[wiring_engines.Weights, Awaitable[Any]], Awaitable[LiveEngine]],
 ) -> LiveEngine:
     """Start an engine over a model whose weights are decrypted and verified meanwhile.
 
@@ -85,7 +85,7 @@ async def start_proven(
     paths = [row["path"] for row in admission.body["objects"]]
     files = {path: wiring.create_memfd() for path in paths}
     if admission.body["format"] == "safetensors":
-        weights: wiring.Weights = files
+        weights: wiring_engines.Weights = files
         proof = asyncio.to_thread(load_files, ledger, store, admission, files)
     else:
         weights = files[paths[0]]

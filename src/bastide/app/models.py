@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bastide.app import wiring
+from bastide.app import wiring, wiring_engines
 from bastide.app.alone import alone
 from bastide.app.built_in import BUILT_IN, open_built_in
 from bastide.app.duties import require, require_stage
@@ -166,7 +166,7 @@ async def _evaluate(
         env.ledger,
         env.store,
         admission,
-        lambda weights, proven: wiring.start_engine(
+        lambda weights, proven: wiring_engines.start_engine(
             weights,
             jail,
             folder,

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from bastide.app import wiring
+from bastide.app import wiring, wiring_engines
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.cut_reports import CutReporter, reporting
 from bastide.app.joining import Node, kept_attested
@@ -70,7 +70,7 @@ async def _serve(orders: dict[str, Any]) -> None:
                 ledger,
                 store,
                 admission,
-                lambda weights, proven: wiring.start_engine(
+                lambda weights, proven: wiring_engines.start_engine(
                     weights,
                     jail,
                     folder,

@@ -1,20 +1,17 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Wiring: names to adapters. The only door to `bastide.adapters`.
+"""Wiring: names to adapters. With wiring_engines.py the only door to `bastide.adapters`.
 
 Adapters are imported inside the functions that need them: a command pays for what it uses.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bastide.app.clients import ControlClient, DeskClient
 from bastide.app.config import Home, Settings
-from bastide.core.embedding import EMBEDDING_ENGINE
-from bastide.core.engine import ENGINES, LLAMACPP, OPENVINO, VLLM, files_for
-from bastide.core.errors import Misconfigured
 from bastide.core.key import PublicKey, Purpose
 from bastide.core.party import Party
 from bastide.core.snapshot import Snapshot
@@ -28,8 +25,8 @@ from bastide.ports import (
     Entropy,
     Keyring,
     KeyService,
-    LiveEngine,
     Reader,
+    Registry,
     Sandbox,
     SealingStore,
     WitnessMemory,
@@ -41,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ControlClient",
     "DeskClient",
-    "Weights",
     "ask_witness",
     "attester",
     "clock",
@@ -60,6 +56,7 @@ __all__ = [
     "open_keyring",
     "open_node_store",
     "open_records",
+    "open_registry",
     "open_source",
     "open_store",
     "read_party_key",
@@ -70,14 +67,8 @@ __all__ = [
     "replace_store_keys",
     "sandbox",
     "save_keyring",
-    "start_engine",
-    "verify_engine",
     "witness_memory",
 ]
-
-
-# A descriptor over a GGUF file, or one for each file of a checkpoint, by its name.
-Weights = int | Mapping[str, int]
 
 
 def clock() -> Clock:
@@ -269,6 +260,15 @@ def attester(settings: Settings, log: Path) -> Attester:
     return TpmAttester(settings.tpm, settings.tpm_register, log, replace_small)
 
 
+def open_registry(
+    host: str, repository: str, plain: bool, ca: Path | None, login: str | None, tokens: str | None
+) -> Registry:
+    """A repository of an OCI registry. Raises Misconfigured for a login or CA that is none."""
+    from bastide.adapters.registry.oci import open_registry as open_oci
+
+    return open_oci(host, repository, plain, ca, login, tokens)
+
+
 def open_scratch(source: Entropy) -> SealingStore:
     """A sealed store in memory, under keys of its own, for what is thrown away."""
     from bastide.adapters.keys.identities import IdentityKeys
@@ -316,65 +316,6 @@ def sandbox(name: str) -> Sandbox:
     from bastide.adapters.sandbox.choose import choose_sandbox
 
     return choose_sandbox(name)
-
-
-async def start_engine(
-    weights: Weights,
-    jail: Sandbox,
-    folder: Path,
-    name: str,
-    slots: int,
-    context: int,
-    threads: int,
-    proven: Awaitable[Any],
-    alone: bool = False,
-    embeds: bool = False,
-    engine: str = LLAMACPP,
-    python: str = "",
-) -> LiveEngine:
-    """Start an engine over a weights descriptor inside a sandbox. Raises Misconfigured.
-
-    Its process starts at once and touches the weights only after `proven`, which raises if they
-    may not be loaded. `alone` says that nobody else's prompts meet in it, so that it may reuse
-    their beginnings. `embeds` says that the model makes vectors.
-    """
-    if isinstance(weights, Mapping) or engine == VLLM:
-        files = files_for(engine, weights, name)
-        from bastide.adapters.engine.vllm_start import start_vllm
-
-        return await start_vllm(
-            files, jail, folder, entropy(),
-            python=python, name=name, slots=slots, context_tokens=context,
-            alone=alone, proven=proven,
-        )  # fmt: skip
-    if engine == OPENVINO:
-        from bastide.adapters.engine.openvino import start_openvino
-
-        return await start_openvino(
-            weights, jail, folder,
-            name=name, slots=slots, context_tokens=context, threads=threads, proven=proven,
-        )  # fmt: skip
-    if engine not in (LLAMACPP, EMBEDDING_ENGINE):
-        raise Misconfigured(f"there is no engine {engine!r}", fix=f"one of {', '.join(ENGINES)}")
-    from bastide.adapters.engine.llamacpp import start_llamacpp
-
-    return await start_llamacpp(
-        weights, jail, folder,
-        name=name, slots=slots, context_tokens=context, threads=threads,
-        alone=alone, embeds=embeds, proven=proven,
-    )  # fmt: skip
-
-
-def verify_engine(name: str, python: str = "") -> None:
-    """Raises Misconfigured if an engine is not installed; `python` is vLLM's."""
-    if name == VLLM:
-        from bastide.adapters.engine.vllm_start import find_installation
-
-        find_installation(python)
-    if name == OPENVINO:
-        from bastide.adapters.engine.openvino import verify_openvino
-
-        verify_openvino()
 
 
 def remote_engine(socket: str) -> Engine:

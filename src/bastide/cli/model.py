@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.registry import REGISTRY, open_registry
 
 __all__ = ["evaluate", "model"]
 
@@ -75,6 +76,55 @@ def add(
     if template:
         text += f"\n  chat template {template['digest']}: {len(template['findings'])} findings"
     call.show(result, text)
+
+
+@parameters(
+    "pull",
+    "bastide model pull registry.example/models/smollm2:1 --signer firm.pem",
+    click.argument("where", metavar="HOST/REPOSITORY[:TAG][@sha256:...]"),
+    click.option("--signer", metavar="FILE", required=True, help="The signer's key, in PEM."),
+    click.option("--name", help="Name in this environment.  [default: the release's]"),
+    click.option(
+        "--identity",
+        metavar="FILE",
+        help="age identity file that opens it.  [default: the store's]",
+    ),
+    *REGISTRY,
+)
+def pull(
+    call: Call,
+    where: str,
+    signer: str,
+    name: str | None,
+    identity: str | None,
+    login: str | None,
+    ca: Path | None,
+    plain_http: bool,
+    token_host: str | None,
+) -> None:
+    """Pull a release that was pushed to an OCI registry, and admit it.
+
+    Nothing of it is believed before it is proven: digests, the signature under the key that you
+    got from its owner, then every gate of an admission. It lies sealed on the disk and is opened in
+    memory. A pull that was killed goes on when it is run again.
+    """
+    from bastide.app.model_pull import pull_model
+    from bastide.app.quorum import read_identities
+
+    reference, registry = open_registry(where, login, ca, plain_http, token_host)
+    keys = [] if identity is None else read_identities(read_text(identity))
+    pem = read_text(signer).encode()
+    with call.environment() as env:
+        row = pull_model(env, reference, registry, pem, name, keys, call.progress())
+    result = {
+        "model": row.subject.name,
+        "digest": str(row.subject.digest),
+        "origin": row.body["origin"],
+        "signature": row.body["signature"],
+        "entry": row.entry,
+    }
+    text = f"admitted {row.subject.name}  {row.subject.digest}  (entry {row.entry})"
+    call.show(result, f"{text}\n  from {row.body['origin']}")
 
 
 @parameters("ls", "bastide model ls")
@@ -156,5 +206,5 @@ def evaluate(call: Call, name: str, suite: str | None) -> None:
     call.show(result, "\n".join(lines))
 
 
-for _command in (add, ls, show, export):
+for _command in (add, pull, ls, show, export):
     model.add_command(_command)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bastide.cli.command import Call, parameters
+from bastide.cli.registry import REGISTRY, open_registry
 
 __all__ = ["release"]
 
@@ -132,5 +133,38 @@ def bom(call: Call, name: str, to: Path | None) -> None:
     show_bom(call, data, to)
 
 
-for _command in (propose, ls, show, publish, request, bundle, bom):
+@parameters(
+    "push",
+    "bastide release push smollm2 registry.example/models/smollm2:1 --to AGE1...",
+    click.argument("name"),
+    click.argument("where", metavar="HOST/REPOSITORY[:TAG]"),
+    click.option("--to", "recipient", metavar="AGE1...", required=True, help="Who can open it."),
+    *REGISTRY,
+)
+def push(
+    call: Call,
+    name: str,
+    where: str,
+    recipient: str,
+    login: str | None,
+    ca: Path | None,
+    plain_http: bool,
+    token_host: str | None,
+) -> None:
+    """Push a published release to an OCI registry, sealed to one age recipient.
+
+    The registry, and whoever reads it, sees names, sizes, signature and provenance, never weights.
+    An environment pulls it with `bastide model pull`; any OCI client and `age` do as well.
+    `bastide store where` shows an environment's recipient. A push that was killed goes on when it
+    is run again.
+    """
+    from bastide.app.release_push import push_release
+
+    reference, registry = open_registry(where, login, ca, plain_http, token_host)
+    with call.environment() as env:
+        row = push_release(env, name, reference, registry, recipient, call.progress())
+    call.show(row, f"pushed {row['repository']}@{row['digest']}  ({row['layers']} layers)")
+
+
+for _command in (propose, ls, show, publish, request, bundle, bom, push):
     release.add_command(_command)

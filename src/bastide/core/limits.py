@@ -265,3 +265,8 @@ NODE_REFERENCE_VALUES_MAX: Final = 512  # in one statement of reference values
 NODE_EVENTS_MAX: Final = 256  # measurements between two boots
 NODE_CHALLENGE_S: Final = 60.0  # a nonce that is not quoted in this time is forgotten
 NODE_CHALLENGES_MAX: Final = 1_024  # nonces that wait
+
+# OCI registries. The distribution specification asks registries to take manifests of 4 MiB.
+OCI_MANIFEST_BYTES_MAX: Final = 4 * MIB
+OCI_SMALL_BLOB_BYTES_MAX: Final = 16 * MIB  # of a config, a signature or a document, read whole
+OCI_CHUNK_BYTES: Final = 8 * MIB  # that one request of an upload carries

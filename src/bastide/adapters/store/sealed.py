@@ -188,6 +188,14 @@ class SealedStore:
             )
         return renewed.encode()
 
+    def sealed_file(self, name: str, header: bytes) -> AbstractContextManager[Reader]:
+        """The age file that a header of this object, made for somebody, and its body are."""
+        with _naming(name):
+            body = _body_of(name, _parse(name, header))
+        closing = ExitStack()
+        reader = closing.enter_context(self._inner.open(body))
+        return contextlib.closing(_AgeFile(header, reader, closing))
+
     def sweep(self, prefix: str = "") -> list[str]:
         """Delete bodies below a prefix that no header names, and return them.
 
@@ -219,6 +227,27 @@ class SealedStore:
             return _body_of(name, _parse(name, self.header(name)))
         except (NotFound, NotProven):
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class _AgeFile:
+    """A header and a body as the one file that they are."""
+
+    header: bytes
+    body: Reader
+    closing: ExitStack
+
+    @property
+    def size(self) -> int:
+        return len(self.header) + self.body.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        first = self.header[offset : offset + length]
+        rest = length - len(first)
+        return first + self.body.read_at(offset + len(first) - len(self.header), rest)
+
+    def close(self) -> None:
+        self.closing.close()
 
 
 @dataclass(frozen=True, slots=True)

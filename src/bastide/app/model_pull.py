@@ -1,0 +1,204 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pull a sealed model from an OCI registry, and admit it as any other that comes from outside.
+
+1. The manifest has the digest that was asked for, and every layer the digest that it says.
+2. The signature verifies under the key that the person got from the signer, not from the registry.
+3. Layers are kept sealed until the admission is over; a pull that was killed goes on.
+4. Each opens with the keys of this store, or with an identity that is given, and only in memory.
+5. `admit` compares the files with those that were signed, seals them anew and judges the gates.
+"""
+
+import functools
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bastide.app import wiring
+from bastide.app.alone import alone
+from bastide.app.duties import require_stage
+from bastide.app.environment import Environment
+from bastide.app.release_push import SEALED, SIGNATURE, Progress
+from bastide.app.remedies import outside
+from bastide.core.errors import NotAllowed, NotProven, Unavailable
+from bastide.core.evidence import Evidence
+from bastide.core.key import Purpose
+from bastide.core.limits import AGE_HEADER_BYTES_MAX, OCI_SMALL_BLOB_BYTES_MAX
+from bastide.core.subject import Digest
+from bastide.crypto import age
+from bastide.crypto.age import PayloadReader
+from bastide.crypto.signed_model import read_signed_model
+from bastide.formats.modelpack import (
+    WEIGHT,
+    WEIGHT_CONFIG,
+    Layer,
+    Reference,
+    read_config,
+    read_manifest,
+)
+from bastide.ports import KeyService, Reader, Registry
+from bastide.stages.admit import Claim, SourceFile, admit
+
+__all__ = ["pull_model"]
+
+_ATTEMPTS: Final = 6  # in a row that bring no byte
+
+
+def pull_model(
+    env: Environment,
+    reference: Reference,
+    registry: Registry,
+    signer_pem: bytes,
+    name: str | None = None,
+    identities: Sequence[age.Identity] = (),
+    progress: Progress | None = None,
+) -> Evidence:
+    """Pull and admit. name: in this environment, else the one that the artifact says.
+
+    identities: age identities that open the layers, or none: the store's own keys do. Raises
+    NotProven for what is not what was asked for or signed, NotAllowed for what is sealed to others,
+    Refused by a gate, Unavailable.
+    """
+    require_stage(env.principal, "admit")
+    raw = registry.manifest(reference.wanted)  # 1.
+    digest = Digest.of(raw)
+    if reference.digest not in (None, digest):
+        raise NotProven(f"{registry.name} gave another manifest than {reference.digest}")
+    pack = read_manifest(raw)
+    told = read_config(_small(registry, pack.config), pack.layers)
+    bundle = _small(registry, pack.find(SIGNATURE))  # 2.
+    signed = read_signed_model(bundle, signer_pem)
+    origin = f"oci://{registry.name}@{digest}"
+    claim = Claim(name or told.name, origin, " AND ".join(told.licences), signed)
+    keys = wiring.key_service(env.keyring.identities())
+    folder = env.home.root / "pulls" / digest.hex
+    with ExitStack() as stack:
+        stack.enter_context(alone(env.home.store, lambda: None))
+        env.store.sweep("models")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sources = []
+        for layer in pack.layers:
+            if layer.media_type not in (WEIGHT, WEIGHT_CONFIG):
+                continue
+            file = _fetch(registry, _checked(layer), folder, progress)  # 3.
+            inner = stack.enter_context(wiring.open_source(file))
+            mine = identities or [_Asked(keys, layer.path)]
+            opened = _open_age(inner, mine, layer.path)  # 4.
+            sources.append(SourceFile(layer.path.removesuffix(SEALED), opened))
+        evidence = env.signer(Purpose.EVIDENCE)
+        row = admit(env.ledger, env.store, sources, claim, evidence, env.clock, progress)  # 5.
+    shutil.rmtree(folder)
+    return row
+
+
+def _checked(layer: Layer) -> Layer:
+    if not layer.path.endswith(SEALED):
+        raise NotProven(
+            f"{layer.path} is not sealed, and would lie in clear on this disk",
+            fix="fetch it with a tool of your own, then `bastide model add`",
+        )
+    return layer
+
+
+def _small(registry: Registry, layer: Layer) -> bytes:
+    """A blob that is read whole. Raises NotProven."""
+    if layer.size > OCI_SMALL_BLOB_BYTES_MAX:
+        raise NotProven(f"{layer.path} is larger than {OCI_SMALL_BLOB_BYTES_MAX} bytes")
+    data = bytearray()
+    for chunk in registry.blob(layer.digest):
+        data += chunk
+        if len(data) > layer.size:
+            break
+    if len(data) != layer.size or Digest.of(bytes(data)) != layer.digest:
+        raise NotProven(f"{registry.name}: {layer.path} is not what the manifest says")
+    return bytes(data)
+
+
+def _fetch(registry: Registry, layer: Layer, folder: Path, progress: Progress | None) -> Path:
+    """A layer as a file. What a broken pull has left is gone on with, and proven at the end."""
+    done, partial = folder / layer.digest.hex, folder / f"{layer.digest.hex}.partial"
+    if done.exists():
+        return done
+    try:
+        with partial.open("ab") as file:
+            tries = 0
+            while (have := file.tell()) < layer.size:
+                try:
+                    for chunk in registry.blob(layer.digest, have):
+                        file.write(chunk[: layer.size - file.tell()])
+                        if progress is not None:
+                            progress(f"pulling {layer.path}", file.tell(), layer.size)
+                        if file.tell() == layer.size:
+                            break
+                except Unavailable:
+                    pass
+                tries = 0 if file.tell() > have else tries + 1
+                if tries == _ATTEMPTS:
+                    raise Unavailable(
+                        f"{registry.name} stops in the middle of {layer.path}",
+                        fix="run the same command again: it goes on where it stopped",
+                    )
+            os.fsync(file.fileno())
+        with partial.open("rb") as file:
+            read = iter(functools.partial(file.read, 1024 * 1024), b"")
+            if Digest.of_chunks(read) != layer.digest:
+                partial.unlink()
+                raise NotProven(
+                    f"{registry.name}: {layer.path} is not what the manifest says",
+                    fix="pull again; if it stays so, the registry's copy is damaged",
+                )
+        partial.rename(done)
+    except OSError as error:
+        raise outside(error, f"{folder} cannot be written") from error
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An identity of `crypto.age` that asks the key service in the name of one layer."""
+
+    keys: KeyService
+    name: str
+
+    def unwrap(self, stanzas: Sequence[age.Stanza]) -> bytes | None:
+        return self.keys.unwrap(stanzas, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The content of an age file. `file` is closed by whoever opened it."""
+
+    payload: PayloadReader
+
+    @property
+    def size(self) -> int:
+        return self.payload.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return self.payload.read_at(offset, length)
+
+    def close(self) -> None:
+        pass
+
+
+def _open_age(file: Reader, identities: Sequence[age.Identity], name: str) -> Reader:
+    """Raises NotAllowed if it is sealed to others, NotProven if it is damaged."""
+    header, length = age.parse_header(file.read_at(0, AGE_HEADER_BYTES_MAX + 1))
+    try:
+        file_key = age.unwrap(header, identities)
+    except NotAllowed as error:
+        raise NotAllowed(
+            f"{name} is sealed to somebody else",
+            fix="have it pushed to the recipient that `bastide store where` shows, "
+            "or give --identity FILE",
+        ) from error
+    read = functools.partial(_read_after, file, length)
+    return _Opened(PayloadReader(file_key, read, file.size - length))
+
+
+def _read_after(file: Reader, start: int, offset: int, length: int) -> bytes:
+    return file.read_at(start + offset, length)
