@@ -34,11 +34,9 @@ class Clock(Protocol):
 
     def now_ms(self) -> int:
         """Milliseconds since 1970 (UTC)."""
-        ...
 
     def monotonic(self) -> float:
         """Seconds from any fixed point; MUST never go back."""
-        ...
 
 
 class Entropy(Protocol):
@@ -46,7 +44,6 @@ class Entropy(Protocol):
 
     def token(self, count: int) -> bytes:
         """`count` bytes from the operating system's generator."""
-        ...
 
 
 class Reader(Protocol):
@@ -55,15 +52,12 @@ class Reader(Protocol):
     @property
     def size(self) -> int:
         """Bytes in the object."""
-        ...
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`; fewer only at the end of the object."""
-        ...
 
     def close(self) -> None:
         """Free what the reader holds. MUST be safe to call twice."""
-        ...
 
 
 class Store(Protocol):
@@ -75,19 +69,15 @@ class Store(Protocol):
 
     def put(self, name: str, chunks: Iterable[bytes | memoryview]) -> int:
         """Write one object and return its size. Nothing is visible before all is durable."""
-        ...
 
     def open(self, name: str) -> AbstractContextManager[Reader]:
         """Open an object. Raises NotFound."""
-        ...
 
     def delete(self, name: str) -> None:
         """Remove an object. MUST NOT fail if there is none."""
-        ...
 
     def names(self, prefix: str = "") -> list[str]:
         """All names below a prefix, sorted."""
-        ...
 
 
 class SealingStore(Store, Protocol):
@@ -95,31 +85,24 @@ class SealingStore(Store, Protocol):
 
     def header(self, name: str) -> bytes:
         """The age header of an object. Raises NotFound."""
-        ...
 
     def digests(self, name: str) -> tuple[Digest, Digest]:
         """The digests of an object's header and of its body, as stored."""
-        ...
 
     def export(self, name: str) -> Iterator[bytes]:
         """Header, then body: together a standard age file."""
-        ...
 
     def rewrap(self, name: str) -> None:
         """Give an object a header for the present keys. Its body MUST stay as it is."""
-        ...
 
     def header_for(self, name: str, recipient: str) -> bytes:
         """A header of an object for one age recipient alone. Nothing stored MUST change."""
-        ...
 
     def sealed_file(self, name: str, header: bytes) -> AbstractContextManager[Reader]:
         """The age file that such a header and the object's body are. Raises NotFound, NotProven."""
-        ...
 
     def sweep(self, prefix: str = "") -> list[str]:
         """Delete what killed writers left below a prefix. Nobody may be writing there."""
-        ...
 
 
 class Attester(Protocol):
@@ -128,23 +111,18 @@ class Attester(Protocol):
     @property
     def kind(self) -> str:
         """A kind of `core.reference`."""
-        ...
 
     def identify(self) -> Mapping[str, bytes]:
         """The public parts that control needs to ask."""
-        ...
 
     def answer(self, challenge: Mapping[str, bytes]) -> bytes:
         """What only the hardware that `identify` named can answer."""
-        ...
 
     def measure(self, event: Mapping[str, str]) -> None:
         """Measure what is about to run; MUST NOT be undone but by a boot. Raises Refused."""
-        ...
 
     def quote(self, qualifying: bytes) -> Mapping[str, bytes]:
         """Evidence over all that was measured, bound to 32 bytes."""
-        ...
 
     def close(self) -> None:
         """Free what it holds."""
@@ -159,11 +137,9 @@ class Registry(Protocol):
     @property
     def name(self) -> str:
         """Host and repository, as people write them."""
-        ...
 
     def has_blob(self, digest: Digest) -> bool:
         """Whether the blob is there already."""
-        ...
 
     def put_blob(
         self, digest: Digest, content: Reader, progress: Callable[[int], None] | None = None
@@ -172,19 +148,15 @@ class Registry(Protocol):
 
         progress: is told the bytes that are there.
         """
-        ...
 
     def put_manifest(self, reference: str, media_type: str, data: bytes) -> None:
         """Upload a manifest under a tag or its digest. Its blobs MUST be there."""
-        ...
 
     def manifest(self, reference: str) -> bytes:
         """The manifest under a tag or digest, bounded. Raises NotFound."""
-        ...
 
     def blob(self, digest: Digest, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from `offset` on; they may end early. Raises NotFound."""
-        ...
 
 
 class Keyring(Protocol):
@@ -192,7 +164,6 @@ class Keyring(Protocol):
 
     def signer(self, purpose: Purpose, party: Party | None = None) -> Signer:
         """The newest signing key of a purpose (and party). Raises NotFound if none is held here."""
-        ...
 
     def signers(self, purpose: Purpose, party: Party | None = None) -> Sequence[Signer]:
         """All signing keys of a purpose (and party), oldest first.
@@ -200,29 +171,23 @@ class Keyring(Protocol):
         Which of them signs is for the ledger's register to say: a successor is held before it is
         enrolled, and the key before it until it is destroyed.
         """
-        ...
 
     def with_new(self, purpose: Purpose, entropy: Entropy) -> "Keyring":
         """The same keyring with one more signing key of a service; nothing is written."""
-        ...
 
     def without(self, ident: str) -> "Keyring":
         """The same keyring without the signing key of an id; nothing is written."""
-        ...
 
     def secret(self, purpose: Purpose) -> bytes:
         """The 32 secret bytes of `DATABASE`, `PEPPER` or `TLS_CA`. Raises NotFound."""
-        ...
 
     def portion(self, purposes: Sequence[Purpose]) -> str:
         """The keys of some purposes as text, for the standard input of a child process."""
-        ...
 
     def identities(self) -> tuple[str, ...]:
         """What opens sealed objects, newest first: age identities (``AGE-SECRET-KEY-...``), or
         where a key service holds the key (``pkcs11:...``, ``openbao:...``).
         """
-        ...
 
 
 class KeyService(Protocol):
@@ -236,11 +201,9 @@ class KeyService(Protocol):
     @property
     def name(self) -> str:
         """What holds the key, for people. It MUST NOT call hardware what is software."""
-        ...
 
     def recipients(self) -> tuple[age.Recipient, ...]:
         """What is sealed to, newest first. Naming them MUST NOT need the service."""
-        ...
 
     def unwrap(self, stanzas: Sequence[age.Stanza], what: str) -> bytes | None:
         """The file key (16 bytes) from the stanzas of one header; None if none is for this key.
@@ -249,11 +212,9 @@ class KeyService(Protocol):
         caller's to check. Raises Misconfigured for a malformed stanza, Refused if the owner
         denies it, NotProven if the service holds another key than the one that was sealed to.
         """
-        ...
 
     def health(self) -> str:
         """What answers, tried with a key of its own. Raises Unavailable, NotAllowed, NotProven."""
-        ...
 
 
 class DenyList(Protocol):
@@ -261,11 +222,9 @@ class DenyList(Protocol):
 
     def read(self) -> tuple[str, ...]:
         """The list; empty if there is none. Raises Unavailable if it cannot be read."""
-        ...
 
     def write(self, names: Sequence[str]) -> None:
         """Put another in its place; it holds for the next opening in every process."""
-        ...
 
 
 class Engine(Protocol):
@@ -282,30 +241,24 @@ class Engine(Protocol):
         delta SHOULD have the usage so far, so that an answer that is cut off is still counted.
         Raises Misconfigured for what the model cannot take, Busy if too much is asked now.
         """
-        ...
 
     async def count(self, request: GenerateRequest) -> int:
         """How many tokens the prompt of a request has, with the model's template."""
-        ...
 
     async def embed(self, request: EmbedRequest) -> Embedded:
         """One vector for each text. Raises Misconfigured if the model makes none."""
-        ...
 
     async def next_tokens(self, prompt: str, count: int) -> Sequence[TokenChoice]:
         """The `count` likeliest next tokens after `prompt`, likeliest first.
 
         Empty if the likeliest one is no whole character.
         """
-        ...
 
     async def health(self) -> None:
         """Return if the engine can answer. Raises Unavailable."""
-        ...
 
     async def close(self) -> None:
         """Stop. MUST be safe to call twice."""
-        ...
 
 
 class LiveEngine(Engine, Protocol):
@@ -314,11 +267,9 @@ class LiveEngine(Engine, Protocol):
     @property
     def version(self) -> str:
         """What answers, for instance ``llama.cpp b1234``."""
-        ...
 
     async def wait(self) -> int:
         """Wait until its process has ended; the exit status."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,15 +299,12 @@ class Process(Protocol):
     @property
     def pid(self) -> int:
         """Process id of the outermost process."""
-        ...
 
     async def wait(self) -> int:
         """Wait for the end; the exit status, negative for a signal."""
-        ...
 
     def kill(self) -> None:
         """Kill it and everything in it. MUST be safe to call twice."""
-        ...
 
 
 class Sandbox(Protocol):
@@ -365,11 +313,9 @@ class Sandbox(Protocol):
     @property
     def name(self) -> str:
         """What isolates, for `doctor` and for receipts: ``bubblewrap``, ``landlock`` ..."""
-        ...
 
     async def start(self, jail: Jail) -> Process:
         """Start a process. Raises Unavailable if the isolation cannot be set up: never weaker."""
-        ...
 
 
 class ReceiptSink(Protocol):
@@ -381,7 +327,6 @@ class ReceiptSink(Protocol):
         It raises Unavailable if that is not known within RECEIPT_TIMEOUT_S. Who stops waiting
         MUST NOT stop the receipt.
         """
-        ...
 
 
 class WitnessMemory(Protocol):
@@ -389,15 +334,12 @@ class WitnessMemory(Protocol):
 
     def watch(self, origin: str, vkeys: list[str]) -> None:
         """Cosign a log with these keys from now on; what was seen of it stays."""
-        ...
 
     def logs(self) -> list[Watched]:
         """Every log that is watched, by its origin."""
-        ...
 
     def log(self, origin: str) -> Watched:
         """One log. Raises NotFound."""
-        ...
 
     def advance(self, origin: str, judge: Callable[[Watched], Seen]) -> Seen:
         """Judge what is known of a log and remember what comes of it.
@@ -405,12 +347,9 @@ class WitnessMemory(Protocol):
         MUST be one step for all who ask, and durable on return; what `judge` raises MUST leave the
         memory as it was. Raises NotFound.
         """
-        ...
 
     def refuse(self, time_ms: int, origin: str, reason: str, note: str) -> None:
         """Keep a signed head that may prove that a log misbehaved. MAY forget the oldest."""
-        ...
 
     def refusals(self) -> list[dict[str, object]]:
         """What was refused, the newest first: time_ms, origin, reason, note."""
-        ...
