@@ -24,6 +24,7 @@ adds retry_after_s, which is 0 but for ``busy``.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cache
+from struct import Struct
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,6 +33,7 @@ from bastide.core.errors import Misconfigured
 from bastide.core.limits import FRAME_BYTES_MAX
 
 _T = TypeVar("_T")
+_length_at = Struct("!I").unpack_from
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[int, str, msgspec.Raw])
 
@@ -88,7 +90,7 @@ class FrameReader:
         frames: list[Frame] = []
         start, size = 0, len(data)
         while size - start >= 4:
-            length = int.from_bytes(data[start : start + 4])
+            (length,) = _length_at(data, start)
             if length > FRAME_BYTES_MAX:
                 raise Misconfigured(f"a frame of {length} bytes is longer than {FRAME_BYTES_MAX}")
             end = start + 4 + length

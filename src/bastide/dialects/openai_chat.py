@@ -135,6 +135,7 @@ class _Body(msgspec.Struct, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_ANY_CALL, _ONE_CALL = ToolChoice(), ToolChoice(parallel=False)  # where there is nothing to call
 
 
 def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
@@ -175,6 +176,8 @@ def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
 
 def _tools(given: _Body) -> tuple[tuple[Tool, ...], ToolChoice]:
     """What may be called: `tools`, or `functions` of the time before them."""
+    if given.tools is given.tool_choice is given.functions is given.function_call is None:
+        return (), _ONE_CALL if given.parallel_tool_calls is False else _ANY_CALL
     if not given.functions:
         if given.function_call not in (None, "none", "auto"):
             wrong("function_call", "it needs functions to call")

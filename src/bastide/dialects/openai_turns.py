@@ -7,7 +7,7 @@ is answered before anybody else speaks. Functions of the time before tools (`fun
 role `function`) have no ids: a result answers the oldest call of its name, or nothing need.
 """
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -73,10 +73,29 @@ def messages_of(turns: list[Turn] | None) -> tuple[Message, ...]:
         wrong("messages", "the list is empty")
     if len(turns) > REQUEST_MESSAGES_MAX:
         wrong("messages", f"at most {REQUEST_MESSAGES_MAX}, got {len(turns)}")
+    plain = [_plain(turn) for turn in turns]
+    if None not in plain:
+        return cast(tuple[Message, ...], tuple(plain))
     reading = _Reading()
     messages = tuple([reading.read(turn, f"messages[{i}]") for i, turn in enumerate(turns)])
     reading.require_answers()
     return messages
+
+
+def _plain(turn: Turn) -> Message | None:
+    """A turn that is only text, as nearly all are, at once; None for all others."""
+    role, content = _ROLES.get(turn.role), turn.content
+    if (
+        role is None
+        or role == "tool"
+        or not isinstance(content, str)
+        or turn.tool_calls
+        or turn.function_call is not None
+        or turn.audio is not ABSENT
+        or turn.prefix is not ABSENT
+    ):
+        return None
+    return Message(role, content)
 
 
 class _Reading:

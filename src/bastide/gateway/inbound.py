@@ -9,10 +9,10 @@ no upgrade; bounds on head and body. tests/paths/test_gateway_hostile.py has a c
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httptools
+import msgspec
 
 from bastide.core.limits import (
     BODIES_BYTES_MAX,
@@ -67,8 +67,7 @@ class Known:
         self.family: Family | None = None
 
 
-@dataclass(slots=True, repr=False, eq=False, weakref_slot=True)
-class Request:
+class Request(msgspec.Struct, eq=False, weakref=True):
     """One request. `body` is complete when the request is given out."""
 
     method: str
@@ -85,6 +84,9 @@ class Request:
     address: str = ""  # where the client calls from; empty on a Unix socket
     peer: str = ""  # who the client's certificate says it is; see gateway/tls.py
     known: "Known | None" = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.path})"  # never a header: one is the key
 
     def forget(self) -> None:
         """Let go of what nobody needs while the answer runs: thousands of answers wait at once."""
@@ -104,16 +106,15 @@ class Bodies:
         self.held = 0
 
 
-@dataclass(slots=True)
-class _Partial:
+class _Partial(msgspec.Struct, eq=False):
     """What has come of a request so far."""
 
     target: bytes = b""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
+    headers: dict[bytes, bytes] = {}  # each has its own
     count: int = 0
     head_bytes: int = 0
     later_bytes: int = 0
-    body: list[bytes] = field(default_factory=list)
+    body: list[bytes] = []
     body_bytes: int = 0
     request: Request | None = None
 
