@@ -6,8 +6,11 @@ import asyncio
 import gc
 import json
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+
+import pytest
 
 from bastide.core.chat import Delta, GenerateRequest, Usage
 from bastide.core.limits import CONNECTIONS_MAX, RUNNER_STREAMS_MAX, WINDOW_REQUESTS_MAX
@@ -28,6 +31,7 @@ BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
 WHOLE = request_bytes(json.dumps(BODY).encode())
 STREAM = request_bytes(json.dumps(BODY | {"stream": True}).encode())
 FIRST = "Wait"
+BYTES_EACH = 10_500  # with the client's socket and the scripted engine, which stand here too
 
 
 class HoldingEngine(ScriptedEngine):
@@ -113,3 +117,44 @@ def test_a_connection_that_has_ended_leaves_nothing_for_the_collector() -> None:
         finally:
             gc.enable()
         assert bugs(rig) == []
+
+
+@pytest.mark.parametrize("cut", [0, 1, 30, len(WHOLE)])
+def test_what_comes_while_a_stream_runs_is_the_next_request(cut: int) -> None:
+    """A connection has no parser while its stream runs, unless the next request has begun.
+
+    cut: how much of it comes together with the first one; the rest comes in the middle.
+    """
+    with gateway() as rig:
+        engine = rig.engine = HoldingEngine()
+        with rig.connect() as client:
+            client.sendall(STREAM + WHOLE[:cut])
+            rig.until(lambda: engine.requests or sum(rig.pool.inside.values()))
+            client.sendall(WHOLE[cut:] + STREAM)
+            rig.do(engine.go.set)
+            answers = [read_response(client) for _ in range(3)]
+        assert [(row.status, row.whole) for row in answers] == [(200, True)] * 3
+        streamed = [row.body.endswith(b"data: [DONE]\n\n") for row in answers]
+        assert streamed == [True, False, True]
+        assert bugs(rig) == []
+
+
+def test_a_stream_that_waits_holds_little() -> None:
+    """In what Python allocates; the sockets' own memory is the kernel's."""
+    count = 200
+    with gateway(None, CONNECTIONS_MAX, WINDOW_REQUESTS_MAX) as rig, ExitStack() as kept:
+        engine = rig.engine = HoldingEngine()
+        kept.enter_context(open_stream(rig))  # what is made once
+        gc.collect()
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            clients = [kept.enter_context(open_stream(rig)) for _ in range(count)]
+            gc.collect()
+            each = (tracemalloc.get_traced_memory()[0] - before) / count
+        finally:
+            tracemalloc.stop()
+        assert each < BYTES_EACH
+        rig.do(engine.go.set)
+        for client in clients:
+            read_rest(client)

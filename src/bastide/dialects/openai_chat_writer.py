@@ -3,6 +3,7 @@
 """Writes an answer of chat completions, whole or as a stream of chunks."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -22,6 +23,11 @@ class FunctionsAsked(Asked, frozen=True):
     """A request of the time before tools: a call is answered as a `function_call`."""
 
 
+@lru_cache(maxsize=64)
+def _end(release: str) -> dict[str, str]:
+    return {"service_tier": "default", "system_fingerprint": fingerprint(release)}
+
+
 class ChatWriter:
     """Writes one answer, whole or as a stream of chunks. Its kin add fields."""
 
@@ -31,15 +37,17 @@ class ChatWriter:
     usage_at_finish: ClassVar[bool] = False  # the chunk that ends the text states the usage
 
     def __init__(self, context: Context) -> None:
-        self._top = {
-            "id": f"chatcmpl-{context.ident}",
-            "created": context.created_s,
-            "model": context.model,
-        }
-        self._end = {"service_tier": "default", "system_fingerprint": fingerprint(context.release)}
-        self._usage = context.asked.usage
-        self._functions = isinstance(context.asked, FunctionsAsked)
+        # No more than this: thousands of streams wait at once, each with its writer.
+        self._context = context
         self._around: tuple[bytes, bytes] | None = None
+
+    @property
+    def _usage(self) -> bool:
+        return self._context.asked.usage
+
+    @property
+    def _functions(self) -> bool:
+        return isinstance(self._context.asked, FunctionsAsked)
 
     def first(self) -> bytes:
         """The chunk that opens a stream: it has the role."""
@@ -99,13 +107,13 @@ class ChatWriter:
         }
         return _encode(
             {
-                "id": self._top["id"],
+                "id": f"chatcmpl-{self._context.ident}",
                 "object": "chat.completion",
-                "created": self._top["created"],
-                "model": self._top["model"],
+                "created": self._context.created_s,
+                "model": self._context.model,
                 "choices": [choice],
                 "usage": usage_json(delta.usage),
-                **self._end,
+                **_end(self._context.release),
                 **self.answer_fields,
             }
         )
@@ -117,11 +125,11 @@ class ChatWriter:
         fields: Mapping[str, Any] = MappingProxyType({}),
     ) -> bytes:
         row: dict[str, Any] = {
-            "id": self._top["id"],
+            "id": f"chatcmpl-{self._context.ident}",
             "object": "chat.completion.chunk",
-            "created": self._top["created"],
-            "model": self._top["model"],
-            **self._end,
+            "created": self._context.created_s,
+            "model": self._context.model,
+            **_end(self._context.release),
             "choices": choices,
             **fields,
         }

@@ -258,6 +258,7 @@ class Connection(asyncio.Protocol):
         request = self._request
         assert request is not None
         self._begun = True
+        self._inbound.rest()
         self._chunked = request.version == "1.1"
         if not self._chunked:
             self._last = True

@@ -139,7 +139,7 @@ class Inbound:
         self._peer = peer
         self._address = address
         self._known = Known()
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = None  # made when something comes
         self._arrivals: list[Arrival] = []
         self._partial: _Partial | None = None
         self.dead = False  # a last refusal was given out: nothing more is read
@@ -155,6 +155,8 @@ class Inbound:
             return []
         if self._partial is not None:
             self._partial.later_bytes += len(data)
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -181,7 +183,13 @@ class Inbound:
         """
         self._drop_body()
         self.dead, self._partial, self._arrivals = True, None, []
-        del self._parser, self._screen
+        self._parser = None
+        del self._screen
+
+    def rest(self) -> None:
+        """Let go of the parser, a kilobyte, while a stream runs. Nothing is fed meanwhile."""
+        if self._partial is None:  # it stands between two requests, as a new one does
+            self._parser = None
 
     # What llhttp calls. A failure is remembered, not raised; what follows it is ignored.
 
