@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.core.standing import Cut
-from bastide.stages.serve import Idents
+from bastide.gateway.idents import Idents
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 

@@ -14,10 +14,10 @@ from bastide.core.snapshot import KeyGrant, Snapshot
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import Route, problem_of
 from bastide.gateway.answering import RECEIPT_HEADER, Answering, Caller, Control, fresh_snapshot
+from bastide.gateway.idents import Idents
 from bastide.gateway.inbound import Request
 from bastide.gateway.reply import Headers, Reply, refusal
 from bastide.ports import Clock, Entropy
-from bastide.stages.serve import Idents
 
 __all__ = ["Answer", "Asker", "KeyGone", "TimeOver"]
 

@@ -17,6 +17,7 @@ from bastide.dialects.surface import UNAUTHENTICATED, Problem, problem_of, signa
 from bastide.gateway.answering import Answering, Caller, Control, Job, Log, fresh_snapshot
 from bastide.gateway.auth import Seen, Signers, grant_of, inside, well_formed
 from bastide.gateway.filing import Desk
+from bastide.gateway.idents import Idents
 from bastide.gateway.inbound import Request
 from bastide.gateway.promising import Promises
 from bastide.gateway.recall import Recall
@@ -25,7 +26,6 @@ from bastide.gateway.uploads import Uploads
 from bastide.gateway.watch import Watch
 from bastide.gateway.window import EnginePool
 from bastide.ports import Clock, Entropy
-from bastide.stages.serve import Idents
 
 __all__ = ["Routes"]
 

@@ -50,9 +50,9 @@ from bastide.core.receipt import (
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.core.standing import Standing
 from bastide.detectors.guard import Guard, Steps
-from bastide.ports import Clock, Engine, Entropy, ReceiptSink
+from bastide.ports import Clock, Engine, ReceiptSink
 
-__all__ = ["EMBEDDED", "Call", "Idents", "answer", "choose", "complete", "embed"]
+__all__ = ["EMBEDDED", "Call", "answer", "choose", "complete", "embed"]
 
 T = TypeVar("T")
 _NOTHING_SAID = Said()
@@ -60,16 +60,11 @@ _NOTHING_USED = Usage()
 Note = Callable[["Call", Receipt, float], None]  # with the seconds since the call was let in
 EMBEDDED = "embedded"  # how a receipt says that the answer is vectors
 
-_CHANCE_BYTES = 17  # of which 80 bits are taken
-_CHANCE_AT_ONCE = 64
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_BY_BYTE = bytes(ord(_CROCKFORD[byte & 31]) for byte in range(256))  # by the last five bits
-
 
 class Call(msgspec.Struct, frozen=True):
     """One call that was let in. Its repr says nothing: no log line can hold a prompt or a key."""
 
-    ident: str  # what `Idents` gave; the receipt's id is ``r_`` and this
+    ident: str  # what gateway/idents.py gave; the receipt's id is ``r_`` and this
     request: GenerateRequest | EmbedRequest
     grant: KeyGrant
     served: Served
@@ -88,40 +83,6 @@ class Call(msgspec.Struct, frozen=True):
     def receipt(self) -> str:
         """The id of the receipt that this call will have."""
         return "r_" + self.ident
-
-
-class Idents:
-    """Makes ids: 26 characters of Crockford base32, 48 bits of time and 80 of chance."""
-
-    def __init__(self, clock: Clock, entropy: Entropy) -> None:
-        self._clock = clock
-        self._entropy = entropy
-        # Fetched for many at once: a system call for each would cost more than all the rest of it.
-        self._chance = b""
-        self._used = 0
-        # The first characters stay the same for a quarter of a second.
-        self._since = -1
-        self._begin = ""
-
-    def new(self) -> str:
-        """A new id. They sort by time."""
-        start, end = self._used, self._used + _CHANCE_BYTES
-        if end > len(self._chance):
-            self._chance = self._entropy.token(_CHANCE_BYTES * _CHANCE_AT_ONCE)
-            start, end = 0, _CHANCE_BYTES
-        self._used = end
-        now, chance = self._clock.now_ms(), self._chance
-        if now >> 8 != self._since:
-            self._since = now >> 8
-            self._begin = "".join(_CROCKFORD[now >> shift & 31] for shift in range(43, 7, -5))
-        # The last eight bits of the time and 2 of chance; 15 characters of chance; 3 bits more.
-        return (
-            self._begin
-            + _CROCKFORD[now >> 3 & 31]
-            + _CROCKFORD[(now & 7) << 2 | chance[start] & 3]
-            + chance[start + 1 : end - 1].translate(_BY_BYTE).decode()
-            + _CROCKFORD[(chance[end - 1] & 7) << 2]
-        )
 
 
 def choose(snapshot: Snapshot, grant: KeyGrant, model: str) -> Served:
