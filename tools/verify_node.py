@@ -8,7 +8,9 @@ refuses a node of another kind rather than believe it.
 
 import hashlib
 import json
+from datetime import UTC, datetime
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -38,26 +40,36 @@ def check_nodes(receipt, nodes, references, batch):
         need(value["index"] < row["index"] < batch["index"], place, "out of order")
         check_quote(body, place)
         check_allowed(body, value["body"], place)
-        told.append(
-            f"{body['node']}: software TPM, or one whose maker nobody checked, allowed by "
-            f"{value['body']['name']}; checked: quote, keys, nonce, measurements; not checked: "
-            "who made the TPM, who measured, who can read the memory"
-        )
+        told.append(say(body["node"], value["body"]))
     return told
+
+
+def say(node, values):
+    """What was checked and what was not, in words."""
+    known = "root" in values["measured"]
+    what = "TPM of a maker whom the guardian named"
+    what = what if known else "software TPM, or one whose maker nobody checked"
+    rest = "" if known else "who made the TPM, "
+    checked = "quote, keys, nonce, measurements" + (", maker's chain" if known else "")
+    return (
+        f"{node}: {what}, allowed by {values['name']}; checked: {checked}; not checked: {rest}"
+        "who measured, which program asked, who can read the memory"
+    )
 
 
 def check_quote(body, place):
     """The quote is by the key, about the node's keys and nonce, and over what it measured."""
     stated = body["attestation"]
     need(stated["kind"] == "tpm2", place, f"this tool checks no {stated['kind']}")
-    need(sorted(stated["evidence"]) == sorted(PARTS), place, "not the evidence of a TPM")
-    parts = {name: from_base64url(stated["evidence"][name], place) for name in PARTS}
+    names = (*PARTS, "ek_chain") if "ek_chain" in stated["evidence"] else PARTS
+    need(sorted(stated["evidence"]) == sorted(names), place, "not the evidence of a TPM")
+    parts = {name: from_base64url(stated["evidence"][name], place) for name in names}
     key, spki = attesting_key(parts["ak"], place)
     need(stated["key"] == spki, place, "the quote is by another key")
     endorsement = sized(parts["ek"], place)
     bits = int.from_bytes(endorsement[4:8])
     need(bits & (DECRYPTS | 1 << 18) == DECRYPTS, place, "no endorsement key")
-    identity = "sha256:" + hashlib.sha256(endorsement).hexdigest()
+    identity = digest_of(endorsement)
     need(stated["identity"] == identity, place, "it is of another machine")
     signature = parts["signature"]
     need(signature[:4] == b"\x00\x18\x00\x0b", place, "not ECDSA with SHA-256")
@@ -87,6 +99,8 @@ def check_quote(body, place):
     need(events and held == values[256:], place, "something else was measured, too")
     measured = {f"pcr{n}": [values[32 * n : 32 * n + 32].hex()] for n in range(8)}
     measured |= {name: list(dict.fromkeys(event[name] for event in events)) for name in NAMES}
+    if "ek_chain" in parts:
+        measured["root"] = [maker(parts["ek_chain"], endorsement, body["time_ms"], place)]
     need(stated["measured"] == measured, place, "it says that it measured something else")
 
 
@@ -94,7 +108,9 @@ def check_allowed(body, values, place):
     """The guardian's values allow this machine, all that it measured, and for so long."""
     stated = body["attestation"]
     need(values["kind"] == stated["kind"], place, "the reference values are of another kind")
-    need(stated["identity"] in values["identities"], place, "the guardian did not list it")
+    rooted = bool(values["measured"].get("root"))
+    listed = stated["identity"] in values["identities"] or (not values["identities"] and rooted)
+    need(listed, place, "the guardian did not list it")
     need(set(NAMES) <= set(values["measured"]), place, "the reference values leave something out")
     need(not values["minimum"], place, "a TPM measures no version")
     for name, allowed in values["measured"].items():
@@ -102,6 +118,31 @@ def check_allowed(body, values, place):
         need(found and set(found) <= set(allowed), place, f"{name}: {found} was not allowed")
     life = body["expires_ms"] - body["time_ms"]
     need(0 < life <= values["valid_s"] * 1000, place, "it counts for too long")
+
+
+def maker(data, endorsement, at_ms, place):
+    """The maker's root behind an endorsement key: its certificate is first, each by the next."""
+    at, chain = datetime.fromtimestamp(at_ms / 1000, UTC), []
+    while data and len(chain) < 5:
+        size = 4 + int.from_bytes(data[2:4])
+        chain, data = [*chain, x509.load_der_x509_certificate(data[:size])], data[size:]
+    need(not data and len(chain) > 1, place, "not the chain of a TPM's maker")
+    for one, issuer in zip(chain, [*chain[1:], chain[-1]], strict=True):
+        need(one.not_valid_before_utc <= at <= one.not_valid_after_utc, place, "ended certificate")
+        authority = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        need(authority, place, "a certificate's issuer is no authority")
+        try:
+            one.verify_directly_issued_by(issuer)
+        except (InvalidSignature, ValueError, TypeError):
+            need(False, place, "a certificate was not issued by the next")
+    modulus = chain[0].public_key().public_numbers().n.to_bytes(256)
+    need(endorsement.endswith(modulus), place, "the certificate of another TPM")
+    return digest_of(chain[-1].public_bytes(serialization.Encoding.DER))
+
+
+def digest_of(data):
+    """The digest of bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def read_quote(data, place):
@@ -135,7 +176,7 @@ def attesting_key(data, place):
     key = numbers.public_key()
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     der = key.public_bytes(serialization.Encoding.DER, form)
-    return key, "sha256:" + hashlib.sha256(der).hexdigest()
+    return key, digest_of(der)
 
 
 def sized(data, place):

@@ -9,20 +9,24 @@ a kill in between locked the machine; without the last `replay` an extend that d
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bastide.adapters.attest.tpm2 import TpmAttester
 from bastide.adapters.keys.durable import write_over
-from bastide.core.errors import NotProven, Refused, Unavailable
+from bastide.core.errors import Misconfigured, NotProven, Refused, Unavailable
 from bastide.crypto import tpm
+from bastide.crypto.hardware_chain import read_chain, verify_chain
 from bastide.crypto.tpm_evidence import replay
 from paths.swtpm_rig import SoftTpm, needs_swtpm
 from unit.node_fixture import EVENT
 
 OTHER = {**EVENT, "software": "sha256:" + "9" * 64}
+FORM = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 pytestmark = needs_swtpm
 
 
@@ -41,8 +45,8 @@ def booted(chip: SoftTpm) -> SoftTpm:
     return chip
 
 
-def attester(chip: SoftTpm, folder: Path, register: int = 14) -> TpmAttester:
-    return TpmAttester(chip.tcti, register, folder / "node" / "events.json", write_over)
+def attester(chip: SoftTpm, folder: Path, issuers: str = "") -> TpmAttester:
+    return TpmAttester(chip.tcti, 14, folder / "node" / "events.json", write_over, issuers)
 
 
 def held(one: TpmAttester) -> bytes:
@@ -81,6 +85,19 @@ def test_a_credential_of_ours_opens_in_the_tpm_and_only_for_its_key(
     other = tpm.make_credential(endorsing, b"\0\x0b" + bytes(32), bytes(32), os.urandom)
     with pytest.raises(Unavailable, match="tpm2_activatecredential failed"):
         one.answer({"blob": other.blob, "secret": other.secret})
+
+
+def test_the_chain_of_its_maker_is_shown_and_holds(booted: SoftTpm, tmp_path: Path) -> None:
+    public = attester(booted, tmp_path, str(booted.issuers)).identify()
+    chain = read_chain(public["ek_chain"], "ek_chain")
+    verify_chain(chain, time.time_ns() // 1_000_000, length=None)
+    own = tpm.read_public(public["ek"], "ek").key
+    assert chain[0].public_key().public_bytes(*FORM) == own.public_bytes(*FORM)
+    assert len(chain) == 3
+    (tmp_path / "bad.pem").write_text("no certificate")
+    for wrong in (tmp_path / "bad.pem", tmp_path / "none.pem", tmp_path):
+        with pytest.raises(Misconfigured, match="is no PEM file of certificates"):
+            attester(booted, tmp_path, str(wrong))
 
 
 def test_the_same_measurement_again_extends_nothing(booted: SoftTpm, tmp_path: Path) -> None:

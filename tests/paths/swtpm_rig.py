@@ -25,12 +25,30 @@ class SoftTpm:
         # A socket's path holds at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="bastide-tpm-"))
         self._process: subprocess.Popen[bytes] | None = None
-        state = self.folder / "state"
+        state, maker = self.folder / "state", self.folder / "maker"
         state.mkdir()
+        maker.mkdir()
+        # A maker of its own: that of the machine belongs to root.
+        local, setup = maker / "localca.conf", maker / "setup.conf"
+        local.write_text(
+            f"statedir = {maker}\nsigningkey = {maker / 'signkey.pem'}\n"
+            f"issuercert = {maker / 'issuercert.pem'}\ncertserial = {maker / 'certserial'}\n"
+        )
+        setup.write_text(
+            f"create_certs_tool = {shutil.which('swtpm_localca')}\n"
+            f"create_certs_tool_config = {local}\ncreate_certs_tool_options = /dev/null\n"
+            "active_pcr_banks = sha256\n"
+        )
         subprocess.run(
-            ["swtpm_setup", "--tpm2", "--tpmstate", str(state), "--create-ek-cert"],
+            [
+                "swtpm_setup", "--tpm2", "--tpmstate", str(state), "--create-ek-cert",
+                "--config", str(setup),
+            ],
             capture_output=True, timeout=60, check=True,
         )  # fmt: skip
+        root = maker / "swtpm-localca-rootca-cert.pem"
+        self.issuers = self.folder / "issuers.pem"
+        self.issuers.write_text((maker / "issuercert.pem").read_text() + root.read_text())
         self.boot()
 
     @property

@@ -25,7 +25,7 @@ from unit.node_fixture import NODE_TIME_MS
 
 CHIP = bytes(range(64))
 PPID = bytes(range(16))
-_BEGIN = datetime.fromtimestamp(NODE_TIME_MS / 1000, UTC) - timedelta(days=1)
+_BEGIN = datetime.fromtimestamp(NODE_TIME_MS / 1000, UTC) - timedelta(days=1, seconds=1)
 
 
 def certificate(

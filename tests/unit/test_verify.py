@@ -233,7 +233,18 @@ def test_the_tool_stands_alone() -> None:
     imports = [
         line.split()[1] for line in source.splitlines() if line.startswith(("import", "from"))
     ]
-    own = {"argparse", "base64", "hashlib", "hmac", "itertools", "json", "pathlib", "re", "sys"}
+    own = {
+        "argparse",
+        "base64",
+        "datetime",
+        "hashlib",
+        "hmac",
+        "itertools",
+        "json",
+        "pathlib",
+        "re",
+        "sys",
+    }
     assert {name.partition(".")[0] for name in imports} <= own | {"cryptography", *parts}
     assert "import bastide" not in source and "from bastide" not in source
 

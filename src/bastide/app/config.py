@@ -38,6 +38,7 @@ SETTINGS_DOC: Mapping[str, str] = {
     "node": "Name of this machine in receipts.",
     "attestation": "`tpm2`: runners prove what they are before they get weights; empty for not.",
     "tpm": "The TPM, as tpm2-tools name it: `device:/dev/tpmrm0`, `swtpm:path=SOCKET`.",
+    "tpm_issuers": "PEM file: who issued the TPM's certificate, up to its maker's root; or empty.",
     "tpm_register": "Register for our own measurements, 8 to 15; the boot must leave it empty.",
     "sandbox": "`auto`, `bubblewrap` or `landlock`; never none.",
     "engine": "`llamacpp`, or `openvino` or `vllm` if installed: what new deployments answer with.",
@@ -72,6 +73,7 @@ class Settings:
     node: str = "localhost"
     attestation: str = ""
     tpm: str = "device:/dev/tpmrm0"
+    tpm_issuers: str = ""
     tpm_register: int = 14
     sandbox: str = "auto"
     engine: str = "llamacpp"

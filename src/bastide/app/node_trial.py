@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring
@@ -24,6 +25,7 @@ from bastide.core.party import Duty
 from bastide.core.reference import Reference
 from bastide.core.subject import Digest
 from bastide.crypto.attestation import Said, said_of
+from bastide.crypto.hardware_chain import read_chain, root_digest
 from bastide.crypto.tpm import read_public
 from bastide.crypto.tpm_evidence import BOOT
 from bastide.ledger import Ledger
@@ -34,13 +36,14 @@ _NOWHERE = "sha256:" + "0" * 64  # a deployment that is none
 _DRAFT_VALID_S = 86_400
 
 
-def with_tpm(home: Home, tpm: str | None, register: int | None) -> Settings:
+def with_tpm(home: Home, tpm: str | None, register: int | None, issuers: str | None) -> Settings:
     """The settings of a home, with another TPM. Raises NotFound or Misconfigured."""
     settings = read_settings(home)
     return dataclasses.replace(
         settings,
         attestation="tpm2",
         tpm=settings.tpm if tpm is None else tpm,
+        tpm_issuers=settings.tpm_issuers if issuers is None else str(Path(issuers).resolve()),
         tpm_register=settings.tpm_register if register is None else register,
     )
 
@@ -55,10 +58,13 @@ def draft_reference(home: Home, settings: Settings, name: str) -> Reference:
         event = measure_node(settings.engine, wiring.sandbox(settings.sandbox).name)
         attester.measure(event)
         identity = read_public(attester.identify()["ek"], "ek").digest
-        values = attester.quote(bytes(32))["registers"]
+        parts = attester.quote(bytes(32))
+        values = parts["registers"]
     finally:
         attester.close()
     boot = {f"pcr{n}": (values[32 * n : 32 * n + 32].hex(),) for n in BOOT}
+    if "ek_chain" in parts:
+        boot["root"] = (root_digest(read_chain(parts["ek_chain"], "ek_chain")),)
     measured = {**{part: (digest,) for part, digest in event.items()}, **boot}
     return Reference(name, "tpm2", (str(identity),), measured, {}, _DRAFT_VALID_S)
 

@@ -253,11 +253,11 @@ def open_node_store(
     return SealedStore(GivenHeaders(LocalStore(root), headers), keys, (), source)
 
 
-def attester(settings: Settings, log: Path) -> Attester:
+def attester(chosen: Settings, log: Path) -> Attester:
     """The hardware that says what this machine is; `log` tells what it measured."""
     from bastide.adapters.attest.tpm2 import TpmAttester
 
-    return TpmAttester(settings.tpm, settings.tpm_register, log, replace_small)
+    return TpmAttester(chosen.tpm, chosen.tpm_register, log, replace_small, chosen.tpm_issuers)
 
 
 def open_registry(

@@ -24,6 +24,11 @@ _REGISTER = click.option(
 )
 
 
+_ISSUERS = click.option(
+    "--issuers", metavar="FILE", help="PEM of the TPM's maker, its root last: then that is checked."
+)
+
+
 @click.group()
 def node() -> None:
     """Attested nodes: measure, allow, join, list."""
@@ -34,10 +39,18 @@ def node() -> None:
     "bastide node measure --tpm device:/dev/tpmrm0 --out machines.json",
     _TPM,
     _REGISTER,
+    _ISSUERS,
     click.option("--name", default="machines", show_default=True, help="Name of the values."),
     click.option("--out", metavar="FILE", help="Write the values here."),
 )
-def measure(call: Call, tpm: str | None, register: int | None, name: str, out: str | None) -> None:
+def measure(
+    call: Call,
+    tpm: str | None,
+    register: int | None,
+    issuers: str | None,
+    name: str,
+    out: str | None,
+) -> None:
     """Measure this machine: a draft of reference values, for the guardian to judge.
 
     Digests of software, engine and sandbox, the boot's registers, and the TPM's endorsement key.
@@ -45,7 +58,8 @@ def measure(call: Call, tpm: str | None, register: int | None, name: str, out: s
     """
     from bastide.app.node_trial import draft_reference, with_tpm
 
-    values = draft_reference(call.home, with_tpm(call.home, tpm, register), name).to_json()
+    settings = with_tpm(call.home, tpm, register, issuers)
+    values = draft_reference(call.home, settings, name).to_json()
     text = json.dumps(values, indent=2) + "\n"
     if out is None:
         call.show(values, text.rstrip())
@@ -115,8 +129,9 @@ def _reference_row(row: "Evidence") -> dict[str, Any]:
     "bastide node join --tpm device:/dev/tpmrm0",
     _TPM,
     _REGISTER,
+    _ISSUERS,
 )
-def join(call: Call, tpm: str | None, register: int | None) -> None:
+def join(call: Call, tpm: str | None, register: int | None, issuers: str | None) -> None:
     """Let this machine's runners prove what they are before they get weights.
 
     It goes through the handshake once, says what was checked and what not, and writes the
@@ -124,7 +139,7 @@ def join(call: Call, tpm: str | None, register: int | None) -> None:
     """
     from bastide.app.node_trial import join_machine, with_tpm
 
-    settings = with_tpm(call.home, tpm, register)
+    settings = with_tpm(call.home, tpm, register, issuers)
     with call.environment() as env:
         joined = join_machine(env, settings)
     head = f"joined     {joined.stated['node']}, allowed by {joined.reference}"

@@ -127,17 +127,23 @@ def _said_tpm(reference: Reference) -> Said:
     named = [f"pcr{n}" for n in BOOT if f"pcr{n}" in reference.measured]
     boot = [f"the boot's registers {', '.join(named)}"] if named else []
     left = [f"pcr{n}" for n in BOOT if f"pcr{n}" not in reference.measured]
+    made = "root" in reference.measured
+    maker = ("who made the TPM: its operator may have made it in software and may say anything",)
     return Said(
-        "software TPM, or one whose maker nobody checked",
+        "TPM 2.0 of a maker whom the guardian named"
+        if made
+        else "software TPM, or one whose maker nobody checked",
         (
+            *(["the chain from the TPM's own key to its maker's root"] if made else []),
             "the quote's signature by a key that is fixed to a TPM the guardian listed",
             "the node's keys and control's nonce in the quote",
             "the measurements of software, engine and sandbox since the machine's boot",
             *boot,
         ),
         (
-            "who made the TPM: its operator may have made it in software and may say anything",
+            *(() if made else maker),
             "who measured: the software measured itself",
+            "which program asked: whoever may use the machine's TPM can have other keys quoted",
             *([f"the boot's registers {', '.join(left)}"] if left else []),
             "the machine's memory: whoever is root there, or holds the machine, can read it",
         ),

@@ -14,10 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from bastide.core.canonical import canonical
 from bastide.core.errors import NotProven
 from bastide.core.limits import NODE_EVENTS_MAX
 from bastide.crypto import tpm
+from bastide.crypto.hardware_chain import read_chain, root_digest, verify_chain
 from bastide.crypto.node_quote import binding, opened
 
 __all__ = ["BOOT", "EVENT_FIELDS", "TpmEvidence", "event_digest", "read_evidence", "replay"]
@@ -26,6 +29,7 @@ BOOT: Final = tuple(range(8))
 EVENT_FIELDS: Final = ("engine", "sandbox", "software")
 _OURS: Final = range(8, 16)
 _PARTS: Final = ("quote", "signature", "ak", "ek", "registers", "events")
+_CHAIN: Final = "ek_chain"  # may be there: from the key's certificate up to its maker's root
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,9 @@ def read_evidence(body: Mapping[str, Any]) -> TpmEvidence:
     That the attestation key is in the TPM of the endorsement key is proven to control alone, by
     TPM2_ActivateCredential; nothing that could be shown to others comes of it.
     """
-    raw, signature, ak, ek, registers, log = opened(body, *_PARTS)
+    named = body["attestation"]["evidence"]
+    more = (_CHAIN,) if _CHAIN in named else ()
+    raw, signature, ak, ek, registers, log, *chain = opened(body, *_PARTS, *more)
     attesting, endorsing = tpm.read_public(ak, "ak"), tpm.read_public(ek, "ek")
     endorsing.verify_endorsing()
     tpm.verify_quote_signature(attesting, raw, signature)
@@ -79,7 +85,21 @@ def read_evidence(body: Mapping[str, Any]) -> TpmEvidence:
     measured = {f"pcr{n}": [registers[32 * n : 32 * n + 32].hex()] for n in BOOT}
     for name in EVENT_FIELDS:
         measured[name] = list(dict.fromkeys(event[name] for event in events))
+    if chain:
+        measured["root"] = [_maker(endorsing, chain[0], body["time_ms"])]
     return TpmEvidence(endorsing, attesting, measured)
+
+
+def _maker(endorsing: tpm.TpmKey, data: bytes, at_ms: int) -> str:
+    """The root of the maker who certified an endorsement key. Raises NotProven."""
+    chain = read_chain(data, "ek_chain")
+    verify_chain(chain, at_ms, length=None)
+    key, own = chain[0].public_key(), endorsing.key
+    if not isinstance(key, rsa.RSAPublicKey) or not isinstance(own, rsa.RSAPublicKey):
+        raise NotProven("ek_chain: not of an RSA key")
+    if key.public_numbers() != own.public_numbers():
+        raise NotProven("ek_chain: of another TPM than the endorsement key's")
+    return root_digest(chain)
 
 
 def _read_events(log: bytes) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import shutil
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bastide.core.canonical import canonical
-from bastide.core.errors import NotProven, Refused, Unavailable
+from bastide.core.errors import Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.limits import NODE_EVENTS_MAX
 from bastide.crypto.tpm_evidence import BOOT, event_digest, replay
 
@@ -31,27 +32,40 @@ _PATIENCE_S: Final = 90  # a chip takes seconds for an RSA key
 _CREDENTIAL: Final = struct.pack(">II", 0xBADCC0DE, 1)  # the head of tpm2-tools' own file format
 _ATTRIBUTES: Final = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|sign|noda"
 _EMPTY: Final = bytes(32)
+_CERTIFICATE: Final = "0x01c00002"  # TCG EK Credential Profile, 2.2.1.4: where RSA 2048 has its own
+_PEM_END: Final = "-----END CERTIFICATE-----"
 
 
 class TpmAttester:
     """One TPM. `tcti` names it as tpm2-tools does; `log` is the file of its measurements, and
     `write` puts bytes in the place of a file, durably.
 
-    Raises Unavailable if tpm2-tools or the TPM are missing or fail.
+    issuers: a PEM file, from the certificate that issued the endorsement key's own up to the
+    maker's root; without it no chain is shown. Raises Unavailable if tpm2-tools or the TPM are
+    missing or fail, Misconfigured for another file of issuers.
     """
 
     kind = "tpm2"
 
     def __init__(
-        self, tcti: str, register: int, log: Path, write: Callable[[Path, bytes], None]
+        self,
+        tcti: str,
+        register: int,
+        log: Path,
+        write: Callable[[Path, bytes], None],
+        issuers: str = "",
     ) -> None:
         self._tcti, self._register, self._log, self._write_over = tcti, register, log, write
+        self._issuers = _read_issuers(Path(issuers)) if issuers else b""
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = tempfile.TemporaryDirectory(prefix="tpm-", dir=log.parent)
         self._public: dict[str, bytes] = {}
 
     def identify(self) -> dict[str, bytes]:
-        """The public areas of the endorsement key `ek` and of the attestation key `ak`."""
+        """The public areas of the endorsement key `ek` and of the attestation key `ak`.
+
+        With `issuers` also `ek_chain`, which begins with the certificate in the TPM itself.
+        """
         with self._alone():
             if not self._public:
                 self._tool("createek", "-c", "ek.ctx", "-G", "rsa", "-u", "ek.pub", "-f", "tss")
@@ -59,6 +73,9 @@ class TpmAttester:
                 self._tool("createprimary", "-Q", "-C", "e", *template, "-c", "ak.ctx")
                 self._tool("readpublic", "-Q", "-c", "ak.ctx", "-f", "tss", "-o", "ak.pub")
                 self._public = {name: self._read(f"{name}.pub") for name in ("ek", "ak")}
+                if self._issuers:
+                    self._tool("nvread", _CERTIFICATE, "-o", "ek.der")
+                    self._public["ek_chain"] = self._read("ek.der") + self._issuers
         return dict(self._public)
 
     def answer(self, challenge: Mapping[str, bytes]) -> bytes:
@@ -178,3 +195,16 @@ class TpmAttester:
 
     def _write(self, name: str, data: bytes) -> None:
         (Path(self._folder.name) / name).write_bytes(data)
+
+
+def _read_issuers(path: Path) -> bytes:
+    """The certificates of a PEM file in DER. Raises Misconfigured if there is anything else."""
+    try:
+        *rows, rest = path.read_text().split(_PEM_END)
+        if rest.strip() or not rows:
+            raise ValueError("no certificates")
+        return b"".join(ssl.PEM_cert_to_DER_cert(row.strip() + "\n" + _PEM_END) for row in rows)
+    except (OSError, ValueError) as error:
+        raise Misconfigured(
+            f"tpm_issuers: {path} is no PEM file of certificates: {error}"
+        ) from error
