@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bastide.app import (
+    access_policies,
     aliases,
     approvals,
     budgets,
@@ -41,7 +42,8 @@ from bastide.app.duties import everyone, require
 from bastide.app.environment import Environment
 from bastide.core.errors import NotAllowed
 from bastide.core.lifecycle import LIFECYCLE
-from bastide.core.party import DUTIES, Duty, Party, Principal
+from bastide.core.party import DUTIES, Party, Principal
+from bastide.gates.access.actions import ACTIONS
 from paths.loading_rig import Served
 
 # Look-ups that other use cases begin with, and what a party's own signature answers for.
@@ -70,6 +72,7 @@ STAGES: dict[str, Callable[..., Any]] = {
 
 def use_cases() -> Iterator[Callable[..., Any]]:
     modules = (
+        access_policies,
         aliases,
         approvals,
         corpora,
@@ -114,23 +117,33 @@ def call(function: Callable[..., Any], env: Environment) -> None:
     function(env, *[None for name in named if name not in alone], **dict.fromkeys(alone))
 
 
-@pytest.mark.parametrize("duty", Duty)
+class Someone:
+    """At the door of an environment with a ledger of its own."""
+
+    def __init__(self, env: Environment, parties: frozenset[Party]) -> None:
+        self.access, self.principal = env.access, Principal("somebody", parties)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("party", Party)
-def test_a_duty_belongs_to_its_parties(duty: Duty, party: Party) -> None:
-    principal = Principal("somebody", frozenset({party}))
+def test_an_action_belongs_to_the_parties_of_its_duty(
+    action: str, party: Party, broken: Served
+) -> None:
+    duty = ACTIONS[action].duty
+    someone = Someone(broken.env, frozenset({party}))
     if party in DUTIES[duty]:
-        require(principal, duty)
+        require(someone, action)
         return
     with pytest.raises(NotAllowed, match=f"may not {duty.value}") as caught:
-        require(principal, duty)
+        require(someone, action)
     assert all(holder.value in caught.value.reasons[0] for holder in DUTIES[duty])
 
 
-@pytest.mark.parametrize("duty", Duty)
-def test_nobody_holds_no_duty_and_everyone_each(duty: Duty) -> None:
-    require(everyone("one person"), duty)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_nobody_may_do_nothing_and_everyone_all(action: str, broken: Served) -> None:
+    require(replace(broken.env, principal=everyone("one person")), action)
     with pytest.raises(NotAllowed):
-        require(Principal("nobody", frozenset()), duty)
+        require(Someone(broken.env, frozenset()), action)
 
 
 def test_the_exceptions_are_use_cases() -> None:

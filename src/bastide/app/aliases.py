@@ -16,7 +16,6 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 
 __all__ = ["end_alias", "list_aliases", "set_alias"]
@@ -31,7 +30,7 @@ def set_alias(env: Environment, alias: str, deployment: str) -> Evidence:
     Raises Misconfigured for what is no name, Refused for the name of a deployment, NotFound if
     nothing is deployed under `deployment`.
     """
-    require(env.principal, Duty.DEPLOY)
+    require(env, "alias-set", deployment)
     if not _NAME.fullmatch(alias):
         raise Misconfigured(
             f"{alias!r} is no alias", fix="letters, digits and . _ : / @ + -, at most 256"
@@ -51,7 +50,7 @@ def set_alias(env: Environment, alias: str, deployment: str) -> Evidence:
 
 def end_alias(env: Environment, alias: str) -> Evidence:
     """End an alias; gateways forget it within a second. Raises NotFound."""
-    require(env.principal, Duty.DEPLOY)
+    require(env, "alias-set")
     known = _newest(env, alias)
     if known is None or known.body["deployment"] is None:
         raise NotFound(f"there is no alias {alias!r}", fix="`bastide alias ls` shows them")
@@ -60,7 +59,7 @@ def end_alias(env: Environment, alias: str) -> Evidence:
 
 def list_aliases(env: Environment) -> list[dict[str, Any]]:
     """One row per alias. `active` says that its deployment is in service now."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     deployed = {row.subject.name for row in env.ledger.deployments(active=True)}
     return [
         {

@@ -18,7 +18,7 @@ from bastide.app.releases import find_candidate
 from bastide.core.errors import BastideError, Misconfigured, NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey
-from bastide.core.party import Duty, Party
+from bastide.core.party import Party
 from bastide.core.policy import Policy
 from bastide.core.register import KeyState
 from bastide.core.subject import Digest
@@ -70,7 +70,7 @@ def approve_here(
 
 def import_approval(env: Environment, text: str) -> Evidence:
     """Append an approval that was signed elsewhere. Raises Misconfigured or NotProven."""
-    require(env.principal, Duty.READ)
+    require(env, "approve")
     return release.approve(env.ledger, Envelope.from_json(_json(text, "the approval")))
 
 
@@ -80,7 +80,7 @@ def counter_note(env: Environment, row: Evidence) -> str | None:
     A passkey that is synchronised between devices counts nothing: 0. Files may come in another
     order than they were signed in, so this is a note for people and closes no gate.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     ident = row.signers[0]
     key = env.ledger.known_keys()[ident]
     counts = {}
@@ -99,7 +99,7 @@ def counter_note(env: Environment, row: Evidence) -> str | None:
 
 def request_release(env: Environment, name: str) -> dict[str, Any]:
     """What a party needs to decide about a candidate on a machine of its own."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     candidate = find_candidate(env, name)
     wanted = candidate.body["release"]
     rows = {

@@ -16,7 +16,6 @@ from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.limits import BUDGET_LIMIT_MAX, BUDGETS_MAX
 from bastide.core.money import PICO_PER_MICRO, euros
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 
 __all__ = ["find_scope", "in_force", "list_budgets", "set_budget"]
@@ -44,7 +43,7 @@ def set_budget(
 
     Raises Misconfigured for impossible numbers, NotFound if there is none to end.
     """
-    require(env.principal, Duty.MANAGE_TENANTS)
+    require(env, "budget-set")
     if limit is not None and not 0 <= limit <= BUDGET_LIMIT_MAX:
         raise Misconfigured("a budget has at most 10^12 tokens, or a million EUR")
     if not 1 <= soft_percent <= 100:
@@ -86,7 +85,7 @@ def in_force(rows: Iterable[Evidence]) -> list[Budget]:
 
 def list_budgets(env: Environment, tenant: str | None) -> list[dict[str, Any]]:
     """One row per budget, with what is used of it now, counted from the receipts."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     budgets = [
         budget for budget in in_force(env.ledger.budgets()) if tenant in (None, budget.scope.tenant)
     ]

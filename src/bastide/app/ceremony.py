@@ -15,7 +15,6 @@ from bastide.app.unsealing import read_record
 from bastide.core.errors import Misconfigured, NotFound, NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 
 __all__ = ["find_ceremony", "hold_ceremony"]
@@ -29,7 +28,7 @@ def hold_ceremony(env: Environment, present: Sequence[str]) -> tuple[str, Eviden
 
     `present` are people and their offices, in words. Raises Misconfigured for what breaks a table.
     """
-    require(env.principal, Duty.READ)
+    require(env, "ceremony-hold")
     for text in present:
         if not text.strip() or len(text) > _CELL_CHARACTERS_MAX or set(text) & set("|\r\n"):
             raise Misconfigured(f"not a person and an office: {text!r:.60}", fix="a short line")
@@ -62,7 +61,7 @@ def hold_ceremony(env: Environment, present: Sequence[str]) -> tuple[str, Eviden
 
 def find_ceremony(env: Environment, record: str) -> Evidence:
     """The entry of a record that was printed. Raises NotProven if there is none."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     rows = env.ledger.find(_KIND, subject=Digest.of(record.encode()))
     if not rows:
         raise NotProven("the ledger knows no such record: it was changed, or is of elsewhere")

@@ -17,7 +17,7 @@ from bastide.app.corpus_part import KEY_WIDTH, Example, Life, PartReport
 from bastide.app.corpus_pseudonyms import names_in
 from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport, Leaves, shard_name
 from bastide.app.dataset_releases import release_state
-from bastide.app.duties import require, require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.naming import named_dataset
 from bastide.app.remedies import outside
@@ -25,7 +25,6 @@ from bastide.core.dataset import Manifest, document_key, leaf_of
 from bastide.core.errors import Misconfigured, NotFound, NotProven
 from bastide.core.evidence import Evidence
 from bastide.core.limits import CORPUS_EXAMPLES
-from bastide.core.party import Duty
 from bastide.crypto.sorted_tree import prove, verify_absent, verify_present
 from bastide.ledger.erased import datasets, successors
 from bastide.stages.dataset_release import find_release
@@ -52,7 +51,7 @@ def find_dataset(env: Environment, name: str) -> Evidence:
 
 def list_datasets(env: Environment) -> list[dict[str, Any]]:
     """One row per dataset. successor: of one from which a person was erased."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     followed = successors(env.ledger)
     return [
         {
@@ -71,8 +70,8 @@ def list_datasets(env: Environment) -> list[dict[str, Any]]:
 def show_dataset(env: Environment, name: str, examples: bool = False) -> dict[str, Any]:
     """The card of a dataset. With `examples`, also the beginnings of removed texts."""
     if examples:
-        require_stage(env.principal, "corpus")
-    require(env.principal, Duty.READ)
+        require(env, "dataset-text", name)
+    require(env, "read")
     row = find_dataset(env, name)
     manifest = manifest_of(env, row)
     card = {
@@ -92,7 +91,7 @@ def explain_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
 
     `ident` is the document's, or `source:ident` where several sources have it. Raises NotFound.
     """
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-text", name)
     row = find_dataset(env, name)
     folder = folder_of(row.body["build"])
     source, own, key, place = _locate(env, row, folder, ident)
@@ -122,7 +121,7 @@ def explain_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
 
 def prove_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
     """A proof that a document is in a dataset, or is not, checked once before it is given."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     row = find_dataset(env, name)
     folder, root = folder_of(row.body["build"]), bytes.fromhex(row.body["root"])
     candidates = [(source["name"], ident) for source in row.body["sources"]]
@@ -164,7 +163,7 @@ def export_dataset(
 
     tokenizer, end_token: see corpus_export.Export. Raises Misconfigured for a form without tokens.
     """
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-export", name)
     if form not in FORMS:
         raise Misconfigured(f"there is no form {form!r}", fix=f"one of: {', '.join(FORMS)}")
     if form not in TOKENIZED and (tokenizer or end_token):
@@ -185,7 +184,7 @@ def export_dataset(
 
 def manifest_of(env: Environment, row: Evidence) -> Manifest:
     """The manifest that the ledger names. Raises NotProven for any other."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     name = f"{folder_of(row.body['build'])}/manifest"
     try:
         manifest = Manifest.decode(read_object(env.store, name))

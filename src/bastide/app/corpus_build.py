@@ -54,7 +54,7 @@ from bastide.app.corpus_shards import (
 from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile, searched_suites
 from bastide.app.corpus_tidy import tidy
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.dataset import Manifest, Searched, StepCount
@@ -98,7 +98,7 @@ def build_dataset(
 
     memory_mib: for what each process sorts. Neither it nor `workers` changes a byte.
     """
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-build")
     if not 1 <= workers <= CORPUS_WORKERS_MAX:
         raise Misconfigured(f"--workers is not between 1 and {CORPUS_WORKERS_MAX}")
     memory = bytes_of(memory_mib)

@@ -40,7 +40,7 @@ from bastide.app.corpus_search import delete_index
 from bastide.app.corpus_standing import LISTS, list_object, put_list, read_standing
 from bastide.app.corpus_successor import make_successor, positions_of, successor_build
 from bastide.app.corpus_tidy import tidy
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.dataset import Manifest
 from bastide.core.erasure import ErasureList
@@ -80,7 +80,7 @@ def erase_subject(
 
     Raises Misconfigured, NotProven for a dataset that is damaged, Refused with every reason.
     """
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-erase")
     if not 1 <= workers <= CORPUS_WORKERS_MAX:
         raise Misconfigured(f"--workers is not between 1 and {CORPUS_WORKERS_MAX}")
     tell = progress or (lambda what, done, total: None)

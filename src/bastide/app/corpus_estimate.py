@@ -22,7 +22,7 @@ from bastide.app.corpus_part import PartReport, PartWorker, Workbench
 from bastide.app.corpus_shards import cut_batches, write_batch
 from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.remedies import outside
 from bastide.core.document import Document
@@ -37,7 +37,7 @@ _DISK_SHARE: Final = 1.0  # sealed objects a build needs at most, beside the tex
 
 def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
     """What `build` would read and do. Raises Misconfigured or NotFound for a bad recipe."""
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-build")
     recipe = plan.load_recipe(path)
     files = plan.find_files(recipe, path.parent)
     parts = plan.cut_parts(recipe.sources, files, recipe.limits.part_bytes)

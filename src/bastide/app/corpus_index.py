@@ -28,7 +28,7 @@ from bastide.app.corpus_build import Progress, folder_of
 from bastide.app.corpus_export import shard_lines
 from bastide.app.corpus_objects import bytes_of, read_object
 from bastide.app.corpus_shards import Line
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.dataset import Manifest
 from bastide.core.errors import Misconfigured, NotFound, NotProven
@@ -100,7 +100,7 @@ def build_index(
     `memory_mib` bounds what a segment takes while it is sorted; only a document that alone is
     longer than a segment takes more. Raises Misconfigured, NotFound, NotProven.
     """
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-index")
     bytes_of(memory_mib)
     _sorter()
     row = find_dataset(env, name)

@@ -14,7 +14,7 @@ from typing import Final
 from bastide.app.corpus_build import folder_of
 from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_plan import build_filters, local_steps
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.naming import named_dataset
 from bastide.core.errors import NotFound
@@ -40,7 +40,7 @@ def end_pseudonym_key(env: Environment, name: str) -> Evidence:
     A kill between the two leaves no key and no statement: the same again writes it. Once more is
     the statement that exists.
     """
-    require_stage(env.principal, "corpus")
+    require(env, "pseudonym-key-end", name)
     row = named_dataset(env.ledger, name)
     env.store.delete(f"{folder_of(row.body['build'])}/key")
     if known := env.ledger.find(_KIND, subject=row.subject.digest):
@@ -65,7 +65,7 @@ def names_in(env: Environment, row: Evidence, ident: str) -> tuple[str, ...]:
     any_key = bytes(range(32))
     if masked_name(build_filters(steps, any_key), any_key, ident) == ident:
         return (ident,)
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-text")
     try:
         key = read_object(env.store, f"{folder}/key")
     except NotFound as error:

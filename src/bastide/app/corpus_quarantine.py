@@ -13,7 +13,7 @@ from bastide.app.corpora import find_dataset
 from bastide.app.corpus_build import folder_of
 from bastide.app.corpus_objects import read_object, read_segments
 from bastide.app.corpus_part import PartReport
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.errors import NotFound, NotProven
 from bastide.readers.reader import REASONS
@@ -30,7 +30,7 @@ def quarantined(env: Environment, name: str) -> Iterator[dict[str, Any]]:
     Raises NotFound if there is neither. A build that is not finished has those of the parts that
     are.
     """
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-text", name)
     return _places(env, _folder(env, name))
 
 

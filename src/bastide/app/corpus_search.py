@@ -31,7 +31,7 @@ from bastide.app.corpus_index import (
 )
 from bastide.app.corpus_objects import read_object, row_in
 from bastide.app.corpus_shards import LEAF_WIDTH
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.dataset import document_key
 from bastide.core.errors import Misconfigured, NotFound, NotProven
@@ -82,7 +82,7 @@ def find_spans(env: Environment, dataset: str, text: str, limit: int | None = 10
 @contextlib.contextmanager
 def open_index(env: Environment, dataset: str) -> "Iterator[Index]":
     """The index of a dataset, checked to be of it, for one search or many."""
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-index", dataset)
     row = find_dataset(env, dataset)
     folder, name = folder_of(row.body["build"]), row.subject.name
     fix = f"bastide corpus index {dataset}"

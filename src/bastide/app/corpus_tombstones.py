@@ -9,7 +9,6 @@ from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.naming import newest_named
 from bastide.core.errors import NotFound
-from bastide.core.party import Duty
 from bastide.ledger.erased import datasets, erasure_of
 
 __all__ = ["tombstones_of"]
@@ -17,7 +16,7 @@ __all__ = ["tombstones_of"]
 
 def tombstones_of(env: Environment, name: str) -> Iterator[str]:
     """The tombstones of a successor, as lines of JSON. Raises NotFound for another dataset."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     row = newest_named(datasets(env.ledger), name, "dataset")
     if erasure_of(env.ledger, row) is None:
         raise NotFound(f"nobody was erased to make this dataset {name}", fix="bastide corpus ls")

@@ -5,7 +5,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bastide.app.duties import require, require_stage
+from bastide.app.duties import require
 from bastide.app.enrolment import key_statements
 from bastide.app.environment import Environment
 from bastide.app.naming import named_dataset
@@ -13,7 +13,6 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import NotProven
 from bastide.core.evidence import Evidence
 from bastide.core.key import PublicKey, Purpose
-from bastide.core.party import Duty
 from bastide.core.policy import Policy
 from bastide.core.subject import Digest
 from bastide.gates.dossier import Dossier, dataset_reasons, dataset_release
@@ -33,7 +32,7 @@ def _find(env: Environment, name: str) -> Evidence:
 
 def publish_dataset(env: Environment, name: str) -> Evidence:
     """Judge every gate and sign the release. Raises Waiting or Refused with every reason."""
-    require_stage(env.principal, stage.ACTION)
+    require(env, "dataset-release", name)
     dataset = _find(env, name)
     return stage.publish(env.ledger, dataset, env.signer(Purpose.RELEASE), env.clock)
 
@@ -47,7 +46,7 @@ def approval_of(env: Environment, name: str, comment: str) -> Approval:
 
 def request_dataset(env: Environment, name: str) -> dict[str, Any]:
     """What a party needs to decide about a dataset on a machine of its own."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     dataset = _find(env, name)
     rows = {"charter": env.ledger.charter(), "dataset": dataset}
     return {

@@ -4,7 +4,7 @@
 
 from bastide.app import wiring_engines
 from bastide.app.approvals import approve_here
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.loading import context_of
 from bastide.app.releases import find_candidate
@@ -51,7 +51,7 @@ def deploy_release(
     The operator's approval is made here if the key is given or, under `solo`, held. An older
     deployment of the same name is ended. Raises Waiting while an approval is missing.
     """
-    require_stage(env.principal, "deploy")
+    require(env, "deployment-start", name)
     plan = plan_deployment(env, name, replicas)
     signers = env.parties_at_hand(operator)
     if operator is not None and Party.OPERATOR not in signers:
@@ -77,7 +77,7 @@ def deploy_release(
 
 def end_deployment(env: Environment, name: str, reason: str) -> Evidence:
     """Take a deployment out of service. Raises NotFound."""
-    require_stage(env.principal, "deploy")
+    require(env, "deployment-end", name)
     for row in deploy.active(env.ledger):
         if name in (row.subject.name, str(row.subject.digest)):
             return deploy.end(env.ledger, row, reason, env.signer(Purpose.EVIDENCE), env.clock)

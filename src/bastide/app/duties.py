@@ -1,28 +1,48 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who may call which use case; checked here and only here."""
+"""Who may call which use case; checked here and only here, by the Cedar policies in force."""
 
+from typing import Protocol
+
+from bastide.app.access import Access
 from bastide.core.errors import NotAllowed
-from bastide.core.lifecycle import stage
-from bastide.core.party import DUTIES, Duty, Party, Principal
+from bastide.core.party import Party, Principal
+from bastide.gates.access.actions import ACTIONS
 
-__all__ = ["everyone", "require", "require_stage"]
-
-
-def require(principal: Principal, duty: Duty) -> None:
-    """Return if the principal holds the duty. Raises NotAllowed, naming who does."""
-    if not principal.holds(duty):
-        holders = ", ".join(sorted(party.value for party in DUTIES[duty]))
-        raise NotAllowed(
-            f"{principal.name} may not {duty.value}",
-            reasons=(f"the duty {duty.value} belongs to: {holders}",),
-            fix=f"act with the key of one of: {holders} (--key FILE)",
-        )
+__all__ = ["Door", "everyone", "require"]
 
 
-def require_stage(principal: Principal, name: str) -> None:
-    """Require the duty of a row of the lifecycle table."""
-    require(principal, stage(name).duty)
+class Door(Protocol):
+    """What an environment says of who is there, and of the policies in force."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who called."""
+        ...
+
+    @property
+    def access(self) -> Access:
+        """Decides."""
+        ...
+
+
+def require(door: Door, action: str, on: str | None = None) -> None:
+    """Return if the policies in force permit an action to who is at the door.
+
+    on: the name of the thing, of the type that the action has. Raises NotAllowed, naming the
+    policies that forbid it and the parties that may; NotProven if the policies do not hold.
+    """
+    thing = (ACTIONS[action].on, on) if on else ("Environment", "")
+    decision = door.access.decide(door.principal, action, thing)
+    if decision.allowed:
+        return
+    holders = ", ".join(party.value for party in door.access.policies().holders(action)) or "nobody"
+    reasons = [f"{row.ident} forbids it: {row.file}, line {row.line}" for row in decision.reasons]
+    raise NotAllowed(
+        f"{door.principal.name} may not {ACTIONS[action].duty.value}: {ACTIONS[action].does}",
+        reasons=(*reasons, f"the action {action} belongs to: {holders}"),
+        fix=f"act with the key of one of: {holders} (--key FILE); `bastide policy explain`",
+    )
 
 
 def everyone(name: str) -> Principal:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bastide.app import wiring
+from bastide.app.access import Access
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.duties import everyone
 from bastide.app.unsealing import kept_passphrase
@@ -44,6 +45,7 @@ class Environment:
     principal: Principal
     reread_keyring: Callable[[], Keyring]
     save_keyring: Callable[[Keyring], None]
+    access: Access
 
     def signer(self, purpose: Purpose) -> Signer:
         """The signing key with which a service signs now. Raises NotFound."""
@@ -122,6 +124,7 @@ def open_environment(
             principal=_principal(settings, ledger, party_key),
             reread_keyring=lambda: wiring.open_keyring(home.keyring, passphrase),
             save_keyring=lambda kept: wiring.save_keyring(home.keyring, kept, passphrase, entropy),
+            access=Access(ledger),
         )
     finally:
         records.dispose()

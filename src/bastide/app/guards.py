@@ -14,7 +14,6 @@ from bastide.core.errors import Filtered, Misconfigured, NotFound, Unavailable
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.guard import EVERYONE, GuardPolicy
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 from bastide.core.utc import utc_day
 from bastide.detectors.guard import Guard, make_kit
@@ -48,7 +47,7 @@ def set_guard(env: Environment, tenant: str, policy: GuardPolicy | None) -> Evid
 
     None ends it. Gateways obey within a second. Raises NotFound for an unknown tenant.
     """
-    require(env.principal, Duty.GUARD)
+    require(env, "guard-set", tenant)
     if tenant != EVERYONE and not env.ledger.find("tenant/v1", name=tenant):
         raise NotFound(f"there is no tenant {tenant!r}", fix="`bastide tenant ls` shows them")
     body = {
@@ -61,7 +60,7 @@ def set_guard(env: Environment, tenant: str, policy: GuardPolicy | None) -> Evid
 
 def show_guards(env: Environment) -> list[dict[str, Any]]:
     """One row per policy in force."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     return [
         {
             "tenant": row.body["tenant"],
@@ -79,7 +78,7 @@ def import_erasure(env: Environment, data: bytes) -> Evidence:
 
     Raises Misconfigured for a file of another form.
     """
-    require(env.principal, Duty.GUARD)
+    require(env, "erasure-list")
     listed = ErasureList.load(data)
     kept = listed.dump()
     env.lists.put(kept)
@@ -94,14 +93,14 @@ def import_erasure(env: Environment, data: bytes) -> Evidence:
 
 def make_erasure(env: Environment, names: list[str]) -> ErasureList:
     """A list of names, made today. Raises Misconfigured for a name that is too short."""
-    require(env.principal, Duty.GUARD)
+    require(env, "erasure-list")
     day = utc_day(env.clock.now_ms())
     return ErasureList.make(names, day, env.entropy.token(16))
 
 
 def export_erasure(env: Environment) -> bytes:
     """The file of the list in force. Raises NotFound."""
-    require(env.principal, Duty.GUARD)
+    require(env, "erasure-list")
     rows = env.ledger.find("erasure/v1")
     if not rows:
         raise NotFound("no erasure list is in force", fix="bastide guard erasure import FILE")
@@ -110,7 +109,7 @@ def export_erasure(env: Environment) -> bytes:
 
 def try_guard(env: Environment, policy: GuardPolicy, text: str) -> dict[str, Any]:
     """What a policy would do to a text, as a prompt and as an answer. Nothing is recorded."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     listed = None
     if policy.erases and env.ledger.find("erasure/v1"):
         listed = ErasureList.load(env.lists.get(env.ledger.find("erasure/v1")[-1].body["list"]))

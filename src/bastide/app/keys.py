@@ -23,7 +23,6 @@ from bastide.core.errors import Misconfigured, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.limits import KEY_DAYS_MAX, KEY_NETWORKS_MAX
-from bastide.core.party import Duty
 from bastide.core.snapshot import KeyGrant
 from bastide.core.subject import Digest, Subject
 from bastide.dialects.families import FAMILIES
@@ -66,7 +65,7 @@ def new_key(
 
     Beside it stands the pair that AWS clients sign with; it lives and ends with the key.
     """
-    require(env.principal, Duty.MANAGE_TENANTS)
+    require(env, "key-make", tenant)
     require_tenant(env, tenant)
     checked = _checked(terms or KeyTerms(), env.clock.now_ms())
     return _make(env, tenant, project_id(env, tenant, project), checked, None)
@@ -77,7 +76,7 @@ def rotate_key(env: Environment, given: str, overlap: str) -> dict[str, Any]:
 
     Raises NotFound, Refused for a key that has ended, Misconfigured.
     """
-    require(env.principal, Duty.MANAGE_TENANTS)
+    require(env, "key-rotate")
     now = env.clock.now_ms()
     ends_ms = now if overlap == "0" else now + _span_ms(overlap)
     row = _active(env, given)
@@ -102,7 +101,7 @@ def rotate_key(env: Environment, given: str, overlap: str) -> dict[str, Any]:
 
 def list_keys(env: Environment, tenant: str | None) -> list[dict[str, Any]]:
     """One row per key, revoked and expired ones too."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     active = {row.subject.name for row in env.ledger.api_keys(active=True)}
     expiries, now = _expiries(env.ledger.key_expiries()), env.clock.now_ms()
     names = {row.body["project"]: row.body["name"] for row in env.ledger.find("project/v1")}
@@ -136,7 +135,7 @@ def list_keys(env: Environment, tenant: str | None) -> list[dict[str, Any]]:
 
 def revoke_key(env: Environment, given: str, reason: str) -> dict[str, Any]:
     """Revoke a key by its id, or by the key itself. Gateways refuse it within a second."""
-    require(env.principal, Duty.MANAGE_TENANTS)
+    require(env, "key-revoke")
     row = _active(env, given)
     ident = row.subject.name
     body = {"key": ident, "reason": reason, "time_ms": env.clock.now_ms()}

@@ -13,7 +13,7 @@ from typing import Any
 from bastide.app import wiring, wiring_engines
 from bastide.app.alone import alone
 from bastide.app.built_in import BUILT_IN, open_built_in
-from bastide.app.duties import require, require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.loading import context_of, engine_folder, start_proven
 from bastide.app.naming import newest_named
@@ -24,7 +24,6 @@ from bastide.core.engine import ENGINES, LLAMACPP, engine_for
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
 from bastide.core.evidence import Evidence, refusals
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.stages import deploy
 from bastide.stages import evaluate as evaluating
 from bastide.stages.admit import Claim, SourceFile, admit
@@ -50,7 +49,7 @@ def add_model(env: Environment, path: Path, claim: Claim, progress: Progress | N
     Admissions take turns, for two of one file would write the same object. What a killed one left
     half-written is cleared away first.
     """
-    require_stage(env.principal, "admit")
+    require(env, "model-admit")
     signed = claim.signature
     with ExitStack() as stack:
         stack.enter_context(alone(env.home.store, lambda: None))
@@ -66,7 +65,7 @@ def add_model(env: Environment, path: Path, claim: Claim, progress: Progress | N
 
 def add_built_in(env: Environment, name: str, progress: Progress | None) -> Evidence:
     """Admit a model that an installed package carries. Raises NotFound if it is not there."""
-    require_stage(env.principal, "admit")
+    require(env, "model-admit", name)
     with ExitStack() as stack:
         stack.enter_context(alone(env.home.store, lambda: None))
         env.store.sweep("models")
@@ -82,13 +81,13 @@ def find_model(env: Environment, name: str) -> Evidence:
 
 def list_models(env: Environment) -> list[dict[str, Any]]:
     """One row per admitted model."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     return [_row(env, admission) for admission in env.ledger.find("admission/v1")]
 
 
 def show_model(env: Environment, name: str) -> dict[str, Any]:
     """All that the ledger states about a model."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     admission = find_model(env, name)
     evaluations = env.ledger.find("evaluation/v1", subject=admission.subject.digest)
     return {
@@ -113,7 +112,7 @@ def evaluate_model(
 
     Finished items survive a kill; running again goes on where it stopped.
     """
-    require_stage(env.principal, "evaluate")
+    require(env, "model-evaluate", name)
     admission = find_model(env, name)
     if suite_name is None:
         suite_name = suite_for(admission.body["architecture"]).name
@@ -129,7 +128,7 @@ def export_model(
     env: Environment, name: str, folder: Path, progress: Progress | None = None
 ) -> list[Path]:
     """Write a model's sealed objects as age files, which the exit identity opens with `age`."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     admission = find_model(env, name)
     folder.mkdir(parents=True, exist_ok=True)
     written = []

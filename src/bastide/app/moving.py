@@ -15,7 +15,6 @@ from bastide.app.environment import Environment
 from bastide.app.keys import KeyTerms, new_key
 from bastide.app.services import gateway_url, tls_url
 from bastide.core.errors import Misconfigured
-from bastide.core.party import Duty
 
 __all__ = ["UNSET", "Move", "move_application", "trusting", "variables"]
 
@@ -53,7 +52,7 @@ def move_application(
     url: where the application reaches the gateway, if not where it listens.
     tls: over HTTPS, with what makes SDKs trust this environment's authority.
     """
-    require(env.principal, Duty.MANAGE_TENANTS)
+    require(env, "application-move")
     base = url or (tls_url(env.settings) if tls else gateway_url(env.settings.listen))
     if base is None:
         raise Misconfigured("the gateway has no HTTPS", fix='tls_listen = "127.0.0.1:8472"')

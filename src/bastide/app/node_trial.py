@@ -21,7 +21,6 @@ from bastide.app.joining import Node
 from bastide.app.measuring import measure_node
 from bastide.app.node_broker import NodeBroker
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.core.reference import Reference
 from bastide.core.subject import Digest
 from bastide.crypto.attestation import Said, said_of
@@ -83,7 +82,7 @@ def join_machine(env: Environment, settings: Settings) -> Joined:
 
     The services take the settings up when they start.
     """
-    require(env.principal, Duty.DEPLOY)
+    require(env, "node-join")
     signer = functools.partial(active_signer, env.ledger, env.keyring, Purpose.EVIDENCE)
     broker = NodeBroker(env.ledger, env.store, signer, env.clock, env.entropy)
     control = _Loopback({"node-challenge": broker.challenge, "node-join": broker.judge})

@@ -12,7 +12,7 @@ from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven
 from bastide.core.evidence import Evidence, Statement
-from bastide.core.party import Duty, Party
+from bastide.core.party import Party
 from bastide.core.reference import Reference
 from bastide.core.revocation import Revocable
 from bastide.core.subject import Digest, Subject
@@ -136,7 +136,7 @@ def sign_reference_here(env: Environment, statement: Statement, signer: Signer |
 
     Raises NotAllowed if it is not at hand.
     """
-    require(env.principal, Duty.READ)
+    require(env, "node-reference")
     held = env.parties_at_hand(signer).get(Party.GUARDIAN)
     if held is None:
         raise NotAllowed(
@@ -147,7 +147,7 @@ def sign_reference_here(env: Environment, statement: Statement, signer: Signer |
 
 def import_reference(env: Environment, text: str) -> Evidence:
     """Append reference values that were signed elsewhere. Raises Misconfigured or NotProven."""
-    require(env.principal, Duty.READ)
+    require(env, "node-reference")
     envelope, statement = read_draft(text)
     if statement.kind != "node-reference/v1":
         raise Misconfigured(f"not reference values but {statement.kind}")

@@ -11,7 +11,6 @@ from bastide.core.canonical import canonical
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.money import PICO_PER_MICRO, Price, euros, micro_euros
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 
 __all__ = ["list_prices", "price_of", "set_price"]
@@ -25,7 +24,7 @@ def set_price(
     Without `cached_eur` a cached prompt token costs as much as any other. Raises NotFound if
     nothing is deployed under the name, Misconfigured for what is no amount.
     """
-    require(env.principal, Duty.MANAGE_TENANTS)
+    require(env, "price-set", model)
     deployed = env.ledger.deployments(active=True)
     name = newest_named(deployed, model, "deployment").subject.name
     cached = input_eur if cached_eur is None else cached_eur
@@ -47,7 +46,7 @@ def set_price(
 
 def list_prices(env: Environment) -> list[dict[str, Any]]:
     """One row per model that has a price: EUR a million tokens, as exact decimals."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     return [
         {
             "model": row.body["model"],

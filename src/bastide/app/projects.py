@@ -15,7 +15,6 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 
 __all__ = ["DEFAULT_PROJECT", "add_project", "list_projects", "project_id", "require_tenant"]
@@ -26,7 +25,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 def add_project(env: Environment, name: str, tenant: str) -> Evidence:
     """Add a project; adding it again returns the first entry. Raises Misconfigured, NotFound."""
-    require(env.principal, Duty.MANAGE_TENANTS)
+    require(env, "project-add", tenant)
     if not _NAME.fullmatch(name) or name == DEFAULT_PROJECT:
         raise Misconfigured(
             f"{name!r} is no name for a new project", fix="a-z, 0-9 and -, at most 63; not default"
@@ -44,7 +43,7 @@ def add_project(env: Environment, name: str, tenant: str) -> Evidence:
 
 def list_projects(env: Environment, tenant: str | None) -> list[dict[str, Any]]:
     """One row per project, the default ones too."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     rows = [
         (row.subject.name, DEFAULT_PROJECT, DEFAULT_PROJECT, row.entry)
         for row in env.ledger.find("tenant/v1")

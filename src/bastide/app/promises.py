@@ -18,7 +18,6 @@ from bastide.core.errors import Misconfigured, NotFound, NotProven, Unavailable
 from bastide.core.key import Purpose
 from bastide.core.limits import MIB, PROMISE_KEY_S
 from bastide.core.merge_promise import Delegation, MergePromise
-from bastide.core.party import Duty
 from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 from bastide.crypto.promises import open_promise, sign_delegation
@@ -102,7 +101,7 @@ def find_sealed(env: Environment, promise: MergePromise) -> dict[str, Any] | Non
 
     Raises NotProven if it is over and the receipt is not in the ledger.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     try:
         return export_bundle(env.ledger, env.book, promise.receipt)
     except (NotFound, Unavailable) as error:

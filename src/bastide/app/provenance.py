@@ -17,7 +17,6 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import NotFound
 from bastide.core.evidence import STATEMENT_TYPE, Evidence
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.core.subject import Digest
 from bastide.core.utc import utc_time
 from bastide.crypto import dsse
@@ -38,7 +37,7 @@ def export_provenance(env: Environment, name: str) -> list[Envelope]:
     `name` is that of a dataset, model or release, or the digest of one, of an evaluation's
     answers, or of a statement. Raises NotFound.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     made = {row.digest: row for kind in _STAGES for row in env.ledger.find(kind)}
     waiting = [row for row in made.values() if name in _names(row)]
     if not waiting:

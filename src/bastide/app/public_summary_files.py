@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bastide.app.corpora import manifest_of
-from bastide.app.duties import require, require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.naming import named_dataset
 from bastide.app.public_summary import Answers, answer_all
@@ -16,7 +16,6 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 from bastide.core.summary_template import NOT_EVIDENCED, SECTIONS, Answer
 from bastide.core.utc import utc_day
@@ -38,7 +37,7 @@ class Summary:
 
 def make_summary(env: Environment, names: Sequence[str], stated: Answers) -> Summary:
     """The summary of some datasets as a draft, which nobody signed."""
-    require_stage(env.principal, "corpus")
+    require(env, "summary-write")
     rows = [named_dataset(env.ledger, name) for name in names]
     answers = answer_all(env, [(row, manifest_of(env, row)) for row in rows], stated)
     versions = [
@@ -51,7 +50,7 @@ def make_summary(env: Environment, names: Sequence[str], stated: Answers) -> Sum
 
 def record_summary(env: Environment, draft: Summary) -> Summary:
     """Give a draft its version, and sign its digests. The same content again is the one signed."""
-    require_stage(env.principal, "corpus")
+    require(env, "summary-write")
     content = str(Digest.of(canonical(draft.value)))
     datasets = [row["digest"] for row in draft.value["datasets"]]
     before = [row for row in env.ledger.find("summary/v1") if row.body["datasets"] == datasets]
@@ -82,7 +81,7 @@ def record_summary(env: Environment, draft: Summary) -> Summary:
 
 def check_summary(env: Environment, data: bytes) -> Evidence:
     """The statement that a file is a form of. Raises NotProven if no statement names it."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     digest = str(Digest.of(data))
     for row in env.ledger.find("summary/v1"):
         if digest in row.body["forms"].values():

@@ -13,7 +13,6 @@ from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.batch import batch_secret
 from bastide.core.errors import Misconfigured, NotFound, NotProven, Unavailable
-from bastide.core.party import Duty
 from bastide.core.receipt import Receipt
 from bastide.dialects.batch_answers import read_answer
 from bastide.dialects.batch_lines import read_line
@@ -39,7 +38,7 @@ def export_receipt(env: Environment, ident: str, sleep: Callable[[float], None])
     A receipt is sealed into the ledger within a second of its answer; until then this waits.
     Raises NotFound.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     if ident == "newest":
         newest = env.book.newest()
         if newest is None:

@@ -12,7 +12,6 @@ from bastide.app.environment import Environment
 from bastide.app.witnesses import compare_head, compare_heads
 from bastide.core.errors import NotFound
 from bastide.core.evidence import Evidence
-from bastide.core.party import Duty
 from bastide.crypto import merkle
 from bastide.crypto.tlog_proof import write_proof
 
@@ -32,7 +31,7 @@ def list_entries(
     env: Environment, kind: str | None, after: int, limit: int
 ) -> list[dict[str, Any]]:
     """The newest `limit` entries behind `after`, oldest first."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     rows = [
         row for row in env.ledger.entries(max(0, after + 1)) if kind is None or row.kind == kind
     ]
@@ -52,7 +51,7 @@ def list_entries(
 
 def show_entry(env: Environment, entry: int) -> dict[str, Any]:
     """One entry: its statement, signers and digests. Raises NotFound."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     row = _entry(env, entry)
     return {
         "entry": entry,
@@ -64,7 +63,7 @@ def show_entry(env: Environment, entry: int) -> dict[str, Any]:
 
 def prove_entry(env: Environment, entry: int, since: int | None) -> dict[str, Any]:
     """Everything an outsider needs to check that an entry is in the ledger."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     _entry(env, entry)
     checkpoint = env.ledger.checkpoint()
     size = int(checkpoint.splitlines()[1])  # C2SP tlog-checkpoint: the second line
@@ -87,13 +86,13 @@ def prove_entry(env: Environment, entry: int, since: int | None) -> dict[str, An
 
 def head(env: Environment) -> str:
     """The newest signed checkpoint."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     return env.ledger.checkpoint()
 
 
 def tlog_proof(env: Environment, entry: int) -> str:
     """The proof of an entry as a C2SP tlog-proof, under the newest cosigned head that has it."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     _entry(env, entry)
     cosigned = env.heads.newest()
     checkpoint = env.ledger.checkpoint()
@@ -108,7 +107,7 @@ def audit_ledger(env: Environment, heads: Sequence[str] = ()) -> tuple[int, int]
 
     heads: such as others kept. Raises NotProven, naming the first fault.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     env.ledger.audit()
     env.book.audit()
     for note in heads:
@@ -118,7 +117,7 @@ def audit_ledger(env: Environment, heads: Sequence[str] = ()) -> tuple[int, int]
 
 def rebuild_ledger(env: Environment) -> int:
     """Drop every projection and replay; the number of entries."""
-    require(env.principal, Duty.DEPLOY)
+    require(env, "ledger-rebuild")
     env.ledger.rebuild()
     env.book.rebuild()
     return env.ledger.size
@@ -126,7 +125,7 @@ def rebuild_ledger(env: Environment) -> int:
 
 def export_ledger(env: Environment, folder: Path) -> int:
     """Write the log as C2SP tlog-tiles; the number of entries."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     folder.parent.mkdir(parents=True, exist_ok=True)
     env.ledger.export(folder)
     return env.ledger.size

@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.app.duties import require, require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.loading import bundle_name
 from bastide.app.models import find_model
@@ -14,7 +14,6 @@ from bastide.core.artifact import Artifact
 from bastide.core.errors import NotFound
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 from bastide.crypto.model_signing import model_signing_bundle
@@ -55,7 +54,7 @@ def propose_release(
     env: Environment, model: str, name: str | None, author: Signer | None
 ) -> Evidence:
     """State a candidate for an evaluated model; the same again returns the first."""
-    require_stage(env.principal, "release")
+    require(env, "release-propose", name)
     admission = find_model(env, model)
     held = env.party_signers()
     signers = [env.signer(Purpose.EVIDENCE)]
@@ -76,7 +75,7 @@ def find_candidate(env: Environment, name: str) -> Evidence:
 
 def find_published(env: Environment, name: str) -> Published:
     """The newest published release of a name or digest. Raises NotFound if it is not published."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     candidate = find_candidate(env, name)
     known = env.ledger.find("release/v1", subject=candidate.subject.digest)
     if not known:
@@ -94,13 +93,13 @@ def find_published(env: Environment, name: str) -> Published:
 
 def list_releases(env: Environment) -> list[dict[str, Any]]:
     """One row per candidate, with what it waits for."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     return [_row(env, candidate) for candidate in env.ledger.find("candidate/v1")]
 
 
 def show_release(env: Environment, name: str) -> dict[str, Any]:
     """A candidate with its evidence and every gate's verdict, judged now."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     candidate = find_candidate(env, name)
     wanted = candidate.body["release"]
     admission = env.ledger.by_digest(Digest.parse(wanted["admission"]))
@@ -127,7 +126,7 @@ def show_release(env: Environment, name: str) -> dict[str, Any]:
 
 def publish_release(env: Environment, name: str) -> Evidence:
     """Judge every gate and sign the release. Raises Waiting or Refused with every reason."""
-    require_stage(env.principal, "release")
+    require(env, "release-publish", name)
     candidate = find_candidate(env, name)
     known = env.ledger.find("release/v1", subject=candidate.subject.digest)
     if known:

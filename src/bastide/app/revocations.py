@@ -14,7 +14,6 @@ from bastide.app.nodes import find_node, revoked
 from bastide.app.releases import find_candidate
 from bastide.core.errors import NotAllowed, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement, refusals
-from bastide.core.party import Duty
 from bastide.core.revocation import Revocable, key_of, may_revoke
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
@@ -58,7 +57,7 @@ def find_revocable(env: Environment, what: Revocable, name: str) -> tuple[Subjec
 
     Raises NotFound.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     match what:
         case Revocable.RELEASE:
             return find_candidate(env, name).subject, None
@@ -103,7 +102,7 @@ def revoke_here(env: Environment, statement: Statement, signer: Signer | None) -
 
     Raises NotAllowed if no key of a party that may revoke it is at hand.
     """
-    require(env.principal, Duty.READ)
+    require(env, "revoke")
     held = env.parties_at_hand(signer)
     may = may_revoke(statement.body)
     for party, one in held.items():
@@ -117,7 +116,7 @@ def revoke_here(env: Environment, statement: Statement, signer: Signer | None) -
 
 def import_revocation(env: Environment, text: str) -> Evidence:
     """Append a revocation that was signed elsewhere. Raises Misconfigured or NotProven."""
-    require(env.principal, Duty.READ)
+    require(env, "revoke")
     return _append(env.ledger, read_draft(text)[0])
 
 

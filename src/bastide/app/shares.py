@@ -25,7 +25,6 @@ from bastide.core.limits import (
     SHARE_TOKENS_PER_S_MAX,
     SHARE_WEIGHT_MAX,
 )
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 from bastide.stages.deploy import plan_of
 
@@ -47,7 +46,7 @@ def set_share(
     Raises NotFound for an unknown tenant or deployment, Misconfigured for impossible numbers,
     Refused if all promises together are more than the deployment was measured to do.
     """
-    require(env.principal, Duty.MANAGE_TENANTS)
+    require(env, "share-set")
     _check_numbers(tokens_per_s, burst_s, weight)
     require_tenant(env, tenant)
     deployed = env.ledger.deployments(active=True)
@@ -71,7 +70,7 @@ def set_share(
 
 def list_shares(env: Environment) -> list[dict[str, Any]]:
     """One row per share. `capacity` is what its deployment was measured to do, or null."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     current = _current(env.ledger.shares())
     capacities = {of: _capacity(env, of) for _, of in current}
     return [
@@ -138,7 +137,7 @@ def prove_shares(env: Environment, tenant: str, month: str) -> list[dict[str, An
     Every statement that counts is proven first: its signature, and its inclusion under the signed
     head. Raises NotProven, Misconfigured for what is no month, NotFound for an unknown tenant.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     if not env.ledger.find("tenant/v1", name=tenant):
         raise NotFound(f"there is no tenant {tenant!r}", fix="`bastide tenant ls` shows them")
     first_ms, end_ms = _month(month)

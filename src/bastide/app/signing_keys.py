@@ -20,7 +20,6 @@ from bastide.app.environment import Environment
 from bastide.core.errors import Misconfigured, NotAllowed
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey, Purpose
-from bastide.core.party import Duty
 from bastide.core.register import KEY_KINDS, KeyLife, KeyState
 from bastide.crypto import dsse, note
 from bastide.crypto.dsse import Envelope, Signer
@@ -50,7 +49,7 @@ def list_signing_keys(env: Environment, ended: bool) -> list[dict[str, Any]]:
 
     ended: those that were deactivated, compromised or destroyed, too.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     lives = env.ledger.register().lives.values()
     return [life.to_json() for life in lives if ended or life.state not in _OVER]
 
@@ -78,7 +77,7 @@ def successor(
     that nothing waits when it comes into force. One that was made before and never enrolled is
     taken again. Raises Misconfigured for a purpose that no ledger key serves.
     """
-    require(env.principal, Duty.DEPLOY)
+    require(env, "service-key-rotate")
     if purpose not in ROTATED:
         raise Misconfigured(f"a {purpose} key signs nothing", fix=f"one of {', '.join(ROTATED)}")
     lives = env.ledger.register().lives
@@ -107,7 +106,7 @@ def gather(env: Environment, envelope: Envelope, given: Sequence[Signer]) -> Env
 
     Raises NotAllowed for a key that may not sign.
     """
-    require(env.principal, Duty.READ)
+    require(env, "signing-key-change")
     statement = read_request(envelope)
     keys = {**env.ledger.keys(), **_newcomer(statement)}
     held = [*given] or [*env.party_signers().values()]
@@ -151,7 +150,7 @@ def settle(env: Environment, envelope: Envelope) -> Evidence:
     Raises Waiting, whose reasons say who is missing; Refused if the register's rules forbid it;
     NotProven if a signature does not hold.
     """
-    require(env.principal, Duty.READ)
+    require(env, "signing-key-change")
     statement = read_request(envelope)
     register = env.ledger.register()
     signers = tuple(ident for ident, _ in envelope.signatures)
@@ -164,7 +163,7 @@ def settle(env: Environment, envelope: Envelope) -> Evidence:
 
 def import_enrolment(env: Environment, text: str) -> Evidence:
     """Append a key statement. Raises Waiting, saying whose signature is missing, or NotProven."""
-    require(env.principal, Duty.READ)
+    require(env, "signing-key-change")
     envelope, statement = read_draft(text)
     if statement.kind not in KEY_KINDS:
         raise Misconfigured(f"not an enrolment but {statement.kind}")

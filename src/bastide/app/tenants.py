@@ -11,7 +11,6 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 
 __all__ = ["add_tenant", "list_tenants"]
@@ -21,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 def add_tenant(env: Environment, name: str) -> Evidence:
     """Enrol a tenant; enrolling again returns the first entry. Raises Misconfigured."""
-    require(env.principal, Duty.MANAGE_TENANTS)
+    require(env, "tenant-add", name)
     if not _NAME.fullmatch(name):
         raise Misconfigured(f"{name!r} is no tenant name", fix="a-z, 0-9 and -, at most 63")
     known = env.ledger.find("tenant/v1", name=name)
@@ -35,7 +34,7 @@ def add_tenant(env: Environment, name: str) -> Evidence:
 
 def list_tenants(env: Environment) -> list[dict[str, Any]]:
     """One row per tenant."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     active = env.ledger.api_keys(active=True)
     return [
         {

@@ -15,7 +15,6 @@ from bastide.core.billing import Biller
 from bastide.core.errors import Misconfigured, Refused
 from bastide.core.limits import USAGE_ROWS_MAX
 from bastide.core.money import euros
-from bastide.core.party import Duty
 from bastide.core.receipt import Receipt
 
 __all__ = ["COLUMNS", "as_table", "list_usage"]
@@ -42,7 +41,7 @@ def list_usage(
     `requests` are receipts that count; `retried` are attempts that a retry replaced, or that failed
     before anything was sent. Raises Misconfigured for what is no day.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     start, end = _day(first, "0000-00-00"), _day(last, "9999-99-99")
     names = _names(env) if by in ("model", "project") else {}
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * (len(_COUNTS) + 1))

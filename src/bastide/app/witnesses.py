@@ -8,7 +8,6 @@ from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven
 from bastide.core.evidence import Evidence, Statement
-from bastide.core.party import Duty
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse, merkle
 from bastide.crypto.cosignature import Cosigner
@@ -51,7 +50,7 @@ def enrol_witness(
 
     Raises NotAllowed if no key of that party is at hand.
     """
-    require(env.principal, Duty.READ)
+    require(env, "witness-enrol")
     held = env.parties_at_hand(signer).items()
     mine = [one for known, one in held if known.value == party]
     if not mine:
@@ -61,7 +60,7 @@ def enrol_witness(
 
 def import_witness(env: Environment, text: str) -> Evidence:
     """Append an enrolment that was signed elsewhere. Raises Misconfigured or NotProven."""
-    require(env.principal, Duty.READ)
+    require(env, "witness-enrol")
     envelope, statement = read_draft(text)
     if statement.kind != "witness/v1":
         raise Misconfigured(f"not an enrolment but {statement.kind}")

@@ -195,6 +195,12 @@ def _node() -> click.Command:
     return node.node
 
 
+def _policy() -> click.Command:
+    from bastide.cli import policy
+
+    return policy.policy
+
+
 def _revoke() -> click.Command:
     from bastide.cli import revoke
 
@@ -246,6 +252,7 @@ _TABLE = {
     "deploy": (lambda: _approval("deploy"), "Put a release into service."),
     "revoke": (_revoke, "Stop a release, a deployment, a dataset, an approval or a node for ever."),
     "node": (_node, "Machines that prove what they are before they get weights."),
+    "policy": (_policy, "Who may begin what: check, test, explain and change it."),
     "signing-key": (_signing_key, "List, rotate and revoke the keys that sign."),
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
     "store": (_store, "Keys of sealed objects: where they are, who opened what, deny, rotate."),

@@ -46,6 +46,7 @@ KINDS: tuple[str, ...] = (
     "release/v1",
     "deployment/v1",
     "deployment-end/v1",
+    "access-policy/v1",
     "node-reference/v1",
     "node/v1",
     "load/v1",

@@ -24,6 +24,7 @@ class Duty(StrEnum):
     DEPLOY = "deploy"
     MANAGE_TENANTS = "manage-tenants"
     GUARD = "guard"
+    SIGN = "sign"
     READ = "read"
 
 
@@ -35,6 +36,7 @@ DUTIES: dict[Duty, frozenset[Party]] = {
     Duty.DEPLOY: frozenset({Party.OPERATOR}),
     Duty.MANAGE_TENANTS: frozenset({Party.OPERATOR}),
     Duty.GUARD: frozenset({Party.GUARDIAN}),
+    Duty.SIGN: frozenset(Party),
     Duty.READ: frozenset(Party),
 }
 

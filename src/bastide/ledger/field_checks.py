@@ -15,6 +15,7 @@ __all__ = [
     "fields",
     "hex64",
     "list_of",
+    "long_text",
     "map_of",
     "number",
     "one_of",
@@ -32,6 +33,11 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 def text(value: Any) -> bool:
     """Text of at most 4,096 characters."""
     return isinstance(value, str) and len(value) <= 4_096
+
+
+def long_text(value: Any) -> bool:
+    """Text of at most 32,768 characters: access policies."""
+    return isinstance(value, str) and len(value) <= 32_768
 
 
 def base64url(value: Any) -> bool:

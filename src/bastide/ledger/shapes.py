@@ -17,6 +17,7 @@ from bastide.ledger.field_checks import digest as _digest
 from bastide.ledger.field_checks import fields as _fields
 from bastide.ledger.field_checks import hex64 as _hash
 from bastide.ledger.field_checks import list_of as _list_of
+from bastide.ledger.field_checks import long_text as _long_text
 from bastide.ledger.field_checks import map_of as _map_of
 from bastide.ledger.field_checks import number as _number
 from bastide.ledger.field_checks import one_of as _one_of
@@ -295,6 +296,13 @@ SHAPES: dict[str, dict[str, Check]] = {
         "time_ms": _count,
     },
     "deployment-end/v1": {"deployment": _digest, "reason": _text, "time_ms": _count},
+    "access-policy/v1": {
+        "version": _count,
+        "previous": _or_null(_digest),
+        "policies": _long_text,
+        "reason": _text,
+        "time_ms": _count,
+    },
     "node-reference/v1": {
         "name": _text,
         "kind": _one_of(*ATTESTATION_KINDS),

@@ -28,6 +28,7 @@ from bastide.crypto import dsse
 from bastide.crypto.attestation import verify_evidence
 from bastide.crypto.cosignature import read_cosigner
 from bastide.crypto.dsse import Envelope
+from bastide.gates.access.policy_set import PolicySet
 from bastide.ledger.shapes import LATER, SHAPES
 
 __all__ = [
@@ -171,6 +172,10 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
     elif kind == "node-reference/v1":
         right = purposes == [Purpose.PARTY] and signers[0].party == Party.GUARDIAN
         wanted = "exactly one key of the guardian"
+    elif kind == "access-policy/v1":
+        parties = {key.party for key in signers}
+        right = set(purposes) == {Purpose.PARTY} and Party.GUARDIAN in parties and len(parties) > 1
+        wanted = "keys of the guardian and of one party more"
     elif kind in _RELEASES:
         right = purposes == [Purpose.RELEASE]
         wanted = "the release key alone"
@@ -256,6 +261,12 @@ def _witness(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [(body["party"], _hex({"witness": body["party"]}))]
 
 
+def _access_policy(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    # What the schema does not know is no policy: it would decide otherwise than it reads.
+    policies = PolicySet(body["policies"], "access.cedar")
+    return [("access-policy", policies.digest.hex)]
+
+
 def _reference(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     Reference.from_json(body)
     return [(body["name"], _hex({"node-reference": body["name"]}))]
@@ -311,6 +322,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "release/v1": _release,
     "deployment/v1": lambda body: [(body["deployment"]["name"], _hex(body["deployment"]))],
     "deployment-end/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
+    "access-policy/v1": _access_policy,
     "node-reference/v1": _reference,
     "node/v1": _node,
     "load/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],

@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide policy ...`: who may begin what."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.core.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from bastide.gates.access.policy_set import PolicySet
+
+__all__ = ["policy"]
+
+_MISSED = 1  # exit status: the policies decide something else than a case expects
+_FILE = click.argument("file")
+
+
+@click.group()
+def policy() -> None:
+    """Access policies: check, test, explain, propose, apply, show."""
+
+
+@parameters("check", "bastide policy check access.cedar", _FILE)
+def check(call: Call, file: str) -> None:
+    """Check a set of policies by the schema, and say what it changes against the defaults.
+
+    A misspelt action, type or attribute is refused with file, line and column. Needs no key.
+    """
+    from bastide.gates.access.policy_set import default_policies
+
+    policies = _read(file)
+    rows = default_policies().widens(policies)
+    result = {"file": file, "digest": str(policies.digest), "changes": rows}
+    lines = [f"{file}: holds  {policies.digest}", "against the defaults:"]
+    call.show(result, "\n".join([*lines, *(f"  {row}" for row in rows or ["no change"])]))
+
+
+@parameters(
+    "test",
+    "bastide policy test access.cedar\nbastide policy test access.cedar --cases cases.toml",
+    _FILE,
+    click.option("--cases", metavar="FILE", help="TOML or JSON.  [default: FILE with .toml]"),
+)
+def test(call: Call, file: str, cases: str | None) -> None:
+    """Ask a set of policies what it must decide; exit status 1 if it decides otherwise.
+
+    The cases lie beside it: access.cedar has access.toml. Needs no key.
+    """
+    from bastide.gates.access.cases import read_cases
+
+    cases = cases or str(Path(file).with_suffix(".toml"))
+    policies = _read(file)
+    done = [case.run(policies) for case in read_cases(read_text(cases), cases)]
+    rows = [
+        {
+            "case": number,
+            "asked": str(row.case),
+            "expected": "allow" if row.case.allow else "deny",
+            "decision": "allow" if row.decision.allowed else "deny",
+            "met": row.met,
+            "by": [f"{reason.file}:{reason.line}" for reason in row.decision.reasons],
+        }
+        for number, row in enumerate(done, 1)
+    ]
+    call.rows(rows, ("case", "asked", "expected", "decision", "met", "by"), "no cases")
+    missed = [row["case"] for row in rows if not row["met"]]
+    if missed:
+        call.tell(f"{len(missed)} of {len(rows)} cases are not met")
+        click.get_current_context().exit(_MISSED)
+
+
+@parameters(
+    "explain",
+    'bastide policy explain --as operator "guard-set" acme\n'
+    "bastide policy explain --as firm+operator release-publish --policies access.cedar",
+    click.argument("action"),
+    click.argument("on", required=False),
+    click.option("--as", "who", required=True, metavar="WHO", help="Parties, joined by +."),
+    click.option("--policies", metavar="FILE", help="Instead of those in force; needs no key."),
+)
+def explain(call: Call, action: str, on: str | None, who: str, policies: str | None) -> None:
+    """Say whether somebody may do something, by which lines of which policies, and who may.
+
+    ON is the name of the thing; without it, anything of the environment.
+    """
+    from bastide.app.access_policies import explain as explained
+
+    with _policies(call, policies) as found:
+        row = explained(found, who, action, on)
+    lines = [
+        f"{row['decision']}: {who} {action}{f' {on}' if on else ''}",
+        f"  because  {row['why']}",
+    ]
+    lines += [
+        f"  policy   {line['policy']}  ({line['file']}, line {line['line']})"
+        for line in row["policies"]
+    ]
+    lines.append(f"  may      {', '.join(row['may']) or 'nobody'}")
+    if row["needed"]:
+        lines.append(f"  needed   {row['needed']}")
+    call.show(row, "\n".join(lines))
+
+
+@parameters(
+    "propose",
+    "bastide policy propose access.cedar --reason 'the guardian sets budgets' --out p.json\n"
+    "bastide sign p.json --key guardian.key",
+    _FILE,
+    click.option("--reason", required=True, help="Why; kept in the ledger."),
+    click.option("--out", required=True, metavar="FILE", help="Where the statement goes."),
+    click.option("--key", metavar="FILE", help="OpenSSH private key, or passkey file, of a party."),
+)
+def propose(call: Call, file: str, reason: str, out: str, key: str | None) -> None:
+    """Make the next version of the policies, for the guardian and one more party to sign.
+
+    It says what each party may do from then on that it may not now. Nothing changes yet.
+    """
+    from bastide.app import access_policies
+
+    policies, signer = _read(file), call.party_key(key)
+    with call.environment(signer) as env:
+        envelope = access_policies.propose_policies(env, policies, reason, signer)
+        changes = access_policies.widens(env, policies)
+    write_envelope(out, envelope)
+    signers = [ident for ident, _ in envelope.signatures]
+    result = {"proposal": out, "changes": changes, "signers": signers}
+    lines = [f"proposed: {out}  (the guardian and one more party sign it: bastide sign {out})"]
+    call.show(result, "\n".join([*lines, *(f"  {row}" for row in changes or ["no change"])]))
+
+
+@parameters("apply", "bastide policy apply p.json", _FILE)
+def apply(call: Call, file: str) -> None:
+    """Put a signed proposal in force, for the next command on."""
+    from bastide.app.access_policies import apply_policies
+
+    with call.environment() as env:
+        row = apply_policies(env, read_text(file))
+    result = {"version": row.body["version"], "entry": row.entry, "digest": str(row.digest)}
+    call.show(result, f"in force: access policies version {result['version']}  (entry {row.entry})")
+
+
+@parameters(
+    "show",
+    "bastide policy show\nbastide policy show --text > access.cedar\nbastide policy show --schema",
+    click.option("--text", "as_text", is_flag=True, help="The policies in force, to change."),
+    click.option("--schema", is_flag=True, help="The schema: every action, duty and type."),
+)
+def show(call: Call, as_text: bool, schema: bool) -> None:
+    """Show which policies are in force, and those before; with --text, themselves."""
+    from bastide.app.access_policies import list_versions
+    from bastide.gates.access.schema import SCHEMA
+
+    if schema:
+        call.show({"schema": SCHEMA}, SCHEMA.rstrip())
+        return
+    with call.environment() as env:
+        versions, policies = list_versions(env), env.access.policies()
+    if as_text:
+        call.show({"policies": policies.text}, policies.text.rstrip())
+        return
+    result = {"in_force": policies.file, "digest": str(policies.digest), "versions": versions}
+    lines = [f"in force: {policies.file}  {policies.digest}"]
+    lines += [
+        f"  version {row['version']}  entry {row['entry']}  {', '.join(row['signed'])}"
+        f"  {row['reason']}"
+        for row in versions
+    ]
+    call.show(result, "\n".join(lines))
+
+
+def _read(file: str) -> "PolicySet":
+    from bastide.gates.access.policy_set import PolicySet
+
+    text = read_text(file)
+    if not text.strip():
+        raise Misconfigured(f"{file} is empty: it would permit nothing", place=file)
+    return PolicySet(text, Path(file).name)
+
+
+@contextlib.contextmanager
+def _policies(call: Call, file: str | None) -> "Iterator[PolicySet]":
+    if file is not None:
+        yield _read(file)
+        return
+    with call.environment() as env:
+        yield env.access.policies()
+
+
+for _command in (check, test, explain, propose, apply, show):
+    policy.add_command(_command)

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""DEFAULT: the policies in force until the parties sign others. RAILS: those that always are.
+
+The defaults say what core/party.py says of each duty; tests/unit/test_access.py compares every
+party, action and object.
+"""
+
+from typing import Final
+
+from bastide.gates.access.actions import NEVER_IN_EMERGENCY
+
+__all__ = ["DEFAULT", "RAILS"]
+
+DEFAULT: Final = """\
+// Who may begin what. What no policy permits is refused.
+// A copy to change: bastide policy show --text > access.cedar
+
+@id("firm-prepares")
+permit (principal in Party::"firm", action in Action::"prepare", resource);
+
+@id("firm-admits-evaluates-proposes")
+permit (
+    principal in Party::"firm",
+    action in [Action::"admit", Action::"evaluate", Action::"propose"],
+    resource
+);
+
+@id("operator-admits-evaluates-proposes")
+permit (
+    principal in Party::"operator",
+    action in [Action::"admit", Action::"evaluate", Action::"propose"],
+    resource
+);
+
+@id("operator-deploys")
+permit (principal in Party::"operator", action in Action::"deploy", resource);
+
+@id("operator-manages-tenants")
+permit (principal in Party::"operator", action in Action::"manage-tenants", resource);
+
+@id("guardian-guards")
+permit (principal in Party::"guardian", action in Action::"guard", resource);
+
+// What a party's own signature answers for: the ledger asks for that, whoever carries it there.
+@id("parties-sign-and-read")
+permit (
+    principal,
+    action in [Action::"sign", Action::"read"],
+    resource
+) when {
+    principal in Party::"firm" || principal in Party::"operator" || principal in Party::"guardian"
+};
+"""
+
+_NEVER = ",\n        ".join(f'Action::"{name}"' for name in NEVER_IN_EMERGENCY)
+
+RAILS: Final = f"""\
+// These hold whatever the parties sign.
+
+@id("an-emergency-ends-nothing-for-good")
+forbid (
+    principal,
+    action in [
+        {_NEVER}
+    ],
+    resource
+) when {{
+    context.break_glass
+}};
+"""

@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""PolicySet: Cedar policies that passed the schema, and what they decide.
+
+Default deny: what no policy permits is refused, as is what Cedar cannot judge. The rails are
+always part of a set. In an emergency the set is asked twice: without it, and, if that refuses,
+again with `context.break_glass`; so an emergency only ever adds.
+"""
+
+import functools
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bastide.core.errors import Misconfigured
+from bastide.core.party import Party, Principal
+from bastide.core.subject import Digest
+from bastide.gates.access.actions import ACTIONS
+from bastide.gates.access.default_policies import DEFAULT, RAILS
+from bastide.gates.access.policy_source import Source, split
+from bastide.gates.access.schema import SCHEMA
+
+if TYPE_CHECKING:
+    import cedarpy
+
+__all__ = ["POLICY_BYTES_MAX", "Decision", "PolicySet", "Reason", "default_policies"]
+
+POLICY_BYTES_MAX: Final = 32_768  # with its signatures a set must fit into an entry
+_RAILS_FILE: Final = "rails"
+_FIX: Final = "bastide policy show --schema prints what there is"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A policy that determined a decision: its `@id`, and where it stands."""
+
+    ident: str
+    file: str
+    line: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {"policy": self.ident, "file": self.file, "line": self.line}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided. `reasons`: permits if allowed; forbids, or nothing, if not."""
+
+    allowed: bool
+    reasons: tuple[Reason, ...]
+    emergency: bool = False  # allowed only because the glass is broken
+
+
+class PolicySet:
+    """A set of policies, parsed once."""
+
+    def __init__(self, text: str, file: str) -> None:
+        """Read a set from the text of a file. Raises Misconfigured, naming line and column."""
+        if len(text.encode()) > POLICY_BYTES_MAX:
+            raise Misconfigured(f"{file}: more than {POLICY_BYTES_MAX} bytes", place=file)
+        self.text, self.file = text, file
+        self._sources = split(text)
+        self._rails = split(RAILS)
+        self._parsed = self._parse()
+        self._require_change()
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the text."""
+        return Digest.of(self.text.encode())
+
+    def decide(
+        self, principal: Principal, action: str, on: tuple[str, str], emergency: bool = False
+    ) -> Decision:
+        """Whether a person may do something to a thing, `on`: its type and name."""
+        decision = self._decide(principal, action, on, broken=False)
+        if decision.allowed or not emergency:
+            return decision
+        extra = self._decide(principal, action, on, broken=True)
+        return Decision(extra.allowed, extra.reasons or decision.reasons, extra.allowed)
+
+    def holders(self, action: str) -> tuple[Party, ...]:
+        """The parties that may do something to the environment as a whole."""
+        on = ("Environment", "")
+        alone = [(party, Principal(party.value, frozenset({party}))) for party in Party]
+        return tuple(party for party, who in alone if self.decide(who, action, on).allowed)
+
+    def widens(self, other: "PolicySet") -> list[str]:
+        """What another set lets parties do, or keeps them from, that this one does not."""
+        rows = []
+        for action in ACTIONS:
+            before, after = set(self.holders(action)), set(other.holders(action))
+            rows += [f"{party.value} may {action} from now on" for party in sorted(after - before)]
+            rows += [f"{party.value} may not {action} any more" for party in sorted(before - after)]
+        return rows
+
+    def _decide(
+        self, principal: Principal, action: str, on: tuple[str, str], broken: bool
+    ) -> Decision:
+        import cedarpy  # here and below: it takes as long to import as a whole command
+
+        asked = {
+            "principal": {"type": "Person", "id": principal.name},
+            "action": {"type": "Action", "id": action},
+            "resource": {"type": on[0], "id": on[1]},
+            "context": {"break_glass": broken},
+        }
+        entities = _entities(principal.name, principal.parties)
+        try:
+            judged = cedarpy.is_authorized(asked, self._parsed, entities, _schema())
+        except ValueError:
+            return Decision(False, ())
+        allowed = judged.allowed and not judged.diagnostics.errors
+        return Decision(allowed, tuple(map(self._reason, judged.diagnostics.reasons)))
+
+    def _reason(self, ident: str) -> Reason:
+        number = int(ident.removeprefix("policy"))
+        inside = number < len(self._sources)
+        source = self._sources[number] if inside else self._rails[number - len(self._sources)]
+        return Reason(source.ident, self.file if inside else _RAILS_FILE, source.line)
+
+    def _parse(self) -> "cedarpy.PolicySet":
+        import cedarpy
+
+        # 1. Each policy by itself, so that an error has a place.
+        for source in self._sources:
+            try:
+                cedarpy.PolicySet.from_str(source.text)
+            except ValueError as error:
+                raise self._wrong(source, str(error)) from error
+        # 2. All of them by the schema.
+        whole = f"{self.text}\n{RAILS}"
+        judged = cedarpy.validate_policies(whole, _schema())
+        if not judged.validation_passed:
+            raise self._invalid(judged.errors)
+        return cedarpy.PolicySet.from_str(whole)
+
+    def _invalid(self, errors: "Iterable[cedarpy.ValidationError]") -> Misconfigured:
+        found: dict[str, Misconfigured] = {}
+        for error in errors:
+            number = int(error.policy_id.removeprefix("policy"))
+            # The rails hold by our own tests: what is wrong there was opened in the text before.
+            source = self._sources[min(number, len(self._sources) - 1)]
+            wrong = self._wrong(source, error.error)
+            found.setdefault(wrong.place, wrong)  # one mistake is told for each action
+        first, *rest = found.values()
+        reasons = [wrong.message for wrong in rest]
+        return Misconfigured(first.message, reasons=reasons, place=first.place, fix=_FIX)
+
+    def _wrong(self, source: Source, message: str) -> Misconfigured:
+        line, column = source.find(message)
+        place = f"{self.file}:{line}:{column}"
+        said = message.replace("for policy `", "policy `").split("`, ", 1)[-1]
+        return Misconfigured(f"{place}: {source.ident}: {said}", place=place, fix=_FIX)
+
+    def _require_change(self) -> None:
+        if not self.holders("policy-apply"):
+            raise Misconfigured(
+                f"{self.file}: no party may policy-apply: this set could never be changed again",
+                place=self.file,
+                fix='permit (principal, action in Action::"sign", resource);',
+            )
+
+
+@functools.cache
+def default_policies() -> PolicySet:
+    """The set in force until the parties sign another."""
+    return PolicySet(DEFAULT, "default.cedar")
+
+
+@functools.cache
+def _schema() -> "cedarpy.Schema":
+    import cedarpy
+
+    return cedarpy.Schema.from_str(SCHEMA)
+
+
+@functools.lru_cache(64)
+def _entities(name: str, parties: frozenset[Party]) -> "cedarpy.Entities":
+    import cedarpy
+
+    parents = [{"type": "Party", "id": party.value} for party in sorted(parties)]
+    person = {"uid": {"type": "Person", "id": name}, "attrs": {}, "parents": parents}
+    # With the schema, which knows the groups of actions.
+    return cedarpy.Entities.from_json_str(json.dumps([person]), _schema())
