@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""How long a decision of the access policies takes: the default set, and one of 100 policies more.
+
+    python benchmarks/policy.py          # CPU time per decision; the goal is below 150 µs
+
+CPU time of this process, so that what else runs on the machine does not count much. Each row is
+the median and the slowest of rounds over every action and every party.
+"""
+
+import statistics
+import time
+
+from bastide.core.party import Party, Principal
+from bastide.gates.access.actions import ACTIONS
+from bastide.gates.access.default_policies import DEFAULT
+from bastide.gates.access.policy_set import PolicySet
+
+ROUNDS = 20
+GOAL_US = 150.0
+
+
+def main() -> None:
+    """Measure and print a row for each set."""
+    more = "".join(
+        f'forbid (principal in Party::"firm", action == Action::"budget-set",'
+        f' resource == Tenant::"t{number}");\n'
+        for number in range(100)
+    )
+    print(f"{'policies':>8}  {'median µs':>9}  {'worst round µs':>14}  goal {GOAL_US:.0f}")
+    for count, text in ((7, DEFAULT), (107, DEFAULT + more)):
+        policies = PolicySet(text, "benchmark.cedar")
+        rounds = [_round_us(policies) for _ in range(ROUNDS)]
+        print(f"{count:>8}  {statistics.median(rounds):>9.1f}  {max(rounds):>14.1f}")
+
+
+def _round_us(policies: PolicySet) -> float:
+    people = [Principal(party.value, frozenset({party})) for party in Party]
+    began = time.process_time()
+    for who in people:
+        for action, row in ACTIONS.items():
+            policies.decide(who, action, (row.on, "acme"))
+    return (time.process_time() - began) / (len(people) * len(ACTIONS)) * 1e6
+
+
+if __name__ == "__main__":
+    main()
