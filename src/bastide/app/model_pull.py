@@ -20,7 +20,7 @@ from typing import Final
 
 from bastide.app import wiring
 from bastide.app.alone import alone
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.release_push import SEALED, SIGNATURE, Progress
 from bastide.app.remedies import outside
@@ -63,7 +63,7 @@ def pull_model(
     NotProven for what is not what was asked for or signed, NotAllowed for what is sealed to others,
     Refused by a gate, Unavailable.
     """
-    require_stage(env.principal, "admit")
+    require(env, "model-admit")
     raw = registry.manifest(reference.wanted)  # 1.
     digest = Digest.of(raw)
     if reference.digest not in (None, digest):

@@ -24,7 +24,6 @@ from bastide.app.release_bom import release_bom_of
 from bastide.app.releases import Published, export_bundle, find_published
 from bastide.core.canonical import canonical
 from bastide.core.limits import MIB
-from bastide.core.party import Duty
 from bastide.core.subject import Digest
 from bastide.core.utc import utc_time
 from bastide.crypto import age
@@ -63,7 +62,7 @@ def push_release(
     recipient: age1..., whom the weights are sealed to. Pushing the same again uploads nothing that
     is there. Raises NotFound, NotAllowed, Misconfigured, Unavailable.
     """
-    require(env.principal, Duty.READ)
+    require(env, "read")
     age.parse_recipient(recipient)
     published = find_published(env, name)
     kept = _kept_headers(env.home, published, recipient)
