@@ -173,7 +173,10 @@ def check_links(receipt, rows):
 
 
 def check_gates(rows):
-    """Judge again: nothing found, origin stated, every floor reached."""
+    """Judge again: nothing found, origin stated, every floor reached, a node where one must be."""
+    deploy = rows["charter"]["body"]["policy"]["rules"]["deploy"]["gates"]
+    nodes = "attested-node" not in deploy or rows.get("nodes")
+    need(nodes, "receipt.attestations", "the policy asks for attested nodes, and it names none")
     body, results = rows["admission"]["body"], rows["evaluation"]["body"]
     gates = rows["charter"]["body"]["policy"]["rules"]["release"]["gates"]
     due = {"format-safe", "scan-clean", "origin-stated", "eval-floor", "approvals"}

@@ -8,6 +8,7 @@ end and the deployment stayed in service.
 """
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -54,7 +55,10 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("nodes")
     demo, tpm = Demo(folder / "home"), SoftTpm()
     try:
-        demo.run("init")
+        # Of the system's own choice: between this and `up` others start who look for the next free.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        demo.run("init", "--attested", "--listen", address)
         _admit(demo)
         yield Machine(demo, tpm, folder / "machines.json")
     finally:
@@ -71,6 +75,9 @@ def _admit(demo: Demo) -> None:
 def test_1_without_the_guardian_no_machine_joins(machine: Machine) -> None:
     refused = machine.demo.run("node", "join", "--tpm", machine.tpm.tcti, status=3)
     assert "the guardian has signed no reference values" in refused.stderr
+    # The policy asks for attested nodes: nothing is deployed either.
+    refused = machine.demo.run("up", status=3)
+    assert "attested-node: the guardian has signed no reference values for nodes" in refused.stderr
     assert 'attestation = ""' in (machine.demo.home / "config.toml").read_text()
 
 
@@ -90,7 +97,7 @@ def test_2_a_machine_is_measured_allowed_and_joins(machine: Machine) -> None:
     (node,) = demo.json("node", "ls")
     assert node["identity"] == measured["identities"][0]
     assert demo.json("node", "show", node["node"])["in_force"] is True
-    assert [row["attestation"] for row in machine.loads()] == [node["statement"]]
+    assert machine.loads()[-1]["attestation"] == node["statement"]
     answer = demo.json("chat", "What is a bastide?", "--max-tokens", "8")
     assert answer["answer"]
     # Its receipt names the node, and both verifiers say what that proves and what it does not.

@@ -11,17 +11,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as change_receipt
 
+from bastide.app.revocations import stopped
 from bastide.core.errors import Down, Misconfigured
-from bastide.core.evidence import Evidence
+from bastide.core.evidence import Evidence, refusals
 from bastide.core.key import Purpose
 from bastide.core.party import Party
+from bastide.core.policy import ATTESTED
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Served, Snapshot
 from bastide.crypto import dsse
 from bastide.crypto.base64url import b64url, unb64url
 from bastide.ledger.bundle import export_bundle
 from bastide.ledger.verify import trace_bundle
-from unit.chain_fixture import ChainWorld, make_chain, make_receipt
+from bastide.stages import deploy
+from unit.chain_fixture import ChainWorld, chain_policy, make_chain, make_receipt
 from unit.node_fixture import (
     EVENT,
     Twin,
@@ -75,9 +78,17 @@ class Attested:
         return copy.deepcopy(export_bundle(world.ledger, self.chain.book, made.ident))
 
 
-@pytest.fixture
-def attested(tmp_path: Path) -> Attested:
-    chain, twin = make_chain(tmp_path, receipts=1), Twin()
+def strict_policy() -> dict[str, Any]:
+    """A policy that lets only attested nodes serve."""
+    policy = chain_policy()
+    policy["rules"]["deploy"]["gates"][ATTESTED] = {}
+    return policy
+
+
+@pytest.fixture(params=["free", "strict"])
+def attested(request: pytest.FixtureRequest, tmp_path: Path) -> Attested:
+    policy = strict_policy() if request.param == "strict" else None
+    chain, twin = make_chain(tmp_path, receipts=1, policy=policy), Twin()
     twin.measure()
     world = chain.world
     statement = reference_statement(reference_body(twin, time_ms=world.clock.now_ms()))
@@ -100,10 +111,29 @@ def test_both_verifiers_say_what_it_proves_and_what_not(attested: Attested) -> N
     assert Receipt.from_json(bundle["receipt"]).to_json() == bundle["receipt"]
 
 
-def test_a_receipt_without_nodes_proves_nothing_about_machines(attested: Attested) -> None:
-    bundle = attested.chain.bundle(0)
-    assert trace_bundle(bundle, attested.chain.anchors).attested == ()
-    assert tool.verify(*read_as_tool(bundle, attested.chain.anchors))["attested"] == []
+def test_a_receipt_without_nodes_proves_nothing_about_machines(tmp_path: Path) -> None:
+    chain = make_chain(tmp_path, receipts=1)
+    bundle = chain.bundle(0)
+    assert trace_bundle(bundle, chain.anchors).attested == ()
+    assert tool.verify(*read_as_tool(bundle, chain.anchors))["attested"] == []
+
+
+def test_a_receipt_without_nodes_is_refused_where_the_policy_asks_for_them(tmp_path: Path) -> None:
+    # What an operator gets who switches attestation off.
+    chain = make_chain(tmp_path, receipts=1, policy=strict_policy())
+    refuse(chain.bundle(0), chain.anchors, "entries.deployment: its gates refuse: attested-node")
+
+
+def test_nothing_is_deployed_before_the_guardian_says_what_a_node_is(tmp_path: Path) -> None:
+    chain, twin = make_chain(tmp_path, receipts=1, policy=strict_policy()), Twin()
+    world, plan = chain.world, deploy.plan_of(chain.rows["deployment"])
+    assert refusals(deploy.judge(world.ledger, plan)) == (
+        "attested-node: the guardian has signed no reference values for nodes",
+    )
+    assert stopped(world.ledger, chain.rows["deployment"]) != []
+    statement = reference_statement(reference_body(twin))
+    world.ledger.append_statement(statement, [world.parties[Party.GUARDIAN]])
+    assert refusals(deploy.judge(world.ledger, plan)) == ()
 
 
 def test_the_nodes_of_all_replicas_stand_behind_an_answer(attested: Attested) -> None:

@@ -26,13 +26,20 @@ from bastide.app.revocations import stopped
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
 from bastide.core.evidence import Statement
-from bastide.core.key import Purpose
+from bastide.core.key import Purpose, Scheme
 from bastide.core.party import Party
 from bastide.core.revocation import Revocable
-from bastide.crypto import age
+from bastide.crypto import age, dsse
 from bastide.crypto.base64url import b64url, unb64url
+from bastide.crypto.dsse import Signer
 from bastide.crypto.node_quote import binding
+from bastide.crypto.note import Checkpoint, sign_checkpoint
+from bastide.ledger import statements
+from bastide.ledger.commit import Batch, Committer
+from bastide.ledger.projections import project
+from bastide.ledger.reference_values import reference_values
 from unit.chain_fixture import ChainWorld, make_chain
+from unit.ledger_fixture import make_signer
 from unit.node_fixture import EVENT, Twin, reference_body, reference_statement
 
 NODE = age.X25519Identity(bytes(range(1, 33)))
@@ -152,6 +159,28 @@ def test_reference_values_of_another_party_let_nobody_in(rig: Rig) -> None:
         with pytest.raises(NotProven, match="exactly one key of the guardian"):
             rig.allow(signed_by=party)
     with pytest.raises(Refused):
+        rig.join()
+
+
+def test_reference_values_that_somebody_planted_in_the_database_allow_nobody(rig: Rig) -> None:
+    # Who holds the services' keys and the database goes past the door: another signs in the
+    # guardian's name, and the ledger's key signs the head.
+    world = rig.chain.world
+    thief = make_signer("thief", Purpose.PARTY, Scheme.SSHSIG, Party.GUARDIAN)
+    posing = Signer(world.parties[Party.GUARDIAN].public, thief.sign)
+    envelope = dsse.sign(reference_statement(reference_body(rig.twin)).payload(), [posing])
+    _, planted = statements.decode(envelope.encode(), world.ledger.size)
+
+    def seal(size: int, root: bytes) -> str:
+        head = Checkpoint(world.ledger.charter().body["origin"], size, root)
+        return sign_checkpoint(head, world.signers[Purpose.LEDGER])
+
+    committer = Committer(
+        world.records, seal, project=lambda connection, _: project(connection, [planted])
+    )
+    committer.append(Batch([envelope.encode()], [planted]))
+    assert "machines" in reference_values(world.ledger), "it is there"
+    with pytest.raises(NotProven):
         rig.join()
 
 

@@ -3,6 +3,7 @@
 """Which process gets which keys: with attestation no runner gets one of the store's."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,14 @@ class Watched(Supervisor):
         self.started = [*getattr(self, "started", []), child]
 
 
-def orders(tmp_path: Path, attestation: str) -> tuple[Keyring, Keyring]:
+def orders(tmp_path: Path, attestation: str, served: Served = SERVED) -> tuple[Keyring, Keyring]:
     """The keyrings of control and of a runner."""
     home = Home(tmp_path)
     home.config.write_text(write_settings(Settings("test", attestation=attestation)))
     source = SeededEntropy(b"keys")
     keyring = MemoryKeyring.generate((), source)
     supervisor = Watched(home, lambda: keyring, FixedClock())
-    snapshot = Snapshot(1, 0, "test", "policy", served={"demo": SERVED})
+    snapshot = Snapshot(1, 0, "test", "policy", served={"demo": served})
     asyncio.run(supervisor._reconcile(snapshot))
     (runner,) = supervisor.started
     told = (supervisor._control_keys(), runner.orders())
@@ -60,3 +61,8 @@ def test_the_store_opens_in_control_or_in_runners(tmp_path: Path, attestation: s
     assert bool(runner.identities()) is not bool(attestation)
     assert runner.secret(Purpose.DATABASE) == control.secret(Purpose.DATABASE)
     assert runner.signers(Purpose.EVIDENCE) == ()
+
+
+def test_where_the_policy_asks_for_nodes_no_setting_gives_runners_the_store(tmp_path: Path) -> None:
+    _, runner = orders(tmp_path, "", replace(SERVED, attested=()))
+    assert runner.identities() == ()

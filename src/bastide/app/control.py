@@ -298,7 +298,7 @@ class Control:
         )
 
     def _load(self, body: dict[str, Any]) -> None:
-        if self._settings.attestation:
+        if self._settings.attestation or self._ledger.policy().attested:
             verify_attested(self._ledger, body, self._clock.now_ms())
         self._state("load/v1", {**body, "node": self._settings.node})
 

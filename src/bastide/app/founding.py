@@ -27,7 +27,7 @@ from bastide.core.errors import Misconfigured, Refused, Unavailable
 from bastide.core.evidence import Statement
 from bastide.core.key import PublicKey, Purpose
 from bastide.core.party import Party
-from bastide.core.policy import Policy
+from bastide.core.policy import ATTESTED, Policy
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import age, dsse
 from bastide.crypto.dsse import Signer
@@ -55,6 +55,7 @@ class Wishes:
     custodians: age recipients of the three parties, of whom two unseal; or empty: no quorum.
     store_keys: where the key that opens sealed objects is: `file`, or a place of a key service.
     charter: how all three parties sign the charter elsewhere; or None: it is signed here.
+    attested: only attested nodes may serve, as the policy says then for ever.
     """
 
     parties: str
@@ -66,6 +67,7 @@ class Wishes:
     custodians: Mapping[Party, str] = field(default_factory=dict)
     store_keys: str = "file"
     charter: CharterRound | None = None
+    attested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,12 @@ class Founded:
     shares: tuple[Path, ...] = ()
 
 
-def default_policy(parties: str) -> Policy:
-    """The policy of the demo. Its floors stand above chance for a model of 135M parameters."""
+def default_policy(parties: str, attested: bool = False) -> Policy:
+    """The policy of the demo. Its floors stand above chance for a model of 135M parameters.
+
+    attested: only attested nodes may serve.
+    """
+    deploy = {"approvals": {}, ATTESTED: {}} if attested else {"approvals": {}}
     gates: dict[str, Any] = {
         "format-safe": {},
         "scan-clean": {},
@@ -122,7 +128,7 @@ def default_policy(parties: str) -> Policy:
                 "admit": {"gates": early, "approvals": {}},
                 "evaluate": {"gates": {"scan-clean": {}}, "approvals": {}},
                 "release": {"gates": gates, "approvals": {"firm": 1, "guardian": 1}},
-                "deploy": {"gates": {"approvals": {}}, "approvals": {"operator": 1}},
+                "deploy": {"gates": deploy, "approvals": {"operator": 1}},
             },
         }
     )
@@ -305,7 +311,7 @@ def _charter(
         "environment": environment,
         "origin": environment,
         "time_ms": clock.now_ms(),
-        "policy": default_policy(wishes.parties).to_json(),
+        "policy": default_policy(wishes.parties, wishes.attested).to_json(),
         "keys": [public.to_json() for public in publics],
         "exit_recipients": [exit_recipient],
     }

@@ -40,6 +40,7 @@ from bastide.formats import checkpoint, gguf
 from bastide.gates.panel import refuse
 from bastide.ledger import Ledger, statements
 from bastide.ledger.heads import open_head
+from bastide.ledger.reference_values import reference_values
 from bastide.ports import LiveEngine, SealingStore
 from bastide.stages import deploy, release
 
@@ -122,6 +123,7 @@ def prove_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) ->
     approvals = [
         row for about in (released, running[0]) for row in ledger.approvals(about.subject.digest)
     ]
+    approvals += reference_values(ledger).values()  # what the gate of attested nodes reads
     verify_entries(ledger, (running[0], released, candidate, admission, evaluation, *approvals))
     if released.body["release"] != candidate.body["release"]:
         raise NotProven(f"the release {released.subject.name} differs from its candidate")

@@ -21,7 +21,7 @@ from typing import Any
 from bastide.app import wiring
 from bastide.app.config import Home
 from bastide.app.loading import bundle_name, verify_entries
-from bastide.app.nodes import in_force, node_subject, reasons_against, references
+from bastide.app.nodes import in_force, node_subject, reasons_against
 from bastide.app.revocations import stopped
 from bastide.core.errors import (
     Misconfigured,
@@ -38,6 +38,7 @@ from bastide.crypto.attestation import prove
 from bastide.crypto.base64url import b64url, unb64url
 from bastide.crypto.dsse import Signer
 from bastide.ledger import Ledger
+from bastide.ledger.reference_values import reference_values
 from bastide.ports import Clock, Entropy, Keyring, SealingStore
 from bastide.stages import deploy
 
@@ -136,7 +137,9 @@ class NodeBroker:
         if not mine:
             raise Refused(f"the node's statement {digest} is not in force", fix="join again")
         deployment = self._active(mine[0].body["deployment"])
-        verify_entries(self._ledger, (mine[0], deployment, *references(self._ledger).values()))
+        verify_entries(
+            self._ledger, (mine[0], deployment, *reference_values(self._ledger).values())
+        )
         if reasons := stopped(self._ledger, deployment):
             raise Refused(f"{deployment.subject.name} may not be served", reasons=reasons)
         recipient = mine[0].body["keys"]["age"]
@@ -163,7 +166,7 @@ class NodeBroker:
         proven = prove(body)
         proof = {"identity": proven.identity, "key": proven.key, "measured": proven.measured}
         reasons = []
-        for row in references(self._ledger).values():
+        for row in reference_values(self._ledger).values():
             verify_entries(self._ledger, (row,))  # who planted it in the database allows nobody
             values = Reference.from_json(row.body)
             stated = {

@@ -19,6 +19,7 @@ from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.ledger import Ledger
+from bastide.ledger.reference_values import reference_values
 from bastide.ports import Clock
 
 __all__ = [
@@ -29,19 +30,11 @@ __all__ = [
     "read_reference",
     "reasons_against",
     "reference",
-    "references",
     "revoked",
     "sign_reference",
     "sign_reference_here",
     "verify_attested",
 ]
-
-
-def references(ledger: Ledger) -> dict[str, Evidence]:
-    """The reference values in force, by name: the newest of each whose signature counts."""
-    register = ledger.register()
-    rows = ledger.find("node-reference/v1")
-    return {row.body["name"]: row for row in rows if register.counts(row)}
 
 
 def reasons_against(ledger: Ledger, body: Mapping[str, Any], row: Evidence) -> list[str]:
@@ -68,7 +61,7 @@ def in_force(ledger: Ledger, now_ms: int) -> dict[tuple[str, int], Evidence]:
     and do not allow it.
     """
     newest = {(row.body["deployment"], row.body["replica"]): row for row in ledger.find("node/v1")}
-    known = references(ledger)
+    known = reference_values(ledger)
     return {key: row for key, row in newest.items() if not _standing(ledger, row, known, now_ms)}
 
 

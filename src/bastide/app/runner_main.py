@@ -33,7 +33,7 @@ from bastide.app.share_minutes import ShareKeeper, kept_in_step
 from bastide.app.snapshots import runner_name, runner_socket
 from bastide.app.turns import Turns
 from bastide.core.embedding import embeds
-from bastide.core.errors import BastideError
+from bastide.core.errors import BastideError, Misconfigured
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
@@ -161,14 +161,20 @@ def _make_node(
     clock: Clock,
 ) -> Node | None:
     """This process as a node, if nodes are attested; it joins when it first asks for headers."""
-    if not settings.attestation:
-        return None
     home = Home(Path(orders["home"]))
     records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE), readonly=True)
     try:
-        plan = plan_in_force(Ledger(records, None, clock), Digest.parse(orders["deployment"]))
+        ledger = Ledger(records, None, clock)
+        plan, asked = plan_in_force(ledger, Digest.parse(orders["deployment"])), ledger.policy()
     finally:
         records.dispose()
+    if not settings.attestation:
+        if asked.attested:
+            raise Misconfigured(
+                "the policy lets only attested nodes serve, and `attestation` is not set",
+                fix="bastide node join, then bastide down and bastide up",
+            )
+        return None
     event = measure_node(plan.engine, jail.name)
     attester = wiring.attester(settings, home.measurements)
     about = (settings.node, orders["deployment"], orders["replica"])

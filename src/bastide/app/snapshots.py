@@ -22,6 +22,7 @@ from bastide.core.share import Promise
 from bastide.core.snapshot import Served, Snapshot
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
+from bastide.ledger.reference_values import reference_values
 
 __all__ = ["Known", "build_snapshot", "runner_name", "runner_socket", "runners"]
 
@@ -59,7 +60,8 @@ class Known:
         """The statements of a deployment's nodes that are in force; proven before they count."""
         if (newest := ledger.newest_of(*_ABOUT_NODES)) != self.nodes_at:
             self.nodes = nodes.in_force(ledger, now_ms)
-            verify_entries(ledger, tuple(self.nodes.values()))
+            values = reference_values(ledger).values()
+            verify_entries(ledger, (*self.nodes.values(), *values))
             self.nodes_at = newest
         standing = (row for (of, _), row in sorted(self.nodes.items()) if of == deployment)
         return tuple(str(row.digest) for row in standing if row.body["expires_ms"] > now_ms)
@@ -128,7 +130,7 @@ def build_snapshot(
             out.append(str(row.subject.digest))
             continue
         one = _served(ledger, settings.node, run, row)
-        if settings.attestation:
+        if settings.attestation or ledger.policy().attested:
             one = replace(one, attested=known.attested(ledger, one.deployment, now_ms))
         served[row.subject.name] = one
     policy = str(ledger.policy().digest)

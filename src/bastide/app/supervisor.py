@@ -164,10 +164,11 @@ class Supervisor:
     async def _reconcile(self, snapshot: Snapshot) -> None:
         """Start runners that are missing, stop those whose deployment has ended."""
         wanted = runners(snapshot.served.values())
-        # An attested node gets what its weights open with from control, for its quoted key.
-        store = () if self._attested else (Purpose.STORE,)
         for name, (row, replica) in wanted.items():
             if name not in self._children:
+                # An attested node gets what opens its weights from control, for its quoted key.
+                asked = self._attested or row.attested is not None
+                store = () if asked else (Purpose.STORE,)
                 orders = {
                     "keys": self._keys((Purpose.DATABASE, *store)),
                     "deployment": row.deployment,

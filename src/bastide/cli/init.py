@@ -73,6 +73,9 @@ __all__ = ["found_here", "init"]
         show_default=True,
         help="Where the key that opens sealed objects is: file, pkcs11:... or openbao:...",
     ),
+    click.option(
+        "--attested", is_flag=True, help="Only attested nodes may ever serve: it is in the policy."
+    ),
 )
 def init(
     call: Call,
@@ -85,6 +88,7 @@ def init(
     quorum: tuple[str, ...],
     sandbox: str,
     store_keys: str,
+    attested: bool,
 ) -> None:
     """Make an environment: keys of the three parties, ledger, sealed store. All or nothing.
 
@@ -96,8 +100,9 @@ def init(
     """
     away = None if charter is None else (charter, wait)
     row = found_here(
-        call, parties, listen, exit_recipient, sandbox, party_keys, quorum, store_keys, away
-    )
+        call, parties, listen, exit_recipient, sandbox, party_keys, quorum, store_keys, away,
+        attested,
+    )  # fmt: skip
     call.show(row)
 
 
@@ -111,6 +116,7 @@ def found_here(
     quorum: tuple[str, ...] = (),
     store_keys: str = "file",
     charter: tuple[str, float] | None = None,
+    attested: bool = False,
 ) -> dict[str, object]:
     """Found the environment of a call and tell what was made."""
     from bastide.app.founding import Wishes, found, free_address
@@ -131,6 +137,7 @@ def found_here(
         _by_party(quorum),
         store_keys,
         away,
+        attested,
     )
     founded = found(call.home, wishes)
     _tell(call, founded, wishes)

@@ -88,6 +88,7 @@ def reference(
     no more weights, and cannot renew.
     """
     from bastide.app import nodes
+    from bastide.ledger.reference_values import reference_values
 
     if out is not None:
         if file is None or key is None:
@@ -102,7 +103,7 @@ def reference(
             statement = nodes.reference(nodes.read_reference(read_text(file)), env.clock)
             row = nodes.sign_reference_here(env, statement, signer)
         else:
-            known = [_reference_row(row) for row in nodes.references(env.ledger).values()]
+            known = [_reference_row(row) for row in reference_values(env.ledger).values()]
             call.rows(known, ("name", "kind", "valid_s", "entry"), "no node is allowed")
             return
     result = _reference_row(row)

@@ -8,12 +8,14 @@ nothing: a stage without a rule is refused (DESIGN.md invariant 2).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
 from bastide.core.subject import Digest
+
+ATTESTED: Final = "attested-node"  # the gate that lets only attested nodes serve
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class Policy:
     def rule(self, stage: str) -> Rule | None:
         """The rule of a stage, or None, which every caller must treat as a refusal."""
         return self.rules.get(stage)
+
+    @property
+    def attested(self) -> bool:
+        """True if only attested nodes may serve (gates/attested_node.py)."""
+        rule = self.rules.get("deploy")
+        return rule is not None and ATTESTED in rule.gates
 
     def to_json(self) -> dict[str, Any]:
         """The policy as plain JSON values."""

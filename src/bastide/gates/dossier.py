@@ -34,7 +34,8 @@ class Dossier:
     subject: what is decided on: the dataset (corpus), its release (dataset-release), the artifact
     (admit, evaluate), the candidate's release (release), the deployment plan (deploy).
     action: the stage's name. candidate: what was proposed; for a deployment, the release.
-    keys: the enrolled keys, by id. revoked: what parties have stopped.
+    keys: the enrolled keys, by id. revoked: what parties have stopped. references: what
+    attested nodes must be, by the guardian.
     """
 
     subject: Digest
@@ -47,6 +48,7 @@ class Dossier:
     policy: Policy
     dataset: Evidence | None = None
     revoked: Revocations = NONE
+    references: tuple[Evidence, ...] = ()
 
 
 def admission_reasons(dossier: Dossier) -> list[str]:

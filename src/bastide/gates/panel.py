@@ -21,6 +21,7 @@ from bastide.core.policy import Policy, Rule
 from bastide.core.revocation import Revocable
 from bastide.gates import (
     approvals,
+    attested_node,
     decontaminated,
     eval_floor,
     format_safe,
@@ -47,6 +48,7 @@ GATES: Final[Mapping[str, Gate]] = MappingProxyType(
         "personal-data": personal_data.GATE,
         "steps-run": steps_run.GATE,
         "decontaminated": decontaminated.GATE,
+        "attested-node": attested_node.GATE,
     }
 )
 

@@ -98,7 +98,7 @@ def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain
     _check_release(single, lists)
     _check_order(single, lists)
     keys = register.known()
-    _check_gates(single, lists, keys, policy)
+    _check_gates(single, lists, keys, policy, references)
     chain = _chain(given.receipt, single, lists, keys, head.size, _witnessed(given, register))
     return replace(chain, attested=attested)
 
@@ -248,8 +248,10 @@ def _check_gates(
     lists: Mapping[str, tuple[Evidence, ...]],
     keys: Mapping[str, PublicKey],
     policy: Policy,
+    references: tuple[Evidence, ...],
 ) -> None:
-    # 10.
+    # 10. A receipt that names no node brings no reference values: where the policy asks for
+    # attested nodes, their gate refuses then.
     for number, row in enumerate(single["release"].body["verdicts"]):
         if row.get("passed") is not True or row.get("reasons") != []:
             raise NotProven(f"entries.release: verdicts[{number}]: the release states a refusal")
@@ -272,6 +274,7 @@ def _check_gates(
         approvals=lists["deployment_approvals"],
         keys=keys,
         policy=policy,
+        references=references,
     )
     for place, dossier in (("release", release), ("deployment", deploy)):
         with at(f"entries.{place}"):

@@ -20,6 +20,7 @@ from bastide.crypto.dsse import Signer
 from bastide.gates.dossier import Dossier
 from bastide.gates.panel import judge_stage, refuse
 from bastide.ledger import Ledger
+from bastide.ledger.reference_values import reference_values
 from bastide.ports import Clock
 
 __all__ = [
@@ -101,6 +102,7 @@ def judge(ledger: Ledger, wanted: Plan) -> list[Verdict]:
         keys=ledger.known_keys(),
         revoked=ledger.revocations(),
         policy=ledger.policy(),
+        references=tuple(reference_values(ledger).values()),
     )
     return judge_stage(ledger.policy(), "deploy", dossier)
 
