@@ -91,15 +91,16 @@ def sampling(
     presence_penalty: float | None,
 ) -> Sampling:
     """Check the ranges that the OpenAI API documents. Raises Misconfigured."""
-    for name, value, low, high in (
-        ("temperature", temperature, 0, 2),
-        ("top_p", top_p, 0, 1),
-        ("frequency_penalty", frequency_penalty, -2, 2),
-        ("presence_penalty", presence_penalty, -2, 2),
-        ("seed", seed, -(2**63), 2**63 - 1),
-    ):
-        if value is not None:
-            _in_range(name, value, low, high)
+    if temperature is not None:
+        _in_range("temperature", temperature, 0, 2)
+    if top_p is not None:
+        _in_range("top_p", top_p, 0, 1)
+    if frequency_penalty is not None:
+        _in_range("frequency_penalty", frequency_penalty, -2, 2)
+    if presence_penalty is not None:
+        _in_range("presence_penalty", presence_penalty, -2, 2)
+    if seed is not None:
+        _in_range("seed", seed, -(2**63), 2**63 - 1)
     return Sampling(
         tokens, temperature, top_p, seed, _stops(stop), frequency_penalty, presence_penalty
     )

@@ -42,7 +42,7 @@ from bastide.gateway.h2_request import read_request
 from bastide.gateway.h2_stream import BROKEN, Exchange
 from bastide.gateway.h2_toll import Toll
 from bastide.gateway.host import Host, Patience
-from bastide.gateway.inbound import OVERLOADED, Request
+from bastide.gateway.inbound import OVERLOADED, Known, Request
 from bastide.gateway.reply import Reply, refusal
 from bastide.gateway.tls import address_of, peer_of
 
@@ -71,6 +71,7 @@ class H2Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._peer = self._address = ""
+        self._known = Known()  # mostly all requests of a connection come from one caller
         self._reading = False  # `data_received` runs: what is to be sent goes out at its end
         self._paused = False  # the client does not read the connection
         self._last = False  # no further request is taken
@@ -207,7 +208,7 @@ class H2Connection(asyncio.Protocol):
             self._frames.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
             return
         request, problem = read_request(event.headers or ())
-        request.peer, request.address = self._peer, self._address
+        request.peer, request.address, request.known = self._peer, self._address, self._known
         exchange = Exchange(self, stream, request, self.host.routes.new_ident())
         self._exchanges[stream] = exchange
         self._set_alarm(0, None)

@@ -34,6 +34,7 @@ __all__ = [
     "Arrival",
     "Bodies",
     "Inbound",
+    "Known",
     "Request",
 ]
 
