@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/2 without TLS: answers, streams side by side, slow readers, resets and ends."""
 
+import dataclasses
 import json
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from bastide.core.limits import (
     REQUEST_HEADER_BYTES_MAX,
 )
 from bastide.gateway.connection import Patience
-from paths.gateway_rig import KEY, MODEL, STRANGE_KEY, Rig, bugs, gateway
+from paths.gateway_rig import KEY, MODEL, NARROW_KEY, STRANGE_KEY, Rig, bugs, gateway, make_snapshot
 from paths.h2_client import Client, asking
 
 ASKED: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
@@ -54,6 +55,20 @@ def test_an_answer_whole_and_streamed(rig: Rig, client: Client) -> None:
     assert {whole, streamed} <= client.ended
     assert client.resets == {}
     assert len(rig.control.receipts) == 2
+
+
+def test_keys_that_share_a_connection_stay_apart(rig: Rig, client: Client) -> None:
+    """Who a connection's last request came from is remembered, and is no other key's caller."""
+    keys = [KEY, NARROW_KEY, KEY, STRANGE_KEY, NARROW_KEY, KEY] * 2
+    heads = [asking(BODY, authorization=f"Bearer {key}") for key in keys]
+    streams = [client.ask(BODY, fields) for fields in heads]  # all of them run at once
+    client.until(*streams)
+    expected = {KEY: "200", NARROW_KEY: "403", STRANGE_KEY: "401"}
+    assert [client.heads[row][":status"] for row in streams] == [expected[key] for key in keys]
+    assert {row.key for row in rig.control.receipts} == {"k_wide"}
+    without_keys = dataclasses.replace(make_snapshot(version=2), keys={})
+    rig.do(lambda: rig.control.publish(without_keys))
+    assert client.status(client.ask(BODY)) == 401  # a revocation counts on an open connection, too
 
 
 def test_httpx_speaks_it(rig: Rig) -> None:
