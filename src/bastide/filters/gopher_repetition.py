@@ -95,6 +95,9 @@ class GopherRepetition:
             self.repeated_9_grams_max,
             self.repeated_10_grams_max,
         )
+        # What repeats in longer n-grams stands in repeated 4-grams too; in prose that is little.
+        if grams.covered_chars() / size <= min(bounds):
+            return ""
         for n, bound in zip(_REPEATED, bounds, strict=True):
             grams.longer()
             if grams.repeated_chars(bound * size) / size > bound:

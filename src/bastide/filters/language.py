@@ -12,6 +12,7 @@ processor comes to the same result (see language_model.py).
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -57,7 +58,7 @@ class Language:
         if len(text) < self.letters_min:
             return removed(self.ident, "too-short")
         found = script(text)
-        labels = {_key(one)[0]: one for one in self.languages if _key(one)[1] == found}
+        labels = _labels(self.languages, found)
         if not labels:
             return removed(self.ident, "other-language")
         code, margin = model(_candidates(frozenset(labels), found, self.rivals)).identify(text)
@@ -74,6 +75,12 @@ class Language:
 def _key(label: str) -> tuple[str, str]:
     """The model's code of a label, and the script that `script` finds in such texts."""
     return CODES[label[:3]], SAME_SCRIPT.get(label[4:], label[4:])
+
+
+@functools.cache
+def _labels(languages: tuple[str, ...], found: str) -> Mapping[str, str]:
+    """Of some languages those in a script: the label of each by the model's code."""
+    return {_key(one)[0]: one for one in languages if _key(one)[1] == found}
 
 
 @functools.cache

@@ -82,10 +82,15 @@ class Model:
         np = self._np
         size = len(letters)
         states = np.zeros(size, dtype=np.intp)
+        places = np.empty(size, dtype=np.intp)
         for back in range(min(self._depth, size) - 1, -1, -1):
-            # Each place takes its next byte; near the beginning there are fewer to take.
-            states[back:] = self._next.take(self._rows.take(states[back:]) + letters[: size - back])
-        found = self._output.take(states)
+            # Each place takes its next byte; near the beginning there are fewer to take. No place
+            # is outside the table: with `clip` numpy does not look for that, and copies less.
+            there = places[: size - back]
+            np.take(self._rows, states[back:], out=there, mode="clip")
+            np.add(there, letters[: size - back], out=there)
+            states[back:] = self._next.take(there, mode="clip")
+        found = self._output.take(states, mode="clip")
         found = found[found >= 0]
         found.sort()
         changes = np.empty(len(found), dtype=bool)
@@ -123,13 +128,19 @@ class _Automaton:
         import numpy as np
 
         following, rows, output, _ = self.walk
+        table = following.reshape(-1, _BYTES)
+        numbers = rows // _BYTES
         seen = np.zeros(len(output), dtype=bool)
         seen[0] = True
+        left = np.ones(len(table), dtype=bool)  # most states share a row with others
         front = np.array([0])
         depth = -1
         while len(front):
+            own = np.unique(numbers[front])
+            own = own[left[own]]
+            left[own] = False
             reached = np.zeros(len(output), dtype=bool)
-            reached[following[(rows[front][:, None] + np.arange(_BYTES)).ravel()]] = True
+            reached[table[own].ravel()] = True
             front = np.flatnonzero(reached & ~seen)
             seen[front] = True
             depth += 1

@@ -8,6 +8,7 @@ nothing is hashed, so there is no collision that could remove a document.
 """
 
 from collections.abc import Sequence
+from itertools import count
 
 __all__ = ["Repeats"]
 
@@ -20,12 +21,13 @@ class Repeats:
 
         self._np = np
         self._count = len(words)
-        table = {word: at for at, word in enumerate(dict.fromkeys(words))}
+        table = dict(zip(dict.fromkeys(words), count(), strict=False))
         self._words = np.fromiter(map(table.__getitem__, words), np.int64, self._count)
         self._different = len(table)
         # Characters before each word, so that the size of any run is one subtraction.
+        self._sizes = np.fromiter(map(len, words), np.int64, self._count)
         self._before = np.zeros(self._count + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, words), np.int64, self._count), out=self._before[1:])
+        np.cumsum(self._sizes, out=self._before[1:])
         self.n = 1
         counts = np.bincount(self._words, minlength=self._different)[self._words]
         self._places = (counts > 1).nonzero()[0]  # where a repeated n-gram begins
@@ -68,6 +70,15 @@ class Repeats:
             first, most = int(self._places[at]), int(self._counts[at])
         chars = int(self._before[first + self.n] - self._before[first])
         return (chars + self.n - 1) * most
+
+    def covered_chars(self) -> int:
+        """Characters of all words that are in a repeated n-gram: `repeated_chars` of this length
+        and of any that is longer cannot be more.
+        """
+        covered = self._np.zeros(self._count, dtype=bool)
+        for at in range(self.n):
+            covered[self._places + at] = True
+        return int(self._sizes[covered].sum())
 
     def repeated_chars(self, more_than: float) -> int:
         """Characters in n-grams that stood before, none overlapping the repeated one before it.

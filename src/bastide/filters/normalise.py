@@ -55,11 +55,11 @@ _JOINERS: Final = re.compile(
 _SPACES: Final = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _ENDS: Final = re.compile(r"[ \t]+(?=\n|\Z)")
 _EMPTY: Final = re.compile(r"\n{3,}")
-# One look finds whether any rule of this file can have something to do.
-_ANY: Final = re.compile(
+# With the four looks of `_clean`, whether any rule of this file can have something to do. A class
+# alone is searched for three times as fast as one of several forms.
+_ODD: Final = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\xa0\xad\u061c\u115f\u1160\u1680\u180e\u2000-\u200f\u2028-\u202f"
     "\u205f-\u206f\u3000\u3164\ufdd0-\ufdef\ufeff\uffa0\ufff9-\uffff\U000e0000-\U000e0fff]"
-    r"|[ \t](?:\n|\Z)|\n\n\n"
 )
 
 
@@ -81,7 +81,7 @@ class Normalise:
             return removed(self.ident, "undecodable")
         if self.mojibake and not text.isascii():
             text, undone = self._without_mojibake(text)
-        if _ANY.search(text):
+        if not _clean(text):
             text = _cleaned(text)
         if not unicodedata.is_normalized("NFC", text):
             text = unicodedata.normalize("NFC", text)
@@ -110,6 +110,13 @@ class Normalise:
             return right
 
         return _MOJIBAKE.sub(undo, text), undone
+
+
+def _clean(text: str) -> bool:
+    """Whether `_cleaned` would change nothing."""
+    if text.endswith((" ", "\t")) or "\n\n\n" in text or " \n" in text or "\t\n" in text:
+        return False
+    return _ODD.search(text) is None
 
 
 def _cleaned(text: str) -> str:

@@ -6,7 +6,9 @@ By the blocks of Unicode in which a script's letters stand; what is rarer than t
 is Hani, and Japanese and Korean are known by their own letters, as corpora label them.
 """
 
+import functools
 import re
+from collections import Counter
 from typing import Final
 
 __all__ = ["SAME_SCRIPT", "script"]
@@ -41,8 +43,8 @@ _LETTERS: Final = {
     "Jpan": "\u3040-\u30ff",
     "Hani": "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f",
 }
-_RUNS: Final = {name: re.compile(f"[{letters}]+") for name, letters in _LETTERS.items()}
-_LATIN: Final = _RUNS["Latn"]
+_ONE: Final = {name: re.compile(f"[{letters}]") for name, letters in _LETTERS.items()}
+_LATIN: Final = _ONE["Latn"]
 _OTHER: Final = re.compile(f"[^\0-\xa9\xab-\xb9\xbb-\xbf\xd7\xf7\u2000-\u2bff{_LETTERS['Latn']}]")
 
 
@@ -51,10 +53,19 @@ def script(text: str) -> str:
     # Most texts are in Latin letters from end to end; then one look is enough.
     if _OTHER.search(text) is None:
         return "Latn" if _LATIN.search(text) else "Zyyy"
-    counts = {name: sum(map(len, run.findall(text))) for name, run in _RUNS.items()}
+    counts = dict.fromkeys(_ONE, 0)
+    for letter, count in Counter(text).items():
+        if name := _script_of(letter):
+            counts[name] += count
     # Japanese is mostly Han with some kana, Korean never is.
     if counts["Jpan"] and counts["Jpan"] * 10 >= counts["Hani"]:
         counts["Jpan"] += counts["Hani"]
         counts["Hani"] = 0
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else "Zyyy"
+
+
+@functools.cache
+def _script_of(letter: str) -> str:
+    """The script of one letter; "" if it is none that we know."""
+    return next((name for name, one in _ONE.items() if one.match(letter)), "")

@@ -8,7 +8,7 @@ two corpora of one file.
 
 import json
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, Final
 
 from bastide.core import limits
 from bastide.core.document import Document
@@ -70,7 +70,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     if not text or text.isspace():
         raise Fault("blank")
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise Fault("not-json", "nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -143,3 +143,7 @@ def _encodes(value: Any) -> bool:
     except (UnicodeEncodeError, RecursionError):
         return False
     return True
+
+
+# Made once: `json.loads` makes one for each line.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
