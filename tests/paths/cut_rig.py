@@ -83,10 +83,12 @@ def enrol(chain: ChainWorld, key: str, whose: str, *scopes: str) -> str:
 
 
 @asynccontextmanager
-async def controlled(folder: Path, slots: int = 4) -> AsyncIterator[Controlled]:
-    """Control runs inside the block."""
-    share = {"slots": slots, "context_tokens": 100_000}
-    chain = make_chain(folder, plan_changes={"share": share}, receipts=1)
+async def controlled(folder: Path, slots: int = 4, replicas: int = 1) -> AsyncIterator[Controlled]:
+    """Control runs inside the block. slots: of each replica."""
+    plan: dict[str, Any] = {"share": {"slots": slots, "context_tokens": 100_000}}
+    if replicas > 1:
+        plan["replicas"] = replicas
+    chain = make_chain(folder, plan_changes=plan, receipts=1)
     chain.world.ledger.append_statement(tenant("other"), [chain.world.signers[Purpose.EVIDENCE]])
     enrol(chain, KEY, "acme", "*")
     enrol(chain, NARROW_KEY, "other", "another-model")

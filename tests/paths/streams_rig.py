@@ -29,12 +29,18 @@ class Heard:
         return len(self.text.split())
 
 
-def asking(model: str, words: int, stream: bool = True, key: str = KEY) -> tuple[bytes, bytes]:
+def asking(
+    model: str,
+    words: int,
+    stream: bool = True,
+    key: str = KEY,
+    question: str = "Which town has a wall?",
+) -> tuple[bytes, bytes]:
     """A request for one answer of so many words, and its body."""
     body = json.dumps(
         {
             "model": model,
-            "messages": [{"role": "user", "content": "Which town has a wall?"}],
+            "messages": [{"role": "user", "content": question}],
             "max_tokens": words,
             "stream": stream,
         }
