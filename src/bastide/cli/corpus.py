@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bastide.cli import corpus_release
+from bastide.cli import corpus_pack, corpus_release
 from bastide.cli.command import Call, parameters
 from bastide.cli.corpus_check import check
 from bastide.cli.corpus_erase import erase, tombstones
@@ -259,5 +259,5 @@ corpus.add_command(quarantine)
 corpus.add_command(index)
 corpus.add_command(find)
 corpus.add_command(shred_pseudonyms)
-for _command in corpus_release.COMMANDS:
+for _command in (*corpus_release.COMMANDS, *corpus_pack.COMMANDS):
     corpus.add_command(_command)

@@ -34,6 +34,7 @@ KINDS: tuple[str, ...] = (
     "erasure/v1",
     "dataset/v1",
     "dataset-release/v1",
+    "packing/v1",
     "pseudonym-key-end/v1",
     "dataset-erasure/v1",
     "summary/v1",

@@ -270,3 +270,8 @@ NODE_CHALLENGES_MAX: Final = 1_024  # nonces that wait
 OCI_MANIFEST_BYTES_MAX: Final = 4 * MIB
 OCI_SMALL_BLOB_BYTES_MAX: Final = 16 * MIB  # of a config, a signature or a document, read whole
 OCI_CHUNK_BYTES: Final = 8 * MIB  # that one request of an upload carries
+
+# Packing (core/packing.py). What a window holds is packed together: memory is bounded by it.
+PACK_LENGTH_MIN: Final = 16  # tokens in a sequence
+PACK_LENGTH_MAX: Final = 1 << 20
+PACK_WINDOW_TOKENS: Final = 1 << 22  # at 4,096 a sequence, what room is left over is below 0.1 %

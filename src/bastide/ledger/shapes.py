@@ -6,6 +6,7 @@ Those in LATER are missing in entries from before there were any.
 """
 
 from bastide.core.limits import REPLICAS_MAX
+from bastide.core.packing import METHODS
 from bastide.core.party import Party
 from bastide.core.reference import ATTESTATION_KINDS
 from bastide.core.revocation import Revocable
@@ -217,6 +218,29 @@ SHAPES: dict[str, dict[str, Check]] = {
         "previous": _or_null(_digest),
         "approvals": _list_of(_digest),
         "verdicts": _list_of(lambda row: isinstance(row, dict)),
+        "time_ms": _count,
+    },
+    "packing/v1": {
+        "name": _text,
+        "manifest": _digest,
+        "folder": _text,
+        "dataset": _digest,
+        "tokenizer": _digest,
+        "tokenizers": _text,
+        "vocabulary": _count,
+        "dtype": _one_of("uint16", "int32"),
+        "length": _count,
+        "method": _one_of(*METHODS),
+        "end": _count,
+        "root": _hash,
+        "documents": _amount,
+        "split": _amount,
+        "pieces": _amount,
+        "sequences": _amount,
+        "tokens": _amount,
+        "padding": _amount,
+        "languages": _map_of(_amount),
+        "shards": _count,
         "time_ms": _count,
     },
     "pseudonym-key-end/v1": {"dataset": _digest, "build": _hash, "time_ms": _count},

@@ -315,6 +315,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "erasure/v1": lambda body: [("erasure", Digest.parse(body["list"]).hex)],
     "dataset/v1": lambda body: [(body["dataset"], Digest.parse(body["manifest"]).hex)],
     "dataset-release/v1": _dataset_release,
+    "packing/v1": lambda body: [(body["name"], Digest.parse(body["manifest"]).hex)],
     "pseudonym-key-end/v1": lambda body: [(None, Digest.parse(body["dataset"]).hex)],
     "dataset-erasure/v1": lambda body: [("subject", body["subject"])],
     "admission/v1": _admission,

@@ -1,0 +1,199 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases about packings: list them, show one, write one in clear.
+
+In clear a packing is an indexed dataset of Megatron-LM whose documents are the sequences, or
+Parquet. Beside it `pieces.parquet` says which documents are in each sequence, so that attention and
+loss can end where a document ends.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from bastide.app.corpora import find_dataset
+from bastide.app.corpus_build import Progress
+from bastide.app.corpus_export import whole
+from bastide.app.corpus_export_megatron import write_index
+from bastide.app.corpus_objects import read_object
+from bastide.app.corpus_pack import PIECE, object_name, packing_folder
+from bastide.app.duties import require, require_stage
+from bastide.app.environment import Environment
+from bastide.app.remedies import outside
+from bastide.core.errors import Misconfigured, NotFound, NotProven
+from bastide.core.evidence import Evidence
+from bastide.core.limits import MIB
+from bastide.core.packing import PackedShard, Packing
+from bastide.core.party import Duty
+from bastide.ledger.erased import successors
+
+__all__ = ["PACKED_FORMS", "export_packing", "list_packings", "show_packing"]
+
+PACKED_FORMS: Final = ("megatron", "parquet")
+_ROWS: Final = 4_096  # sequences of a row group
+
+
+def list_packings(env: Environment) -> list[dict[str, Any]]:
+    """One row for each packing. gone: its dataset was erased from, and the packing deleted."""
+    require(env.principal, Duty.READ)
+    erased = successors(env.ledger)
+    return [
+        {
+            "dataset": row.subject.name,
+            "packing": str(row.subject.digest),
+            "length": row.body["length"],
+            "method": row.body["method"],
+            "sequences": row.body["sequences"],
+            "tokens": row.body["tokens"],
+            "fill": _fill(row),
+            "entry": row.entry,
+            "gone": row.body["dataset"] in erased,
+        }
+        for row in env.ledger.find("packing/v1")
+    ]
+
+
+def show_packing(env: Environment, name: str) -> dict[str, Any]:
+    """All that is stated about the newest packing of a dataset, or the one of a digest."""
+    require(env.principal, Duty.READ)
+    row = _find(env, name)
+    return {**row.body, "packing": str(row.subject.digest), "entry": row.entry, "fill": _fill(row)}
+
+
+def export_packing(
+    env: Environment, name: str, target: Path, form: str, progress: Progress | None = None
+) -> list[Path]:
+    """Write a packing in clear; every digest is checked. A shard that is there stays.
+
+    Raises NotFound, Misconfigured, Refused if its dataset was erased from, NotProven.
+    """
+    require_stage(env.principal, "corpus")
+    if form not in PACKED_FORMS:
+        raise Misconfigured(f"there is no form {form!r}", fix=f"one of {', '.join(PACKED_FORMS)}")
+    row = _find(env, name)
+    dataset = find_dataset(env, row.body["dataset"])
+    folder = packing_folder(dataset, row.body["folder"])
+    packing = _manifest(env, row, folder)
+    written = []
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for done, shard in enumerate(packing.shards):
+            written += _Writer(env, folder, packing, shard, target, row.subject.name).write(form)
+            if progress is not None:
+                progress("exporting", done + 1, len(packing.shards))
+        path = target / "packing.json"
+        with whole(path) as file:
+            file.write(packing.encode())
+    except OSError as error:
+        raise outside(error, str(target)) from error
+    return [*written, path]
+
+
+def _find(env: Environment, name: str) -> Evidence:
+    rows = env.ledger.find("packing/v1")
+    known = [row for row in rows if name in (row.subject.name, str(row.subject.digest))]
+    if not known:
+        raise NotFound(f"there is no packing of {name!r}", fix=f"bastide corpus pack {name}")
+    return known[-1]
+
+
+def _fill(row: Evidence) -> float:
+    """The share of all positions that hold tokens of documents."""
+    places = row.body["sequences"] * row.body["length"]
+    return round(row.body["tokens"] / places, 6) if places else 1.0
+
+
+def _manifest(env: Environment, row: Evidence, folder: str) -> Packing:
+    name = f"{folder}/manifest"
+    try:
+        packing = msgspec.json.decode(read_object(env.store, name), type=Packing)
+    except msgspec.DecodeError as error:
+        raise NotProven(f"{name} is no manifest", fix="restore it from a backup") from error
+    if packing.digest != row.subject.digest:
+        raise NotProven(f"{name} is not what the ledger names", fix="restore it from a backup")
+    return packing
+
+
+class _Writer:
+    """Writes the files of one shard."""
+
+    def __init__(
+        self,
+        env: Environment,
+        folder: str,
+        packing: Packing,
+        shard: PackedShard,
+        target: Path,
+        name: str,
+    ) -> None:
+        self._env, self._folder, self._packing, self._shard = env, folder, packing, shard
+        self._stem = target / f"{name}-{shard.number:05d}"
+        self._width = 2 if packing.dtype == "uint16" else 4
+
+    def write(self, form: str) -> list[Path]:
+        """Write what is missing; the file that is renamed last says that all are whole."""
+        pieces = self._stem.with_name(self._stem.name + ".pieces.parquet")
+        if form == "parquet":
+            paths = [pieces, self._stem.with_name(self._stem.name + ".parquet")]
+            if not paths[-1].exists():
+                self._pieces(pieces)
+                with whole(paths[-1]) as file:
+                    self._parquet(file)
+            return paths
+        data = self._stem.with_name(self._stem.name + ".bin")
+        index = self._stem.with_name(self._stem.name + ".idx")
+        if not index.exists():
+            self._pieces(pieces)
+            with whole(index) as index_file, whole(data) as data_file:
+                for chunk in self._chunks("sequences"):
+                    data_file.write(chunk)
+                lengths = array("i", [self._packing.length]) * self._shard.sequences
+                write_index(lengths, self._packing.dtype, index_file)
+        return [pieces, data, index]
+
+    def _chunks(self, part: str, size: int = MIB) -> Iterator[bytes]:
+        """The content of an object. Raises NotProven at its end if the digest is another."""
+        name = object_name(self._folder, self._shard.number, part)
+        state = hashlib.sha256()
+        with self._env.store.open(name) as reader:
+            for offset in range(0, reader.size, size):
+                chunk = reader.read_at(offset, size)
+                state.update(chunk)
+                yield chunk
+        if f"sha256:{state.hexdigest()}" != self._shard.objects[part]:
+            raise NotProven(
+                f"{name} is not what the manifest names", fix="restore it from a backup"
+            )
+
+    def _pieces(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = ("sequence", "document", "offset", "length")
+        schema = pa.schema([(name, pa.uint32()) for name in names])
+        with whole(path) as file, pq.ParquetWriter(file, schema) as writer:
+            for chunk in self._chunks("pieces", PIECE.size * 65_536):
+                rows = array("I")
+                rows.frombytes(chunk)
+                columns = [pa.array(rows[at :: len(names)], pa.uint32()) for at in range(4)]
+                writer.write_table(pa.table(columns, schema=schema))
+
+    def _parquet(self, file: BinaryIO) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        kind = pa.uint16() if self._packing.dtype == "uint16" else pa.int32()
+        length = self._packing.length
+        schema = pa.schema([("input_ids", pa.list_(kind, length))])
+        row = length * self._width
+        with pq.ParquetWriter(file, schema) as writer:
+            for chunk in self._chunks("sequences", row * max(1, min(_ROWS, 64 * MIB // row))):
+                values = pa.Array.from_buffers(
+                    kind, len(chunk) // self._width, [None, pa.py_buffer(chunk)]
+                )
+                rows = pa.FixedSizeListArray.from_arrays(values, length)
+                writer.write_table(pa.table([rows], schema=schema))

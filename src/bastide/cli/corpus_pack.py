@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide corpus pack`, `packings` and `export-packing`."""
+
+from pathlib import Path
+
+import click
+
+from bastide.cli.command import Call, parameters
+from bastide.cli.events import telling
+
+__all__ = ["COMMANDS"]
+
+_KEY = click.option("--key", metavar="FILE", help="OpenSSH key of the firm, where it is separate.")
+
+
+@parameters(
+    "pack",
+    "bastide corpus pack nordic --tokenizer tokenizer.json --end-token '<|endoftext|>'",
+    click.argument("dataset"),
+    click.option(
+        "--tokenizer", type=click.Path(path_type=Path), required=True, help="tokenizer.json."
+    ),
+    click.option("--end-token", required=True, help="Token after each document."),
+    click.option("--length", type=int, default=4096, show_default=True, help="Tokens a sequence."),
+    click.option(
+        "--method",
+        type=click.Choice(["best-fit", "concat"]),
+        default="best-fit",
+        show_default=True,
+        help="Keep documents whole where they fit, or cut wherever a sequence is full.",
+    ),
+    click.option("--workers", type=int, help="Processes.  [default: one for each core]"),
+    _KEY,
+)
+def pack(
+    call: Call,
+    dataset: str,
+    tokenizer: Path,
+    end_token: str,
+    length: int,
+    method: str,
+    workers: int | None,
+    key: str | None,
+) -> None:
+    """Tokenize a dataset and pack it into training sequences of one length.
+
+    What was stopped or killed goes on. The sequences lie sealed beside the dataset;
+    `export-packing` writes them in clear. With --json every line of the output is one event; the
+    last is the result or the error.
+    """
+    from bastide.app.corpus_pack import pack_dataset
+    from bastide.app.corpus_packings import show_packing
+    from bastide.app.corpus_pool import cores
+
+    with telling(call) as work, call.environment(call.party_key(key)) as env:
+        work.follow(env.clock)
+        row = pack_dataset(
+            env, dataset, tokenizer, end_token, length, method, workers or cores(), work.progress
+        )
+        result = show_packing(env, str(row.subject.digest))
+    if work.events:
+        work.events.write("packed", **result)
+        return
+    call.show(result, "\n".join(_card(result)))
+
+
+@parameters("packings", "bastide corpus packings", click.argument("packing", required=False))
+def packings(call: Call, packing: str | None) -> None:
+    """List packings, or show the newest of a dataset, or the one of a digest."""
+    from bastide.app.corpus_packings import list_packings, show_packing
+
+    with call.environment() as env:
+        if packing is not None:
+            row = show_packing(env, packing)
+            call.show(row, "\n".join(_card(row)))
+            return
+        rows = list_packings(env)
+    columns = ("dataset", "length", "method", "sequences", "tokens", "fill", "packing", "entry")
+    call.rows(rows, columns, "nothing is packed yet: bastide corpus pack DATASET")
+
+
+@parameters(
+    "export-packing",
+    "bastide corpus export-packing nordic --to out --form megatron",
+    click.argument("packing"),
+    click.option("--to", type=click.Path(path_type=Path), required=True, help="Folder."),
+    click.option(
+        "--form", type=click.Choice(["megatron", "parquet"]), default="megatron", show_default=True
+    ),
+    _KEY,
+)
+def export_packing(call: Call, packing: str, to: Path, form: str, key: str | None) -> None:
+    """Write a packing in clear: sequences for Megatron-LM or in Parquet, and which documents are in
+    each. PACKING is a dataset's name (the newest) or a digest. What is there already is kept."""
+    from bastide.app.corpus_packings import export_packing as export
+
+    with call.environment(call.party_key(key)) as env:
+        files = export(env, packing, to, form, call.progress())
+    call.show({"files": [str(file) for file in files]}, f"wrote {len(files)} files to {to}")
+
+
+def _card(row: dict) -> list[str]:
+    languages = sorted(row["languages"].items(), key=lambda item: (-item[1], item[0]))
+    return [
+        f"packed {row['name']}  {row['packing']}  (entry {row['entry']})",
+        f"  {row['sequences']} sequences of {row['length']} tokens, {row['fill']:.2%} filled,"
+        f" {row['method']}",
+        f"  {row['tokens']} tokens of {row['documents']} documents,"
+        f" {row['split']} of them in more than one piece",
+        "  " + ", ".join(f"{language} {count}" for language, count in languages),
+    ]
+
+
+COMMANDS = (pack, packings, export_packing)
