@@ -19,13 +19,15 @@ from tokenizers import Tokenizer
 from bastide.app.config import Home
 from bastide.app.corpora import show_dataset
 from bastide.app.corpus_build import build_dataset, folder_of
+from bastide.app.corpus_erase import erase_subject
 from bastide.app.corpus_pack import PIECE, object_name, pack_dataset, packing_folder
 from bastide.app.corpus_packings import export_packing, list_packings, show_packing
-from bastide.core.errors import Misconfigured, NotFound, NotProven
+from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence
 from bastide.crypto.merkle import leaf_hash, root
 from paths.corpus_rig import CANARY, found_home, seeded, write_corpus
 from paths.demo import Demo
+from paths.erase_rig import PERSON, write_person
 from paths.test_collection_build import exported
 from paths.test_corpus_megatron import END, made_tokenizer, sequences
 
@@ -217,3 +219,18 @@ def test_bad_settings_are_named(built: tuple[Home, Path], tmp_path: Path) -> Non
         with pytest.raises(NotFound):
             export_packing(env, "nothing", tmp_path / "x", "megatron")
         assert all(not row["gone"] for row in list_packings(env))
+
+
+def test_an_erasure_takes_the_packing_with_it(built: tuple[Home, Path], tmp_path: Path) -> None:
+    home, recipe = found_home(tmp_path), write_person(tmp_path / "corpus")
+    with seeded(home) as env:
+        build_dataset(env, recipe, 1)
+        row = pack_dataset(env, "tiny", built[1], END, LENGTH)
+        erase_subject(env, PERSON, 1)
+        assert not [name for name in env.store.names("corpora") if "/packings/" in name]
+        assert [listed["gone"] for listed in list_packings(env)] == [True]
+        with pytest.raises(Refused):
+            export_packing(env, str(row.subject.digest), tmp_path / "out", "megatron")
+        again = pack_dataset(env, "tiny", built[1], END, LENGTH)
+        assert again.body["dataset"] != row.body["dataset"]
+        assert again.body["documents"] < row.body["documents"]
