@@ -13,11 +13,13 @@ from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.memory import MemoryStore
+from bastide.adapters.store.s3 import S3Store
 from bastide.adapters.store.sealed import SealedStore
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Unavailable
 from bastide.core.subject import Digest
 from bastide.crypto import age
 from bastide.ports import Store
+from contracts.s3_server import shared_place
 
 CLASSIC = age.X25519Identity(bytes(range(32)))
 HYBRID = age.HybridIdentity(bytes(range(32)))
@@ -41,8 +43,11 @@ def read(store: Store, name: str) -> bytes:
         return data
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", "s3"])
 def inner(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "s3":
+        place = shared_place()
+        return S3Store(lambda: place)
     return MemoryStore() if request.param == "memory" else LocalStore(tmp_path / "inner")
 
 

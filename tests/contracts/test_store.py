@@ -13,11 +13,13 @@ from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.memory import MemoryStore
+from bastide.adapters.store.s3 import S3Store
 from bastide.adapters.store.sealed import SealedStore
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.limits import MIB
 from bastide.crypto import age
 from bastide.ports import Store
+from contracts.s3_server import shared_place
 
 CLASSIC = age.X25519Identity(bytes(range(32)))
 HYBRID = age.HybridIdentity(bytes(range(32)))
@@ -30,11 +32,18 @@ def seal(inner: Store) -> SealedStore:
     return SealedStore(inner, IdentityKeys(IDENTITIES), EXITS, SystemEntropy())
 
 
+def in_bucket() -> S3Store:
+    place = shared_place()
+    return S3Store(lambda: place)
+
+
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda root: MemoryStore(),
     "local": LocalStore,
     "sealed-memory": lambda root: seal(MemoryStore()),
     "sealed-local": lambda root: seal(LocalStore(root)),
+    "s3": lambda root: in_bucket(),
+    "sealed-s3": lambda root: seal(in_bucket()),
 }
 ON_DISK = ("local", "sealed-local")
 

@@ -15,8 +15,10 @@ __all__ = ["alone"]
 def alone(folder: Path, wait: Callable[[], None]) -> Iterator[None]:
     """Only one process at a time works in a folder; `wait` is called before another is awaited.
 
-    The lock is on the folder itself: it leaves no file, and ends with the process.
+    The lock is on the folder itself: it leaves no file, and ends with the process. The folder is
+    made if it is not there, as where the objects of that name are in a bucket.
     """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bastide.core.bucket import verify_endpoint, verify_patience, verify_store
 from bastide.core.engine import verify_choice
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.limits import FILE_DAYS_MAX, FILES_MB_MAX, SHARE_COST_MAX, WORKERS_MAX
@@ -56,6 +57,16 @@ SETTINGS_DOC: Mapping[str, str] = {
     "metrics_listen": "Loopback address and port of the operator's metrics; empty for none.",
     "file_days": "Days that tenants' files and ended batches are kept.",
     "file_mb": "MiB of files that one tenant may keep, results of batches included.",
+    "store": "Where sealed objects are: empty for the folder `store` of the home, `local:/FOLDER`, "
+    "or `s3://BUCKET/PREFIX`; `bastide store move` changes it.",
+    "s3_endpoint": "URL of the object store; empty for Amazon's, if `s3_region` is set.",
+    "s3_region": "Region of the object store; empty for `us-east-1`.",
+    "s3_credentials": "Where its access key is: `environment` (the AWS_... variables, which "
+    "services do not get), or `file:PATH` or `file:PATH#PROFILE` as Amazon's tools write it.",
+    "s3_ca": "PEM file of the authority of its certificate, besides those of the system.",
+    "s3_allow_http": "Whether its URL may be `http://`. What is stored is sealed all the same.",
+    "s3_retries": "How often a request to it is tried again.",
+    "s3_wait_s": "Seconds that one request may take, and that it is tried again.",
 }
 
 
@@ -88,6 +99,14 @@ class Settings:
     metrics_listen: str = ""
     file_days: int = 30
     file_mb: int = 1_024
+    store: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    s3_credentials: str = "environment"
+    s3_ca: str = ""
+    s3_allow_http: bool = False
+    s3_retries: int = 6
+    s3_wait_s: int = 60
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -108,6 +127,9 @@ class Settings:
             split_address(self.metrics_listen, "metrics_listen")
         if not 1 <= self.gateway_workers <= WORKERS_MAX:
             raise Misconfigured(f"gateway_workers is not between 1 and {WORKERS_MAX}")
+        verify_store(self.store)
+        verify_endpoint(self.s3_endpoint, self.s3_allow_http, self.s3_credentials)
+        verify_patience(self.s3_retries, self.s3_wait_s)
         read_names(self.tls_names)
         read_witnesses(self.witnesses)
         if self.slots < 1 or self.context_tokens < 64 or self.threads < 0:
@@ -316,10 +338,16 @@ def wants_motion() -> bool:
 
 def child_environment() -> dict[str, str]:
     """The environment of our own services: only what Python needs, nothing inherited."""
+    # With where PKCS#11 modules find their own settings: paths, never secrets.
     kept = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "TMPDIR")
-    # Where PKCS#11 modules find their own settings: paths, never secrets.
     kept += ("SOFTHSM2_CONF", "CKNFAST_LOADSHARING", "ChrystokiConfigurationPath")
     return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def environment_credentials() -> dict[str, str]:
+    """The access key that the environment holds, as Amazon's tools name it, in lower case."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    return {name.lower(): os.environ[name] for name in names if name in os.environ}
 
 
 def node_name() -> str:
@@ -353,7 +381,7 @@ def write_settings(settings: Settings) -> str:
     lines = ["# Settings of this Bastide environment; docs/reference/settings.md explains each."]
     for name, text in SETTINGS_DOC.items():
         value = getattr(settings, name)
-        shown = f'"{value}"' if isinstance(value, str) else str(value)
+        shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
         lines += ["", f"# {text}", f"{name} = {shown}"]
     return "\n".join(lines) + "\n"
 

@@ -20,7 +20,8 @@ from typing import Any
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, child_environment, read_settings, split_address
 from bastide.app.metering import told_by
-from bastide.core.errors import BastideError, NotFound, Unavailable
+from bastide.core.bucket import FROM_ENVIRONMENT, SCHEME
+from bastide.core.errors import BastideError, Misconfigured, NotFound, Unavailable
 from bastide.core.metrics import (
     BATCHES_RUNNING,
     BATCHES_WAITING,
@@ -158,6 +159,12 @@ def start_services(
     if running_pid(home) is not None:
         return Started(home, None)
     settings = read_settings(home)
+    if settings.store.startswith(SCHEME) and settings.s3_credentials == FROM_ENVIRONMENT:
+        raise Misconfigured(
+            "the services get nothing of the environment, so they have no access key to the store",
+            fix='set s3_credentials = "file:PATH#PROFILE" in config.toml',
+            place="s3_credentials",
+        )
     deadline = clock.monotonic() + _PORT_S
     for name in ("listen", "tls_listen", "metrics_listen"):
         address = getattr(settings, name)

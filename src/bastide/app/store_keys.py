@@ -16,6 +16,7 @@ from bastide.app import wiring
 from bastide.app.alone import alone
 from bastide.app.config import Home, read_settings
 from bastide.app.services import running_pid
+from bastide.app.store_move import objects
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven, Refused
 from bastide.core.key import Purpose
 from bastide.core.limits import MIB
@@ -72,6 +73,7 @@ def where(home: Home, passphrase: str) -> dict[str, Any]:
         "recipients": [str(recipient) for recipient in service.recipients()],
         "rotation": json.loads(home.rotation.read_text()) if home.rotation.exists() else None,
         "denied": denied(home),
+        **objects(home),
     }
 
 

@@ -229,15 +229,14 @@ def witness_memory(path: Path) -> WitnessMemory:
 def open_store(
     root: Path, identities: Sequence[str], exits: Sequence[str], source: Entropy
 ) -> SealingStore:
-    """Open the sealed store in a folder of a home: openings are recorded, and can be denied."""
+    """Open the sealed store of a home's folder: openings are recorded, and can be denied."""
     from bastide.adapters.keys.watched import DenyFile, WatchedKeys
-    from bastide.adapters.store.local import LocalStore
-    from bastide.adapters.store.sealed import SealedStore
+    from bastide.app.wiring_store import open_sealed
 
     home = Home(root.parent)
     opener = key_service(identities)
     keys = WatchedKeys(opener, home.openings, DenyFile(home.denied), clock())
-    return SealedStore(LocalStore(root), keys, exits, source)
+    return open_sealed(root, keys, exits, source)
 
 
 def open_node_store(
@@ -245,12 +244,9 @@ def open_node_store(
 ) -> SealingStore:
     """The store as a node reads it: with headers for its own identity, and nothing else."""
     from bastide.adapters.keys.identities import IdentityKeys
-    from bastide.adapters.store.given_headers import GivenHeaders
-    from bastide.adapters.store.local import LocalStore
-    from bastide.adapters.store.sealed import SealedStore
+    from bastide.app.wiring_store import open_with_headers
 
-    keys = IdentityKeys((identity,))
-    return SealedStore(GivenHeaders(LocalStore(root), headers), keys, (), source)
+    return open_with_headers(root, IdentityKeys((identity,)), headers, source)
 
 
 def attester(chosen: Settings, log: Path) -> Attester:

@@ -255,7 +255,10 @@ _TABLE = {
     "policy": (_policy, "Who may begin what: check, test, explain and change it."),
     "signing-key": (_signing_key, "List, rotate and revoke the keys that sign."),
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
-    "store": (_store, "Keys of sealed objects: where they are, who opened what, deny, rotate."),
+    "store": (
+        _store,
+        "Sealed objects and their keys: where they are, who opened what, deny, rotate.",
+    ),
     "tenant": (_tenant, "Enrol and list tenants."),
     "project": (_project, "Add and list the projects of tenants."),
     "key": (_key, "Make, list, rotate and revoke API keys."),

@@ -11,18 +11,23 @@ __all__ = ["store"]
 
 @click.group()
 def store() -> None:
-    """Keys of sealed objects: where they are, who opened what, deny, rotate."""
+    """Sealed objects and their keys: where they are, who opened what, deny, rotate, move."""
 
 
 @parameters("where", "bastide store where")
 def where(call: Call) -> None:
-    """Say who holds the key that opens sealed objects, and try it once."""
+    """Say where sealed objects are and who holds the key that opens them, and try both once."""
     from bastide.app.store_keys import where as find
 
     row = find(call.home, call.passphrase())
     lines = [f"held by    {row['holds']}"]
     lines += [f"sealed to  {recipient[:72]}" for recipient in row["recipients"]]
     lines += [f"denied     {name}" for name in row["denied"]]
+    lines.append(f"objects in {row['objects']}")
+    if row["conditional"] is False:
+        lines.append(
+            "           which ignores conditions: two machines must not write to it at once"
+        )
     if row["rotation"]:
         lines.append("rotation   under way; go on with: bastide store rotate")
     call.show(row, "\n".join(lines))
@@ -92,5 +97,27 @@ def rotate(call: Call, to: str, rekey_data: bool) -> None:
     call.show(row, f"{done}; {row['retired']} old keys left the keyring")
 
 
-for command in (where, openings, deny, allow, rotate):
+@parameters(
+    "move",
+    "bastide store move --to s3://models/bastide",
+    click.option(
+        "--to",
+        metavar="PLACE",
+        required=True,
+        help="s3://BUCKET/PREFIX, local:/FOLDER, or home: the folder `store` of the home.",
+    ),
+)
+def move(call: Call, to: str) -> None:
+    """Bring all sealed objects to another place, while the services are down. A kill costs nothing.
+
+    They stay the age files that they are: no key is needed. Each is read back before the setting
+    `store` changes and the old copies go.
+    """
+    from bastide.app.store_move import move as bring
+
+    row = bring(call.home, to, call.progress())
+    call.show(row, f"{row['objects']} objects are in {row['to']} now, {row['bytes']} bytes copied")
+
+
+for command in (where, openings, deny, allow, rotate, move):
     store.add_command(command)

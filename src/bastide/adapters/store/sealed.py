@@ -15,14 +15,15 @@ old pair or the new one. What it may leave besides is a body without a header; `
 import contextlib
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Final
 
 from bastide.adapters.store.filling import FillingReader
 from bastide.adapters.store.names import check_name
-from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven
+from bastide.adapters.store.versioned import VersionedStore
+from bastide.core.errors import Busy, Misconfigured, NotAllowed, NotFound, NotProven
 from bastide.core.limits import AGE_HEADER_BYTES_MAX, MIB
 from bastide.core.subject import Digest
 from bastide.crypto import age
@@ -34,6 +35,7 @@ _STANZA: Final = "bastide.eu/body"
 _HEADER: Final = ".header"
 _BODY = re.compile(r"(.+)\.[0-9a-f]{32}\.body")
 _NONCE = re.compile(r"[0-9a-f]{32}")
+_REPLACINGS: Final = 50  # other writers that one writer gives way to
 _ATTEMPTS: Final = 5  # a reader that meets a replacement starts again
 
 
@@ -103,6 +105,10 @@ class SealedStore:
         )
         body = _body_name(name, sealing.nonce.hex())
         stored = self._inner.put(body, sealing.body(chunks))
+        if isinstance(self._inner, VersionedStore):
+            with self._swap:
+                self._replace(self._inner, name, body, lambda _: sealing.header.encode())
+            return age.plain_size(stored)
         with self._swap:
             old = self._current_body(name)
             try:
@@ -164,27 +170,26 @@ class SealedStore:
     def rewrap(self, name: str) -> None:
         """Give an object a new header, sealed to the present recipients. Its body stays."""
         with self._swap:
-            header = _parse(name, self.header(name))
-            with _naming(name):
-                renewed = age.rewrap(
-                    header,
-                    [_Asked(self._keys, name)],
-                    self._recipients,
-                    self._entropy.token,
-                    keep=(_STANZA,),
+            if isinstance(self._inner, VersionedStore):
+                self._replace(
+                    self._inner,
+                    name,
+                    None,
+                    lambda old: self._rewrapped(name, old, self._recipients),
                 )
-            self._inner.put(name + _HEADER, [renewed.encode()])
+                return
+            renewed = self._rewrapped(name, self.header(name), self._recipients)
+            self._inner.put(name + _HEADER, [renewed])
 
     def header_for(self, name: str, recipient: str) -> bytes:
         """A header of an object for one recipient alone, in memory: nothing stored changes."""
-        header = _parse(name, self.header(name))
+        return self._rewrapped(name, self.header(name), [age.parse_recipient(recipient)])
+
+    def _rewrapped(self, name: str, old: bytes, recipients: Sequence[age.Recipient]) -> bytes:
+        header = _parse(name, old)
         with _naming(name):
             renewed = age.rewrap(
-                header,
-                [_Asked(self._keys, name)],
-                [age.parse_recipient(recipient)],
-                self._entropy.token,
-                keep=(_STANZA,),
+                header, [_Asked(self._keys, name)], recipients, self._entropy.token, keep=(_STANZA,)
             )
         return renewed.encode()
 
@@ -195,6 +200,33 @@ class SealedStore:
         closing = ExitStack()
         reader = closing.enter_context(self._inner.open(body))
         return contextlib.closing(_AgeFile(header, reader, closing))
+
+    def _replace(
+        self,
+        inner: VersionedStore,
+        name: str,
+        body: str | None,
+        renew: Callable[[bytes], bytes],
+    ) -> None:
+        """Put the header in the place of exactly the one that was read, or read it again.
+
+        So a writer elsewhere is never undone, and who replaced a header knows whose body goes. If
+        the store does not answer, both bodies stay: the header may still arrive. `sweep` decides.
+        """
+        for _ in range(_REPLACINGS):
+            old, version = inner.read_version(name + _HEADER)
+            if body is None and not version:
+                raise NotFound(f"the store has no object {name}")
+            if body is not None and _named_by(name, old) == body:
+                return  # it had arrived, and only the answer was lost
+            if inner.put_over(name + _HEADER, renew(old), version):
+                unused = _named_by(name, old)
+                if body is not None and unused is not None:
+                    self._inner.delete(unused)
+                return
+        if body is not None:
+            self._inner.delete(body)
+        raise Busy(f"others keep replacing {name}", retry_after_s=1.0, fix="try again")
 
     def sweep(self, prefix: str = "") -> list[str]:
         """Delete bodies below a prefix that no header names, and return them.
@@ -224,8 +256,8 @@ class SealedStore:
 
     def _current_body(self, name: str) -> str | None:
         try:
-            return _body_of(name, _parse(name, self.header(name)))
-        except (NotFound, NotProven):
+            return _named_by(name, self.header(name))
+        except NotFound:
             return None
 
 
@@ -285,6 +317,13 @@ def _parse(name: str, header: bytes) -> age.Header:
     if length != len(header):
         raise NotProven(f"the stored header of {name} has trailing data")
     return parsed
+
+
+def _named_by(name: str, header: bytes) -> str | None:
+    try:
+        return _body_of(name, _parse(name, header)) if header else None
+    except NotProven:
+        return None
 
 
 def _body_of(name: str, header: age.Header) -> str:
