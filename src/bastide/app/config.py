@@ -61,10 +61,9 @@ SETTINGS_DOC: Mapping[str, str] = {
     "or `s3://BUCKET/PREFIX`; `bastide store move` changes it.",
     "s3_endpoint": "URL of the object store; empty for Amazon's, if `s3_region` is set.",
     "s3_region": "Region of the object store; empty for `us-east-1`.",
-    "s3_credentials": "Where its access key is: `environment` (the AWS_... variables, which "
-    "services do not get), or `file:PATH` or `file:PATH#PROFILE` as Amazon's tools write it.",
+    "s3_credentials": "Its access key: `environment` (not for services) or `file:PATH#PROFILE`.",
     "s3_ca": "PEM file of the authority of its certificate, besides those of the system.",
-    "s3_allow_http": "Whether its URL may be `http://`. What is stored is sealed all the same.",
+    "s3_allow_http": "Whether its URL may be `http://`; what is stored is sealed.",
     "s3_retries": "How often a request to it is tried again.",
     "s3_wait_s": "Seconds that one request may take, and that it is tried again.",
 }
