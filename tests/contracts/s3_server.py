@@ -56,7 +56,7 @@ class S3Server:
         self.access_key = "AKIA" + secrets.token_hex(8).upper()
         self.secret_key = secrets.token_urlsafe(30)
         self.tls = tls
-        self.ports = free_ports(5 if tls else 4)
+        self.ports = free_ports(6)
         self.process: subprocess.Popen[bytes] | None = None
         config = {
             "identities": [
@@ -74,6 +74,11 @@ class S3Server:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.ports[3]}"
 
+    @property
+    def metrics_port(self) -> int:
+        """Where it tells how many requests it answered."""
+        return self.ports[5]
+
     def start(self) -> None:
         master, volume, filer, s3 = self.ports[:4]
         argv = [
@@ -85,6 +90,7 @@ class S3Server:
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
             f"-s3.config={self.folder / 'identities.json'}", "-master.telemetry=false",
             "-master.volumeSizeLimitMB=64", "-master.electionTimeout=1s",
+            f"-metricsPort={self.metrics_port}", "-metricsIp=127.0.0.1",
         ]  # fmt: skip
         if self.tls is not None:
             certificate, key = self.tls

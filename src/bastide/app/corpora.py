@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bastide.app.bucket_path import folder_at
 from bastide.app.corpus_build import folder_of
 from bastide.app.corpus_duplicates import DUPLICATE_WIDTH, REASONS
 from bastide.app.corpus_export import Export
@@ -152,7 +153,7 @@ def prove_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
 def export_dataset(
     env: Environment,
     name: str,
-    target: Path,
+    target: Path | str,
     form: str,
     progress: Any = None,
     *,
@@ -161,6 +162,7 @@ def export_dataset(
 ) -> list[Path]:
     """Write a dataset in clear, as files that public tools open; every digest is checked.
 
+    target: a folder, or ``s3://bucket/prefix``; there an export that was cut off goes on.
     tokenizer, end_token: see corpus_export.Export. Raises Misconfigured for a form without tokens.
     """
     require(env, "dataset-export", name)
@@ -174,9 +176,10 @@ def export_dataset(
     manifest = manifest_of(env, row)
     released = find_release(env.ledger, row)
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        folder = folder_at(env.home, target)
+        folder.mkdir(parents=True, exist_ok=True)
         return FORMS[form](
-            Export(env.store, manifest, row, released, target, progress, tokenizer, end_token)
+            Export(env.store, manifest, row, released, folder, progress, tokenizer, end_token)
         )
     except OSError as error:
         raise outside(error, str(target)) from error

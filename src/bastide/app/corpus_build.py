@@ -103,7 +103,7 @@ def build_dataset(
         raise Misconfigured(f"--workers is not between 1 and {CORPUS_WORKERS_MAX}")
     memory = bytes_of(memory_mib)
     recipe = plan.load_recipe(path)
-    files = plan.find_files(recipe, path.parent)
+    files = plan.find_files(recipe, path.parent, env.home)
     needed = plan.step_files(recipe, path.parent)
     filters = plan.filled_filters(plan.local_steps(recipe.steps), bytes(32), needed)
     if reasons := judge_recipe(env, recipe, files):

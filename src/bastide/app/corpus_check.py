@@ -142,7 +142,7 @@ def _text_faults(file: InputFile) -> Iterator[CollectionFault]:
         yield from found
         return
     try:
-        with Path(file.path).open("rb") as stream:
+        with file.open() as stream:
             for _ in read_file(OpenEuroLlm(**file.settings), stream, "check", hashed, bytes(32)):
                 pass
     except Refused as error:

@@ -39,7 +39,7 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
     """What `build` would read and do. Raises Misconfigured or NotFound for a bad recipe."""
     require(env, "dataset-build")
     recipe = plan.load_recipe(path)
-    files = plan.find_files(recipe, path.parent)
+    files = plan.find_files(recipe, path.parent, env.home)
     parts = plan.cut_parts(recipe.sources, files, recipe.limits.part_bytes)
     bench = _bench(env, recipe, plan.step_files(recipe, path.parent))
     rows, reports = [], []
@@ -117,7 +117,7 @@ def _measured(
     consumed = 1
     begun = env.clock.monotonic()
     try:
-        with Path(largest.path).open("rb") as stream:
+        with largest.open() as stream:
             counting = _Counting(stream)
             one = plan.make_reader(source.reader, {**source.settings, **largest.settings})
             read_items = read_file(one, cast(BinaryIO, counting), source.name, largest, bench.key)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from bastide.app.bucket_path import BucketPath, made_of
 from bastide.app.corpus_objects import zstandard
 from bastide.app.corpus_shards import Line
 from bastide.core.dataset import Manifest, Shard
@@ -67,8 +68,9 @@ def write_shards(
     written = []
     for number, shard in enumerate(export.manifest.shards):
         path = export.target / f"{export.manifest.name}-{number:05d}.{suffix}"
-        with whole(path) as file:
-            write(export, shard, file)
+        if made_of(path) != shard.digest:
+            with whole(path, shard.digest) as file:
+                write(export, shard, file)
         written.append(path)
         export.advance(number + 1)
     return written
@@ -83,8 +85,15 @@ def write_manifest(export: Export) -> Path:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that is there under its name when the block ends well, and not at all otherwise."""
+def whole(path: Path, mark: str = "") -> Iterator[BinaryIO]:
+    """A file that is there under its name when the block ends well, and not at all otherwise.
+
+    mark: what it is made of, which a bucket keeps beside it (`made_of`).
+    """
+    if isinstance(path, BucketPath):
+        with path.writing(mark) as file:
+            yield file
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:

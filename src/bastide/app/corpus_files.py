@@ -6,12 +6,16 @@ beside it."""
 import hashlib
 from contextlib import ExitStack
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from bastide.app.config import Home
 from bastide.app.remedies import outside
+from bastide.app.wiring_store import far_files
+from bastide.core.bucket import SCHEME
 from bastide.core.errors import Refused
 from bastide.core.limits import MIB
 from bastide.filters.pseudonym import pseudonym
@@ -27,6 +31,7 @@ class InputFile(msgspec.Struct, frozen=True):
     settings: the reader's for this file; of an annotation, what its FILE.made-for.json says.
     pieces: files of one piece each that together are this one, if it is large and can be cut.
     piece: what this is of a larger file; size and digest are then those of what is read.
+    home: for a path that begins with ``s3://``, the home whose settings say how to get there.
     """
 
     name: str
@@ -38,6 +43,14 @@ class InputFile(msgspec.Struct, frozen=True):
     settings: dict[str, Any] = {}
     pieces: tuple["InputFile", ...] = ()
     piece: Piece | None = None
+    home: str = ""
+
+    def open(self) -> BufferedReader:
+        """The whole file, to read and to seek in. Raises OSError, NotFound or Unavailable."""
+        if not self.home:
+            return Path(self.path).open("rb")
+        bucket, _, key = self.path.removeprefix(SCHEME).partition("/")
+        return far_files(Home(Path(self.home)), SCHEME + bucket).open(key)
 
     @property
     def identity(self) -> list[Any]:
@@ -51,7 +64,7 @@ class InputFile(msgspec.Struct, frozen=True):
 def hash_file(file: InputFile) -> InputFile:
     """A file and what stands beside it, with digests. Raises NotFound or Unavailable."""
     try:
-        with Path(file.path).open("rb") as stream:
+        with file.open() as stream:
             size = stream.seek(0, 2)
             stream.seek(0)
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -71,10 +84,7 @@ def read_file(reader: Any, stream: BinaryIO, source: str, file: InputFile, key: 
         yield from reader.read(stream, source, file.name)
         return
     with ExitStack() as stack:
-        beside = {
-            one.kind: (one.name, stack.enter_context(Path(one.path).open("rb")))
-            for one in file.beside
-        }
+        beside = {one.kind: (one.name, stack.enter_context(one.open())) for one in file.beside}
         for one in file.beside:
             if one.digest:
                 own = beside[one.kind][1]

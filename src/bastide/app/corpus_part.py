@@ -224,7 +224,7 @@ class PartWorker:
         reader = make_reader(self._part.reader, {**self._part.settings, **file.settings})
         kind = getattr(reader, "pieces", "")
         try:
-            with Path(file.path).open("rb") as stream:
+            with file.open() as stream:
                 hashing = Hashing(opened(stream, file, kind))
                 read = read_file(
                     reader, cast(BinaryIO, hashing), self._part.source, file, self._key

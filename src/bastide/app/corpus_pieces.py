@@ -10,7 +10,6 @@ verified by its own digest, one of a table by that of the file, for its footer r
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -51,9 +50,11 @@ def _of_lines(file: InputFile, piece_bytes: int) -> InputFile:
     def close() -> None:
         piece = Piece(begin, at, before)
         digest = state.hexdigest()
-        pieces.append(InputFile(file.name, file.path, at - begin, digest, piece=piece))
+        pieces.append(
+            InputFile(file.name, file.path, at - begin, digest, piece=piece, home=file.home)
+        )
 
-    with Path(file.path).open("rb") as stream:
+    with file.open() as stream:
         while chunk := stream.read(min(MIB, piece_bytes)):
             whole.update(chunk)
             # A chunk is no longer than a piece, so no more than one ends in it.
@@ -74,7 +75,7 @@ def _of_lines(file: InputFile, piece_bytes: int) -> InputFile:
 
 
 def _of_groups(file: InputFile, piece_bytes: int) -> InputFile:
-    with Path(file.path).open("rb") as stream:
+    with file.open() as stream:
         groups = row_groups(stream)
     pieces = list(_gathered(file, groups, piece_bytes))
     return msgspec.structs.replace(file, pieces=tuple(pieces) if len(pieces) > 1 else ())
@@ -92,5 +93,5 @@ def _gathered(
         share = file.size * held // total  # a group says its bytes before compression
         if share >= piece_bytes or at == len(groups):
             piece = Piece(begin, at, before)
-            yield InputFile(file.name, file.path, share, file.digest, piece=piece)
+            yield InputFile(file.name, file.path, share, file.digest, piece=piece, home=file.home)
             begin, held, before = at, 0, rows

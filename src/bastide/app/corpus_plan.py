@@ -13,10 +13,13 @@ from typing import Any, Final
 
 import msgspec
 
+from bastide.app.config import Home
 from bastide.app.corpus_collection import collection_files
+from bastide.app.corpus_far_files import far_inputs
 from bastide.app.corpus_files import InputFile
 from bastide.app.corpus_step_files import StepFile, fill, find_step_files
 from bastide.app.remedies import outside
+from bastide.core.bucket import SCHEME
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.limits import CORPUS_PARTS_MAX
@@ -171,10 +174,18 @@ def near_duplicate(steps: Sequence[Step]) -> NearDuplicate | None:
     return found[0] if found else None
 
 
-def find_files(recipe: Recipe, folder: Path) -> dict[str, list[InputFile]]:
-    """The files of each source, sorted by name. Raises NotFound for a source without any."""
+def find_files(
+    recipe: Recipe, folder: Path, home: Home | None = None
+) -> dict[str, list[InputFile]]:
+    """The files of each source, sorted by name. Raises NotFound for a source without any.
+
+    home: whose object store it is if a path begins with ``s3://``; without it, none is asked.
+    """
     found: dict[str, list[InputFile]] = {}
     for source in recipe.sources:
+        if source.path.startswith(SCHEME) and home is not None:
+            found[source.name] = far_inputs(home, source)
+            continue
         if source.reader == COLLECTION:
             found[source.name] = collection_files(folder, source)
             continue

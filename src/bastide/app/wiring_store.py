@@ -4,14 +4,16 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from io import BufferedReader
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, Protocol
 
 from bastide.app.bucket_account import open_account
 from bastide.app.config import Home, read_settings
 from bastide.ports import Entropy, KeyService, SealingStore, Store
 
-__all__ = ["far_store", "open_sealed", "open_with_headers", "stays_near"]
+__all__ = ["FarFiles", "far_files", "far_store", "open_sealed", "open_with_headers", "stays_near"]
 
 _LOCAL: Final = "local:"
 # What a build of a corpus needs until it is finished, and the key of its pseudonyms: to shred a key
@@ -33,6 +35,33 @@ def far_store(home: Home, url: str) -> Store:
     from bastide.adapters.store.s3 import S3Store
 
     return S3Store(lambda: open_account(read_settings(home), url))
+
+
+class FarFiles(Protocol):
+    """Files in a bucket, in clear (adapters/store/s3_files.py)."""
+
+    def sizes(self, prefix: str = "") -> list[tuple[str, int]]:
+        """Names that begin so, up to a `/`, with bytes; sorted."""
+        ...
+
+    def open(self, name: str) -> BufferedReader:
+        """A file to read and to seek in. Raises NotFound."""
+        ...
+
+    def mark(self, name: str) -> str:
+        """What a file was said to be made of when it was written, or ""."""
+        ...
+
+    def writing(self, name: str, mark: str = "") -> AbstractContextManager[BinaryIO]:
+        """A file that is there when the block ends well, and not at all otherwise."""
+        ...
+
+
+def far_files(home: Home, url: str) -> FarFiles:
+    """Files below ``s3://bucket/prefix``, by the account of a home. Raises at its first use."""
+    from bastide.adapters.store.s3_files import BucketFiles
+
+    return BucketFiles(lambda: open_account(read_settings(home), url))
 
 
 def open_sealed(

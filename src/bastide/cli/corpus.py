@@ -173,7 +173,7 @@ def prove(call: Call, dataset: str, doc: str) -> None:
     "export",
     "bastide corpus export nordic --to out --form parquet",
     click.argument("dataset"),
-    click.option("--to", type=click.Path(path_type=Path), required=True, help="Folder."),
+    click.option("--to", metavar="PLACE", required=True, help="Folder, or s3://BUCKET/PREFIX."),
     click.option("--form", type=click.Choice(_FORMS), default="jsonl", show_default=True),
     click.option(
         "--tokenizer", type=click.Path(path_type=Path), help="tokenizer.json, for tokens."
@@ -184,7 +184,7 @@ def prove(call: Call, dataset: str, doc: str) -> None:
 def export(
     call: Call,
     dataset: str,
-    to: Path,
+    to: str,
     form: str,
     tokenizer: Path | None,
     end_token: str,

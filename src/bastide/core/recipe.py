@@ -10,7 +10,7 @@
 
     [[sources]]
     name = "manuals"
-    path = "manuals/*.jsonl.zst"     # relative to this file; `*`, `**` and `?` as in a shell
+    path = "manuals/*.jsonl.zst"     # relative to this file, or s3://...; `*`, `**`, `?` are wild
     reader = "jsonl"
     licence = "CC-BY-SA-4.0"         # an SPDX expression
     basis = "licence"                # why it may be used: one of BASES

@@ -35,10 +35,10 @@ from bastide.core.bucket import Bucket
 from bastide.core.errors import Misconfigured, NotFound, Unavailable
 from bastide.core.limits import MIB
 
-__all__ = ["S3Reader", "S3Store"]
+__all__ = ["PARTS_AT_ONCE", "PART_BYTES", "S3Reader", "S3Store"]
 
-_PART_BYTES: Final = 16 * MIB
-_PARTS_AT_ONCE: Final = 2  # with the one being filled: at most 48 MiB in flight
+PART_BYTES: Final = 16 * MIB
+PARTS_AT_ONCE: Final = 2  # with the one being filled: at most 48 MiB in flight
 _PARTS_MAX: Final = 10_000  # of one object, says S3
 _FIRST_BYTES: Final = 256 * 1024  # come with the opening: most objects are no larger
 _BLOCK_BYTES_MAX: Final = 8 * MIB  # of a reader that goes straight on
@@ -112,7 +112,8 @@ class S3Store:
         return self._account()
 
     @cached_property
-    def _objects(self) -> ObstoreS3:
+    def objects(self) -> ObstoreS3:
+        """The client."""
         return connect(self._bucket)
 
     def put(self, name: str, chunks: Iterable[bytes | memoryview]) -> int:
@@ -120,8 +121,8 @@ class S3Store:
         check_name(name)
         source = iter(chunks)
         head, more = _gather(source)
-        with self._naming(f"write {name}"):
-            objects = self._objects
+        with self.naming(f"write {name}"):
+            objects = self.objects
             if not more:
                 obstore.put(objects, name, head, mode="overwrite", use_multipart=False)
                 return len(head)
@@ -129,16 +130,16 @@ class S3Store:
 
     def _put_parts(self, name: str, chunks: Iterable[bytes | memoryview]) -> int:
         size = 0
-        with self._naming(f"write {name}"), contextlib.ExitStack() as stack:
+        with self.naming(f"write {name}"), contextlib.ExitStack() as stack:
             # Left by an exception, it takes the parts back.
             writer = stack.enter_context(
                 obstore.open_writer(
-                    self._objects, name, buffer_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
+                    self.objects, name, buffer_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
                 )
             )
             for chunk in chunks:
-                if size + len(chunk) > _PARTS_MAX * _PART_BYTES:
-                    most = _PARTS_MAX * _PART_BYTES // (1024 * MIB)
+                if size + len(chunk) > _PARTS_MAX * PART_BYTES:
+                    most = _PARTS_MAX * PART_BYTES // (1024 * MIB)
                     raise Misconfigured(
                         f"{name} is larger than {most} GiB, the most that fits",
                         fix="divide it, as models are divided into several files",
@@ -149,13 +150,27 @@ class S3Store:
     def open(self, name: str) -> AbstractContextManager[S3Reader]:
         """Open an object; its beginning comes with the answer. Raises NotFound."""
         check_name(name)
-        with self._naming(f"read {name}"):
+        return contextlib.closing(self.open_any(name))
+
+    def open_any(self, name: str) -> S3Reader:
+        """Open what may have a name that is not ours. Raises NotFound."""
+        with self.naming(f"read {name}"):
             found = self._get(name, {"range": (0, _FIRST_BYTES)})
             if found is None:
-                return contextlib.closing(S3Reader(self, name, 0, None, b""))
-            meta = found.meta
+                return S3Reader(self, name, 0, None, b"")
             head = bytes(found.bytes())
-            return contextlib.closing(S3Reader(self, name, meta["size"], meta["e_tag"], head))
+            return S3Reader(self, name, found.meta["size"], found.meta["e_tag"], head)
+
+    def attributes(self, name: str) -> dict[Any, Any]:
+        """What was said of an object when it was written. Raises NotFound."""
+        with self.naming(f"read {name}"):
+            return dict(obstore.get(self.objects, name, options={"head": True}).attributes)
+
+    def sizes(self, prefix: str) -> list[tuple[str, int]]:
+        """Names below a prefix, or all, with bytes; sorted."""
+        with self.naming("list the bucket"):
+            batches = obstore.list(self.objects, prefix=prefix.rstrip("/") or None)
+            return sorted((row["path"], row["size"]) for batch in batches for row in batch)
 
     def read_range(self, name: str, begin: int, end: int, tag: str | None) -> bytes:
         """Bytes of one version of an object. Raises Unavailable if it is another by now."""
@@ -163,7 +178,7 @@ class S3Store:
         if tag is not None:
             options["if_match"] = tag
         try:
-            with self._naming(f"read {name}"):
+            with self.naming(f"read {name}"):
                 found = self._get(name, options)
                 data = b"" if found is None else bytes(found.bytes())
                 if found is not None and found.meta["e_tag"] != tag:  # a server without conditions
@@ -179,25 +194,22 @@ class S3Store:
     def delete(self, name: str) -> None:
         """Remove an object, if there is one."""
         check_name(name)
-        with contextlib.suppress(NotFound), self._naming(f"delete {name}"):
-            obstore.delete(self._objects, name)
+        with contextlib.suppress(NotFound), self.naming(f"delete {name}"):
+            obstore.delete(self.objects, name)
 
     def names(self, prefix: str = "") -> list[str]:
         """All names below a prefix, sorted."""
         folder = prefix.rstrip("/")
         if folder:
             check_name(folder)
-        with self._naming("list the bucket"):
-            batches = obstore.list(self._objects, prefix=folder or None)
-            found = [row["path"] for batch in batches for row in batch]
-        return sorted(name for name in found if below(name, folder))
+        return [name for name, _ in self.sizes(folder) if below(name, folder)]
 
     def read_version(self, name: str) -> tuple[bytes, str]:
         """A small object and its version; two empty ones if there is none."""
         check_name(name)
         try:
-            with self._naming(f"read {name}"):
-                found = obstore.get(self._objects, name)
+            with self.naming(f"read {name}"):
+                found = obstore.get(self.objects, name)
                 return bytes(found.bytes()), found.meta["e_tag"] or ""
         except NotFound:
             return b"", ""
@@ -206,9 +218,9 @@ class S3Store:
         """Replace that version, or make an object where there was none. False if it changed."""
         check_name(name)
         try:
-            with self._naming(f"write {name}"):
+            with self.naming(f"write {name}"):
                 mode: Any = {"e_tag": version} if version else "create"
-                obstore.put(self._objects, name, data, mode=mode, use_multipart=False)
+                obstore.put(self.objects, name, data, mode=mode, use_multipart=False)
         except (_Changed, NotFound):
             return False
         return True
@@ -216,14 +228,15 @@ class S3Store:
     def _get(self, name: str, options: Any) -> Any:
         """The answer, or None for an object without a byte."""
         try:
-            return obstore.get(self._objects, name, options=options)
+            return obstore.get(self.objects, name, options=options)
         except ObstoreError as error:
             if _code(error) == "InvalidRange":
                 return None
             raise
 
     @contextlib.contextmanager
-    def _naming(self, deed: str) -> Iterator[None]:
+    def naming(self, deed: str) -> Iterator[None]:
+        """Raise what goes wrong in the block as the one clear error; `deed` says what could not."""
         try:
             yield
         except _TROUBLE as error:
@@ -293,7 +306,7 @@ def _gather(source: Iterator[bytes | memoryview]) -> tuple[bytes, bool]:
     held = bytearray()
     for chunk in source:
         held += chunk
-        if len(held) >= _PART_BYTES:
+        if len(held) >= PART_BYTES:
             return bytes(held), True
     return bytes(held), False
 

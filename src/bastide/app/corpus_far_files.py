@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Files of a source that lie in an object store: found by a pattern, read by ranges.
+
+Nothing of them is kept on the disk: texts lie in clear where they were, and nowhere else.
+"""
+
+import os
+import re
+from typing import Final
+
+from bastide.app.config import Home
+from bastide.app.corpus_files import InputFile
+from bastide.app.wiring_store import far_files
+from bastide.core.bucket import SCHEME, split_url
+from bastide.core.errors import Misconfigured, NotFound
+from bastide.core.recipe import Source
+from bastide.filters.openeurollm import OpenEuroLlmRules
+
+__all__ = ["far_inputs"]
+
+_WILD: Final = re.compile(r"[*?\[]")
+_PIECES: Final = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]/]+\]|[^*?\[]+|\[")
+# Within a name, or at its beginning if that is no dot.
+_BEGIN: Final = r"(?:(?<![^/])(?!\.)|(?<=[^/]))"
+
+
+def far_inputs(home: Home, source: Source) -> list[InputFile]:
+    """The files of a source, sorted by name. Raises NotFound without any, Misconfigured."""
+    if source.reader == OpenEuroLlmRules.ident:
+        raise Misconfigured(
+            f"the source {source.name}: a collection is read from a folder, not from a bucket",
+            fix="name its files with the reader jsonl, or copy the collection",
+            place="path",
+        )
+    bucket, _, pattern = source.path.removeprefix(SCHEME).partition("/")
+    split_url(SCHEME + bucket, "path")
+    fixed = pattern[: found.start()] if (found := _WILD.search(pattern)) else pattern
+    folder = fixed.rpartition("/")[0]
+    fits = re.compile(_expression(pattern))
+    files = [
+        InputFile(f"{SCHEME}{bucket}/{key}", f"{SCHEME}{bucket}/{key}", size,
+                  home=os.fspath(home.root))
+        for key, size in far_files(home, SCHEME + bucket).sizes(folder)
+        if fits.fullmatch(key)
+    ]  # fmt: skip
+    if not files:
+        raise NotFound(f"the source {source.name} has no file: {source.path}", fix="check the URL")
+    return files
+
+
+def _expression(pattern: str) -> str:
+    """A pattern as in a shell: no wildcard meets a name that begins with a dot."""
+    parts = []
+    for piece in _PIECES.findall(pattern):
+        if piece == "**/":
+            parts.append(r"(?:[^/.][^/]*/)*")
+        elif piece in ("*", "**"):
+            parts.append(_BEGIN + "[^/]*")
+        elif piece == "?":
+            parts.append(_BEGIN + "[^/]")
+        elif piece.startswith("[") and len(piece) > 1:
+            body = piece[1:-1].replace("\\", "\\\\")
+            parts.append("[" + ("^" + body[1:] if body[0] == "!" else body) + "]")
+        else:
+            parts.append(re.escape(piece))
+    return "".join(parts)
