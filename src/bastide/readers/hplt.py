@@ -6,6 +6,8 @@ Fields (HPLT's data releases): `f` WARC file, `o` offset, `s` size, `rs` record 
 content type, `ts` time of the crawl, `collection`, `lang` labels, `prob` of each, `text`,
 `seg_langs` per segment, `id`, `filter`, `pii` spans, `doc_scores`, `robots`, `web-register`.
 A field of another name is broken: what we do not know may be a signal that we must not pass over.
+So are fields that contradict each other: spans of `pii` beyond the text are of another text, and
+languages without a probability each are of another list.
 """
 
 from collections.abc import Callable, Mapping
@@ -56,13 +58,27 @@ def _document(record: dict[str, Any], source: str, name: str, number: int) -> Do
             raise Fault("wrong-type", f"field {field}")
     if len(record.get("id") or "") > limits.CORPUS_ID_CHARS_MAX:
         raise Fault("too-long", "field id")
+    text = text_field(record, "text")
+    _verify_consistent(record, len(text))
     return Document(
         ident=record.get("id") or identify(source, name, number),
-        text=text_field(record, "text"),
+        text=text,
         source=source,
         url=record.get("u") or "",
         notes=_notes(record),
     )
+
+
+def _verify_consistent(record: Mapping[str, Any], size: int) -> None:
+    """Raise Fault for fields of which one must be wrong. size: characters of the text."""
+    lang, prob = record.get("lang"), record.get("prob")
+    if lang is not None and prob is not None and len(lang) != len(prob):
+        raise Fault("contradiction", "fields lang and prob")
+    if any(end > size for _, end in record.get("pii") or ()):
+        raise Fault("contradiction", "fields pii and text")
+    rights = [record[field].lower() for field in ("robots", "robotstxt") if record.get(field)]
+    if len(set(rights)) > 1:
+        raise Fault("contradiction", "fields robots and robotstxt")
 
 
 def _notes(record: Mapping[str, Any]) -> dict[str, str | int | float]:

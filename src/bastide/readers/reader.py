@@ -29,6 +29,7 @@ REASONS: Final = {
     "too-long": "the line, the text or the row is larger than the limit",
     "text-missing": "there is no text",
     "wrong-type": "a field has another type than the format gives it",
+    "contradiction": "two fields of a record cannot both be right",
     "surrogate": "a text holds half of a surrogate pair, which UTF-8 cannot carry",
     "not-compressed": "the file is not what its name says (.gz, .zst)",
     "damaged": "the compressed or tabular data is damaged",
