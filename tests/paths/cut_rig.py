@@ -24,6 +24,7 @@ from bastide.core.subject import Digest, Subject
 from bastide.ledger.bundle import export_bundle
 from bastide.ledger.verify import trace_bundle
 from paths.gateway_rig import KEY, NARROW_KEY, PEPPER
+from paths.passes import callers, passing
 from unit.chain_fixture import ChainWorld, make_chain
 from unit.ledger_fixture import tenant
 
@@ -38,7 +39,7 @@ class Controlled:
 
     chain: ChainWorld
     home: Home
-    link: ControlLink  # of somebody who only looks
+    link: ControlLink  # a runner's
 
     @property
     def deployment(self) -> str:
@@ -48,9 +49,9 @@ class Controlled:
     def socket(self) -> str:
         return str(self.home.control_socket)
 
-    async def linked(self) -> ControlLink:
+    async def linked(self, role: str = "gateway") -> ControlLink:
         """One more connection to control."""
-        link = ControlLink(self.socket, SystemClock())
+        link = ControlLink(self.socket, SystemClock(), credential=passing(role))
         await link.start()
         return link
 
@@ -105,10 +106,12 @@ async def controlled(folder: Path, slots: int = 4, replicas: int = 1) -> AsyncIt
     home.run.mkdir()
     keyring = MemoryKeyring.generate((), SeededEntropy(b"control"))
     settings = Settings(environment="test.example/cut")
-    control = Control(chain.world.ledger, chain.book, keyring, settings, SystemClock())
+    ledger = chain.world.ledger
+    known = callers(ledger)
+    control = Control(ledger, chain.book, keyring, settings, SystemClock(), callers=known)
     stop = asyncio.Event()
     running = asyncio.create_task(control.run(home, stop))
-    link = ControlLink(str(home.control_socket), SystemClock())
+    link = ControlLink(str(home.control_socket), SystemClock(), credential=passing("runner"))
     await link.start()
     try:
         yield Controlled(chain, home, link)

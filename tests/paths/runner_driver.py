@@ -21,6 +21,7 @@ from bastide.app.cut_reports import CutReporter, reporting
 from bastide.app.runner import Runner
 from bastide.app.turns import Turns
 from bastide.core.subject import Digest
+from paths.passes import passing
 
 
 async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
@@ -39,7 +40,7 @@ async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
     if not control:
         await Runner(make, socket, clock, turns=turns).run(stop)
         return
-    link = ControlLink(control[0], clock)
+    link = ControlLink(control[0], clock, credential=passing("runner"))
     await link.start()
     reporter = CutReporter(link, Digest.parse(control[1]), clock)
     async with reporting(reporter, stop):

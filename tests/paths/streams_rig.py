@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paths.gateway_rig import KEY, PEPPER, request_bytes
+from paths.passes import passing
 
 PATIENCE_S = 60
 
@@ -82,6 +83,7 @@ async def started(gateway: subprocess.Popen[str], log: Path, control: str, runne
     orders = {
         "listen": "127.0.0.1:0",
         "control_socket": control,
+        "credential": passing("gateway"),
         "pepper": PEPPER.hex(),
         "parent": os.getpid(),
     }

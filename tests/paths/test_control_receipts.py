@@ -18,6 +18,7 @@ from bastide.adapters.keys.memory import MemoryKeyring
 from bastide.app.config import Home, Settings
 from bastide.app.control import Control
 from bastide.core.errors import Unavailable
+from paths.passes import callers, passing
 from unit.chain_fixture import ChainWorld, make_chain
 
 BAD = ({"completion_tokens": 2**60}, {"prompt_tokens": -1}, {"time_ms": 2**62})
@@ -29,10 +30,12 @@ async def put_together(chain: ChainWorld, folder: Path) -> list[BaseException | 
     home.run.mkdir()
     keyring = MemoryKeyring.generate((), SeededEntropy(b"control"))
     settings = Settings(environment="test.example/receipts")
-    control = Control(chain.world.ledger, chain.book, keyring, settings, SystemClock())
+    ledger = chain.world.ledger
+    known = callers(ledger)
+    control = Control(ledger, chain.book, keyring, settings, SystemClock(), callers=known)
     stop = asyncio.Event()
     running = asyncio.create_task(control.run(home, stop))
-    link = ControlLink(str(home.control_socket), SystemClock())
+    link = ControlLink(str(home.control_socket), SystemClock(), credential=passing("gateway"))
     await link.start()
     first = chain.receipts[0]
     changes = ({}, *BAD, {})

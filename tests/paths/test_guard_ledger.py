@@ -38,6 +38,7 @@ from bastide.core.subject import Digest, Subject
 from bastide.ledger.erasure import ErasureShelf
 from paths.demo import Demo
 from paths.loading_rig import Served
+from paths.passes import callers, passing
 from unit.chain_fixture import make_chain
 
 NAME = "Anna Schmidt-Müller"
@@ -137,10 +138,14 @@ def test_control_gives_the_gateway_the_list_that_the_snapshot_names(tmp_path: Pa
         home.run.mkdir(exist_ok=True)
         keyring = MemoryKeyring.generate((), SeededEntropy(b"control"))
         settings = Settings(environment="test.example/guard")
-        control = Control(chain.world.ledger, chain.book, keyring, settings, SystemClock(), shelf)
+        ledger = chain.world.ledger
+        known = callers(ledger)
+        control = Control(
+            ledger, chain.book, keyring, settings, SystemClock(), shelf, callers=known
+        )
         stop = asyncio.Event()
         running = asyncio.create_task(control.run(home, stop))
-        link = ControlLink(str(home.control_socket), SystemClock())
+        link = ControlLink(str(home.control_socket), SystemClock(), credential=passing("desk"))
         await link.start()
         try:
             async with asyncio.timeout(10):

@@ -25,6 +25,7 @@ from bastide.crypto.promises import PromiseKey
 from bastide.gateway.promising import PROMISE_HEADER, Promised, Promises
 from bastide.ledger.bundle import export_bundle
 from paths.demo import Demo
+from paths.passes import callers, passing
 from paths.worker_rig import set_values
 from unit.chain_fixture import ChainWorld, make_chain
 from unit.ledger_fixture import ORIGIN
@@ -62,10 +63,11 @@ async def story(folder: Path, chain: ChainWorld) -> tuple[str, dict[str, Any]]:
     home.run.mkdir()
     settings = Settings(environment=ORIGIN, receipts="promised")
     keys: Any = Keys(chain)
-    control = Control(chain.world.ledger, chain.book, keys, settings, clock)
+    known = callers(chain.world.ledger)
+    control = Control(chain.world.ledger, chain.book, keys, settings, clock, callers=known)
     stop, numbers = asyncio.Event(), iter(range(10_000))
     running = asyncio.create_task(control.run(home, stop))
-    link = ControlLink(str(home.control_socket), clock)
+    link = ControlLink(str(home.control_socket), clock, credential=passing("gateway"))
     await link.start()
     promises = Promises(link, clock, b"s" * 32, log)
 

@@ -34,6 +34,7 @@ from bastide.core.share import Promise
 from bastide.core.subject import Digest
 from paths.furnished import served_copy
 from paths.loading_rig import Served
+from paths.passes import callers, passing
 
 CLOCK = SystemClock()
 NOVEMBER_MS = 1_793_491_200_000  # 2026-11-01T00:00:00Z
@@ -187,10 +188,11 @@ def test_the_door_takes_no_other_minute(env: Environment, broken: Served) -> Non
 async def kept(env: Environment):
     """A real control over the environment's ledger, and a keeper connected to it."""
     env.home.run.mkdir(exist_ok=True)
-    control = Control(env.ledger, env.book, env.keyring, env.settings, CLOCK)
+    known = callers(env.ledger)
+    control = Control(env.ledger, env.book, env.keyring, env.settings, CLOCK, callers=known)
     stop = asyncio.Event()
     serving = asyncio.create_task(control.run(env.home, stop))
-    link = ControlLink(str(env.home.control_socket), CLOCK)
+    link = ControlLink(str(env.home.control_socket), CLOCK, credential=passing("runner"))
     await link.start()
     turns = Turns(2, CLOCK)
     (deployment,) = env.ledger.deployments(active=True)

@@ -10,8 +10,8 @@ POLL_S and pushes it on.
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +19,11 @@ from msgspec import structs
 
 from bastide.app import wiring
 from bastide.app.book_accounts import BookAccounts
+from bastide.app.callers import Callers
 from bastide.app.config import Home, Settings, read_settings
-from bastide.app.control_watch import ControlWatch, near_limits
+from bastide.app.control_keys import follow_keys
+from bastide.app.control_status import status_of
+from bastide.app.control_watch import ControlWatch
 from bastide.app.cosigning import Cosigning, cosigning_of
 from bastide.app.cut_receipts import cut_receipts, read_receipt
 from bastide.app.environment import active_signer, hold_all
@@ -28,9 +31,9 @@ from bastide.app.metering import metered, own_socket
 from bastide.app.node_broker import open_broker
 from bastide.app.nodes import verify_attested
 from bastide.app.peers import peer_process
-from bastide.app.process import enter_service, later_lines, log, on_stop
+from bastide.app.process import enter_service, log, on_stop
 from bastide.app.promises import delegate
-from bastide.app.snapshots import Known, build_snapshot, runners
+from bastide.app.snapshots import Known, build_snapshot
 from bastide.app.takings import Takings
 from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.evidence import Statement
@@ -42,6 +45,7 @@ from bastide.core.standing import Cuts
 from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
 from bastide.dialects import frames
+from bastide.gates.access.calls import GUEST
 from bastide.ledger import Ledger
 from bastide.ledger.erasure import ErasureShelf
 from bastide.ledger.receipts import ReceiptBook
@@ -76,19 +80,20 @@ class Control:
         clock: Clock,
         lists: ErasureShelf | None = None,
         cosigning: Cosigning | None = None,
+        callers: Callers | None = None,
     ) -> None:
         self._ledger, self._book, self._keyring = ledger, book, keyring
         self._settings, self._clock = settings, clock
-        self._lists = lists
-        self._cosigning = cosigning
+        self._lists, self._cosigning = lists, cosigning
+        self._callers = callers or Callers(None, ledger)  # nobody but guests
         self._answers: dict[str, Callable[[dict[str, Any]], Any]] = {}
         self._run: Path | None = None
         self._peers: dict[asyncio.StreamWriter, int] = {}  # with the process at the other end
+        self._followers: set[asyncio.StreamWriter] = set()  # that get snapshots
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_QUEUE_MAX)
         self._snapshot: Snapshot | None = None
-        self._seen = -1
-        self._known = Known()
+        self._seen, self._known = -1, Known()
         self._accounts = BookAccounts(book)
         self._takings = Takings()
         self._meter = ControlWatch()
@@ -134,14 +139,15 @@ class Control:
             job.result()  # a job that ended by itself failed: say so and let the supervisor restart
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        incoming = frames.FrameReader()
+        incoming, role = frames.FrameReader(), GUEST
         self._peers[writer] = peer_process(writer)
         try:
-            if self._snapshot is not None:
-                writer.write(frames.encode(0, "snapshot", self._snapshot))
             while data := await reader.read(65_536):
                 for frame in incoming.feed(data):
-                    task = asyncio.create_task(self._reply(frame, writer))
+                    if frame.kind == "hello":
+                        role = self._greet(frame, writer)
+                        continue
+                    task = asyncio.create_task(self._reply(frame, writer, role))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
                 await writer.drain()
@@ -149,10 +155,20 @@ class Control:
             log("control", "peer-lost", self._clock.now_ms, reason=type(error).__name__)
         finally:
             self._peers.pop(writer, None)
+            self._followers.discard(writer)
             writer.close()
 
-    async def _reply(self, frame: frames.Frame, writer: asyncio.StreamWriter) -> None:
+    def _greet(self, frame: frames.Frame, writer: asyncio.StreamWriter) -> str:
+        """The role of who says hello; whose role may, gets snapshots from now on."""
+        role = self._callers.role_of(frames.decode(frame, str))
+        if self._callers.may(role, "snapshot"):
+            self._followers.add(writer)  # there is a snapshot before anybody can connect
+            writer.write(frames.encode(0, "snapshot", self._snapshot))
+        return role
+
+    async def _reply(self, frame: frames.Frame, writer: asyncio.StreamWriter, role: str) -> None:
         try:
+            self._callers.require(role, frame.kind)
             kind, body = await self._answer(frame, writer)
             out = frames.encode(frame.stream, kind, body)
         except BastideError as error:
@@ -169,7 +185,11 @@ class Control:
         if frame.kind == "erasure" and self._lists is not None:
             digest = frames.decode(frame, str)
             return "erasure", (await asyncio.to_thread(self._lists.get, digest)).decode()
-        slow = {"loaded": self._load, "share-minute": self._minute, **self._answers}
+        slow = {
+            "loaded": self._load,
+            "share-minute": partial(self._state, "share-minute/v1"),
+            **self._answers,
+        }
         if frame.kind in slow:
             body = frames.decode(frame, dict[str, Any])
             return "ok", await asyncio.to_thread(slow[frame.kind], body)
@@ -287,11 +307,12 @@ class Control:
         for near in self._meter.newly_near(fresh.budgets):
             log("control", "budget-near", now=self._clock.now_ms, **near)
         data = frames.encode(0, "snapshot", fresh)
-        for writer in self._peers:
+        for writer in self._followers:
             if not writer.is_closing():
                 writer.write(data)
 
     def _build(self, run: Path, size: int, now_ms: int) -> Snapshot:
+        self._callers.follow()
         accounts = self._accounts.at(now_ms)
         return build_snapshot(
             self._ledger, self._settings, run, size, now_ms, self._known, accounts
@@ -301,9 +322,6 @@ class Control:
         if self._settings.attestation or self._ledger.policy().attested:
             verify_attested(self._ledger, body, self._clock.now_ms())
         self._state("load/v1", {**body, "node": self._settings.node})
-
-    def _minute(self, body: dict[str, Any]) -> None:
-        self._state("share-minute/v1", body)
 
     def _state(self, kind: str, body: dict[str, Any]) -> None:
         deployment = Digest.parse(str(body.get("deployment")))
@@ -323,22 +341,11 @@ class Control:
         return delegate(self._settings, key, self.evidence(), now_ms)
 
     def _status(self, _: frames.Frame) -> dict[str, Any]:
-        snapshot = self._snapshot
-        assert snapshot is not None
-        return {
-            "environment": snapshot.environment,
-            "entries": self._seen,
-            "models": sorted(snapshot.served),
-            "runners": {
-                name: row.name for name, (row, _) in runners(snapshot.served.values()).items()
-            },
-            "tenants": [row.subject.name for row in self._ledger.find("tenant/v1")],
-            "receipts": snapshot.receipts,
-            "receipts_pending": self._book.pending,
-            "budgets_near": near_limits(snapshot.budgets),
-            "stopped": self._known.reasons(),
-            "witnesses": {} if self._cosigning is None else self._cosigning.told(),
-        }
+        assert self._snapshot is not None
+        tenants = [row.subject.name for row in self._ledger.find("tenant/v1")]
+        witnesses = {} if self._cosigning is None else self._cosigning.told()
+        pending, stopped = self._book.pending, self._known.reasons()
+        return status_of(self._snapshot, self._seen, tenants, pending, stopped, witnesses)
 
     async def tell(self) -> Iterable[Sample]:
         """The metrics of now."""
@@ -359,13 +366,6 @@ class Control:
             await asyncio.to_thread(self._book.seal_batch)
 
 
-async def _follow_keys(control: Control, clock: Clock) -> None:
-    """Take over each keyring that the supervisor tells of."""
-    async for line in later_lines():
-        control.take_over(wiring.keyring_from_portion(json.loads(line)["keys"]))
-        log("control", "keys-taken-over", clock.now_ms)
-
-
 async def _serve(orders: dict[str, Any]) -> None:
     home = Home(Path(orders["home"]))
     settings, clock = read_settings(home), wiring.clock()
@@ -377,11 +377,13 @@ async def _serve(orders: dict[str, Any]) -> None:
         stop = asyncio.Event()
         on_stop(stop)
         cosigning = cosigning_of(settings, ledger, records, wiring.ask_witness)
-        control = Control(ledger, book, keyring, settings, clock, ErasureShelf(records), cosigning)
+        callers = Callers(bytes.fromhex(orders["passes"]), ledger)
+        lists = ErasureShelf(records)
+        control = Control(ledger, book, keyring, settings, clock, lists, cosigning, callers)
         control.take_over(keyring)
         if settings.attestation:
             control.serve(open_broker(home, keyring, ledger, control.evidence, clock).answers)
-        following = asyncio.create_task(_follow_keys(control, clock))
+        following = asyncio.create_task(follow_keys(control.take_over, clock))
         async with metered(own_socket(orders), control.tell, clock):
             await control.run(home, stop)
         following.cancel()

@@ -48,7 +48,9 @@ async def _serve(orders: dict[str, Any]) -> None:
     settings, clock = read_settings(home), wiring.clock()
     keyring = wiring.keyring_from_portion(orders["keys"])
     jail = wiring.sandbox(settings.sandbox)
-    control = wiring.control_link(str(home.control_socket), clock)
+    control = wiring.control_link(
+        str(home.control_socket), clock, credential=orders.get("credential", "")
+    )
     await control.start()
     name = runner_name(deployment, orders["replica"])
     folder = engine_folder(home.run, name.removeprefix("runner-"))

@@ -231,6 +231,7 @@ def status(home: Home) -> dict[str, Any]:
     row["model"] = next(iter(row["models"]), None)
     row["tenant"] = next(iter(row["tenants"]), None)
     row["ready"] = _ready(home, settings.listen)
+    del row["sockets"]
     row["replicas"] = asyncio.run(_replicas(home, row.pop("runners")))
     return row
 
@@ -316,19 +317,11 @@ def _ready(home: Home, listen: str, entries: int = 0) -> bool:
 
 
 async def _all_healthy(home: Home, entries: int) -> None:
-    link = wiring.control_link(str(home.control_socket), wiring.clock())
-    await link.start()
-    try:
-        for _ in range(100):
-            if link.snapshot is not None:
-                break
-            await asyncio.sleep(0.02)
-        if link.snapshot is None or link.snapshot.version < entries:
-            raise Unavailable("control does not answer, or has not seen the newest entries")
-        for served in link.snapshot.served.values():
-            await _one_healthy(served.sockets)
-    finally:
-        await link.close()
+    told = await _ask(home, "status")
+    if told["entries"] < entries:
+        raise Unavailable("control has not seen the newest entries")
+    for sockets in told["sockets"]:
+        await _one_healthy(sockets)
 
 
 async def _one_healthy(sockets: Sequence[str]) -> None:

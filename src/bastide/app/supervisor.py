@@ -10,7 +10,8 @@ gives each child only its portion, on standard input:
 * gateway: the pepper of the API keys, its certificate, and each new certificate later on;
 * runner:  database key, store identity, but with attestation not that;
 * desk:    store identity;
-* metrics: nothing; it is there only where `metrics_listen` is set.
+* each that speaks to control: its credential there (app/callers.py);
+* metrics: nothing else; it is there only where `metrics_listen` is set.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring
+from bastide.app.callers import credential_of
 from bastide.app.config import Home, child_environment, read_settings
 from bastide.app.gateways import Gateways
 from bastide.app.metering import meter_socket, metered
@@ -74,13 +76,18 @@ class Supervisor:
         self._keyring = unlock()
         self._attested = bool(read_settings(home).attestation)
         self._clock = clock
+        self._passes = wiring.entropy().token(32)  # what credentials for control are made of
         self._children: dict[str, Child] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything, follow the snapshots, stop everything in order."""
         settings = read_settings(self._home)
         gateways = Gateways(self._home, settings, self._keyring, self._clock, wiring.entropy())
-        control = wiring.control_link(str(self._home.control_socket), self._clock)
+        control = wiring.control_link(
+            str(self._home.control_socket),
+            self._clock,
+            credential=credential_of(self._passes, "supervisor"),
+        )
         try:
             self._start(Child("control", "bastide.app.control", self._control_keys, told_more=True))
             await control.start()
@@ -159,7 +166,8 @@ class Supervisor:
 
     def _control_keys(self) -> dict[str, Any]:
         store = (Purpose.STORE,) if self._attested else ()
-        return {"keys": self._keys((Purpose.DATABASE, Purpose.EVIDENCE, Purpose.LEDGER, *store))}
+        keys = self._keys((Purpose.DATABASE, Purpose.EVIDENCE, Purpose.LEDGER, *store))
+        return {"keys": keys, "passes": self._passes.hex()}
 
     async def _reconcile(self, snapshot: Snapshot) -> None:
         """Start runners that are missing, stop those whose deployment has ended."""
@@ -225,6 +233,9 @@ class Supervisor:
             )
         assert child.process.stdin is not None
         orders = {"home": str(self._home.root), "parent": os.getpid(), "name": child.name}
+        role = child.name.partition("-")[0]
+        if role in ("gateway", "desk", "runner"):
+            orders["credential"] = credential_of(self._passes, role)
         orders |= child.orders()
         child.process.stdin.write(json.dumps(orders).encode() + b"\n")
         with contextlib.suppress(ConnectionError):

@@ -329,9 +329,9 @@ def desk_link(socket: str) -> DeskClient:
 
 
 def control_link(
-    socket: str, source: Clock, told: Callable[[Snapshot], None] | None = None
+    socket: str, source: Clock, told: Callable[[Snapshot], None] | None = None, credential: str = ""
 ) -> ControlClient:
     """The control process behind its socket; `told` is called with every new snapshot."""
     from bastide.adapters.control.link import ControlLink
 
-    return ControlLink(socket, source, told)
+    return ControlLink(socket, source, told, credential)

@@ -245,7 +245,9 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
     keyring = wiring.keyring_from_portion(orders["keys"])
     store = wiring.open_store(home.desk, keyring.identities(), (), entropy)
     shelf = Shelf(store, clock, settings.file_days * _DAY_S, settings.file_mb * MIB)
-    control = wiring.control_link(str(home.control_socket), clock)
+    control = wiring.control_link(
+        str(home.control_socket), clock, credential=orders.get("credential", "")
+    )
     pool = EnginePool(wiring.remote_engine, clock)
     note = functools.partial(log, "desk", now=clock.now_ms)
     watch = Watch()

@@ -54,7 +54,9 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     connections_max = connections_within(descriptors)
     listening, tls_listening = _listening(orders), _tls_listening(orders)
     recall = Recall()
-    control = wiring.control_link(orders["control_socket"], clock, recall.follow)
+    control = wiring.control_link(
+        orders["control_socket"], clock, recall.follow, credential=orders.get("credential", "")
+    )
     pool = EnginePool(wiring.remote_engine, clock)
     pepper = bytes.fromhex(orders["pepper"])
     desk = wiring.desk_link(orders["desk_socket"]) if "desk_socket" in orders else None

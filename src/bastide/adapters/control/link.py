@@ -29,13 +29,22 @@ _SWEEP_S = 0.05  # how exactly waiting ends
 
 
 class ControlLink:
-    """A connection to control that heals itself. `told` is called with every new snapshot."""
+    """A connection to control that heals itself.
+
+    `told` is called with every new snapshot. `credential` says who we are (app/callers.py); who
+    has none is a guest, and gets no snapshot.
+    """
 
     def __init__(
-        self, socket: str, clock: Clock, told: Callable[[Snapshot], None] | None = None
+        self,
+        socket: str,
+        clock: Clock,
+        told: Callable[[Snapshot], None] | None = None,
+        credential: str = "",
     ) -> None:
         self._socket = socket
         self._told = told
+        self._credential = credential
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._received_at = float("-inf")
@@ -138,6 +147,8 @@ class ControlLink:
             _, wire = await loop.create_unix_connection(lambda: _Wire(self._take), self._socket)
         except OSError:
             return None
+        if self._credential:
+            wire.greet(self._credential)
         return wire
 
     def _take(self, frame: frames.Frame) -> None:
@@ -232,6 +243,11 @@ class _Wire(asyncio.Protocol):
         for future, _ in waiting.values():
             if not future.done():
                 future.set_exception(Unavailable("the connection to control broke"))
+
+    def greet(self, credential: str) -> None:
+        """Say who we are, before anything else."""
+        self._unsent.append(frames.encode(0, "hello", credential))
+        self._flush()
 
     def post(
         self,

@@ -9,6 +9,7 @@ party, action and object.
 from typing import Final
 
 from bastide.gates.access.actions import NEVER_IN_EMERGENCY
+from bastide.gates.access.calls import SERVICES
 
 __all__ = ["DEFAULT", "RAILS"]
 
@@ -68,4 +69,5 @@ forbid (
 ) when {{
     context.break_glass
 }};
-"""
+
+{SERVICES}"""

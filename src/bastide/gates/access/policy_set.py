@@ -17,6 +17,7 @@ from bastide.core.errors import Misconfigured
 from bastide.core.party import Party, Principal
 from bastide.core.subject import Digest
 from bastide.gates.access.actions import ACTIONS
+from bastide.gates.access.calls import CALLS
 from bastide.gates.access.default_policies import DEFAULT, RAILS
 from bastide.gates.access.policy_source import Source, split
 from bastide.gates.access.schema import SCHEMA
@@ -75,11 +76,20 @@ class PolicySet:
         self, principal: Principal, action: str, on: tuple[str, str], emergency: bool = False
     ) -> Decision:
         """Whether a person may do something to a thing, `on`: its type and name."""
-        decision = self._decide(principal, action, on, broken=False)
+        person = ("Person", principal.name, "Party", principal.parties)
+        decision = self._decide(person, action, on, broken=False)
         if decision.allowed or not emergency:
             return decision
-        extra = self._decide(principal, action, on, broken=True)
+        extra = self._decide(person, action, on, broken=True)
         return Decision(extra.allowed, extra.reasons or decision.reasons, extra.allowed)
+
+    def calls(self, role: str) -> frozenset[str]:
+        """The kinds of frames that a service of a role may send to control, or get from it."""
+        service = ("Service", role, "Role", frozenset({role}))
+        on = ("Environment", "")
+        return frozenset(
+            call for call in CALLS if self._decide(service, f"call-{call}", on, False).allowed
+        )
 
     def holders(self, action: str) -> tuple[Party, ...]:
         """The parties that may do something to the environment as a whole."""
@@ -97,17 +107,22 @@ class PolicySet:
         return rows
 
     def _decide(
-        self, principal: Principal, action: str, on: tuple[str, str], broken: bool
+        self,
+        who: tuple[str, str, str, frozenset[str]],
+        action: str,
+        on: tuple[str, str],
+        broken: bool,
     ) -> Decision:
+        """`who`: type and name, and the type and names of the groups that one belongs to."""
         import cedarpy  # here and below: it takes as long to import as a whole command
 
         asked = {
-            "principal": {"type": "Person", "id": principal.name},
+            "principal": {"type": who[0], "id": who[1]},
             "action": {"type": "Action", "id": action},
             "resource": {"type": on[0], "id": on[1]},
             "context": {"break_glass": broken},
         }
-        entities = _entities(principal.name, principal.parties)
+        entities = _entities(*who)
         try:
             judged = cedarpy.is_authorized(asked, self._parsed, entities, _schema())
         except ValueError:
@@ -178,10 +193,10 @@ def _schema() -> "cedarpy.Schema":
 
 
 @functools.lru_cache(64)
-def _entities(name: str, parties: frozenset[Party]) -> "cedarpy.Entities":
+def _entities(kind: str, name: str, group: str, groups: frozenset[str]) -> "cedarpy.Entities":
     import cedarpy
 
-    parents = [{"type": "Party", "id": party.value} for party in sorted(parties)]
-    person = {"uid": {"type": "Person", "id": name}, "attrs": {}, "parents": parents}
+    parents = [{"type": group, "id": str(parent)} for parent in sorted(groups)]
+    someone = {"uid": {"type": kind, "id": name}, "attrs": {}, "parents": parents}
     # With the schema, which knows the groups of actions.
-    return cedarpy.Entities.from_json_str(json.dumps([person]), _schema())
+    return cedarpy.Entities.from_json_str(json.dumps([someone]), _schema())

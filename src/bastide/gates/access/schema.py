@@ -9,6 +9,7 @@ from typing import Final
 
 from bastide.core.party import Duty
 from bastide.gates.access.actions import ACTIONS
+from bastide.gates.access.calls import CALLS
 
 __all__ = ["SCHEMA"]
 
@@ -16,9 +17,11 @@ __all__ = ["SCHEMA"]
 def _schema() -> str:
     types = sorted({row.on for row in ACTIONS.values()})
     lines = [
-        "// Who: a person acts for parties.",
+        "// Who: a person acts for parties, a service has one role.",
         "entity Party;",
         "entity Person in [Party];",
+        "entity Role;",
+        "entity Service in [Role];",
         "",
         "// On what: a thing by its name, or the whole environment.",
         "entity Environment;",
@@ -40,6 +43,13 @@ def _schema() -> str:
                 "  context: Circumstances",
                 "};",
             ]
+    lines += ["", "// What services ask of control."]
+    for call in CALLS:
+        lines += [
+            f'action "call-{call}" appliesTo {{',
+            "  principal: [Service], resource: [Environment], context: Circumstances",
+            "};",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What control tells everybody who asks: names and counts, and no key."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bastide.app.control_watch import near_limits
+from bastide.app.snapshots import runners
+from bastide.core.snapshot import Snapshot
+
+__all__ = ["status_of"]
+
+
+def status_of(
+    snapshot: Snapshot,
+    entries: int,
+    tenants: Sequence[str],
+    pending: int,
+    stopped: Mapping[str, Sequence[str]],
+    witnesses: Mapping[str, str],
+) -> dict[str, Any]:
+    """The answer to `status`. `pending`: receipts that are in no entry yet."""
+    served = snapshot.served.values()
+    return {
+        "environment": snapshot.environment,
+        "entries": entries,
+        "models": sorted(snapshot.served),
+        "runners": {name: row.name for name, (row, _) in runners(served).items()},
+        "sockets": [list(row.sockets) for row in served],
+        "tenants": list(tenants),
+        "receipts": snapshot.receipts,
+        "receipts_pending": pending,
+        "budgets_near": near_limits(snapshot.budgets),
+        "stopped": dict(stopped),
+        "witnesses": dict(witnesses),
+    }
