@@ -33,6 +33,7 @@ from bastide.core.key import Purpose
 from bastide.core.lifecycle import LIFECYCLE
 from bastide.core.party import DUTIES, Duty, Party
 from bastide.gates.access.actions import ACTIONS
+from bastide.gates.access.calls import CALLS, ROLES
 from bastide.gates.access.default_policies import DEFAULT, RAILS
 from bastide.gates.panel import GATES
 from bastide.ledger.shapes import SHAPES
@@ -89,6 +90,17 @@ def actions() -> str:
         [f"`{name}`", f"`{row.duty}`", f"`{row.on}`", row.does] for name, row in ACTIONS.items()
     ]
     return _table(["action", "duty", "on", "does"], rows)
+
+
+def calls() -> str:
+    """What services ask of control, and which roles may."""
+    return _table(
+        ["call", *ROLES],
+        [
+            [f"`{name}`", *("yes" if role in roles else "" for role in ROLES)]
+            for name, roles in CALLS.items()
+        ],
+    )
 
 
 def default_set() -> str:
