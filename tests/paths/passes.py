@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Credentials of services for a control that a test runs."""
 
+from bastide.adapters.clock.system import SystemClock
 from bastide.app.callers import Callers, credential_of
 from bastide.ledger import Ledger
 
@@ -12,7 +13,7 @@ _SECRET = b"a secret of tests" * 2
 
 def callers(ledger: Ledger) -> Callers:
     """What tells control who calls."""
-    return Callers(_SECRET, ledger)
+    return Callers(_SECRET, ledger, SystemClock())
 
 
 def passing(role: str) -> str:

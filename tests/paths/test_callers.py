@@ -101,7 +101,7 @@ def test_who_proves_no_role_is_a_guest(credential: str) -> None:
     known = callers(None)  # type: ignore[arg-type]  # the ledger is not asked for a role
     assert known.role_of(credential) == GUEST
     assert known.role_of(passing("gateway")) == "gateway"
-    nobody = Callers(None, None)  # type: ignore[arg-type]
+    nobody = Callers(None, None, None)  # type: ignore[arg-type]
     assert nobody.role_of(passing("gateway")) == GUEST
     with pytest.raises(NotAllowed, match="a guest may not ask control for 'status'"):
         nobody.require(GUEST, "status")  # before it knows any policy: nothing

@@ -11,11 +11,13 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
+from bastide.app.emergencies import emergency_at
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence
 from bastide.core.party import Principal
 from bastide.gates.access.policy_set import Decision, PolicySet, default_policies
 from bastide.ledger import Ledger, statements
+from bastide.ports import Clock
 
 __all__ = ["Access", "history"]
 
@@ -25,15 +27,23 @@ _KIND = "access-policy/v1"
 class Access:
     """Decides by the policies in force; reads them again once the ledger has others."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger, self._clock = ledger, clock
         self._seen = -2
         self._statement: Evidence | None = None
         self._policies: PolicySet | None = None
 
     def decide(self, principal: Principal, action: str, on: tuple[str, str]) -> Decision:
         """Whether somebody may do something to a thing. Raises NotProven."""
-        return self.policies().decide(principal, action, on)
+        policies = self.policies()
+        decision = policies.decide(principal, action, on)
+        if decision.allowed or self.emergency() is None:
+            return decision
+        return policies.decide(principal, action, on, emergency=True)
+
+    def emergency(self) -> Evidence | None:
+        """The `break-glass/v1` in force now. Raises NotProven."""
+        return emergency_at(self._ledger, self.policies(), self._clock.now_ms())
 
     def policies(self) -> PolicySet:
         """The set in force. Raises NotProven if what the ledger says does not hold."""

@@ -10,12 +10,15 @@ access policies once, when they change; a frame costs one look into a set.
 
 import hashlib
 import hmac
+from typing import Any
 
 from bastide.app.access import Access
+from bastide.app.emergencies import told
 from bastide.core.errors import NotAllowed
 from bastide.gates.access.calls import GUEST, ROLES
 from bastide.gates.access.policy_set import PolicySet
 from bastide.ledger import Ledger
+from bastide.ports import Clock
 
 __all__ = ["Callers", "credential_of"]
 
@@ -31,8 +34,8 @@ def credential_of(secret: bytes, role: str) -> str:
 class Callers:
     """Tells roles apart. Without a secret everybody is a guest."""
 
-    def __init__(self, secret: bytes | None, ledger: Ledger) -> None:
-        self._secret, self._access = secret, Access(ledger)
+    def __init__(self, secret: bytes | None, ledger: Ledger, clock: Clock) -> None:
+        self._secret, self._access = secret, Access(ledger, clock)
         self._policies: PolicySet | None = None
         self._calls: dict[str, frozenset[str]] = {}
 
@@ -50,6 +53,11 @@ class Callers:
             return GUEST
         given, right = credential.encode(), credential_of(self._secret, role).encode()
         return role if hmac.compare_digest(given, right) else GUEST
+
+    def alarm(self) -> dict[str, Any] | None:
+        """What is told of an emergency that is open now."""
+        row = self._access.emergency()
+        return None if row is None else told(row)
 
     def may(self, role: str, call: str) -> bool:
         """Whether a role may send, or get, a kind of frame."""

@@ -85,7 +85,7 @@ class Control:
         self._ledger, self._book, self._keyring = ledger, book, keyring
         self._settings, self._clock = settings, clock
         self._lists, self._cosigning = lists, cosigning
-        self._callers = callers or Callers(None, ledger)  # nobody but guests
+        self._callers = callers or Callers(None, ledger, clock)  # nobody but guests
         self._answers: dict[str, Callable[[dict[str, Any]], Any]] = {}
         self._run: Path | None = None
         self._peers: dict[asyncio.StreamWriter, int] = {}  # with the process at the other end
@@ -342,19 +342,19 @@ class Control:
 
     def _status(self, _: frames.Frame) -> dict[str, Any]:
         assert self._snapshot is not None
-        tenants = [row.subject.name for row in self._ledger.find("tenant/v1")]
         witnesses = {} if self._cosigning is None else self._cosigning.told()
-        pending, stopped = self._book.pending, self._known.reasons()
-        return status_of(self._snapshot, self._seen, tenants, pending, stopped, witnesses)
+        facts = self._book.pending, self._known.reasons(), self._callers.alarm()
+        return status_of(self._snapshot, self._seen, self._ledger, witnesses, *facts)
 
     async def tell(self) -> Iterable[Sample]:
         """The metrics of now."""
         pending, denials = await asyncio.to_thread(
             lambda: (self._book.pending, len(self._ledger.find("refusal/v1")))
         )
+        alarm = await asyncio.to_thread(self._callers.alarm)
         budgets = () if self._snapshot is None else self._snapshot.budgets
         age_s = self._clock.monotonic() - self._grown_at
-        return self._meter.samples(max(self._seen, 0), age_s, pending, denials, budgets)
+        return self._meter.samples(max(self._seen, 0), age_s, pending, denials, budgets, alarm)
 
     async def _flush(self) -> None:
         group = []
@@ -377,7 +377,7 @@ async def _serve(orders: dict[str, Any]) -> None:
         stop = asyncio.Event()
         on_stop(stop)
         cosigning = cosigning_of(settings, ledger, records, wiring.ask_witness)
-        callers = Callers(bytes.fromhex(orders["passes"]), ledger)
+        callers = Callers(bytes.fromhex(orders["passes"]), ledger, clock)
         lists = ErasureShelf(records)
         control = Control(ledger, book, keyring, settings, clock, lists, cosigning, callers)
         control.take_over(keyring)

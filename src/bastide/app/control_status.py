@@ -8,6 +8,7 @@ from typing import Any
 from bastide.app.control_watch import near_limits
 from bastide.app.snapshots import runners
 from bastide.core.snapshot import Snapshot
+from bastide.ledger import Ledger
 
 __all__ = ["status_of"]
 
@@ -15,12 +16,13 @@ __all__ = ["status_of"]
 def status_of(
     snapshot: Snapshot,
     entries: int,
-    tenants: Sequence[str],
+    ledger: Ledger,
+    witnesses: Mapping[str, str],
     pending: int,
     stopped: Mapping[str, Sequence[str]],
-    witnesses: Mapping[str, str],
+    alarm: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The answer to `status`. `pending`: receipts that are in no entry yet."""
+    """The answer to `status`. `pending`: receipts in no entry yet; `alarm`: an emergency."""
     served = snapshot.served.values()
     return {
         "environment": snapshot.environment,
@@ -28,10 +30,11 @@ def status_of(
         "models": sorted(snapshot.served),
         "runners": {name: row.name for name, (row, _) in runners(served).items()},
         "sockets": [list(row.sockets) for row in served],
-        "tenants": list(tenants),
+        "tenants": [row.subject.name for row in ledger.find("tenant/v1")],
         "receipts": snapshot.receipts,
         "receipts_pending": pending,
         "budgets_near": near_limits(snapshot.budgets),
         "stopped": dict(stopped),
         "witnesses": dict(witnesses),
+        "emergency": alarm,
     }

@@ -6,7 +6,7 @@ Budgets are told by tenant and by whether they are a tenant's, a project's or a 
 project's or the key's id: those are many, and come and go.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bastide.core.budget import Spent
@@ -15,6 +15,7 @@ from bastide.core.metrics import (
     BUDGET_SOFT,
     BUDGET_USED,
     DENIALS,
+    EMERGENCY,
     ENTRIES,
     FSYNC,
     HEAD_AGE,
@@ -62,8 +63,9 @@ class ControlWatch:
         pending: int,
         denials: int,
         budgets: Iterable[Spent],
+        alarm: Mapping[str, Any] | None = None,
     ) -> Iterator[Sample]:
-        """Everything that is known now."""
+        """Everything that is known now. `alarm`: the emergency that is open."""
         yield sample(ENTRIES, entries)
         yield sample(HEAD_AGE, head_age_s)
         yield FSYNC.name, (), self._fsync.value
@@ -71,6 +73,7 @@ class ControlWatch:
         yield sample(RECEIPTS_REFUSED, self._refused)
         yield sample(RECEIPTS_PENDING, pending)
         yield sample(DENIALS, denials)
+        yield sample(EMERGENCY, float(alarm is not None))
         yield from _budgets(budgets)
 
 

@@ -124,7 +124,7 @@ def open_environment(
             principal=_principal(settings, ledger, party_key),
             reread_keyring=lambda: wiring.open_keyring(home.keyring, passphrase),
             save_keyring=lambda kept: wiring.save_keyring(home.keyring, kept, passphrase, entropy),
-            access=Access(ledger),
+            access=Access(ledger, clock),
         )
     finally:
         records.dispose()

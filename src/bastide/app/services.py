@@ -214,6 +214,7 @@ def status(home: Home) -> dict[str, Any]:
         "budgets_near": [],
         "stopped": {},
         "witnesses": {},
+        "emergency": None,
         "replicas": [],
         "desk": {"running": False, "batches_waiting": None, "batches_running": None},
         "metrics_url": f"{gateway_url(settings.metrics_listen)}/metrics"

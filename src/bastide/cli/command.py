@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound
+from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound, NotProven
 
 if TYPE_CHECKING:
     from bastide.app.config import Home
@@ -66,7 +66,19 @@ class Call:
 
         read_settings(self.home)  # says that there is no environment before it asks for a key
         with open_environment(self.home, self.passphrase(), key) as env:
+            self._warn(env)
             yield env
+
+    def _warn(self, env: "Environment") -> None:
+        """Say that an emergency is open: every command does, so that nobody overlooks one."""
+        if env.ledger.newest_of("break-glass/v1") < 0:
+            return
+        from bastide.app.emergencies import told, warning
+
+        # Policies that do not hold are the command's own error; this must not hide what it says.
+        with contextlib.suppress(NotProven):
+            if (row := env.access.emergency()) is not None:
+                self.tell(warning(told(row)))
 
     def party_key(self, path: str | None) -> "Signer | None":
         """The signer of a party's key file; the terminal says what the person must do."""

@@ -201,6 +201,12 @@ def _policy() -> click.Command:
     return policy.policy
 
 
+def _break_glass() -> click.Command:
+    from bastide.cli import break_glass
+
+    return break_glass.break_glass
+
+
 def _revoke() -> click.Command:
     from bastide.cli import revoke
 
@@ -253,6 +259,7 @@ _TABLE = {
     "revoke": (_revoke, "Stop a release, a deployment, a dataset, an approval or a node for ever."),
     "node": (_node, "Machines that prove what they are before they get weights."),
     "policy": (_policy, "Who may begin what: check, test, explain and change it."),
+    "break-glass": (_break_glass, "Open an emergency for minutes, loudly; close it; list them."),
     "signing-key": (_signing_key, "List, rotate and revoke the keys that sign."),
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),
     "store": (

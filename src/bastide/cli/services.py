@@ -65,6 +65,7 @@ def down(call: Call) -> None:
 @parameters("status", "bastide status --json")
 def status_command(call: Call) -> None:
     """Show what runs, and where. Needs no key."""
+    from bastide.app.emergencies import warning
     from bastide.app.services import status
 
     row = status(call.home)
@@ -86,6 +87,8 @@ def status_command(call: Call) -> None:
     lines += [f"  witness  {party}: {said}" for party, said in row["witnesses"].items()]
     for digest, reasons in row["stopped"].items():
         lines.append(f"  stopped  the deployment stated in {digest}: {'; '.join(reasons)}")
+    if row["emergency"] is not None:
+        call.tell(warning(row["emergency"]))
     if row["parties"] == "solo":
         lines.append("  policy   solo: one person holds all three parties' keys")
     call.show(row, "\n".join(lines))

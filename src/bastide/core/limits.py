@@ -19,6 +19,9 @@ AGE_HEADER_BYTES_MAX: Final = 256 * KIB
 AGE_STANZAS_MAX: Final = 64
 AGE_SCRYPT_LOG_N_MAX: Final = 20  # 1 GiB of memory; the reference CLI refuses above 22
 
+# Emergencies.
+BREAK_GLASS_MINUTES_MAX: Final = 60  # an emergency that takes longer is opened again, by a person
+
 # Key services.
 KEY_SERVICE_S: Final = (
     5.0  # until one that does not answer counts as down; a hand on a token needs 3

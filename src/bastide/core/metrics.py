@@ -209,6 +209,9 @@ RECEIPTS_PENDING: Final = _gauge(
 DENIALS: Final = _counter(
     "bastide_gate_denials_total", "", (), "Refusals of gates that the ledger holds, of all time."
 )
+EMERGENCY: Final = _gauge(
+    "bastide_break_glass_open", "", (), "1 while an emergency is open (bastide break-glass ls)."
+)
 BUDGET_USED: Final = _gauge(
     "bastide_budget_used_ratio",
     "ratio",
@@ -250,6 +253,7 @@ METRICS: Final = (
     *(SLOTS, SLOTS_FREE, WAITING, ENGINE_UP, ENGINE_LOADS, CAPACITY),
     *(GUARANTEED, USED, BORROWED, STARVED, SHARE_REFUSED),
     *(ENTRIES, HEAD_AGE, FSYNC, RECEIPTS, RECEIPTS_REFUSED, RECEIPTS_PENDING, DENIALS),
+    EMERGENCY,
     *(BUDGET_USED, BUDGET_SOFT, BUDGET_HARD),
     *(BATCHES_WAITING, BATCHES_RUNNING, UP, CPU, MEMORY, RESTARTS),
 )

@@ -327,6 +327,14 @@ SHAPES: dict[str, dict[str, Check]] = {
         "reason": _text,
         "time_ms": _count,
     },
+    "break-glass/v1": {
+        "party": _one_of(*(party.value for party in Party)),
+        "reason": _text,
+        "minutes": _count,
+        "time_ms": _count,
+    },
+    "incident/v1": {"what": _one_of("break-glass"), "about": _digest, "time_ms": _count},
+    "incident-end/v1": {"about": _digest, "report": _text, "time_ms": _count},
     "node-reference/v1": {
         "name": _text,
         "kind": _one_of(*ATTESTATION_KINDS),

@@ -17,7 +17,7 @@ from bastide.core.errors import Misconfigured, NotProven, Refused
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.guard import GuardPolicy
 from bastide.core.key import PublicKey, Purpose
-from bastide.core.limits import ENTRY_BYTES_MAX
+from bastide.core.limits import BREAK_GLASS_MINUTES_MAX, ENTRY_BYTES_MAX
 from bastide.core.party import Party
 from bastide.core.policy import Policy
 from bastide.core.reference import Reference
@@ -163,7 +163,7 @@ def _read(envelope: Envelope) -> Statement:
 def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
     purposes = [key.purpose for key in signers]
     kind = statement.kind
-    if kind in ("approval/v1", "witness/v1"):
+    if kind in ("approval/v1", "break-glass/v1", "witness/v1"):
         right = purposes == [Purpose.PARTY] and signers[0].party == statement.body.get("party")
         wanted = "exactly one key of the party that it names"
     elif kind == "revocation/v1":
@@ -267,6 +267,12 @@ def _access_policy(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [("access-policy", policies.digest.hex)]
 
 
+def _break_glass(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    if not 1 <= body["minutes"] <= BREAK_GLASS_MINUTES_MAX:
+        raise Misconfigured(f"break-glass/v1.minutes: not 1 to {BREAK_GLASS_MINUTES_MAX}")
+    return [("break-glass", _hex(dict(body)))]
+
+
 def _reference(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     Reference.from_json(body)
     return [(body["name"], _hex({"node-reference": body["name"]}))]
@@ -324,6 +330,9 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "deployment/v1": lambda body: [(body["deployment"]["name"], _hex(body["deployment"]))],
     "deployment-end/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
     "access-policy/v1": _access_policy,
+    "break-glass/v1": _break_glass,
+    "incident/v1": lambda body: [("incident", Digest.parse(body["about"]).hex)],
+    "incident-end/v1": lambda body: [("incident", Digest.parse(body["about"]).hex)],
     "node-reference/v1": _reference,
     "node/v1": _node,
     "load/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],

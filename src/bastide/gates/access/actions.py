@@ -60,12 +60,15 @@ ACTIONS: Final[dict[str, Action]] = {
     "signing-key-change": Action(Duty.SIGN, "Key", "record a change of signing keys"),
     "ceremony-hold": Action(Duty.SIGN, "Ledger", "record a key ceremony"),
     "policy-apply": Action(Duty.SIGN, "Ledger", "record another set of access policies"),
+    "incident-end": Action(Duty.SIGN, "Ledger", "close an incident with a report"),
+    "break-glass-open": Action(Duty.BREAK_GLASS, "Ledger", "open an emergency"),
     "read": Action(Duty.READ, "Ledger", "read what the ledger says"),
 }
 
 # What ends for good, or changes who decides: no policy permits these because the glass is broken.
 NEVER_IN_EMERGENCY: Final = (
     "approve",
+    "break-glass-open",
     "dataset-erase",
     "ledger-rebuild",
     "policy-apply",

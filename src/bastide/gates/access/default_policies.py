@@ -52,6 +52,26 @@ permit (
 ) when {
     principal in Party::"firm" || principal in Party::"operator" || principal in Party::"guardian"
 };
+
+// An emergency: who may open one, and what it adds while it is open.
+@id("operator-or-guardian-breaks-the-glass")
+permit (principal, action in Action::"break-glass", resource) when {
+    principal in Party::"operator" || principal in Party::"guardian"
+};
+
+@id("emergency-operator-guards")
+permit (principal in Party::"operator", action == Action::"guard-set", resource) when {
+    context.break_glass
+};
+
+@id("emergency-guardian-stops")
+permit (
+    principal in Party::"guardian",
+    action in [Action::"deployment-end", Action::"key-revoke"],
+    resource
+) when {
+    context.break_glass
+};
 """
 
 _NEVER = ",\n        ".join(f'Action::"{name}"' for name in NEVER_IN_EMERGENCY)

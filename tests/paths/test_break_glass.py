@@ -1,0 +1,171 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Emergencies: for minutes, loud, in the ledger, and only what the policies list.
+
+Broken once to prove the tests: without the incident in `emergency_at`, without the time of later
+entries, and without the check of the key's signature, they fail.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bastide.adapters.clock.fixed import FixedClock
+from bastide.app.access import Access
+from bastide.app.access_policies import apply_policies, propose_policies
+from bastide.app.break_glass import close_emergency, list_emergencies, open_emergency
+from bastide.app.environment import Environment
+from bastide.app.guards import set_guard
+from bastide.app.tenants import add_tenant
+from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
+from bastide.core.evidence import Statement
+from bastide.core.key import Purpose
+from bastide.core.party import Party, Principal
+from bastide.core.subject import Digest, Subject
+from bastide.crypto import dsse
+from bastide.gates.access.default_policies import DEFAULT
+from bastide.gates.access.policy_set import PolicySet
+from paths.demo import Demo
+from paths.loading_rig import Served
+
+MINUTE = 60_000
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def env(broken: Served, clock: FixedClock) -> Environment:
+    """The operator at the door of a home whose clock the test moves."""
+    alone = Principal("the operator", frozenset({Party.OPERATOR}))
+    env = broken.env
+    add_tenant(env, "acme")
+    # Entries of this home are newer than the test's clock, as if it had been set back for good.
+    clock.advance(max(row.body.get("time_ms", 0) for row in env.ledger.entries()) - clock.now_ms())
+    return replace(env, clock=clock, access=Access(env.ledger, clock), principal=alone)
+
+
+def opened(env: Environment, minutes: int = 15) -> Any:
+    return open_emergency(env, "the guardian is away", minutes, None)
+
+
+def test_an_emergency_adds_what_is_listed_and_ends_by_itself(
+    env: Environment, clock: FixedClock
+) -> None:
+    with pytest.raises(NotAllowed):
+        set_guard(env, "acme", None)
+    row = opened(env)
+    set_guard(env, "acme", None)
+    with pytest.raises(NotAllowed):
+        env_of(env, Party.FIRM, set_guard)  # nobody else gets what it gives the operator
+    for action in ("policy-apply", "erasure-list", "dataset-erase", "pseudonym-key-end"):
+        decision = env.access.decide(env.principal, action, ("Environment", ""))
+        usually = PolicySet(DEFAULT, "x").decide(env.principal, action, ("Environment", ""))
+        assert decision.allowed is usually.allowed
+    clock.advance(15 * MINUTE - 1)
+    set_guard(env, "acme", None)
+    clock.advance(1)
+    with pytest.raises(NotAllowed):
+        set_guard(env, "acme", None)
+    (told,) = list_emergencies(env)
+    assert told["entry"] == row.entry and not told["open"] and told["report"] is None
+    assert [one["kind"] for one in told["under"]] == ["guard/v1", "guard/v1"]
+
+
+def test_it_opens_an_incident_that_is_closed_with_a_report(env: Environment) -> None:
+    row = opened(env)
+    incident = env.ledger.find("incident/v1")[-1]
+    assert (incident.entry, incident.body["about"]) == ((row.entry or 0) + 1, str(row.digest))
+    with pytest.raises(Refused, match="an emergency is open"):
+        opened(env)
+    close_emergency(env, "nothing was done")
+    with pytest.raises(NotAllowed):
+        set_guard(env, "acme", None)
+    assert list_emergencies(env)[0]["report"] == "nothing was done"
+    with pytest.raises(NotFound):
+        close_emergency(env, "again")
+    env.ledger.audit()
+
+
+def test_a_clock_that_is_set_back_prolongs_nothing(env: Environment, clock: FixedClock) -> None:
+    opened(env)
+    clock.advance(-1)
+    assert env.access.emergency() is None  # before its own time
+    clock.advance(1 + 16 * MINUTE)
+    add_tenant(env, "later")  # the ledger has seen that time
+    clock.advance(-10 * MINUTE)
+    assert env.access.emergency() is None
+    clock.advance(-365 * 24 * 60 * MINUTE)
+    assert env.access.emergency() is None
+
+
+def test_without_its_incident_it_is_nothing(env: Environment) -> None:
+    """Who would not have it recorded appends the signed statement alone."""
+    signer = env.party_signers()[Party.OPERATOR]
+    env.ledger.append([dsse.sign(stated(env, "operator", 15).payload(), [signer])])
+    assert env.access.emergency() is None
+    with pytest.raises(NotAllowed):
+        set_guard(env, "acme", None)
+
+
+@pytest.mark.parametrize("minutes", [0, 61, 10**9])
+def test_its_minutes_are_bounded_at_the_ledgers_door(env: Environment, minutes: int) -> None:
+    signer = env.party_signers()[Party.OPERATOR]
+    with pytest.raises(Misconfigured, match="minutes"):
+        env.ledger.append_statement(stated(env, "operator", minutes), [signer])
+
+
+def test_nobody_opens_one_for_a_party_whose_key_did_not_sign(env: Environment) -> None:
+    signers = [env.party_signers()[Party.FIRM], env.signer(Purpose.EVIDENCE)]
+    for signer in signers:
+        with pytest.raises(NotProven, match="exactly one key of the party"):
+            env.ledger.append_statement(stated(env, "guardian", 15), [signer])
+
+
+def test_a_party_that_the_policies_do_not_let_opens_none(env: Environment) -> None:
+    text = DEFAULT.replace(
+        'principal in Party::"operator" || principal in Party::"guardian"\n};\n\n@id("emergency-op',
+        'principal in Party::"guardian"\n};\n\n@id("emergency-op',
+    )
+    assert text != DEFAULT
+    row = opened(env)
+    assert env.access.emergency() is not None
+    signed = propose_policies(env, PolicySet(text, "x"), "only the guardian", None)
+    apply_policies(env, as_text(signed))
+    assert env.access.emergency() is None, row
+    with pytest.raises(NotAllowed):
+        opened(env)
+
+
+def test_every_command_says_that_one_is_open(broken: Served) -> None:
+    demo = Demo(Path(broken.env.home.root))
+    told = ("--reason", "a test", "--minutes", "5")
+    row = demo.json("break-glass", "open", *told)
+    done = demo.run("tenant", "ls", "--json")
+    assert "BREAK-GLASS IS OPEN until" in done.stderr and "a test" in done.stderr
+    assert "BREAK-GLASS" not in done.stdout
+    assert [one["open"] for one in demo.json("break-glass", "ls")] == [True]
+    assert demo.json("break-glass", "close", "--report", "over")["about"] == row["statement"]
+    assert "BREAK-GLASS" not in demo.run("tenant", "ls").stderr
+    demo.run("break-glass", "open", "--reason", "x", "--minutes", "61", status=2)
+
+
+def env_of(env: Environment, party: Party, use_case: Any) -> None:
+    use_case(replace(env, principal=Principal(party.value, frozenset({party}))), "acme", None)
+
+
+def as_text(envelope: dsse.Envelope) -> str:
+    import json
+
+    return json.dumps(envelope.to_json())
+
+
+def stated(env: Environment, party: str, minutes: int) -> Statement:
+    now_ms = env.clock.now_ms()
+    body = {"party": party, "reason": "a test", "minutes": minutes, "time_ms": now_ms}
+    return Statement("break-glass/v1", (Subject("break-glass", Digest.of(canonical(body))),), body)
