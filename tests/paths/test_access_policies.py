@@ -101,12 +101,13 @@ def test_a_proposal_waits_for_the_guardian_and_another(env: Environment, people:
 def test_the_door_decides_by_the_set_in_force(env: Environment, people: Path) -> None:
     add_tenant(env, "acme")
     narrow = DEFAULT + (
-        '\nforbid (principal, action == Action::"tenant-add", resource == Tenant::"evil");\n'
+        '\n@id("no-evil") forbid (principal, action == Action::"tenant-add", '
+        'resource == Tenant::"evil");\n'
     )
     apply_policies(env, proposal(env, people, narrow, Party.GUARDIAN, Party.OPERATOR))
     with pytest.raises(NotAllowed) as caught:
         add_tenant(env, "evil")
-    assert caught.value.reasons[0].startswith("policy 8 forbids it: access-policy version ")
+    assert caught.value.reasons[0].startswith("no-evil forbids it: access-policy version ")
     add_tenant(env, "good")
 
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Emergencies: for minutes, loud, in the ledger, and only what the policies list.
 
-Broken once to prove the tests: without the incident in `emergency_at`, without the time of later
-entries, and without the check of the key's signature, they fail.
+Broken once to prove the tests: without the incident in `emergency_at`, and without the time of
+later entries, they fail.
 """
 
 from dataclasses import replace
