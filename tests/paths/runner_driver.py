@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A runner in a process of its own, which tests kill. Its engine is the fake one.
 
-    python runner_driver.py SOCKET SLOTS PACE_S [CONTROL DEPLOYMENT]
+    python runner_driver.py SOCKET SLOTS PACE_S [CONTROL DEPLOYMENT CREDENTIAL]
 
-Each line on standard input is answered by the number of answers that run. With the last two it
+Each line on standard input is answered by the number of answers that run. With the last three it
 reports to control what it had handed to gateways that die.
 """
 
@@ -21,7 +21,6 @@ from bastide.app.cut_reports import CutReporter, reporting
 from bastide.app.runner import Runner
 from bastide.app.turns import Turns
 from bastide.core.subject import Digest
-from paths.passes import passing
 
 
 async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
@@ -40,7 +39,7 @@ async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
     if not control:
         await Runner(make, socket, clock, turns=turns).run(stop)
         return
-    link = ControlLink(control[0], clock, credential=passing("runner"))
+    link = ControlLink(control[0], clock, credential=control[2])
     await link.start()
     reporter = CutReporter(link, Digest.parse(control[1]), clock)
     async with reporting(reporter, stop):

@@ -27,6 +27,7 @@ from bastide.ledger.verify import verify_content
 from paths.cut_rig import MODEL, Controlled, controlled
 from paths.demo import environment
 from paths.gateway_rig import KEY
+from paths.passes import passing
 from paths.streams_rig import PATIENCE_S, Heard, asking, listen, started
 
 pytestmark = pytest.mark.slow
@@ -77,7 +78,8 @@ async def world(slots: int, pace_s: float = PACE_S) -> AsyncIterator[World]:
                 "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True,
                 "env": environment(),
             }  # fmt: skip
-            told = [str(socket), str(slots), str(pace_s), made.socket, made.deployment]
+            told = [str(socket), str(slots), str(pace_s)]
+            told += [made.socket, made.deployment, passing("runner")]
             runner = subprocess.Popen([sys.executable, driver, *told], **pipes)
             gateways, ports = [], []
             try:
