@@ -32,7 +32,7 @@ from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_part import Workbench, damaged_objects
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_tokens import Tokenizer, open_tokenizer
-from bastide.app.duties import require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.dataset import Manifest, Shard
@@ -97,7 +97,7 @@ def pack_dataset(
     end_token: the token after each document, which also fills sequences up. Raises Misconfigured,
     NotFound, Refused for a dataset from which a person was erased.
     """
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-build", name)
     if not PACK_LENGTH_MIN <= length <= PACK_LENGTH_MAX:
         raise Misconfigured(f"--length is not between {PACK_LENGTH_MIN} and {PACK_LENGTH_MAX}")
     if method not in METHODS:

@@ -21,14 +21,13 @@ from bastide.app.corpus_export import whole
 from bastide.app.corpus_export_megatron import write_index
 from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_pack import PIECE, object_name, packing_folder
-from bastide.app.duties import require, require_stage
+from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.remedies import outside
 from bastide.core.errors import Misconfigured, NotFound, NotProven
 from bastide.core.evidence import Evidence
 from bastide.core.limits import MIB
 from bastide.core.packing import PackedShard, Packing
-from bastide.core.party import Duty
 from bastide.ledger.erased import successors
 
 __all__ = ["PACKED_FORMS", "export_packing", "list_packings", "show_packing"]
@@ -39,7 +38,7 @@ _ROWS: Final = 4_096  # sequences of a row group
 
 def list_packings(env: Environment) -> list[dict[str, Any]]:
     """One row for each packing. gone: its dataset was erased from, and the packing deleted."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     erased = successors(env.ledger)
     return [
         {
@@ -59,7 +58,7 @@ def list_packings(env: Environment) -> list[dict[str, Any]]:
 
 def show_packing(env: Environment, name: str) -> dict[str, Any]:
     """All that is stated about the newest packing of a dataset, or the one of a digest."""
-    require(env.principal, Duty.READ)
+    require(env, "read")
     row = _find(env, name)
     return {**row.body, "packing": str(row.subject.digest), "entry": row.entry, "fill": _fill(row)}
 
@@ -71,7 +70,7 @@ def export_packing(
 
     Raises NotFound, Misconfigured, Refused if its dataset was erased from, NotProven.
     """
-    require_stage(env.principal, "corpus")
+    require(env, "dataset-export", name)
     if form not in PACKED_FORMS:
         raise Misconfigured(f"there is no form {form!r}", fix=f"one of {', '.join(PACKED_FORMS)}")
     row = _find(env, name)
