@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """DEFAULT: the policies in force until the parties sign others. RAILS: those that always are.
 
+PEOPLE: the rails that can be about a person; all others are about services.
+
 The defaults say what core/party.py says of each duty; tests/unit/test_access.py compares every
 party, action and object.
 """
@@ -11,7 +13,7 @@ from typing import Final
 from bastide.gates.access.actions import NEVER_IN_EMERGENCY
 from bastide.gates.access.calls import SERVICES
 
-__all__ = ["DEFAULT", "RAILS"]
+__all__ = ["DEFAULT", "PEOPLE", "RAILS"]
 
 DEFAULT: Final = """\
 // Who may begin what. What no policy permits is refused.
@@ -76,7 +78,7 @@ permit (
 
 _NEVER = ",\n        ".join(f'Action::"{name}"' for name in NEVER_IN_EMERGENCY)
 
-RAILS: Final = f"""\
+PEOPLE: Final = f"""\
 // These hold whatever the parties sign.
 
 @id("an-emergency-ends-nothing-for-good")
@@ -89,5 +91,6 @@ forbid (
 ) when {{
     context.break_glass
 }};
+"""
 
-{SERVICES}"""
+RAILS: Final = f"{PEOPLE}\n{SERVICES}"

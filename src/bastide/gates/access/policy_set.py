@@ -18,7 +18,7 @@ from bastide.core.party import Party, Principal
 from bastide.core.subject import Digest
 from bastide.gates.access.actions import ACTIONS
 from bastide.gates.access.calls import CALLS
-from bastide.gates.access.default_policies import DEFAULT, RAILS
+from bastide.gates.access.default_policies import DEFAULT, PEOPLE, RAILS
 from bastide.gates.access.policy_source import Source, split
 from bastide.gates.access.schema import SCHEMA
 
@@ -64,7 +64,7 @@ class PolicySet:
         self.text, self.file = text, file
         self._sources = split(text)
         self._rails = split(RAILS)
-        self._parsed = self._parse()
+        self._people, self._services = self._parse()
         self._require_change()
 
     @property
@@ -88,7 +88,9 @@ class PolicySet:
         service = ("Service", role, "Role", frozenset({role}))
         on = ("Environment", "")
         return frozenset(
-            call for call in CALLS if self._decide(service, f"call-{call}", on, False).allowed
+            call
+            for call in CALLS
+            if self._decide(service, f"call-{call}", on, False, self._services).allowed
         )
 
     def holders(self, action: str) -> tuple[Party, ...]:
@@ -112,6 +114,7 @@ class PolicySet:
         action: str,
         on: tuple[str, str],
         broken: bool,
+        policies: "cedarpy.PolicySet | None" = None,
     ) -> Decision:
         """`who`: type and name, and the type and names of the groups that one belongs to."""
         import cedarpy  # here and below: it takes as long to import as a whole command
@@ -124,7 +127,7 @@ class PolicySet:
         }
         entities = _entities(*who)
         try:
-            judged = cedarpy.is_authorized(asked, self._parsed, entities, _schema())
+            judged = cedarpy.is_authorized(asked, policies or self._people, entities, _schema())
         except ValueError:
             return Decision(False, ())
         allowed = judged.allowed and not judged.diagnostics.errors
@@ -136,7 +139,7 @@ class PolicySet:
         source = self._sources[number] if inside else self._rails[number - len(self._sources)]
         return Reason(source.ident, self.file if inside else _RAILS_FILE, source.line)
 
-    def _parse(self) -> "cedarpy.PolicySet":
+    def _parse(self) -> "tuple[cedarpy.PolicySet, cedarpy.PolicySet]":
         import cedarpy
 
         # 1. Each policy by itself, so that an error has a place.
@@ -150,7 +153,9 @@ class PolicySet:
         judged = cedarpy.validate_policies(whole, _schema())
         if not judged.validation_passed:
             raise self._invalid(judged.errors)
-        return cedarpy.PolicySet.from_str(whole)
+        # A decision about a person need not look at the rails of services: half the time.
+        people = cedarpy.PolicySet.from_str(f"{self.text}\n{PEOPLE}")
+        return people, cedarpy.PolicySet.from_str(whole)
 
     def _invalid(self, errors: "Iterable[cedarpy.ValidationError]") -> Misconfigured:
         found: dict[str, Misconfigured] = {}
