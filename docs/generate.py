@@ -32,9 +32,6 @@ from bastide.core.evidence import KINDS
 from bastide.core.key import Purpose
 from bastide.core.lifecycle import LIFECYCLE
 from bastide.core.party import DUTIES, Duty, Party
-from bastide.gates.access.actions import ACTIONS
-from bastide.gates.access.calls import CALLS, ROLES
-from bastide.gates.access.default_policies import DEFAULT, RAILS
 from bastide.gates.panel import GATES
 from bastide.ledger.shapes import SHAPES
 
@@ -82,30 +79,6 @@ def duties() -> str:
         marks = ["yes" if party in DUTIES[duty] else "" for party in Party]
         rows.append([f"`{duty.value}`", *marks, stages])
     return _table(["duty", *(party.value for party in Party), "stage"], rows)
-
-
-def actions() -> str:
-    """Every action of the access policies."""
-    rows = [
-        [f"`{name}`", f"`{row.duty}`", f"`{row.on}`", row.does] for name, row in ACTIONS.items()
-    ]
-    return _table(["action", "duty", "on", "does"], rows)
-
-
-def calls() -> str:
-    """What services ask of control, and which roles may."""
-    return _table(
-        ["call", *ROLES],
-        [
-            [f"`{name}`", *("yes" if role in roles else "" for role in ROLES)]
-            for name, roles in CALLS.items()
-        ],
-    )
-
-
-def default_set() -> str:
-    """The policies in force until the parties sign others, and the rails."""
-    return f"```text\n{DEFAULT}\n{RAILS}```"
 
 
 def error_tree() -> str:
