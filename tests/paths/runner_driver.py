@@ -18,6 +18,7 @@ from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.control.link import ControlLink
 from bastide.adapters.engine.fake import FakeEngine
 from bastide.app.cut_reports import CutReporter, reporting
+from bastide.app.handed_journal import HandedJournal
 from bastide.app.runner import Runner
 from bastide.app.turns import Turns
 from bastide.core.subject import Digest
@@ -42,8 +43,10 @@ async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
     link = ControlLink(control[0], clock, credential=control[2])
     await link.start()
     reporter = CutReporter(link, Digest.parse(control[1]), clock)
-    async with reporting(reporter, stop):
-        await Runner(make, socket, clock, turns=turns, on_cut=reporter.take).run(stop)
+    journal = HandedJournal(socket.with_suffix(".handed"), clock)
+    runner = Runner(make, socket, clock, turns=turns, on_cut=reporter.take, journal=journal)
+    async with reporting(reporter, stop, journal, runner.handed):
+        await runner.run(stop)
 
 
 warnings.simplefilter("ignore")

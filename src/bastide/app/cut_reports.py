@@ -9,11 +9,13 @@ While control is away they wait here.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import msgspec
 
+from bastide.app.handed_journal import HandedJournal, Row
 from bastide.app.process import log
 from bastide.core.errors import BastideError, Unavailable
 from bastide.core.limits import CUT_REPORT_S, CUT_ROWS_MAX, CUTS_MAX
@@ -46,6 +48,11 @@ class CutReporter:
         """Rows that are not settled."""
         return len(self._rows)
 
+    def rows(self) -> Iterator[Row]:
+        """Those rows, for the journal."""
+        for gateway, _, cut in self._rows.values():
+            yield gateway, cut
+
     def take(self, gateway: int, cuts: Iterable[Cut]) -> None:
         """A link to a gateway, which is a process id, has broken."""
         until = self._clock.monotonic() + CUT_REPORT_S
@@ -59,6 +66,12 @@ class CutReporter:
             log("runner", "cuts-lost", self._clock.now_ms, rows=lost)
         if self._rows:
             self._news.set()
+
+    def resume(self, journal: HandedJournal) -> None:
+        """Take what an earlier life of this runner handed over. Raises Unavailable."""
+        for gateway, cuts in journal.read().items():
+            log("runner", "handed-before", self._clock.now_ms, gateway=gateway, rows=len(cuts))
+            self.take(gateway, cuts)
 
     async def run(self) -> None:
         """Report what comes, until it is cancelled."""
@@ -101,20 +114,40 @@ class CutReporter:
 
 
 @contextlib.asynccontextmanager
-async def reporting(reporter: CutReporter, stop: asyncio.Event) -> AsyncIterator[None]:
-    """Run a reporter inside the block, and try once more after it.
+async def reporting(
+    reporter: CutReporter,
+    stop: asyncio.Event,
+    journal: HandedJournal | None = None,
+    handed: Callable[[], Iterable[Row]] = tuple,
+) -> AsyncIterator[None]:
+    """Run a reporter and its journal inside the block, and try once more after it.
 
-    `stop` is set if the reporter fails: what a runner hands over must be stated.
+    `handed` says what is not yet the reporter's. `stop` is set if one of them fails: what a runner
+    hands over must be stated.
     """
-    running = asyncio.create_task(reporter.run())
-    running.add_done_callback(lambda _: stop.set())
+
+    def rows() -> Iterator[Row]:
+        return itertools.chain(reporter.rows(), handed())
+
+    running = [asyncio.create_task(reporter.run())]
+    if journal is not None:
+        reporter.resume(journal)
+        running.append(asyncio.create_task(journal.run(rows)))
+    for task in running:
+        task.add_done_callback(lambda _: stop.set())
     try:
         yield
     finally:
-        running.cancel()
-        await asyncio.wait((running,))
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_S):
                 await reporter.report()
-    if not running.cancelled():
-        running.result()
+        if journal is not None:
+            with contextlib.suppress(Unavailable):  # then the file says what it said before
+                journal.rewrite(rows())
+            journal.close()
+    for task in running:
+        if not task.cancelled():
+            task.result()

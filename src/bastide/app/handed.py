@@ -5,11 +5,14 @@
 A gateway that lives states each answer itself. Of one that dies, only the runner knows what it
 was given. So the runner keeps, for each answer of a link, what it handed over: the text while the
 answer runs, then the commitment to it, for UNSETTLED_S. Which of these have a receipt is not known
-here; control knows (app/cut_receipts.py).
+here; control knows (app/cut_receipts.py). Should the runner be killed too, its next life finds them
+in a journal (app/handed_journal.py).
 """
 
 from collections import deque
+from collections.abc import Iterator
 
+from bastide.app.handed_journal import HandedJournal, Row
 from bastide.core.chat import (
     Delta,
     Embedded,
@@ -33,10 +36,11 @@ _NOTHING_USED = Usage()
 class HandedAnswer:
     """One answer on its way to a gateway."""
 
-    __slots__ = ("_asked", "_heard", "_usage", "_vectors", "standing")
+    __slots__ = ("_asked", "_heard", "_usage", "_vectors", "noted", "standing")
 
     def __init__(self, asked: GenerateRequest | EmbedRequest, standing: Standing) -> None:
         self.standing = standing
+        self.noted = False  # in the journal
         self._asked = asked
         self._heard = Hearing()
         self._usage = _NOTHING_USED
@@ -87,14 +91,45 @@ class HandedAnswer:
 class Handed:
     """All that one link was handed lately."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, gateway: int = 0, journal: HandedJournal | None = None
+    ) -> None:
         self._clock = clock
+        self._gateway = gateway
+        self._journal = journal
+        self._running: set[HandedAnswer] = set()
         self._ended: deque[tuple[float, Cut]] = deque(maxlen=UNSETTLED_MAX)
 
-    def end(self, answer: HandedAnswer) -> None:
-        """Nothing more is handed of an answer: its text is dropped, the commitment is kept."""
+    def begin(self, answer: HandedAnswer) -> None:
+        """An answer is asked for."""
+        self._running.add(answer)
+
+    def note(self, answer: HandedAnswer) -> None:
+        """Have an answer in the journal before its first piece goes. Raises Unavailable."""
+        if answer.noted or self._journal is None or not answer.begun:
+            return
+        self._journal.begin(self._gateway, answer.cut(self._clock.now_ms()))
+        answer.noted = True
+
+    def end(self, answer: HandedAnswer, failed: bool = False) -> None:
+        """Nothing more is handed of an answer: its text is dropped, the commitment is kept.
+
+        Of what failed before its first piece nothing was handed over, and the gateway may ask
+        another replica, whose word on this receipt is then the only one.
+        """
+        self._running.discard(answer)
         self._forget()
-        self._ended.append((self._clock.monotonic(), answer.cut(self._clock.now_ms())))
+        if answer.begun or not failed:
+            self._ended.append((self._clock.monotonic(), answer.cut(self._clock.now_ms())))
+
+    def rows(self) -> Iterator[Row]:
+        """What may have no receipt, of answers that run too."""
+        now_ms = self._clock.now_ms()
+        for cut in self.unsettled():
+            yield self._gateway, cut
+        for answer in self._running:
+            if answer.begun:
+                yield self._gateway, answer.cut(now_ms)
 
     def unsettled(self) -> list[Cut]:
         """What may have no receipt."""

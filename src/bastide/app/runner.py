@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bastide.app.handed import Handed, HandedAnswer
+from bastide.app.handed_journal import HandedJournal, Row
 from bastide.app.joined import Joined
 from bastide.app.peers import peer_process
 from bastide.app.process import log
@@ -56,7 +57,8 @@ class Runner:
     `make_engine` verifies, loads and starts; `on_loaded` records the load, and nothing is served
     before it returns. Both are called again for every start. `turns` has as many slots as the
     engine; without it nobody waits. `on_cut` is told the process id of a gateway whose link has
-    ended, and what it was handed lately; without it nothing is remembered.
+    ended, and what it was handed lately; without it nothing is remembered. No answer begins that
+    `journal` cannot take.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class Runner:
         turns: Turns | None = None,
         streams_max: int = RUNNER_STREAMS_MAX,
         on_cut: Callable[[int, Iterable[Cut]], None] | None = None,
+        journal: HandedJournal | None = None,
     ) -> None:
         self._on_cut = on_cut
+        self._journal = journal
         self._make_engine = make_engine
         self._socket = socket
         self._clock = clock
@@ -84,6 +88,11 @@ class Runner:
     def up(self) -> bool:
         """True while its engine can answer."""
         return self._engine is not None
+
+    def handed(self) -> Iterator[Row]:
+        """What gateways were handed that may have no receipt, for the journal."""
+        for connection in self._connections:
+            yield from connection.rows()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then let answers end. Raises what forbids the engine."""
@@ -143,7 +152,8 @@ class Runner:
             await asyncio.wait(tasks, timeout=RUNNER_DRAIN_S)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handed = None if self._on_cut is None else Handed(self._clock)
+        gateway = peer_process(writer)
+        handed = None if self._on_cut is None else Handed(self._clock, gateway, self._journal)
         connection = _Connection(writer, self._answer, self._streams_max, handed)
         self._connections.add(connection)
         frames = FrameReader()
@@ -156,10 +166,12 @@ class Runner:
         except OSError:
             pass  # the client is gone
         finally:
-            self._connections.discard(connection)
-            await connection.close()
-            if self._on_cut is not None and handed is not None and (cut := handed.unsettled()):
-                self._on_cut(connection.gateway, cut)
+            try:
+                await connection.close()
+            finally:  # the journal has the rows of the one or of the other at any time
+                if self._on_cut is not None and handed is not None and (cut := handed.unsettled()):
+                    self._on_cut(gateway, cut)
+                self._connections.discard(connection)
 
     async def _answer(self, connection: "_Connection", frame: Frame) -> None:
         try:
@@ -210,6 +222,8 @@ class Runner:
                         for ready in (delta,) if joined is None else joined.take(delta):
                             if handed is not None:
                                 handed.hand(ready)
+                                if not handed.noted:
+                                    connection.note(handed)
                             await connection.send(stream, "delta", ready)
 
     async def _embed(self, connection: "_Connection", stream: int, request: EmbedRequest) -> None:
@@ -221,6 +235,7 @@ class Runner:
                 turn.usage = Usage(embedded.prompt_tokens)
                 if handed is not None:
                     handed.hand_vectors(embedded)
+                    connection.note(handed)
         await connection.send(stream, "embedded", embedded)
 
     def _running(self) -> _Mortal:
@@ -243,7 +258,6 @@ class _Connection:
         streams_max: int,
         handed: Handed | None,
     ) -> None:
-        self.gateway = peer_process(writer)
         self._handed = handed
         self.tasks: dict[int, asyncio.Future[None]] = {}
         self._writer = writer
@@ -280,6 +294,7 @@ class _Connection:
             yield None
             return
         answer = HandedAnswer(request, standing)
+        self._handed.begin(answer)
         failed = False
         try:
             yield answer
@@ -287,10 +302,17 @@ class _Connection:
             failed = True
             raise
         finally:
-            # Of what failed before its first piece nothing was handed over, and the gateway may
-            # ask another replica, whose word on this receipt is then the only one.
-            if answer.begun or not failed:
-                self._handed.end(answer)
+            self._handed.end(answer, failed)
+
+    def note(self, answer: HandedAnswer) -> None:
+        """Have an answer in the journal before its first piece goes. Raises Unavailable."""
+        if self._handed is not None:
+            self._handed.note(answer)
+
+    def rows(self) -> Iterator[Row]:
+        """What may have no receipt."""
+        if self._handed is not None:
+            yield from self._handed.rows()
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -16,6 +16,7 @@ from typing import Any
 from bastide.app import wiring, wiring_engines
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.cut_reports import CutReporter, reporting
+from bastide.app.handed_journal import HandedJournal
 from bastide.app.joining import Node, kept_attested
 from bastide.app.loading import (
     context_of,
@@ -139,14 +140,17 @@ async def _run(
     turns = Turns(settings.slots, clock, settings.cost, watch.answered, replicas)
     reporter = CutReporter(control, deployment, clock)
     socket = runner_socket(home.run, deployment, replica)
-    runner = Runner(make_engine, socket, clock, on_loaded, turns, on_cut=reporter.take)
+    journal = HandedJournal(socket.with_suffix(".handed"), clock)
+    runner = Runner(
+        make_engine, socket, clock, on_loaded, turns, on_cut=reporter.take, journal=journal
+    )
     keeper = ShareKeeper(
         turns, control, deployment, clock,
         ended=watch.share_minute, replica=replica, replicas=replicas,
     )  # fmt: skip
     tell = functools.partial(watch.told, turns, runner, keeper)
     async with (
-        reporting(reporter, stop),
+        reporting(reporter, stop, journal, runner.handed),
         kept_in_step(keeper, stop),
         metered(own_socket(orders), tell, clock),
         kept_attested(node, stop),

@@ -174,6 +174,7 @@ CONTROL_TIMEOUT_S: Final = 30.0  # any answer of control but a receipt's
 CONTROL_BACKOFF_S: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # then the last one for ever
 UNSETTLED_S: Final = 60.0  # so long a runner knows what it handed over, should a gateway die
 UNSETTLED_MAX: Final = 4_096  # ended answers of one link; those that run are known anyway
+HANDED_JOURNAL_S: Final = 0.5  # what is handed in so long may go unbilled, should both die
 CUTS_MAX: Final = 32_768  # answers of dead gateways that wait for control
 CUT_ROWS_MAX: Final = 512  # of them in one report
 CUT_REPORT_S: Final = 120.0  # a gateway that lives for so long states its answers itself

@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The journal of what a runner handed over: cut anywhere, it says what was begun before."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from bastide.adapters.clock.fixed import FixedClock
+from bastide.app.handed import Handed, HandedAnswer
+from bastide.app.handed_journal import HandedJournal
+from bastide.core.chat import Delta, GenerateRequest, Usage
+from bastide.core.errors import Unavailable
+from bastide.core.receipt import commit
+from bastide.core.standing import Cut, Standing
+
+SALT = b"s" * 32
+GATEWAY = 7
+
+
+def ident(number: int) -> str:
+    return f"r_{number:026}"
+
+
+def answer(number: int) -> HandedAnswer:
+    asked = GenerateRequest("id", "demo", prompt="a secret question")
+    return HandedAnswer(asked, Standing(ident(number), "k", SALT, commit(SALT, "prompt", b"x")))
+
+
+def cut(number: int, tokens: int = 1) -> Cut:
+    made = answer(number)
+    made.hand(Delta("a secret answer", usage=Usage(3, tokens)))
+    return made.cut(1)
+
+
+def test_what_was_begun_or_rewritten_is_read_and_the_last_word_counts(tmp_path: Path) -> None:
+    journal = HandedJournal(tmp_path / "j", FixedClock())
+    journal.begin(1, cut(1))
+    journal.begin(2, cut(2))
+    journal.begin(1, cut(1, 5))
+    again = HandedJournal(tmp_path / "j", FixedClock())
+    assert again.read() == {1: [cut(1, 5)], 2: [cut(2)]}
+    journal.rewrite([(2, cut(2, 9))])
+    journal.begin(1, cut(3))
+    assert again.read() == {2: [cut(2, 9)], 1: [cut(3)]}
+    journal.rewrite([])
+    assert again.read() == {}
+    at_rest = (tmp_path / "j").stat().st_ino
+    journal.rewrite([])
+    assert (tmp_path / "j").stat().st_ino == at_rest  # nothing to say, nothing written
+    assert stat.S_IMODE((tmp_path / "j").stat().st_mode) == 0o600
+
+
+def test_cut_at_every_byte_or_damaged_it_gives_what_is_whole_before_that(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = HandedJournal(path, FixedClock())
+    ends = [0]
+    for number in range(3):
+        journal.begin(GATEWAY, cut(number))
+        ends.append(path.stat().st_size)
+    data = path.read_bytes()
+    for size in range(len(data)):
+        whole = sum(end <= size for end in ends) - 1
+        for damaged in (data[:size], data[:size] + bytes([data[size] ^ 1]) + data[size + 1 :]):
+            path.write_bytes(damaged)
+            rows = journal.read().get(GATEWAY, [])
+            assert rows == [cut(number) for number in range(whole)], size
+
+
+def test_neither_text_nor_salt_is_in_it(tmp_path: Path) -> None:
+    journal = HandedJournal(tmp_path / "j", FixedClock())
+    journal.begin(GATEWAY, cut(1))
+    data = (tmp_path / "j").read_bytes()
+    assert b"secret" not in data and SALT not in data and ident(1).encode() in data
+
+
+def test_an_answer_is_in_it_before_its_first_piece_and_none_that_failed_before(
+    tmp_path: Path,
+) -> None:
+    clock = FixedClock()
+    journal = HandedJournal(tmp_path / "j", clock)
+    handed = Handed(clock, GATEWAY, journal)
+    begun, failed = answer(1), answer(2)
+    for one in (begun, failed):
+        handed.begin(one)
+        handed.note(one)
+    assert journal.read() == {} and list(handed.rows()) == []
+    begun.hand(Delta("The ", usage=Usage(3, 1)))
+    handed.note(begun)
+    begun.hand(Delta("tower.", usage=Usage(3, 2)))
+    handed.note(begun)
+    handed.end(failed, failed=True)
+    (row,) = journal.read()[GATEWAY]
+    assert row.completion_tokens == 1
+    journal.rewrite(handed.rows())
+    (row,) = journal.read()[GATEWAY]
+    assert row.completion_tokens == 2
+    assert row.answer_commitment == commit(SALT, "answer", b"The tower.")
+    handed.end(begun, failed=False)
+    assert [kept for _, kept in handed.rows()] == [structs.replace(row, time_ms=clock.now_ms())]
+
+
+def test_where_it_cannot_be_written_no_answer_begins(tmp_path: Path) -> None:
+    clock = FixedClock()
+    journal = HandedJournal(tmp_path / "gone" / "j", clock)
+    handed = Handed(clock, GATEWAY, journal)
+    begun = answer(1)
+    handed.begin(begun)
+    begun.hand(Delta("The "))
+    with pytest.raises(Unavailable, match="cannot be kept"):
+        handed.note(begun)
+    with pytest.raises(Unavailable):
+        journal.rewrite([(1, cut(1))])
+    (tmp_path / "gone").mkdir()
+    with pytest.raises(Unavailable):  # a part of a record may be there: not before it is anew
+        handed.note(begun)
+    journal.rewrite([])
+    handed.note(begun)
+    assert [row.receipt for row in journal.read()[GATEWAY]] == [ident(1)]
