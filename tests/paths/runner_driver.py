@@ -2,17 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """A runner in a process of its own, which tests kill. Its engine is the fake one.
 
-    python runner_driver.py SOCKET SLOTS PACE_S [CONTROL DEPLOYMENT CREDENTIAL]
+    python runner_driver.py SOCKET SLOTS PACE_S [CONTROL DEPLOYMENT CREDENTIAL [REPLICA REPLICAS]]
 
-Each line on standard input is answered by the number of answers that run. With the last three it
-reports to control what it had handed to gateways that die.
+Each line on standard input is answered by the number of answers that run; the line ``shares`` by
+what is promised, what was taken of it here, and what control said was taken elsewhere. With control
+it reports what it had handed to gateways that die, and follows the promises.
 """
 
 import asyncio
+import json
 import sys
 import threading
 import warnings
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.control.link import ControlLink
@@ -20,8 +25,26 @@ from bastide.adapters.engine.fake import FakeEngine
 from bastide.app.cut_reports import CutReporter, reporting
 from bastide.app.handed_journal import HandedJournal
 from bastide.app.runner import Runner
+from bastide.app.share_minutes import ShareKeeper, kept_in_step
 from bastide.app.turns import Turns
 from bastide.core.subject import Digest
+
+
+class HeardTurns(Turns):
+    """Remembers all that was told of promises, both ways."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.here, self.elsewhere = Counter[str](), Counter[str]()
+
+    def taken(self) -> dict[str, float]:
+        rows = super().taken()
+        self.here.update(rows)
+        return rows
+
+    def taken_elsewhere(self, rows: Mapping[str, float]) -> None:
+        self.elsewhere.update(rows)
+        super().taken_elsewhere(rows)
 
 
 async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
@@ -31,12 +54,19 @@ async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
     async def make() -> FakeEngine:
         return engine
 
+    replica, replicas = (int(number) for number in control[3:] or ("1", "1"))
+    turns, stop = HeardTurns(slots, clock, replicas=replicas), asyncio.Event()
+    keeper: ShareKeeper | None = None
+
     def report() -> None:
-        for _ in sys.stdin:
-            print(engine.busy, flush=True)
+        for line in sys.stdin:
+            if line != "shares\n" or keeper is None:
+                print(engine.busy, flush=True)
+                continue
+            promised = {name: row.tokens_per_s for name, row in keeper.promises.items()}
+            print(json.dumps([promised, turns.here, turns.elsewhere]), flush=True)
 
     threading.Thread(target=report, daemon=True).start()
-    turns, stop = Turns(slots, clock), asyncio.Event()
     if not control:
         await Runner(make, socket, clock, turns=turns).run(stop)
         return
@@ -45,7 +75,10 @@ async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
     reporter = CutReporter(link, Digest.parse(control[1]), clock)
     journal = HandedJournal(socket.with_suffix(".handed"), clock)
     runner = Runner(make, socket, clock, turns=turns, on_cut=reporter.take, journal=journal)
-    async with reporting(reporter, stop, journal, runner.handed):
+    keeper = ShareKeeper(
+        turns, link, Digest.parse(control[1]), clock, replica=replica, replicas=replicas
+    )
+    async with reporting(reporter, stop, journal, runner.handed), kept_in_step(keeper, stop):
         await runner.run(stop)
 
 

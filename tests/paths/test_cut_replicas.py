@@ -61,7 +61,8 @@ class World:
         made = self.controlled
         socket = runner_socket(made.home.run, Digest.parse(made.deployment), number + 1)
         driver = str(Path(__file__).with_name("runner_driver.py"))
-        told = [str(socket), str(STREAMS), str(PACE_S), made.socket, made.deployment]
+        which = str(number + 1), str(REPLICAS)
+        told = [str(socket), str(STREAMS), str(PACE_S), made.socket, made.deployment, *which]
         return subprocess.Popen([sys.executable, driver, *told], **pipes())
 
     def busy(self, number: int) -> int:
