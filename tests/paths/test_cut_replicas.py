@@ -26,6 +26,7 @@ from bastide.ledger.verify import verify_content
 from paths.cut_rig import MODEL, Controlled, controlled
 from paths.demo import environment
 from paths.gateway_rig import KEY
+from paths.passes import passing
 from paths.streams_rig import PATIENCE_S, Heard, asking, listen, started
 from paths.test_cut_streams import whole_text
 
@@ -62,7 +63,8 @@ class World:
         socket = runner_socket(made.home.run, Digest.parse(made.deployment), number + 1)
         driver = str(Path(__file__).with_name("runner_driver.py"))
         which = str(number + 1), str(REPLICAS)
-        told = [str(socket), str(STREAMS), str(PACE_S), made.socket, made.deployment, *which]
+        told = [str(socket), str(STREAMS), str(PACE_S), made.socket, made.deployment]
+        told += [passing("runner"), *which]
         return subprocess.Popen([sys.executable, driver, *told], **pipes())
 
     def busy(self, number: int) -> int:
