@@ -17,7 +17,7 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
 from bastide.core.key import Purpose
@@ -327,6 +327,24 @@ class ReceiptSink(Protocol):
         It raises Unavailable if that is not known within RECEIPT_TIMEOUT_S. Who stops waiting
         MUST NOT stop the receipt.
         """
+
+
+class Compute(Protocol):
+    """Workers that hold one bench and do jobs with it. For one thread."""
+
+    def each(
+        self, task: Callable[[Any, Any], Any], jobs: Iterable[Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        """Do a task, a module's function of bench and job; yield job and result as each ends.
+
+        Jobs are drawn as there is room. A task MUST NOT raise, and done twice MUST do the same:
+        what a lost worker had MUST run again, COMPUTE_TRIES times at most: then Unavailable.
+        """
+        ...
+
+    def close(self, cancel: bool = False) -> None:
+        """End the workers; with `cancel` at once. MUST be safe to call twice."""
+        ...
 
 
 class WitnessMemory(Protocol):

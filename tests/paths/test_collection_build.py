@@ -196,8 +196,9 @@ def test_a_masker_or_filter_that_raises_refuses(
         raise ValueError(PHONE)
 
     monkeypatch.setattr(module, name, fails)
-    monkeypatch.setattr(corpus_pool, "_bench", bench)
-    ok, told = corpus_pool._do(read_part, Part(0, "letters", "openeurollm", {}, list(files)))
+    ok, told = corpus_pool._do(
+        bench, (read_part, Part(0, "letters", "openeurollm", {}, list(files)))
+    )
     assert not ok
     assert "failed, so nothing is built" in told[1]
     assert PHONE not in repr(told)

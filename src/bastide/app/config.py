@@ -55,6 +55,9 @@ SETTINGS_DOC: Mapping[str, str] = {
     "with a signed promise.",
     "witnesses": "Where each party's witness listens, by commas: `firm=http://127.0.0.1:8481`.",
     "metrics_listen": "Loopback address and port of the operator's metrics; empty for none.",
+    "compute": "Who builds datasets: `processes` of this machine, `ray:local` or a cluster's "
+    "`ray://host:port`.",
+    "compute_keys": "Folder with `token`, `ca.pem`, `cert.pem` and `key.pem` of a Ray cluster.",
     "file_days": "Days that tenants' files and ended batches are kept.",
     "file_mb": "MiB of files that one tenant may keep, results of batches included.",
     "store": "Where sealed objects are: empty for the folder `store` of the home, `local:/FOLDER`, "
@@ -96,6 +99,8 @@ class Settings:
     receipts: str = "durable"
     witnesses: str = ""
     metrics_listen: str = ""
+    compute: str = "processes"
+    compute_keys: str = ""
     file_days: int = 30
     file_mb: int = 1_024
     store: str = ""
@@ -133,6 +138,7 @@ class Settings:
         read_witnesses(self.witnesses)
         if self.slots < 1 or self.context_tokens < 64 or self.threads < 0:
             raise Misconfigured("slots, context_tokens or threads is too small")
+        verify_compute(self.compute, self.compute_keys)
         if not 8 <= self.tpm_register <= 15:
             raise Misconfigured("tpm_register is not between 8 and 15")
         if not 1 <= self.file_days <= FILE_DAYS_MAX:
@@ -172,6 +178,18 @@ class Settings:
         programs they made it take twice as long (measured).
         """
         return self.engine_threads() if serving or self.threads else os.cpu_count() or 1
+
+
+def verify_compute(place: str, keys: str) -> None:
+    """Raises Misconfigured unless this names workers, and a cluster's with how they are known."""
+    if place in ("processes", "ray:local"):
+        return
+    if not place.startswith("ray://"):
+        one = '"processes", "ray:local" or "ray://host:port"'
+        raise Misconfigured(f"compute = {place!r} names no workers", fix=f"one of {one}")
+    split_address(place.removeprefix("ray://"), "compute")
+    if not keys:
+        raise Misconfigured("compute = ray://... needs compute_keys", fix='compute_keys = "FOLDER"')
 
 
 def read_witnesses(text: str) -> dict[str, str]:

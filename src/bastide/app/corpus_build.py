@@ -192,7 +192,7 @@ class _Build:
             parts = plan.cut_parts(self.recipe.sources, self.files, self.recipe.limits.part_bytes)
             signer, treated = env.signer(Purpose.EVIDENCE), plan.treated_kinds(self.recipe)
             try:
-                with Pool(self.workers, bench) as pool:
+                with Pool(env.settings, self.workers, bench, self._lost) as pool:
                     manifest = self._make(pool, bench, parts)
                 listed = self._list_digest
                 row = corpus.record(
@@ -234,6 +234,9 @@ class _Build:
     def _tell(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(what, done, total)
+
+    def _lost(self) -> None:
+        self._tell("a worker was lost: what it had is done again", 0, 0)
 
     def _bench(self, folder: str) -> Workbench:
         """What the workers need. The key of the pseudonyms is made once for each build."""

@@ -93,7 +93,8 @@ def erase_subject(
         day = utc_day(env.clock.now_ms())
         salt = standing.salt if standing is not None else env.entropy.token(_SALT_BYTES)
         own = ErasureList.make(subject.forms(), day, salt)
-        pool = stack.enter_context(Pool(workers, _bench(env)))
+        lost = partial(tell, "a worker was lost: what it had is done again", 0, 0)
+        pool = stack.enter_context(Pool(env.settings, workers, _bench(env), lost))
         return _Erasure(env, subject, own, standing, pool, tell, dry_run).run()
 
 

@@ -80,6 +80,7 @@ class Workbench:
     files: tuple[StepFile, ...] = ()  # that the steps need
     memory: int = CORPUS_MEMORY_MIB * MIB  # bytes for rows that one process sorts
     erasure: bytes = b""  # the standing list, if anybody was ever erased
+    made_with: dict[str, str] | None = None  # versions that a worker must have
 
     def open(self) -> SealingStore:
         """The sealed store."""

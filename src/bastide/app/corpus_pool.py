@@ -1,34 +1,32 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Worker processes of a build. They inherit nothing, and end with the process that began them.
+"""Workers of a build, wherever they are.
 
-What a worker needs, the store's identities included, comes through a pipe and never stands in an
-argument or in the environment. A worker answers with a value or with an error as a value: a
-traceback could quote a text.
+A worker answers with a value or with an error as a value: a traceback could quote a text. Before
+its first job it verifies that it would make the same bytes as the process that leads.
 """
 
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait as wait_for
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
+from bastide.app import wiring_compute
+from bastide.app.config import Settings
+from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_part import Workbench
-from bastide.core.errors import BastideError, Refused, Unavailable, of_code
+from bastide.app.corpus_plan import made_with
+from bastide.core.errors import BastideError, NotFound, Refused, Unavailable, of_code
 from bastide.core.limits import FAULTS_MAX
 
 __all__ = ["Pool", "cores"]
 
 _J = TypeVar("_J")
 _R = TypeVar("_R")
-_AHEAD: Final = 2  # tasks that wait for each worker
 
-_bench: Workbench | None = None  # of this worker process
+_verified: set[str] = set()  # the folders of builds that this worker process may work on
 
 
 def cores() -> int:
@@ -37,25 +35,26 @@ def cores() -> int:
 
 
 class Pool:
-    """Some processes that do tasks of one build, as a context manager."""
+    """Workers that do tasks of one build, as a context manager. lost: told of a worker's end."""
 
-    def __init__(self, workers: int, bench: Workbench) -> None:
-        self._workers = workers
-        self._executor = ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start,
-            initargs=(bench,),
+    def __init__(
+        self,
+        settings: Settings,
+        workers: int,
+        bench: Workbench,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        bench = replace(bench, made_with=made_with())
+        self._stack = ExitStack()
+        self._compute = self._stack.enter_context(
+            wiring_compute.open_compute(settings, workers, bench, lost)
         )
 
     def __enter__(self) -> "Pool":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:  # who interrupts does not wait for what is being done
-            for child in multiprocessing.active_children():
-                child.kill()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
     def each(
         self, task: Callable[[Workbench, _J], _R], jobs: Sequence[_J]
@@ -63,34 +62,16 @@ class Pool:
         """Do a task for every job; yields job and result in the order in which they end.
 
         After an error no further job begins; those that run end. Raises Refused with every reason,
-        or the error itself if there is one; Unavailable if a worker was killed.
+        or the error itself if there is one; Unavailable if workers are killed again and again.
         """
-        waiting = iter(jobs)
-        running: dict[Future[Any], _J] = {}
         troubles: list[BastideError] = []
-        try:
-            while True:
-                while not troubles and len(running) < _AHEAD * self._workers:
-                    job = next(waiting, None)
-                    if job is None:
-                        break
-                    running[self._executor.submit(_do, task, job)] = job
-                if not running:
-                    break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    job = running.pop(future)
-                    ok, value = future.result()
-                    if ok:
-                        yield job, value
-                    else:
-                        troubles.append(of_code(*value[:3]))
-                        troubles[-1].fix = value[3]
-        except BrokenProcessPool as error:
-            raise Unavailable(
-                "a worker of the build was killed, perhaps for memory",
-                fix="run the build again, with fewer --workers: it goes on where it stopped",
-            ) from error
+        begun = ((task, job) for job in jobs if not troubles)
+        for (_, job), (ok, value) in self._compute.each(_do, begun):
+            if ok:
+                yield job, value
+            else:
+                troubles.append(of_code(*value[:3]))
+                troubles[-1].fix = value[3]
         if troubles:
             raise _one(troubles)
 
@@ -105,25 +86,32 @@ def _one(troubles: Sequence[BastideError]) -> BastideError:
     return type(first)(first.message, reasons=reasons[:FAULTS_MAX], fix=first.fix)
 
 
-def _start(bench: Workbench) -> None:
-    """Begin a worker process."""
-    global _bench  # noqa: PLW0603 (one process, one build)
-    _bench = bench
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _verify(bench: Workbench) -> None:
+    """Raises Unavailable in a worker that would make other bytes, or does not see the store."""
+    if bench.made_with is None or bench.folder in _verified:
+        return
+    if (here := made_with()) != bench.made_with:
+        other = sorted(name for name, _ in set(here.items()) ^ set(bench.made_with.items()))
+        raise Unavailable(
+            f"a worker has other versions of {', '.join(dict.fromkeys(other))}",
+            fix="install the same versions on every node",
+        )
+    if bench.folder:
+        try:
+            read_object(bench.open(), f"{bench.folder}/recipe")
+        except NotFound:
+            raise Unavailable(
+                f"a worker does not see the store {bench.store}",
+                fix="every node needs the home and the sources at the same paths",
+            ) from None
+    _verified.add(bench.folder)
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for([parent.sentinel])
-        os._exit(1)
-
-
-def _do(task: Callable[[Workbench, Any], Any], job: Any) -> tuple[bool, Any]:
-    assert _bench is not None
+def _do(bench: Workbench, work: tuple[Callable[[Workbench, Any], Any], Any]) -> tuple[bool, Any]:
+    task, job = work
     try:
-        return True, task(_bench, job)
+        _verify(bench)
+        return True, task(bench, job)
     except BastideError as error:
         return False, (error.code, error.message, error.reasons, error.fix)
     except MemoryError:

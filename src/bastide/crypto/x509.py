@@ -22,7 +22,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import TLS_BACKDATE_S, TLS_CA_DAYS, TLS_NAMES_MAX, TLS_SERVER_DAYS
 
-__all__ = ["LOOPBACK_NAMES", "Issued", "authority_pem", "covers", "issue_server", "read_names"]
+__all__ = [
+    "LOOPBACK_NAMES",
+    "Issued",
+    "authority_pem",
+    "covers",
+    "issue_server",
+    "issue_to_self",
+    "read_names",
+]
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 _LOOPBACK_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
@@ -118,6 +126,32 @@ def issue_server(
     made = builder.sign(authority, hashes.SHA256(), ecdsa_deterministic=True)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Issued(made.public_bytes(Encoding.PEM), private, int(ends.timestamp() * 1000))
+
+
+def issue_to_self(secret: bytes, names: Sequence[str], serial: bytes, now_ms: int) -> Issued:
+    """A certificate for both ends of connections among processes that all have its key.
+
+    It is its own authority. Without constraints of names: BoringSSL refuses those of addresses.
+    """
+    key, begins = _key(secret), _begins(now_ms)
+    ends = begins + timedelta(days=TLS_SERVER_DAYS)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bastide compute")])
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(_serial(serial))
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .add_extension(x509.SubjectAlternativeName(_general(names)), critical=False)
+    )
+    made = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.PEM)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Issued(made, private, int(ends.timestamp() * 1000))
 
 
 def read_names(text: str) -> tuple[str, ...]:
