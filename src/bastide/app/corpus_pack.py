@@ -155,7 +155,7 @@ def _pack(
     )
     total = sum(job.shard.bytes for job in jobs)
     reports: dict[int, PackedShard] = {}
-    with Pool(min(workers, max(1, len(jobs))), bench) as pool:
+    with Pool(env.settings, min(workers, max(1, len(jobs))), bench) as pool:
         held = {}
         for job in jobs:
             if (report := _report(env.store, folder, job.number)) is not None:
