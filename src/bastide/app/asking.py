@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bastide.app.config import split_address
+from bastide.app.setting_checks import split_address
 from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound, Unavailable
 
 __all__ = ["Answer", "ask"]

@@ -16,11 +16,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bastide.app.setting_checks import read_witnesses, split_address, verify_compute
 from bastide.core.bucket import verify_endpoint, verify_patience, verify_store
 from bastide.core.engine import verify_choice
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.limits import FILE_DAYS_MAX, FILES_MB_MAX, SHARE_COST_MAX, WORKERS_MAX
-from bastide.core.party import Party
 from bastide.core.share import Cost
 from bastide.crypto.x509 import LOOPBACK_NAMES, read_names
 
@@ -178,32 +178,6 @@ class Settings:
         programs they made it take twice as long (measured).
         """
         return self.engine_threads() if serving or self.threads else os.cpu_count() or 1
-
-
-def verify_compute(place: str, keys: str) -> None:
-    """Raises Misconfigured unless this names workers, and a cluster's with how they are known."""
-    if place in ("processes", "ray:local"):
-        return
-    if not place.startswith("ray://"):
-        one = '"processes", "ray:local" or "ray://host:port"'
-        raise Misconfigured(f"compute = {place!r} names no workers", fix=f"one of {one}")
-    split_address(place.removeprefix("ray://"), "compute")
-    if not keys:
-        raise Misconfigured("compute = ray://... needs compute_keys", fix='compute_keys = "FOLDER"')
-
-
-def read_witnesses(text: str) -> dict[str, str]:
-    """Where witnesses listen, by their parties. Raises Misconfigured."""
-    found: dict[str, str] = {}
-    for part in filter(None, (row.strip() for row in text.split(","))):
-        party, _, url = part.partition("=")
-        if party not in set(Party) or party in found or not url.startswith(("http://", "https://")):
-            raise Misconfigured(
-                f"witnesses: {part!r} is not a party and its witness's URL",
-                fix='witnesses = "firm=http://127.0.0.1:8481, guardian=https://..."',
-            )
-        found[party] = url
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,14 +375,6 @@ def write_settings(settings: Settings) -> str:
         shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
         lines += ["", f"# {text}", f"{name} = {shown}"]
     return "\n".join(lines) + "\n"
-
-
-def split_address(listen: str, name: str = "listen") -> tuple[str, int]:
-    """Split ``host:port``. Raises Misconfigured."""
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
-        raise Misconfigured(f"{name} = {listen!r} is no address", fix='write "127.0.0.1:8471"')
-    return host.strip("[]"), int(port)
 
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:

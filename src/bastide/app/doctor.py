@@ -18,10 +18,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from bastide.app import wiring
-from bastide.app.config import Home, read_settings, split_address
+from bastide.app.config import Home, read_settings
 from bastide.app.environment import open_environment
 from bastide.app.remedies import outside
 from bastide.app.services import desk_state, running_pid
+from bastide.app.setting_checks import split_address
 from bastide.core.errors import BastideError
 from bastide.ports import Clock
 

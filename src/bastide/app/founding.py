@@ -19,9 +19,10 @@ from bastide.app import wiring
 from bastide.app.alone import alone
 from bastide.app.certificates import ensure_authority
 from bastide.app.charter_signing import CharterRound, collect_signatures
-from bastide.app.config import Home, Settings, node_name, split_address, write_settings
+from bastide.app.config import Home, Settings, node_name, write_settings
 from bastide.app.quorum import new_quorum
 from bastide.app.remedies import outside
+from bastide.app.setting_checks import split_address
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, Refused, Unavailable
 from bastide.core.evidence import Statement

@@ -5,7 +5,7 @@
 import ipaddress
 import socket
 
-from bastide.app.config import split_address
+from bastide.app.setting_checks import split_address
 from bastide.core.errors import Misconfigured, Unavailable
 
 __all__ = ["bind_address", "bind_shared", "check_plain"]

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bastide.app import wiring
-from bastide.app.config import Home, Settings, child_environment, read_settings, split_address
+from bastide.app.config import Home, Settings, child_environment, read_settings
 from bastide.app.metering import told_by
+from bastide.app.setting_checks import split_address
 from bastide.core.bucket import FROM_ENVIRONMENT, SCHEME
 from bastide.core.errors import BastideError, Misconfigured, NotFound, Unavailable
 from bastide.core.metrics import (
