@@ -1,10 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sources of a corpus in an object store, and exports to one, by a real server that is killed.
-
-Broken once to prove the tests: a reader that holds the whole object in memory; an export that
-finishes its upload although the block failed; a build that trusts the size of a source.
-"""
+"""Sources of a corpus in an object store, and exports to one, by a real server that is killed."""
 
 import glob
 import hashlib

@@ -1,10 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""`bastide corpus pack`: what it packs, read back by readers of its own; killed, damaged, erased.
-
-To see these tests fail I once broke the code: a window that was not emptied packed its documents
-twice; with reports believed unread a damaged object stayed.
-"""
+"""`bastide corpus pack`: what it packs, read back by readers of its own; killed, damaged, erased."""
 
 import os
 import signal

@@ -1,10 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""An environment whose sealed objects lie in a real object store: builds, faults, and moves.
-
-Broken once to prove the tests: a workbench that ignores the setting leaves shards on the disk; a
-move that copies headers first, or skips them, leaves an object that does not open.
-"""
+"""An environment whose sealed objects lie in a real object store: builds, faults, and moves."""
 
 import json
 import os

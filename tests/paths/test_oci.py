@@ -1,11 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""A sealed release goes to a real OCI registry and comes back into another environment.
-
-To see these tests fail I once broke the code: with no comparison of a layer's digest the changed
-blob was admitted under its signature's protection only; with a fresh header at each push the second
-push uploaded all of it again; without `shutil.rmtree` the pulled layers stayed.
-"""
+"""A sealed release goes to a real OCI registry and comes back into another environment."""
 
 import json
 import os
