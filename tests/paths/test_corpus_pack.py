@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""`bastide corpus pack`: what it packs, read back by readers of its own; killed, damaged, erased."""
+"""`bastide corpus pack`: what it packs, read back by other readers; killed, damaged, erased."""
 
 import os
 import signal
