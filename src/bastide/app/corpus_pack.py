@@ -62,8 +62,9 @@ _PARTS: Final = ("sequences", "pieces", "leaves")
 
 
 class PackJob(msgspec.Struct, frozen=True):
-    """One shard to pack, and how. tokenizer: path and digest of its file."""
+    """One shard to pack, how, and into which folder. tokenizer: path and digest of its file."""
 
+    folder: str
     number: int
     shard: Shard
     length: int
@@ -114,14 +115,14 @@ def pack_dataset(
     folder = packing_folder(dataset, key)
     tell = progress or (lambda what, done, total: None)
     jobs = [
-        PackJob(number, shard, length, method, (str(tokenizer), opened.digest), end_token)
+        PackJob(folder, number, shard, length, method, (str(tokenizer), opened.digest), end_token)
         for number, shard in enumerate(manifest.shards)
     ]
     lock = env.home.store / folder_of(dataset.body["build"])
     with alone(lock, lambda: tell("waiting for another build", 0, 0)):
         find_dataset(env, name)  # an erasure may have been waited for
         env.store.sweep(folder)
-        reports = _pack(env, folder, jobs, workers, tell)
+        reports = _pack(env, folder_of(dataset.body["build"]), folder, jobs, workers, tell)
         packing = _packing(env.store, folder, manifest, opened, length, method, reports)
         env.store.put(f"{folder}/manifest", [packing.encode()])
         return _record(env, dataset, packing, key)
@@ -142,14 +143,22 @@ def _key(dataset: Evidence, tokenizer: Tokenizer, length: int, method: str) -> s
 
 
 def _pack(
-    env: Environment, folder: str, jobs: Sequence[PackJob], workers: int, tell: Progress
+    env: Environment,
+    build: str,
+    folder: str,
+    jobs: Sequence[PackJob],
+    workers: int,
+    tell: Progress,
 ) -> list[PackedShard]:
-    """The reports of all shards; only what is not there, or is damaged, is packed."""
+    """The reports of all shards; only what is not there, or is damaged, is packed.
+
+    build: the dataset's folder, by which workers see that they have the store.
+    """
     bench = Workbench(
         store=os.fspath(env.home.store),
         identities=env.keyring.identities(),
         exits=tuple(env.ledger.charter().body["exit_recipients"]),
-        folder=folder,
+        folder=build,
         steps=(),
         key=b"",
     )
@@ -255,9 +264,9 @@ def pack_shard(bench: Workbench, job: PackJob) -> PackedShard:
     writer = _Writer(store, tokenizer, job)
     objects = {}
     # The sequences are written while they are made; the others are known at their end.
-    objects["sequences"] = _put(store, bench.folder, job.number, "sequences", writer.run())
-    objects["pieces"] = _put(store, bench.folder, job.number, "pieces", iter([writer.pieces]))
-    objects["leaves"] = _put(store, bench.folder, job.number, "leaves", iter([writer.leaves]))
+    objects["sequences"] = _put(store, job.folder, job.number, "sequences", writer.run())
+    objects["pieces"] = _put(store, job.folder, job.number, "pieces", iter([writer.pieces]))
+    objects["leaves"] = _put(store, job.folder, job.number, "leaves", iter([writer.leaves]))
     report = PackedShard(
         number=job.number,
         documents=writer.documents,
@@ -269,7 +278,7 @@ def pack_shard(bench: Workbench, job: PackJob) -> PackedShard:
         languages=dict(sorted(writer.languages.items())),
         objects=objects,
     )
-    store.put(object_name(bench.folder, job.number, "report"), [msgspec.msgpack.encode(report)])
+    store.put(object_name(job.folder, job.number, "report"), [msgspec.msgpack.encode(report)])
     return report
 
 
