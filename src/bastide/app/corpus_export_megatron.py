@@ -18,7 +18,6 @@ from typing import BinaryIO, Final
 import msgspec
 
 from bastide.app.corpus_export import Export, shard_lines, whole, write_manifest
-from bastide.app.corpus_export_journal import Journal
 from bastide.app.corpus_tokens import Tokenizer, open_tokenizer
 from bastide.core.dataset import Shard
 from bastide.core.errors import Misconfigured
@@ -28,14 +27,6 @@ __all__ = ["export_megatron", "little", "write_index"]
 _MAGIC: Final = b"MMIDIDX\x00\x00"
 _VERSION: Final = 1
 _CODES: Final = {"int32": (4, 4), "uint16": (8, 2)}  # the code of a type, and its bytes
-
-
-class _Counted(msgspec.Struct):
-    """What was counted of one shard."""
-
-    documents: int = 0
-    tokens: int = 0
-    languages: dict[str, int] = {}
 
 
 class _Tokens(msgspec.Struct):
@@ -54,43 +45,26 @@ class _Tokens(msgspec.Struct):
 
 
 def export_megatron(export: Export) -> list[Path]:
-    """Write a pair of files for each shard; every file, `dataset.json` last. A killed one goes on.
+    """Write a pair of files for each shard; every file, `dataset.json` last.
 
     Raises Misconfigured without a tokenizer, for one that cannot be read or lacks the end token.
     """
-    tokenizer, told = _tokenizer(export)
-    what = {"form": "megatron", "name": export.manifest.name, **msgspec.to_builtins(told)}
-    journal = Journal(export.target, what)
+    tokenizer, counted = _tokenizer(export)
     written = []
     for number, shard in enumerate(export.manifest.shards):
         stem = export.target / f"{export.manifest.name}-{number:05d}"
-        pair = [stem.with_name(stem.name + ending) for ending in (".bin", ".idx")]
-        if (known := journal.known(number)) is not None:
-            counted = msgspec.convert(known, _Counted)
-        else:
-            counted = _Counted()
-            # The index is renamed last: with it, the pair is whole.
-            with whole(pair[1]) as index_file, whole(pair[0]) as data_file:
-                lengths = _write_tokens(export, shard, tokenizer, counted, data_file)
-                write_index(lengths, tokenizer.dtype, index_file)
-            journal.add(number, pair, msgspec.to_builtins(counted))
-        _add(told, counted)
-        written += pair
+        data, index = stem.with_name(stem.name + ".bin"), stem.with_name(stem.name + ".idx")
+        # The index is renamed last: with it, the pair is whole.
+        with whole(index) as index_file, whole(data) as data_file:
+            lengths = _write_tokens(export, shard, tokenizer, counted, data_file)
+            write_index(lengths, tokenizer.dtype, index_file)
+        written += [data, index]
         export.advance(number + 1)
     path = export.target / "tokens.json"
-    told.languages = dict(sorted(told.languages.items()))
+    counted.languages = dict(sorted(counted.languages.items()))
     with whole(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
-    manifest = write_manifest(export)
-    journal.close()
-    return [*written, path, manifest]
-
-
-def _add(told: _Tokens, counted: _Counted) -> None:
-    told.documents += counted.documents
-    told.tokens += counted.tokens
-    for language, tokens in counted.languages.items():
-        told.languages[language] = told.languages.get(language, 0) + tokens
+        file.write(msgspec.json.format(msgspec.json.encode(counted)) + b"\n")
+    return [*written, path, write_manifest(export)]
 
 
 def _tokenizer(export: Export) -> tuple[Tokenizer, _Tokens]:
@@ -110,7 +84,7 @@ def _tokenizer(export: Export) -> tuple[Tokenizer, _Tokens]:
 
 
 def _write_tokens(
-    export: Export, shard: Shard, tokenizer: Tokenizer, counted: _Counted, file: BinaryIO
+    export: Export, shard: Shard, tokenizer: Tokenizer, counted: _Tokens, file: BinaryIO
 ) -> array:
     """Write the tokens of a shard; how many each document has."""
     lengths = array("i")
