@@ -4,6 +4,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -117,6 +118,9 @@ async def taken_is_told(made: World) -> None:
 
 
 def test_every_change_is_known_to_all_gateways_and_replicas_within_a_second() -> None:
+    if os.getloadavg()[0] > 1.2 * (os.cpu_count() or 1):
+        pytest.skip("this machine does too much else to judge by seconds")
+
     async def scenario() -> None:
         async with world() as made:
             # Each replica and gateway serves this very plan.

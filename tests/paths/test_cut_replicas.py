@@ -7,6 +7,7 @@ test plays the supervisor: it starts a killed runner again.
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -193,6 +194,9 @@ def test_a_killed_replica_ends_its_own_streams_and_no_others_and_comes_back() ->
 
 
 def test_gateway_and_runner_killed_at_once_leave_a_receipt_of_every_answer() -> None:
+    if os.getloadavg()[0] > 1.2 * (os.cpu_count() or 1):
+        pytest.skip("this machine does too much else to judge by seconds")
+
     async def scenario() -> None:
         async with world() as made:
             killed, living = await streaming(made)

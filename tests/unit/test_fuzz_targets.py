@@ -41,7 +41,7 @@ def fuzz(target: str, tmp_path: Path, runs: int) -> subprocess.CompletedProcess[
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     (corpus / "seed").write_bytes(SEEDS[target])
-    options = [f"-runs={runs}", "-seed=1", "-max_len=16384", "-rss_limit_mb=1024", "-timeout=10"]
+    options = [f"-runs={runs}", "-seed=1", "-max_len=16384", "-rss_limit_mb=2048", "-timeout=10"]
     return subprocess.run(
         [sys.executable, str(FUZZ / f"{target}.py"), *options, str(corpus)],
         cwd=tmp_path,
