@@ -7,7 +7,6 @@ test plays the supervisor: it starts a killed runner again.
 """
 
 import asyncio
-import os
 import subprocess
 import sys
 import tempfile
@@ -83,10 +82,13 @@ class World:
         return self.receipts
 
     async def billed(self) -> None:
-        """The budget has what the receipts say, and nothing else."""
-        used = sum(row.prompt_tokens + row.completion_tokens for row in self.receipts.values())
+        """The budget has what the receipts say, and nothing else. Receipts may still come."""
         async with asyncio.timeout(SETTLED_S):
-            while not ((now := self.controlled.link.snapshot) and now.budgets[0].used == used):
+            while True:
+                rows = self.receipts.values()
+                used = sum(row.prompt_tokens + row.completion_tokens for row in rows)
+                if (now := self.controlled.link.snapshot) and now.budgets[0].used == used:
+                    return
                 await asyncio.sleep(0.05)
 
 
@@ -194,9 +196,6 @@ def test_a_killed_replica_ends_its_own_streams_and_no_others_and_comes_back() ->
 
 
 def test_gateway_and_runner_killed_at_once_leave_a_receipt_of_every_answer() -> None:
-    if os.getloadavg()[0] > 1.2 * (os.cpu_count() or 1):
-        pytest.skip("this machine does too much else to judge by seconds")
-
     async def scenario() -> None:
         async with world() as made:
             killed, living = await streaming(made)
