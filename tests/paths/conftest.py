@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from paths.demo import Demo
-from paths.furnished import served_copy, up
+from paths.furnished import running_copy
 from paths.loading_rig import broken, served
 
 __all__ = ["Running", "broken", "running", "served"]
@@ -36,9 +36,5 @@ class Running(Demo):
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    home = tmp_path_factory.mktemp("demo") / "home"
-    demo, key = served_copy(tmp_path_factory, home)
-    try:
-        yield Running(home, up(demo, key))
-    finally:
-        demo.run("down", status=None)
+    with running_copy(tmp_path_factory, "demo") as (demo, up):
+        yield Running(demo.home, up)

@@ -11,7 +11,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from bastide.app.founding import free_address
 from paths.demo import Demo
 
-__all__ = ["MODEL", "evaluated_copy", "model_arguments", "served_copy", "up"]
+__all__ = ["MODEL", "evaluated_copy", "model_arguments", "running_copy", "served_copy"]
 
 MODEL = "smollm2-135m-instruct"
 
@@ -95,6 +96,14 @@ def _move(config: Path) -> None:
     config.write_text(text)
 
 
-def up(demo: Demo, key: str) -> dict[str, Any]:
-    """Start a copy: what the first `bastide up` printed, at the addresses of the copy."""
-    return {**demo.json("up"), "key": key}
+@contextmanager
+def running_copy(
+    factory: pytest.TempPathFactory, name: str
+) -> Iterator[tuple[Demo, dict[str, Any]]]:
+    """A copy that runs inside the block, with what the first `bastide up` printed, at its own
+    addresses."""
+    demo, key = served_copy(factory, factory.mktemp(name) / "home")
+    try:
+        yield demo, {**demo.json("up"), "key": key}
+    finally:
+        demo.run("down", status=None)

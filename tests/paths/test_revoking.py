@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from paths.demo import Demo
-from paths.furnished import served_copy, up
+from paths.furnished import running_copy
 
 REACHES_S = 1.0  # the promise
 SLACK_S = 1.0  # of a machine on which everything else runs, too
@@ -75,11 +75,8 @@ class Stream:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, dict[str, str]]]:
-    made, key = served_copy(tmp_path_factory, tmp_path_factory.mktemp("revoking") / "home")
-    try:
-        yield made, up(made, key)
-    finally:
-        made.run("down", status=None)
+    with running_copy(tmp_path_factory, "revoking") as running:
+        yield running
 
 
 def test_a_revoked_key_ends_its_streams_and_no_others(demo) -> None:

@@ -22,7 +22,7 @@ import pytest
 from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
 from paths.demo import ROOT, Demo
-from paths.furnished import served_copy, up
+from paths.furnished import running_copy
 from paths.test_revoking import PATIENCE_S, Stream
 
 PURPOSES = ("evidence", "ledger", "model-signing", "release")
@@ -75,11 +75,8 @@ class Callers:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, dict[str, str]]]:
-    made, key = served_copy(tmp_path_factory, tmp_path_factory.mktemp("rotating") / "home")
-    try:
-        yield made, up(made, key)
-    finally:
-        made.run("down", status=None)
+    with running_copy(tmp_path_factory, "rotating") as running:
+        yield running
 
 
 def _verify(made: Demo, receipt: str, folder: Path) -> None:

@@ -16,10 +16,9 @@ what an earlier run left is checked before it is used, and what is damaged is ma
 the pseudonyms alone cannot be made again, so a damaged one refuses.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -40,7 +39,7 @@ from bastide.app.corpus_objects import (
     read_rows,
     read_segments,
 )
-from bastide.app.corpus_part import PartReport, Workbench, damaged_objects, read_part
+from bastide.app.corpus_part import PartReport, Workbench, bench_of, damaged_objects, read_part
 from bastide.app.corpus_pieces import hash_and_cut
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_shards import (
@@ -251,11 +250,8 @@ class _Build:
                 ) from None
             key = env.entropy.token(_KEY_BYTES)
             env.store.put(f"{folder}/key", [key])
-        return Workbench(
-            store=os.fspath(env.home.store),
-            identities=env.keyring.identities(),
-            exits=tuple(env.ledger.charter().body["exit_recipients"]),
-            folder=folder,
+        return replace(
+            bench_of(env, folder),
             steps=self.recipe.steps,
             key=key,
             files=self.needed,

@@ -7,7 +7,6 @@ sealed store as a sorted run; at the end all runs are merged, so the count is ex
 hosts there are. A second sort, by size, gives the largest.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,10 +16,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bastide.app.corpus_objects import RunWriter, merged_rows, zstandard
+from bastide.app.corpus_export import raw_lines
+from bastide.app.corpus_objects import RunWriter, merged_rows
 from bastide.core.dataset import Shard
-from bastide.core.errors import NotProven
-from bastide.core.limits import MIB
 from bastide.ports import SealingStore
 
 __all__ = ["Domains", "addresses_of", "count_domains", "host_of"]
@@ -88,20 +86,8 @@ def addresses_of(store: SealingStore, shards: Sequence[Shard]) -> Iterator[tuple
     """The address of every document, with the bytes of its text. Raises NotProven."""
     decode = msgspec.json.Decoder(_Line).decode
     for shard in shards:
-        state, held = hashlib.sha256(), b""
-        stream = zstandard().ZstdDecompressor().decompressobj()
-        with store.open(shard.object) as reader:
-            for offset in range(0, reader.size, MIB):
-                chunk = reader.read_at(offset, MIB)
-                state.update(chunk)
-                *whole, held = (held + stream.decompress(chunk)).split(b"\n")
-                for line in map(decode, whole):
-                    yield line.url, len(line.text.encode())
-        if held or f"sha256:{state.hexdigest()}" != shard.digest:
-            raise NotProven(
-                f"{shard.object} is not the shard that the manifest names",
-                fix="restore it from a backup",
-            )
+        for line in map(decode, raw_lines(store, shard)):
+            yield line.url, len(line.text.encode())
 
 
 def _fill(runs: RunWriter, texts: Iterable[tuple[str, int]]) -> None:

@@ -16,7 +16,6 @@ after it leaves deletions, which the next run does. One erasure runs at a time.
 
 import contextlib
 import hmac
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +32,7 @@ from bastide.app.corpus_erase_work import (
     erase_shard,
     scrub_report,
 )
-from bastide.app.corpus_part import Workbench
+from bastide.app.corpus_part import bench_of
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_pseudonyms import pseudonyms_of
 from bastide.app.corpus_search import delete_index
@@ -94,13 +93,8 @@ def erase_subject(
         salt = standing.salt if standing is not None else env.entropy.token(_SALT_BYTES)
         own = ErasureList.make(subject.forms(), day, salt)
         lost = partial(tell, "a worker was lost: what it had is done again", 0, 0)
-        pool = stack.enter_context(Pool(env.settings, workers, _bench(env), lost))
+        pool = stack.enter_context(Pool(env.settings, workers, bench_of(env), lost))
         return _Erasure(env, subject, own, standing, pool, tell, dry_run).run()
-
-
-def _bench(env: Environment) -> Workbench:
-    exits = tuple(env.ledger.charter().body["exit_recipients"])
-    return Workbench(os.fspath(env.home.store), env.keyring.identities(), exits, "", (), b"")
 
 
 @dataclass

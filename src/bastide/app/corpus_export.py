@@ -27,6 +27,7 @@ from bastide.ports import SealingStore
 
 __all__ = [
     "Export",
+    "proven_chunks",
     "raw_lines",
     "shard_chunks",
     "shard_lines",
@@ -106,19 +107,23 @@ def whole(path: Path, mark: str = "") -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def shard_chunks(store: SealingStore, shard: Shard) -> Iterator[bytes]:
-    """The stored content. Raises NotProven at its end if the digest is another."""
+def proven_chunks(store: SealingStore, name: str, digest: str, size: int = MIB) -> Iterator[bytes]:
+    """The content of an object. Raises NotProven at its end if the digest is another."""
     state = hashlib.sha256()
-    with store.open(shard.object) as reader:
-        for offset in range(0, reader.size, MIB):
-            chunk = reader.read_at(offset, MIB)
+    with store.open(name) as reader:
+        for offset in range(0, reader.size, size):
+            chunk = reader.read_at(offset, size)
             state.update(chunk)
             yield chunk
-    if f"sha256:{state.hexdigest()}" != shard.digest:
+    if f"sha256:{state.hexdigest()}" != digest:
         raise NotProven(
-            f"{shard.object} is not the shard that the manifest names",
-            fix="restore it from a backup",
+            f"{name} is not the one that the manifest names", fix="restore it from a backup"
         )
+
+
+def shard_chunks(store: SealingStore, shard: Shard) -> Iterator[bytes]:
+    """The stored content. Raises NotProven at its end if the digest is another."""
+    return proven_chunks(store, shard.object, shard.digest)
 
 
 def shard_lines(store: SealingStore, shard: Shard) -> Iterator[Line]:

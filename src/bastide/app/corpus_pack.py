@@ -14,7 +14,6 @@ A shard's report is written after its objects, the manifest after all reports, a
 
 import functools
 import hashlib
-import os
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,7 @@ from bastide.app.corpus_build import Progress, folder_of
 from bastide.app.corpus_export import shard_lines
 from bastide.app.corpus_export_megatron import little
 from bastide.app.corpus_objects import read_object
-from bastide.app.corpus_part import Workbench, damaged_objects
+from bastide.app.corpus_part import Workbench, bench_of, damaged_objects
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_tokens import Tokenizer, open_tokenizer
 from bastide.app.duties import require
@@ -154,27 +153,21 @@ def _pack(
 
     build: the dataset's folder, by which workers see that they have the store.
     """
-    bench = Workbench(
-        store=os.fspath(env.home.store),
-        identities=env.keyring.identities(),
-        exits=tuple(env.ledger.charter().body["exit_recipients"]),
-        folder=build,
-        steps=(),
-        key=b"",
-    )
+    bench = bench_of(env, build)
     total = sum(job.shard.bytes for job in jobs)
     reports: dict[int, PackedShard] = {}
     with Pool(env.settings, min(workers, max(1, len(jobs))), bench) as pool:
-        held = {}
-        for job in jobs:
-            if (report := _report(env.store, folder, job.number)) is not None:
-                objects = tuple(object_name(folder, job.number, part) for part in _PARTS)
-                held[str(job.number), objects] = report
-        for (number, _), damaged in pool.each(damaged_objects, list(held)):
+        found = {job.number: _report(env.store, folder, job.number) for job in jobs}
+        held = {str(number): report for number, report in found.items() if report is not None}
+        checks = [
+            (name, [object_name(folder, report.number, part) for part in _PARTS])
+            for name, report in held.items()
+        ]
+        for (name, _), damaged in pool.each(damaged_objects, checks):
             if damaged:
                 tell(f"doing again what was damaged: {damaged[0]}", len(reports), len(held))
             else:
-                reports[int(number)] = next(r for r in held.values() if r.number == int(number))
+                reports[held[name].number] = held[name]
         missing = [job for job in jobs if job.number not in reports]
         done = total - sum(job.shard.bytes for job in missing)
         tell("packing", done, total)

@@ -7,7 +7,6 @@ Parquet. Beside it `pieces.parquet` says which documents are in each sequence, s
 loss can end where a document ends.
 """
 
-import hashlib
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import msgspec
 
 from bastide.app.corpora import find_dataset
 from bastide.app.corpus_build import Progress
-from bastide.app.corpus_export import whole
+from bastide.app.corpus_export import proven_chunks, whole
 from bastide.app.corpus_export_megatron import write_index
 from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_pack import PIECE, object_name, packing_folder
@@ -157,16 +156,7 @@ class _Writer:
     def _chunks(self, part: str, size: int = MIB) -> Iterator[bytes]:
         """The content of an object. Raises NotProven at its end if the digest is another."""
         name = object_name(self._folder, self._shard.number, part)
-        state = hashlib.sha256()
-        with self._env.store.open(name) as reader:
-            for offset in range(0, reader.size, size):
-                chunk = reader.read_at(offset, size)
-                state.update(chunk)
-                yield chunk
-        if f"sha256:{state.hexdigest()}" != self._shard.objects[part]:
-            raise NotProven(
-                f"{name} is not what the manifest names", fix="restore it from a backup"
-            )
+        return proven_chunks(self._env.store, name, self._shard.objects[part], size)
 
     def _pieces(self, path: Path) -> None:
         import pyarrow as pa

@@ -6,10 +6,11 @@ The part's `report` is written last: a part with a report is finished, one witho
 No error quotes a text: it may be personal data, and errors are printed and logged.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import msgspec
 
@@ -43,6 +44,9 @@ from bastide.filters.near_duplicate import bands, exact_digest
 from bastide.ports import SealingStore
 from bastide.readers.reader import Broken
 
+if TYPE_CHECKING:  # workers import this module, and need no environment
+    from bastide.app.environment import Environment
+
 __all__ = [
     "BAND_WIDTH",
     "KEY_WIDTH",
@@ -54,6 +58,7 @@ __all__ = [
     "PartWorker",
     "StepTally",
     "Workbench",
+    "bench_of",
     "damaged_objects",
     "place_of",
     "read_part",
@@ -85,6 +90,12 @@ class Workbench:
     def open(self) -> SealingStore:
         """The sealed store."""
         return wiring.open_store(Path(self.store), self.identities, self.exits, wiring.entropy())
+
+
+def bench_of(env: "Environment", folder: str = "") -> Workbench:
+    """A bench of an environment's store, without steps. folder: of a build, if it is of one."""
+    exits = tuple(env.ledger.charter().body["exit_recipients"])
+    return Workbench(os.fspath(env.home.store), env.keyring.identities(), exits, folder, (), b"")
 
 
 class StepTally(msgspec.Struct):

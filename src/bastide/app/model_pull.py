@@ -14,11 +14,10 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bastide.app import wiring
+from bastide.app import wiring, wiring_store
 from bastide.app.alone import alone
 from bastide.app.duties import require
 from bastide.app.environment import Environment
@@ -27,10 +26,8 @@ from bastide.app.remedies import outside
 from bastide.core.errors import NotAllowed, NotProven, Unavailable
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
-from bastide.core.limits import AGE_HEADER_BYTES_MAX, OCI_SMALL_BLOB_BYTES_MAX
+from bastide.core.limits import MIB, OCI_SMALL_BLOB_BYTES_MAX
 from bastide.core.subject import Digest
-from bastide.crypto import age
-from bastide.crypto.age import PayloadReader
 from bastide.crypto.signed_model import read_signed_model
 from bastide.formats.modelpack import (
     WEIGHT,
@@ -54,7 +51,7 @@ def pull_model(
     registry: Registry,
     signer_pem: bytes,
     name: str | None = None,
-    identities: Sequence[age.Identity] = (),
+    identities: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Evidence:
     """Pull and admit. name: in this environment, else the one that the artifact says.
@@ -74,7 +71,7 @@ def pull_model(
     signed = read_signed_model(bundle, signer_pem)
     origin = f"oci://{registry.name}@{digest}"
     claim = Claim(name or told.name, origin, " AND ".join(told.licences), signed)
-    keys = wiring.key_service(env.keyring.identities())
+    keys = wiring.key_service(identities or env.keyring.identities())
     folder = env.home.root / "pulls" / digest.hex
     with ExitStack() as stack:
         stack.enter_context(alone(env.home.store, lambda: None))
@@ -86,8 +83,7 @@ def pull_model(
                 continue
             file = _fetch(registry, _checked(layer), folder, progress)  # 3.
             inner = stack.enter_context(wiring.open_source(file))
-            mine = identities or [_Asked(keys, layer.path)]
-            opened = _open_age(inner, mine, layer.path)  # 4.
+            opened = _open(inner, keys, layer.path)  # 4.
             sources.append(SourceFile(layer.path.removesuffix(SEALED), opened))
         evidence = env.signer(Purpose.EVIDENCE)
         row = admit(env.ledger, env.store, sources, claim, evidence, env.clock, progress)  # 5.
@@ -144,7 +140,7 @@ def _fetch(registry: Registry, layer: Layer, folder: Path, progress: Progress | 
                     )
             os.fsync(file.fileno())
         with partial.open("rb") as file:
-            read = iter(functools.partial(file.read, 1024 * 1024), b"")
+            read = iter(functools.partial(file.read, MIB), b"")
             if Digest.of_chunks(read) != layer.digest:
                 partial.unlink()
                 raise NotProven(
@@ -157,48 +153,13 @@ def _fetch(registry: Registry, layer: Layer, folder: Path, progress: Progress | 
     return done
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """An identity of `crypto.age` that asks the key service in the name of one layer."""
-
-    keys: KeyService
-    name: str
-
-    def unwrap(self, stanzas: Sequence[age.Stanza]) -> bytes | None:
-        return self.keys.unwrap(stanzas, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """The content of an age file. `file` is closed by whoever opened it."""
-
-    payload: PayloadReader
-
-    @property
-    def size(self) -> int:
-        return self.payload.size
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        return self.payload.read_at(offset, length)
-
-    def close(self) -> None:
-        pass
-
-
-def _open_age(file: Reader, identities: Sequence[age.Identity], name: str) -> Reader:
+def _open(file: Reader, keys: KeyService, name: str) -> Reader:
     """Raises NotAllowed if it is sealed to others, NotProven if it is damaged."""
-    header, length = age.parse_header(file.read_at(0, AGE_HEADER_BYTES_MAX + 1))
     try:
-        file_key = age.unwrap(header, identities)
+        return wiring_store.open_age_file(file, keys, name)
     except NotAllowed as error:
         raise NotAllowed(
             f"{name} is sealed to somebody else",
             fix="have it pushed to the recipient that `bastide store where` shows, "
             "or give --identity FILE",
         ) from error
-    read = functools.partial(_read_after, file, length)
-    return _Opened(PayloadReader(file_key, read, file.size - length))
-
-
-def _read_after(file: Reader, start: int, offset: int, length: int) -> bytes:
-    return file.read_at(start + offset, length)

@@ -19,7 +19,15 @@ from bastide.core.party import Party
 from bastide.core.subject import Digest
 from bastide.crypto import age, shamir
 
-__all__ = ["THRESHOLD", "Collected", "Share", "new_quorum", "open_share", "read_identities"]
+__all__ = [
+    "THRESHOLD",
+    "Collected",
+    "Share",
+    "identity_lines",
+    "new_quorum",
+    "open_share",
+    "read_identities",
+]
 
 RECORD_TYPE: Final = "https://bastide.eu/quorum/v1"
 SHARE_TYPE: Final = "https://bastide.eu/unseal-share/v1"
@@ -146,5 +154,10 @@ def open_share(text: str, identities: Sequence[age.Identity]) -> Share:
 
 def read_identities(text: str) -> list[age.Identity]:
     """The identities of an age identity file. Raises Misconfigured; it names no secret."""
+    return [age.parse_identity(line) for line in identity_lines(text)]
+
+
+def identity_lines(text: str) -> list[str]:
+    """The lines of an age identity file that are not comments."""
     lines = [line.strip() for line in text.splitlines()]
-    return [age.parse_identity(line) for line in lines if line and not line.startswith("#")]
+    return [line for line in lines if line and not line.startswith("#")]

@@ -7,15 +7,13 @@ A header is kept until the push is done, so that a push that was killed finds th
 there already.
 """
 
-import functools
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bastide.app import wiring
+from bastide.app import wiring, wiring_store
 from bastide.app.config import Home
 from bastide.app.duties import require
 from bastide.app.environment import Environment
@@ -72,9 +70,9 @@ def push_release(
             kind = WEIGHT if row["path"].endswith(_WEIGHTS) else WEIGHT_CONFIG
             layers.append(_put(registry, kind, row["path"] + SEALED, sealed, progress))
     for path, data in _documents(env, published).items():
-        layers.append(_put(registry, DOCUMENT, path, _Whole(data), None))
+        layers.append(_put(registry, DOCUMENT, path, wiring_store.reader_of_bytes(data), None))
     config = write_config(_describe(published), layers)
-    _put(registry, DOCUMENT, "config.json", _Whole(config), None)
+    _put(registry, DOCUMENT, "config.json", wiring_store.reader_of_bytes(config), None)
     manifest = write_manifest(config, layers)
     digest = Digest.of(manifest)
     registry.put_manifest(reference.tag or str(digest), MANIFEST, manifest)
@@ -139,17 +137,15 @@ def _put(
     registry: Registry, kind: str, path: str, content: Reader, progress: Progress | None
 ) -> Layer:
     """Upload what is not there yet."""
+
+    def told(sent: int) -> None:
+        if progress is not None:
+            progress(f"pushing {path}", sent, content.size)
+
     digest = Digest.of_chunks(_chunks(content, path, progress))
     if not registry.has_blob(digest):
-        told = None
-        if progress is not None:
-            told = functools.partial(_tell, progress, f"pushing {path}", content.size)
         registry.put_blob(digest, content, told)
     return Layer(path, kind, content.size, digest)
-
-
-def _tell(progress: Progress, what: str, size: int, sent: int) -> None:
-    progress(what, sent, size)
 
 
 def _chunks(content: Reader, path: str, progress: Progress | None) -> Iterator[bytes]:
@@ -157,20 +153,3 @@ def _chunks(content: Reader, path: str, progress: Progress | None) -> Iterator[b
         if progress is not None:
             progress(f"hashing {path}", offset, content.size)
         yield content.read_at(offset, MIB)
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """A Reader over bytes."""
-
-    data: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        return self.data[offset : offset + length]
-
-    def close(self) -> None:
-        pass

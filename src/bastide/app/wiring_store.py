@@ -11,14 +11,37 @@ from typing import BinaryIO, Final, Protocol
 
 from bastide.app.bucket_account import open_account
 from bastide.app.config import Home, read_settings
-from bastide.ports import Entropy, KeyService, SealingStore, Store
+from bastide.ports import Entropy, KeyService, Reader, SealingStore, Store
 
-__all__ = ["FarFiles", "far_files", "far_store", "open_sealed", "open_with_headers", "stays_near"]
+__all__ = [
+    "FarFiles",
+    "far_files",
+    "far_store",
+    "open_age_file",
+    "open_sealed",
+    "open_with_headers",
+    "reader_of_bytes",
+    "stays_near",
+]
 
 _LOCAL: Final = "local:"
 # What a build of a corpus needs until it is finished, and the key of its pseudonyms: to shred a key
 # is to delete it, and a bucket may keep versions of what is deleted.
 _NEAR: Final = re.compile(r"corpora/[^/]+/((parts|merge|batches)/.*|gone|key)")
+
+
+def open_age_file(file: Reader, keys: KeyService, name: str) -> Reader:
+    """The content of an age file that is in no store. Raises NotAllowed, NotProven."""
+    from bastide.adapters.store.sealed import open_age_file as open_file
+
+    return open_file(file, keys, name)
+
+
+def reader_of_bytes(data: bytes) -> Reader:
+    """Bytes in memory, as a file."""
+    from bastide.adapters.store.memory import MemoryReader
+
+    return MemoryReader(data)
 
 
 def stays_near(name: str) -> bool:

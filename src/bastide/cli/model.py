@@ -109,10 +109,10 @@ def pull(
     memory. A pull that was killed goes on when it is run again.
     """
     from bastide.app.model_pull import pull_model
-    from bastide.app.quorum import read_identities
+    from bastide.app.quorum import identity_lines
 
     reference, registry = open_registry(where, login, ca, plain_http, token_host)
-    keys = [] if identity is None else read_identities(read_text(identity))
+    keys = [] if identity is None else identity_lines(read_text(identity))
     pem = read_text(signer).encode()
     with call.environment() as env:
         row = pull_model(env, reference, registry, pem, name, keys, call.progress())

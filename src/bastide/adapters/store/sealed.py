@@ -29,7 +29,7 @@ from bastide.core.subject import Digest
 from bastide.crypto import age
 from bastide.ports import Entropy, KeyService, Reader, Store
 
-__all__ = ["SealedReader", "SealedStore"]
+__all__ = ["SealedReader", "SealedStore", "open_age_file"]
 
 _STANZA: Final = "bastide.eu/body"
 _HEADER: Final = ".header"
@@ -291,6 +291,17 @@ class _Asked:
 
     def unwrap(self, stanzas: Sequence[age.Stanza]) -> bytes | None:
         return self.keys.unwrap(stanzas, self.name)
+
+
+def open_age_file(file: Reader, keys: KeyService, name: str) -> Reader:
+    """The content of an age file that is in no store; `file` is closed by whoever opened it.
+
+    name: how the key service is asked. Raises NotAllowed for foreign keys, NotProven for damage.
+    """
+    header, length = age.parse_header(file.read_at(0, AGE_HEADER_BYTES_MAX + 1))
+    file_key = age.unwrap(header, [_Asked(keys, name)])
+    size = file.size - length
+    return age.PayloadReader(file_key, lambda at, count: file.read_at(length + at, count), size)
 
 
 def _recipients(keys: KeyService, exits: Sequence[str]) -> list[age.Recipient]:

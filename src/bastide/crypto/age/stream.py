@@ -149,6 +149,9 @@ class PayloadReader:
                 position = there
         return max(0, end - offset)
 
+    def close(self) -> None:
+        """Nothing to free: whoever gave `read` closes what it reads."""
+
     def _chunk(self, index: int, sealed: memoryview) -> bytearray:
         """One whole chunk. The newest is kept: readers of headers take small bites."""
         cached, chunk = self._cached
