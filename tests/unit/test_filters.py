@@ -23,7 +23,7 @@ from bastide.filters.language_codes import CODES, RELATIVES, RIVALS
 from bastide.filters.language_model import model
 from bastide.filters.near_duplicate import BANDS, NearDuplicate, bands, estimate
 from bastide.filters.normalise import Normalise
-from bastide.filters.sample import RANKS, Sample, budget_rank, rank
+from bastide.filters.sample import RANKS, Sample, rank
 from bastide.filters.scripts import script
 from bastide.readers.jsonl import Jsonl
 
@@ -332,23 +332,6 @@ def test_a_larger_share_holds_the_smaller_one() -> None:
     assert rank("a", "b") == 1_118_263_820_763_670_512 < RANKS
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 50)), unique_by=lambda row: row[0]),
-    st.integers(0, 600),
-    st.randoms(),
-)
-def test_a_budget_holds_the_lowest_ranks_in_any_order(
-    rows: list[tuple[int, int]], budget: int, draw: random.Random
-) -> None:
-    shuffled = list(rows)
-    draw.shuffle(shuffled)
-    bound = budget_rank(shuffled, budget)
-    kept = [size for place, size in sorted(rows) if place < bound]
-    assert sum(kept) <= budget
-    left = [size for place, size in sorted(rows) if place >= bound]
-    assert not left or sum(kept) + left[0] > budget
-
-
 # Settings
 
 
@@ -357,6 +340,7 @@ def test_a_filter_is_made_of_its_settings_and_travels_to_other_processes() -> No
         needed = {
             "language": {"languages": ["ces_Latn"]},
             "sample": {"share": 1, "seed": "s"},
+            "budget": {"unit": "bytes", "total": 9},
         }.get(ident, {})
         if ident == "personal-data":
             continue

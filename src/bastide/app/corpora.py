@@ -116,7 +116,7 @@ def explain_document(env: Environment, name: str, ident: str) -> dict[str, Any]:
     gone = find_row(env.store, f"{folder}/duplicates", DUPLICATE_WIDTH, key)
     if gone is not None:
         shown["removed"] = REASONS[gone[64]]
-        shown["instead"] = gone[32:64].hex()
+        shown["instead"] = gone[32:64].hex() if any(gone[32:64]) else None
     return shown
 
 

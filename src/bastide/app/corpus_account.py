@@ -6,10 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bastide.app import corpus_plan as plan
-from bastide.app.corpus_duplicates import REASONS
 from bastide.app.corpus_part import PartReport, StepTally
 from bastide.app.corpus_shards import BatchReport
-from bastide.core.dataset import Manifest, Searched, Shard, SourceCount, StepCount
+from bastide.core.dataset import (
+    BudgetCount,
+    Manifest,
+    Searched,
+    Shard,
+    SourceCount,
+    StepCount,
+)
 from bastide.core.recipe import Recipe
 from bastide.filters.erasure import ERASURE
 
@@ -25,6 +31,7 @@ def make_manifest(
     reports: Sequence[PartReport] = (),
     batches: Sequence[BatchReport] = (),
     covered: Sequence[Searched] = (),
+    budgets: Sequence[BudgetCount] = (),
 ) -> Manifest:
     """The manifest; before a build without reports, and then of no document."""
     shards: list[Shard] = [shard for batch in batches for shard in batch.shards]
@@ -43,6 +50,7 @@ def make_manifest(
         broken=_summed(report.broken for report in reports),
         shards=shards,
         decontaminated=list(covered),
+        budgets=list(budgets),
     )
 
 
@@ -77,7 +85,7 @@ def source_counts(
 def step_counts(
     recipe: Recipe, reports: Sequence[PartReport], removed: Mapping[str, int]
 ) -> list[StepCount]:
-    """What each step did, in the recipe's order. removed: duplicates, by reason."""
+    """What each step did, in the recipe's order. removed: by steps over the corpus."""
     tallies: list[list[StepTally]] = [report.steps for report in reports]
     rows = []
     names = [step.step for step in plan.local_steps(recipe.steps)]
@@ -95,11 +103,11 @@ def step_counts(
             )
         )
     left = sum(report.kept for report in reports)
-    for ident, reason in zip((plan.EXACT, plan.NEAR), REASONS, strict=True):
+    for ident in (plan.EXACT, plan.NEAR, plan.BUDGET):
         if any(step.step == ident for step in recipe.steps):
-            count = removed.get(reason, 0)
-            rows.append(StepCount(ident, left, 0, {reason: count} if count else {}, 0))
-            left -= count
+            own = {name: n for name, n in removed.items() if name.startswith(f"{ident}/")}
+            rows.append(StepCount(ident, left, 0, own, 0))
+            left -= sum(own.values())
     return rows
 
 

@@ -29,7 +29,8 @@ from bastide.app import corpus_plan as plan
 from bastide.app.alone import alone
 from bastide.app.corpus_account import make_manifest, source_counts, step_counts
 from bastide.app.corpus_collection import refuse_unfit
-from bastide.app.corpus_duplicates import GONE_WIDTH, find_duplicates, merge_keys
+from bastide.app.corpus_duplicates import GONE_WIDTH
+from bastide.app.corpus_join import Joined, join
 from bastide.app.corpus_objects import (
     Spill,
     bytes_of,
@@ -211,9 +212,9 @@ class _Build:
             try:
                 reports = self._read(pool, bench, parts)
                 self._verify_quarantine(reports)
-                removed = self._join(bench.folder, reports)
+                joined = self._join(bench.folder, reports)
                 batches = self._write(pool, bench, reports)
-                return self._finish(bench.folder, reports, removed, batches)
+                return self._finish(bench.folder, reports, joined, batches)
             except (NotProven, NotAllowed) as error:  # NotAllowed: the wrapped key was changed
                 if not left:
                     raise
@@ -304,14 +305,12 @@ class _Build:
                 told = f" ({detail})" if detail else ""
                 yield f"{file}: line {line}, byte {byte}: {REASONS[reason]}{told}"
 
-    def _join(self, folder: str, reports: Sequence[PartReport]) -> dict[str, int]:
-        self._tell("looking for duplicates", 0, 2)
+    def _join(self, folder: str, reports: Sequence[PartReport]) -> Joined:
+        def tell(done: int) -> None:
+            self._tell("looking for duplicates", done, 2)
+
         spill = Spill(self.env.store, folder, self.memory // 2)
-        merge_keys(spill, reports)
-        self._tell("looking for duplicates", 1, 2)
-        found = find_duplicates(spill, reports, plan.near_duplicate(self.recipe.steps))
-        self._tell("looking for duplicates", 2, 2)
-        return found
+        return join(spill, reports, self.recipe.steps, self.needed, tell)
 
     def _write(
         self, pool: Pool, bench: Workbench, reports: Sequence[PartReport]
@@ -337,7 +336,7 @@ class _Build:
         self,
         folder: str,
         reports: Sequence[PartReport],
-        removed: Mapping[str, int],
+        joined: Joined,
         batches: Sequence[BatchReport],
     ) -> Manifest:
         """Write the leaves, hash them, and write the manifest."""
@@ -356,10 +355,11 @@ class _Build:
             self.build,
             root.hex(),
             source_counts(self.recipe, self.files, reports, batches),
-            step_counts(self.recipe, reports, removed),
+            step_counts(self.recipe, reports, joined.removed),
             reports,
             batches,
             self.covered,
+            joined.budgets,
         )
         if size != manifest.documents:
             raise NotProven(f"{size} leaves for {manifest.documents} documents")

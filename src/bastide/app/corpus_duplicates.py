@@ -8,15 +8,18 @@ neither the order of the files nor the number of workers matters.
 All rows are sorted on the disk, so memory is that of the sorting, whatever the corpus' size.
 """
 
+import heapq
 from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
 from typing import Final
 
+from bastide.app.corpus_budget import Draw
 from bastide.app.corpus_near import similar_rows
-from bastide.app.corpus_objects import RunWriter, Spill, put_rows
+from bastide.app.corpus_objects import RunWriter, Spill, put_rows, read_rows
 from bastide.app.corpus_part import KEY_WIDTH, TEXT_WIDTH, PartReport, runs_of
 from bastide.app.corpus_plan import EXACT, NEAR
 from bastide.core.errors import Refused
+from bastide.filters.budget import Budget
 from bastide.filters.near_duplicate import NearDuplicate
 
 __all__ = ["DUPLICATE_WIDTH", "GONE_WIDTH", "REASONS", "find_duplicates", "merge_keys"]
@@ -25,7 +28,12 @@ __all__ = ["DUPLICATE_WIDTH", "GONE_WIDTH", "REASONS", "find_duplicates", "merge
 DUPLICATE_WIDTH: Final = 32 + 32 + 1
 # Rows of the object `gone`: place of the removed, which reason; sorted by place.
 GONE_WIDTH: Final = 8 + 1
-REASONS: Final = (f"{EXACT}/equal", f"{NEAR}/similar")
+REASONS: Final = (
+    f"{EXACT}/equal",
+    f"{NEAR}/similar",
+    *(f"{Budget.ident}/{rule}" for rule in Budget.rules),
+)
+_DUPLICATES: Final = 2  # of the reasons
 
 _REMOVED_WIDTH: Final = 40 + 32 + 1  # key and place of the removed, key of the other, reason
 
@@ -54,22 +62,28 @@ def merge_keys(spill: Spill, reports: Sequence[PartReport]) -> None:
 
 
 def find_duplicates(
-    spill: Spill, reports: Sequence[PartReport], near: NearDuplicate | None
+    spill: Spill,
+    reports: Sequence[PartReport],
+    near: NearDuplicate | None,
+    draw: Draw | None = None,
 ) -> dict[str, int]:
-    """Find all duplicates that the recipe asks for; how many by reason.
+    """Find all duplicates that the recipe asks for, and what of the rest no budget has room for.
 
-    Writes the objects `duplicates` and `gone`.
+    Writes the objects `duplicates` and `gone`; how many documents go, by reason.
     """
     numbers = [0] * len(REASONS)
     places = RunWriter(spill.store, f"{spill.folder}/merge/gone", GONE_WIDTH, memory=spill.memory)
     similar = similar_rows(spill, reports, near) if near is not None else iter(())
-    removed = chain(
+    found = chain(
         (row + bytes([0]) for row in _equal_rows(spill, reports)),
         (row + bytes([1]) for row in similar),
     )
+    removed = spill.sorted("removed", _REMOVED_WIDTH, found)
+    if draw is not None:
+        removed = _drawn(spill, reports, draw, removed)
 
     def by_key() -> Iterator[bytes]:
-        for row in spill.sorted("removed", _REMOVED_WIDTH, removed):
+        for row in removed:
             numbers[row[72]] += 1
             places.add(row[32:40] + row[72:])
             yield row[:32] + row[40:]
@@ -78,6 +92,29 @@ def find_duplicates(
     runs = [f"{spill.folder}/merge/gone-{number}" for number in range(places.close())]
     put_rows(spill.store, f"{spill.folder}/gone", spill.merged("gone", GONE_WIDTH, runs))
     return {reason: count for reason, count in zip(REASONS, numbers, strict=True) if count}
+
+
+def _drawn(
+    spill: Spill, reports: Sequence[PartReport], draw: Draw, removed: Iterator[bytes]
+) -> Iterator[bytes]:
+    """The rows of duplicates and of what the draw left out, by key."""
+    name = f"{spill.folder}/merge/duplicates"
+    places = RunWriter(spill.store, f"{spill.folder}/merge/left", GONE_WIDTH, memory=spill.memory)
+
+    def noted() -> Iterator[bytes]:
+        for row in removed:
+            places.add(row[32:40] + row[72:])
+            yield row
+
+    put_rows(spill.store, name, noted())
+    runs = [f"{spill.folder}/merge/left-{number}" for number in range(places.close())]
+    gone = spill.merged("left", GONE_WIDTH, runs)
+    spent = (
+        row[:40] + bytes(32) + bytes([_DUPLICATES + row[40]]) for row in draw.rows(reports, gone)
+    )
+    yield from heapq.merge(read_rows(spill.store, name, _REMOVED_WIDTH), spent)
+    for one in (name, *runs):
+        spill.store.delete(one)
 
 
 def _equal_rows(spill: Spill, reports: Sequence[PartReport]) -> Iterator[bytes]:

@@ -15,8 +15,9 @@ from typing import Any, BinaryIO, Final, cast
 from bastide.app import corpus_plan as plan
 from bastide.app import wiring
 from bastide.app.corpus_build import judge_recipe
-from bastide.app.corpus_duplicates import GONE_WIDTH, find_duplicates, merge_keys
+from bastide.app.corpus_duplicates import GONE_WIDTH
 from bastide.app.corpus_files import read_file
+from bastide.app.corpus_join import join
 from bastide.app.corpus_objects import Spill, read_rows
 from bastide.app.corpus_part import PartReport, PartWorker, Workbench
 from bastide.app.corpus_shards import cut_batches, write_batch
@@ -65,6 +66,7 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
         "seconds": round(shared / at_once + alone, 1),
         "seconds_alone": round(alone, 3),
         "disk_bytes": sum(row["disk_bytes"] for row in rows),
+        "budgets": _budgets(recipe, bench, rows, reports),
         "disk_free_bytes": shutil.disk_usage(env.home.root).free,
         "refused": list(judge_recipe(env, recipe, files)),
     }
@@ -150,13 +152,34 @@ def _rest(
     """Seconds for the steps over the whole sample, and for its shards."""
     begun = env.clock.monotonic()
     spill = Spill(bench.open(), bench.folder, bench.memory)
-    merge_keys(spill, reports)
-    find_duplicates(spill, reports, plan.near_duplicate(recipe.steps))
+    join(spill, reports, recipe.steps, bench.files, trial=True)
     gone = read_rows(spill.store, f"{bench.folder}/gone", GONE_WIDTH)
     joined = env.clock.monotonic()
     for batch in cut_batches(reports, gone, recipe.limits.shard_bytes):
         write_batch(bench, batch)
     return joined - begun, env.clock.monotonic() - joined
+
+
+def _budgets(
+    recipe: Recipe,
+    bench: Workbench,
+    rows: Sequence[dict[str, Any]],
+    reports: Sequence[PartReport],
+) -> list[dict[str, Any]]:
+    """What each budget asks for and about how much there is, duplicates included."""
+    budget = plan.budget_of(recipe.steps, bench.files)
+    found: list[dict[str, Any]] = []
+    if budget is None:
+        return []
+    for number, ask in enumerate(budget.asks):
+        there = sum(
+            report.amounts.get(number, 0) * row["documents"] // max(1, report.read)
+            for row, report in zip(rows, reports, strict=True)
+        )
+        taken = min(ask.amount, there)
+        told = {"rule": ask.rule, "name": ask.name, "unit": budget.settings.unit}
+        found.append({**told, "asked": ask.amount, "there": there, "taken": taken})
+    return found
 
 
 class _Counting:

@@ -6,7 +6,7 @@
 mix-letters/metadata.yaml                   dialect `flag`, without annotations: steps have run
 mix-letters/source/ces_Latn/00000.jsonl.zst
 mix-letters/counts/ces_Latn/source.json
-datamix.txt                                 bytes of text as the weight, and the folder
+datamix.txt                                 bytes of text, times their epochs, and the folder
 ```
 
 Read back with `reader = "openeurollm"`, each source under its own name, it has the same documents
@@ -67,7 +67,8 @@ def export_openeurollm(export: Export) -> list[Path]:
         if source.name in kept:
             small[_dataset(export, source.name) / "metadata.yaml"] = _metadata(source)
     small[export.target / "datamix.txt"] = "".join(
-        f"{count.bytes} {_dataset(export, source).name}/source/{language}\n"
+        f"{count.bytes * _epochs(export, source, language) // 1_000}"
+        f" {_dataset(export, source).name}/source/{language}\n"
         for (source, language), count in rows
     ).encode()
     for path, content in small.items():
@@ -96,6 +97,17 @@ def _write_shard(
             counts[key].documents += 1
             counts[key].bytes += len(line.text.encode())
     return list(paths.values())
+
+
+def _epochs(export: Export, source: str, language: str) -> int:
+    """How often a training reads a folder, times 1000, by the budgets that the recipe stated."""
+    names = {"source": (source, f"{source}/{language}"), "language": (language,), "total": ("",)}
+    found = [
+        row.epochs_thousandths
+        for row in export.manifest.budgets
+        if row.name in names[row.rule] and row.epochs_thousandths != 1_000
+    ]
+    return found[0] if found else 1_000  # only budgets of one kind may be repeated
 
 
 def _dataset(export: Export, source: str) -> Path:

@@ -20,6 +20,7 @@ from bastide.app.corpus_objects import RunWriter, SegmentWriter
 from bastide.app.corpus_plan import (
     EXACT,
     Part,
+    budget_of,
     filled_filters,
     local_steps,
     make_reader,
@@ -51,6 +52,7 @@ __all__ = [
     "BAND_WIDTH",
     "KEY_WIDTH",
     "SIGNATURE_WIDTH",
+    "SIZE_WIDTH",
     "TEXT_WIDTH",
     "Example",
     "Life",
@@ -70,6 +72,7 @@ KEY_WIDTH: Final = 32 + 8  # key, place
 TEXT_WIDTH: Final = 32 + 32 + 8  # digest of the text, key, place
 BAND_WIDTH: Final = 8 + 16 + 32 + 8  # key of the band, beginning of the text's digest, key, place
 SIGNATURE_WIDTH: Final = 8 + 512  # place, signature
+SIZE_WIDTH: Final = 8 + 8 + 32 + 2 + 2 + 8  # place, rank, key, of two budgets the number, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ class PartReport(msgspec.Struct):
     steps: list[StepTally] = []
     examples: list[Example] = []
     objects: dict[str, int] = {}
+    amounts: dict[int, int] = {}  # of each budget, by its number: what the documents take
 
 
 def runs_of(folder: str, reports: Sequence[PartReport], kind: str) -> list[str]:
@@ -162,8 +166,7 @@ def place_of(part: int, position: int) -> bytes:
 
 def damaged_objects(bench: Workbench, job: tuple[str, Sequence[str]]) -> list[str]:
     """Those of a report's objects that are missing or do not authenticate. Reads every byte."""
-    store = bench.open()
-    damaged: list[str] = []
+    store, damaged = bench.open(), list[str]()
     for name in job[1]:
         try:
             with store.open(name) as reader:
@@ -175,7 +178,7 @@ def damaged_objects(bench: Workbench, job: tuple[str, Sequence[str]]) -> list[st
 
 
 def read_part(bench: Workbench, part: Part) -> PartReport:
-    """Read one part and write what comes of it. Raises Refused for a file that changed."""
+    """Read one part, write what comes of it. Raises Refused for a file that changed."""
     return PartWorker(bench, part).run()
 
 
@@ -190,6 +193,7 @@ class PartWorker:
         self._filters = filled_filters(self._steps, bench.key, bench.files)
         self._hiding = [one for one in self._filters if hasattr(one, "hidden")]
         self._near = near_duplicate(bench.steps)
+        self._budget = budget_of(bench.steps, bench.files)
         self._exact = any(step.step == EXACT for step in bench.steps)
         self._report = PartReport(part.number, part.source)
         self._erasure = Erasure(ErasureList.load(bench.erasure)) if bench.erasure else None
@@ -200,12 +204,13 @@ class PartWorker:
         self._documents = SegmentWriter(self._store, f"{self._name}/documents")
         self._lives = SegmentWriter(self._store, f"{self._name}/lives")
         self._broken = SegmentWriter(self._store, f"{self._name}/broken")
-        share = bench.memory // 6  # and half for the bands: they are the most
+        share = bench.memory // 8  # and half for the bands: they are the most
         self._runs = {
             "keys": self._run("keys", KEY_WIDTH, share),
             "texts": self._run("texts", TEXT_WIDTH, share),
             "bands": self._run("bands", BAND_WIDTH, bench.memory // 2),
             "signatures": self._run("signatures", SIGNATURE_WIDTH, share, keep_order=True),
+            "sizes": self._run("sizes", SIZE_WIDTH, share, keep_order=True),
         }
         self._encode = msgspec.msgpack.Encoder().encode
         self._files: dict[str, str] = {}  # the present file, as it may be written down
@@ -366,6 +371,9 @@ class PartWorker:
         self._report.kept += 1
         self._report.kept_bytes += len(document.text.encode())
         self._documents.add(self._encode((position, document)))
+        if self._budget is not None:
+            row = self._budget.counted(document, key, place, self._report.amounts)
+            self._runs["sizes"].add(row)
         if not self._exact and self._near is None:
             return
         digest = exact_digest(document.text)

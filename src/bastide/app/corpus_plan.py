@@ -25,16 +25,19 @@ from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.limits import CORPUS_PARTS_MAX
 from bastide.core.recipe import Recipe, Source, Step, parse_recipe
 from bastide.core.subject import Digest
+from bastide.filters.budget import Budget, Budgeter
 from bastide.filters.near_duplicate import NearDuplicate
 from bastide.filters.openeurollm import OpenEuroLlmRules
 
 __all__ = [
+    "BUDGET",
     "COLLECTION",
     "EXACT",
     "NEAR",
     "PERSONAL_DATA",
     "InputFile",
     "Part",
+    "budget_of",
     "build_filters",
     "build_of",
     "cut_parts",
@@ -52,13 +55,15 @@ __all__ = [
 
 EXACT: Final = "exact-duplicate"
 NEAR: Final = NearDuplicate.ident
+BUDGET: Final = Budget.ident
 COLLECTION: Final = OpenEuroLlmRules.ident  # of the step and of the reader
 PERSONAL_DATA: Final = "personal-data"
+_OVER_ALL: Final = (EXACT, NEAR, BUDGET)
 
 # Their results are part of a dataset's bytes, so a build names their versions.
 _PACKAGES: Final = (
     "bastide", "fastwarc", "google-re2", "py3langid", "pyarrow", "rensa", "resiliparse",
-    "zstandard",
+    "tokenizers", "zstandard",
 )  # fmt: skip
 
 
@@ -94,6 +99,7 @@ def load_recipe(path: Path) -> Recipe:
             make_reader(source.reader, source.settings)
         build_filters(local_steps(recipe.steps), bytes(32))
         near_duplicate(recipe.steps)
+        _budgets(recipe.steps)
         _check_order(recipe.steps)
         _check_collections(recipe)
     except Misconfigured as error:
@@ -147,12 +153,13 @@ def filled_filters(steps: Sequence[Step], key: bytes, files: Sequence[StepFile])
 
 def step_files(recipe: Recipe, folder: Path) -> tuple[StepFile, ...]:
     """The files that the steps need, hashed. Raises NotFound, Misconfigured, Unavailable."""
-    return find_step_files(build_filters(local_steps(recipe.steps), bytes(32)), folder)
+    filters = build_filters(local_steps(recipe.steps), bytes(32))
+    return find_step_files([*filters, *_budgets(recipe.steps)], folder)
 
 
 def local_steps(steps: Sequence[Step]) -> list[Step]:
     """The steps that judge one document at a time."""
-    return [step for step in steps if step.step not in (EXACT, NEAR)]
+    return [step for step in steps if step.step not in _OVER_ALL]
 
 
 def treated_kinds(recipe: Recipe) -> tuple[str, ...]:
@@ -171,6 +178,12 @@ def near_duplicate(steps: Sequence[Step]) -> NearDuplicate | None:
     from bastide.filters.catalogue import build
 
     found = [build(step.step, step.settings) for step in steps if step.step == NEAR]
+    return found[0] if found else None
+
+
+def budget_of(steps: Sequence[Step], files: Sequence[StepFile]) -> Budgeter | None:
+    """The step that keeps what fits, if the recipe has it. Raises Misconfigured, Refused."""
+    found = fill(_budgets(steps), files)
     return found[0] if found else None
 
 
@@ -259,18 +272,25 @@ def made_with() -> dict[str, str]:
 
 def _check_order(steps: Sequence[Step]) -> None:
     names = [step.step for step in steps]
-    over_all = [name for name in names if name in (EXACT, NEAR)]
+    over_all = [name for name in names if name in _OVER_ALL]
     if len(set(over_all)) != len(over_all):
         raise Misconfigured("a step over the whole corpus stands twice", place="steps")
-    if names[len(names) - len(over_all) :] != over_all or over_all == [NEAR, EXACT]:
+    ordered = sorted(over_all, key=_OVER_ALL.index)
+    if names[len(names) - len(over_all) :] != ordered:
         raise Misconfigured(
             f"{' and '.join(over_all)} must be the last steps",
-            fix=f"put {EXACT} and then {NEAR} after all others: they need every document",
+            fix=f"put {', '.join(_OVER_ALL)} in this order after all others",
             place="steps",
         )
     for step in steps:
         if step.step == EXACT and step.settings:
             raise Misconfigured(f"the step {EXACT} has no settings", place="steps")
+
+
+def _budgets(steps: Sequence[Step]) -> list[Budget]:
+    from bastide.filters.catalogue import build
+
+    return [build(step.step, step.settings) for step in steps if step.step == BUDGET]
 
 
 def _check_collections(recipe: Recipe) -> None:
@@ -308,6 +328,9 @@ def _completed(step: Step, recipe: Recipe) -> Step:
 
     if step.step in (Sample.ident, COLLECTION):
         return Step(step.step, {"seed": recipe.seed, **step.settings})
+    if step.step == BUDGET:
+        places = [f"{one.name} {one.path}" for one in recipe.sources]
+        return Step(step.step, {"seed": recipe.seed, "places": places, **step.settings})
     if step.step == Rights.ident:
         mined = [one.name for one in recipe.sources if one.basis == "text-and-data-mining"]
         stated = [f"{one.name} {one.licence}" for one in recipe.sources]

@@ -62,6 +62,11 @@ def plan(call: Call, recipe: Path, workers: int | None, key: str | None) -> None
         f"  disk            at most {_size(row['disk_bytes'])};"
         f" {_size(row['disk_free_bytes'])} are free"
     )
+    lines += [
+        f"  budget          {_budget(one)}: {one['asked']} {one['unit']} asked for, about"
+        f" {one['there']} there, duplicates included, about {one['taken']} taken"
+        for one in row["budgets"]
+    ]
     lines += [f"  would be refused: {reason}" for reason in row["refused"]]
     call.show(row, "\n".join(lines))
 
@@ -143,6 +148,8 @@ def explain(call: Call, dataset: str, doc: str, key: str | None) -> None:
         lines.append(f"    {name} = {value}")
     if row["instead"]:
         lines.append(f"  removed: {row['removed']}; the document with key {row['instead']} stays")
+    elif row["removed"] and not any(step["removed"] for step in row["steps"]):
+        lines.append(f"  removed: {row['removed']}")
     if row["shard"]:
         lines.append(f"  is in shard {row['shard']['number']}, line {row['shard']['line']}")
     call.show(row, "\n".join(lines))
@@ -224,6 +231,11 @@ def _card(row: dict[str, Any]) -> list[str]:
             f" {step['changed']} changed, {sum(step['removed'].values())} removed"
         )
         lines += [f"                    {reason} {n}" for reason, n in step["removed"].items()]
+    lines += [
+        f"  budget          {_budget(one)}: {one['taken']} of {one['asked']} {one['unit']} taken in"
+        f" {one['documents']} documents, {one['epochs_thousandths'] / 1000:g} epochs"
+        for one in row.get("budgets", ())
+    ]
     for example in row.get("examples", ()):
         lines.append(
             f"  example         {example['reason']}: {example['source']}:{example['ident']}"
@@ -234,6 +246,10 @@ def _card(row: dict[str, Any]) -> list[str]:
         for verdict in row["verdicts"]
     ]
     return lines + state_lines(row)
+
+
+def _budget(row: dict[str, Any]) -> str:
+    return f"{row['rule']} {row['name']}".strip()
 
 
 def _files(count: int) -> str:

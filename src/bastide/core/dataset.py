@@ -15,6 +15,7 @@ from bastide.core.canonical import canonical
 from bastide.core.subject import Digest
 
 __all__ = [
+    "BudgetCount",
     "Manifest",
     "Searched",
     "Shard",
@@ -75,6 +76,24 @@ class StepCount(msgspec.Struct, frozen=True):
     characters: int
 
 
+class BudgetCount(msgspec.Struct, frozen=True):
+    """What came of one budget.
+
+    rule: source, language or total. asked: by the recipe. there: what was left to draw from.
+    taken: of it, in `documents`. epochs_thousandths: how often a training that wants what was asked
+    for reads them, times 1000; no text is copied.
+    """
+
+    rule: str
+    name: str
+    unit: str
+    asked: int
+    there: int
+    taken: int
+    documents: int
+    epochs_thousandths: int
+
+
 class Searched(msgspec.Struct, frozen=True):
     """A suite of evaluation for whose questions every document was searched.
 
@@ -111,6 +130,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     broken: dict[str, int]
     shards: list[Shard]
     decontaminated: list[Searched] = []  # left out if empty, so that older digests stay
+    budgets: list[BudgetCount] = []  # the same
 
     @property
     def digest(self) -> Digest:

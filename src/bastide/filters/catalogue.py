@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from bastide.core.errors import Misconfigured
+from bastide.filters.budget import Budget
 from bastide.filters.c4 import C4
 from bastide.filters.decontaminate import Decontaminate
 from bastide.filters.filter import Filter
@@ -47,9 +48,9 @@ FILTERS: Final[Mapping[str, type[Filter]]] = MappingProxyType(
     }
 )
 
-# Steps that need every document; their filters give signatures, the build joins them.
-GLOBAL_STEPS: Final[Mapping[str, type[NearDuplicate]]] = MappingProxyType(
-    {NearDuplicate.ident: NearDuplicate}
+# Steps that need every document: they measure each, and the build joins what they say.
+GLOBAL_STEPS: Final[Mapping[str, type[NearDuplicate] | type[Budget]]] = MappingProxyType(
+    {NearDuplicate.ident: NearDuplicate, Budget.ident: Budget}
 )
 
 

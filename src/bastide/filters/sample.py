@@ -1,14 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sample: a share of the documents, or as many as a budget holds, by a keyed hash of their names.
+"""Sample: a share of the documents, by a keyed hash of their names.
 
 The rank of a document depends on nothing but its name and the seed. So a larger share holds the
 smaller one, and neither the order of the files nor the number of workers matters.
 """
 
 import hashlib
-import heapq
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -16,7 +14,7 @@ from bastide.core.document import Document, Outcome
 from bastide.filters.filter import removed
 from bastide.filters.words import Words
 
-__all__ = ["RANKS", "Sample", "budget_rank", "rank"]
+__all__ = ["RANKS", "Sample", "rank"]
 
 RANKS: Final = 1 << 64
 
@@ -50,22 +48,3 @@ def rank(ident: str, seed: str) -> int:
     """The place of a document in the draw, below RANKS."""
     key = hashlib.sha256(seed.encode()).digest()
     return int.from_bytes(hashlib.blake2b(ident.encode(), digest_size=8, key=key).digest())
-
-
-def budget_rank(rows: Iterable[tuple[int, int]], budget: int) -> int:
-    """The rank below which all documents together fit a budget, in the unit of the sizes.
-
-    rows: rank and size of each document, in any order; ranks are not equal. Memory grows with
-    what is kept, not with what there is.
-    """
-    kept: list[tuple[int, int]] = []
-    total, bound = 0, RANKS
-    for place, size in rows:
-        if place >= bound:
-            continue
-        heapq.heappush(kept, (-place, size))
-        total += size
-        while total > budget:
-            highest, freed = heapq.heappop(kept)
-            total, bound = total - freed, -highest
-    return bound
