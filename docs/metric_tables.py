@@ -4,9 +4,10 @@
 
 from generate import _table
 
+from bastide.core.metric_rules import ALERTS, RECORDINGS
 from bastide.core.metrics import METRICS, SCHEMA_URL
 
-__all__ = ["metric_conventions", "metric_table"]
+__all__ = ["alert_table", "metric_conventions", "metric_table", "recorded_table"]
 
 
 def metric_table() -> str:
@@ -36,3 +37,21 @@ def metric_conventions() -> str:
     ]
     table = _table(["histogram", "OpenTelemetry", "buckets, in seconds"], rows)
     return f"Schema: `{SCHEMA_URL}`.\n\n{table}"
+
+
+def recorded_table() -> str:
+    """Every series that the rules record, with its expression."""
+    rows = [[f"`{row.name}`", f"`{row.expr}`"] for row in RECORDINGS]
+    return _table(["recorded", "expression"], rows)
+
+
+def alert_table() -> str:
+    """Every alert; its words without the marks of Prometheus' templates."""
+    return _table(
+        ["alert", "how soon", "expression, and for how long", "then"],
+        [
+            [f"`{row.name}`", str(row.severity), f"`{row.expr}`, {row.lasts}", row.then]
+            for rows in ALERTS.values()
+            for row in rows
+        ],
+    )

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 LABELS = {
     *("tenant", "model", "operation", "finish", "direction", "detector", "action"),
-    *("dialect", "status", "scope", "unit", "per", "child"),
+    *("dialect", "status", "scope", "unit", "per", "child", "party", "certificate"),
     *("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.response.model", "error.type"),
 }
 

@@ -106,7 +106,7 @@ def test_budgets_of_keys_are_told_together_and_never_by_their_ids() -> None:
     watch.stored(3, 0.002)
     watch.refused(1)
     budgets = [spent(100), spent(400, key="k_one"), spent(900, key="k_two")]
-    samples = list(watch.samples(7, 1.5, 2, 1, budgets))
+    samples = list(watch.samples(7, 1.5, 2, 1, None, budgets))
     whose = ("acme", "key", "tokens", "day")
     assert by_name(samples, "bastide_budget_used_ratio") == {
         ("acme", "tenant", "tokens", "day"): 0.1, whose: 0.9,

@@ -348,13 +348,12 @@ class Control:
 
     async def tell(self) -> Iterable[Sample]:
         """The metrics of now."""
-        pending, denials = await asyncio.to_thread(
-            lambda: (self._book.pending, len(self._ledger.find("refusal/v1")))
-        )
-        alarm = await asyncio.to_thread(self._callers.alarm)
+        book, find, alarm = self._book, self._ledger.find, self._callers.alarm
+        facts = await asyncio.to_thread(lambda: (book.pending, len(find("refusal/v1")), alarm()))
         budgets = () if self._snapshot is None else self._snapshot.budgets
+        behind = () if self._cosigning is None else self._cosigning.samples()
         age_s = self._clock.monotonic() - self._grown_at
-        return self._meter.samples(max(self._seen, 0), age_s, pending, denials, budgets, alarm)
+        return self._meter.samples(max(self._seen, 0), age_s, *facts, budgets, behind)
 
     async def _flush(self) -> None:
         group = []

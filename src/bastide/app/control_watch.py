@@ -62,8 +62,9 @@ class ControlWatch:
         head_age_s: float,
         pending: int,
         denials: int,
+        alarm: Mapping[str, Any] | None,
         budgets: Iterable[Spent],
-        alarm: Mapping[str, Any] | None = None,
+        witnesses: Iterable[Sample] = (),
     ) -> Iterator[Sample]:
         """Everything that is known now. `alarm`: the emergency that is open."""
         yield sample(ENTRIES, entries)
@@ -74,6 +75,7 @@ class ControlWatch:
         yield sample(RECEIPTS_PENDING, pending)
         yield sample(DENIALS, denials)
         yield sample(EMERGENCY, float(alarm is not None))
+        yield from witnesses
         yield from _budgets(budgets)
 
 

@@ -7,7 +7,7 @@ that is away is asked again with the next head. One that refuses has seen anothe
 status tells everybody.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine
@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from bastide.app.config import Settings
 from bastide.core.errors import BastideError, NotProven, Unavailable
 from bastide.core.evidence import Evidence
+from bastide.core.metrics import WITNESS_BEHIND, Sample, sample
 from bastide.crypto.cosignature import cosigned_by, with_cosignatures
 from bastide.crypto.submission import write_submission
 from bastide.ledger import Ledger
@@ -49,6 +50,7 @@ class Cosigning:
         self._urls = urls
         self._post = post
         self._sizes: dict[str, int] = {}  # what each witness cosigned last
+        self._shown = 0
         self.problems: dict[str, str] = {}
         self.cosigned: dict[str, int] = {}
 
@@ -69,6 +71,7 @@ class Cosigning:
         note = self._ledger.checkpoint()
         origin = self._ledger.charter().body["origin"]
         size = open_head(note, origin, self._ledger.register()).size
+        self._shown = size
         asked = [
             party for party in self._urls if party in rows and self.cosigned.get(party, 0) < size
         ]
@@ -87,6 +90,12 @@ class Cosigning:
             party: self.problems.get(party) or f"cosigned {self.cosigned.get(party, 0)} entries"
             for party in self._urls
         }
+
+    def samples(self) -> Iterator[Sample]:
+        """How far each party's witness is behind what it was shown."""
+        for party in self._urls:
+            behind = self._shown - self.cosigned.get(party, 0)
+            yield sample(WITNESS_BEHIND, max(behind, int(party in self.problems)), party)
 
     def _ask(self, party: str, row: Evidence, note: str, size: int) -> str:
         """The cosignature lines of one witness, or none."""

@@ -14,7 +14,7 @@ from bastide.app.certificates import client_authorities, due, ensure_authority, 
 from bastide.app.config import Home, Settings
 from bastide.app.listening import bind_shared
 from bastide.core.key import Purpose
-from bastide.crypto.x509 import Issued
+from bastide.crypto.x509 import Issued, ends_ms
 from bastide.ports import Clock, Entropy, Keyring
 
 __all__ = ["Gateways"]
@@ -32,6 +32,7 @@ class Gateways:
         self._clock = clock
         self._entropy = entropy
         self._issued: Issued | None = None
+        self._authority_ends_ms = 0
         self._client_ca = ""
         self._client_ca_ns = 0
         self._tls: list[socket.socket] = []
@@ -39,6 +40,7 @@ class Gateways:
         self._plain = bind_shared(settings.listen, count)
         if settings.tls_listen:
             ensure_authority(home, keyring, settings, clock, entropy)
+            self._authority_ends_ms = ends_ms(home.authority.read_bytes())
             self._renew()
             self._tls = bind_shared(settings.tls_listen, count)
 
@@ -72,6 +74,12 @@ class Gateways:
             return None
         self._renew()
         return {"tls": self._material()}
+
+    def ends_ms(self) -> dict[str, int]:
+        """When the certificates of now end, by whose they are; none without TLS."""
+        if self._issued is None:
+            return {}
+        return {"server": self._issued.ends_ms, "authority": self._authority_ends_ms}
 
     def close(self) -> None:
         """Let go of the ports."""

@@ -36,7 +36,7 @@ from bastide.app.process import enter_service, log, on_stop
 from bastide.app.snapshots import runner_name, runners
 from bastide.core.errors import BastideError, Unavailable
 from bastide.core.key import Purpose
-from bastide.core.metrics import RESTARTS, Sample, sample
+from bastide.core.metrics import CERTIFICATE, RESTARTS, Sample, sample
 from bastide.core.snapshot import Snapshot
 from bastide.core.subject import Digest
 from bastide.ports import Clock, Keyring
@@ -78,11 +78,13 @@ class Supervisor:
         self._clock = clock
         self._passes = wiring.entropy().token(32)  # what credentials for control are made of
         self._children: dict[str, Child] = {}
+        self._gateways: Gateways | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything, follow the snapshots, stop everything in order."""
         settings = read_settings(self._home)
         gateways = Gateways(self._home, settings, self._keyring, self._clock, wiring.entropy())
+        self._gateways = gateways
         control = wiring.control_link(
             str(self._home.control_socket),
             self._clock,
@@ -116,7 +118,11 @@ class Supervisor:
 
     async def tell(self) -> list[Sample]:
         """The metrics of now."""
-        return [sample(RESTARTS, row.restarts, row.name) for row in self._children.values()]
+        ends = {} if self._gateways is None else self._gateways.ends_ms()
+        return [
+            *(sample(CERTIFICATE, ms / 1000, name) for name, ms in ends.items()),
+            *(sample(RESTARTS, row.restarts, row.name) for row in self._children.values()),
+        ]
 
     def _start_gateways(self, gateways: Gateways) -> None:
         for index, name in enumerate(gateways.names):

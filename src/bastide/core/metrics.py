@@ -212,6 +212,12 @@ DENIALS: Final = _counter(
 EMERGENCY: Final = _gauge(
     "bastide_break_glass_open", "", (), "1 while an emergency is open (bastide break-glass ls)."
 )
+WITNESS_BEHIND: Final = _gauge(
+    "bastide_witness_behind_entries",
+    "entries",
+    ("party",),
+    "Entries of the newest head that a witness was shown and has not cosigned; 0 is well.",
+)
 BUDGET_USED: Final = _gauge(
     "bastide_budget_used_ratio",
     "ratio",
@@ -240,6 +246,12 @@ CPU: Final = _counter(
 MEMORY: Final = _gauge(
     "bastide_process_resident_memory_bytes", "bytes", (), "Memory of the process."
 )
+CERTIFICATE: Final = _gauge(
+    "bastide_certificate_ends_timestamp_seconds",
+    "seconds",
+    ("certificate",),
+    "When the gateway's certificate (server) and that of its authority end, in Unix time.",
+)
 RESTARTS: Final = _counter(
     "bastide_process_restarts_total",
     "",
@@ -253,9 +265,9 @@ METRICS: Final = (
     *(SLOTS, SLOTS_FREE, WAITING, ENGINE_UP, ENGINE_LOADS, CAPACITY),
     *(GUARANTEED, USED, BORROWED, STARVED, SHARE_REFUSED),
     *(ENTRIES, HEAD_AGE, FSYNC, RECEIPTS, RECEIPTS_REFUSED, RECEIPTS_PENDING, DENIALS),
-    EMERGENCY,
+    *(EMERGENCY, WITNESS_BEHIND),
     *(BUDGET_USED, BUDGET_SOFT, BUDGET_HARD),
-    *(BATCHES_WAITING, BATCHES_RUNNING, UP, CPU, MEMORY, RESTARTS),
+    *(BATCHES_WAITING, BATCHES_RUNNING, UP, CPU, MEMORY, CERTIFICATE, RESTARTS),
 )
 BY_NAME: Final = {row.name: row for row in METRICS}
 

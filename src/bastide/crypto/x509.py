@@ -27,6 +27,7 @@ __all__ = [
     "Issued",
     "authority_pem",
     "covers",
+    "ends_ms",
     "issue_server",
     "issue_to_self",
     "read_names",
@@ -89,6 +90,12 @@ def covers(authority: bytes, secret: bytes, names: Sequence[str], now_ms: int) -
         and lasts
         and all(name in allowed for name in wanted)
     )
+
+
+def ends_ms(certificate: bytes) -> int:
+    """When a certificate ends. Raises ValueError for what is no PEM of one."""
+    found = x509.load_pem_x509_certificate(certificate)
+    return int(found.not_valid_after_utc.timestamp() * 1000)
 
 
 def issue_server(
