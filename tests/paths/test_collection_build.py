@@ -7,6 +7,7 @@ The fixtures are synthetic, of the shape that was seen in public tooling.
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from bastide.app.corpus_build import build_dataset, folder_of
 from bastide.app.corpus_estimate import plan_dataset
 from bastide.app.corpus_part import Workbench, read_part
 from bastide.app.corpus_plan import Part, find_files, load_recipe
-from bastide.core.errors import Misconfigured, Refused
+from bastide.core.errors import Misconfigured, NotFound, Refused
 from bastide.core.recipe import Step
+from contracts.s3_server import running_server
 from paths.corpus_rig import copied, found_home, seeded
 from paths.test_corpus_cli import bastide
+from paths.test_object_store import in_bucket
 from paths.test_sealed_at_rest import found_below
 from unit.collection_files import BABY, FLAG, PHONE, TEXTS, make_dataset, put, seal
 
@@ -231,3 +234,32 @@ def test_check_prints_faults_and_exits_3(empty: Home, tmp_path: Path) -> None:
     row = json.loads(bastide(empty, "check", str(folder), "--json").stdout)
     assert [one["code"] for one in row["faults"]] == ["annotation-missing"]
     assert bastide(empty, "check", str(tmp_path / "none")).returncode == 1
+
+
+def test_a_collection_in_a_bucket_makes_the_same_dataset(empty: Home, tmp_path: Path) -> None:
+    recipe = made(tmp_path)
+    near = copied(empty, tmp_path / "near")
+    with seeded(near) as env:
+        root = build_dataset(env, recipe, 1).body["root"]
+    with running_server() as server:
+        home, bucket = in_bucket(server, empty, tmp_path, store=False)
+        client = server.client()
+        for path in (tmp_path / "flag").rglob("*"):
+            if path.is_file():
+                key = f"eu/{path.relative_to(tmp_path).as_posix()}"
+                client.upload_file(str(path), bucket, key)
+        client.put_object(Bucket=bucket, Key="eu/flag/letters-1.0/source/.part", Body=b"hidden")
+        shutil.rmtree(tmp_path / "flag")
+        for number, pattern in enumerate(("eu/flag/*", "eu/flag", "eu/flag/letters-1.0/")):
+            own = copied(home, tmp_path / f"home-{number}")
+            recipe.write_text(RECIPE.format(path=f"s3://{bucket}/{pattern}"))
+            with seeded(own) as env:
+                assert build_dataset(env, recipe, 2).body["root"] == root
+        recipe.write_text(RECIPE.format(path=f"s3://{bucket}/eu/none*"))
+        with seeded(home) as env, pytest.raises(NotFound, match="has no file"):
+            build_dataset(env, recipe, 1)
+        recipe.write_text(RECIPE.format(path=f"s3://{bucket}/eu/flag/*"))
+        client.delete_object(Bucket=bucket, Key=f"eu/flag/letters-1.0/{PII}")
+        with seeded(home) as env, pytest.raises(Refused) as caught:
+            build_dataset(env, recipe, 1)
+        assert "annotation-missing" in str(caught.value.reasons)

@@ -13,7 +13,7 @@ from bastide.app.wiring_store import FarFiles, far_files
 from bastide.core.bucket import SCHEME, split_url
 from bastide.core.errors import Misconfigured
 
-__all__ = ["BucketPath", "folder_at", "made_of"]
+__all__ = ["BucketPath", "folder_at", "made_of", "names_below"]
 
 
 class Size(NamedTuple):
@@ -61,6 +61,11 @@ class BucketPath:
         """Something for each name below: enough to know whether there is any."""
         return (name for name, _ in self._files.sizes(self._key))
 
+    def below(self) -> list[str]:
+        """The names of all files below this, relative to it, sorted."""
+        begin = len(f"{self._key}/") if self._key else 0
+        return [name[begin:] for name, _ in self._files.sizes(self._key)]
+
     def open(self, mode: str = "rb") -> BufferedReader:
         """Read the file. Raises NotFound, Unavailable."""
         if mode != "rb":
@@ -88,6 +93,15 @@ def folder_at(home: Home, target: Path | str) -> Path:
         # Exports name their target Path; of a place in a bucket they use what BucketPath has.
         return cast(Path, BucketPath(far_files(home, target), target.rstrip("/")))
     return Path(target)
+
+
+def names_below(folder: Path) -> list[str]:
+    """The names of all files in a folder, or below a place in a bucket, relative to it."""
+    if isinstance(folder, BucketPath):
+        return folder.below()
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()
+    )
 
 
 def made_of(path: Path) -> str:

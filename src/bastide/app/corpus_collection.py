@@ -12,11 +12,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from bastide.app.corpus_files import InputFile
+from bastide.app.far_folder import FarFolder
 from bastide.app.remedies import outside
 from bastide.core.errors import NotFound, Refused
 from bastide.core.limits import CORPUS_METADATA_BYTES_MAX, FAULTS_MAX
@@ -151,10 +152,7 @@ def input_files(dataset: Dataset, base: Path) -> list[InputFile]:
         if beside:
             settings["annotations"] = tuple(one.kind for one in beside)
             settings["documents"] = beside[0].settings["documents"]
-        files.append(
-            InputFile(_shown(base, path), str(path), path.stat().st_size,
-                      beside=beside, settings=settings)
-        )  # fmt: skip
+        files.append(_input(base, path, beside=beside, settings=settings))
     return files
 
 
@@ -187,10 +185,7 @@ def _beside(
         if (made_for := _made_for(dataset, path)) is None:
             continue
         settings = msgspec.structs.asdict(made_for)
-        found.append(
-            InputFile(_shown(base, path), str(path), path.stat().st_size, kind=kind,
-                      settings=settings)
-        )  # fmt: skip
+        found.append(_input(base, path, kind=kind, settings=settings))
     if len({one.settings["documents"] for one in found}) > 1:
         shown = _shown(dataset.root, dataset.path / found[0].kind / stem)
         dataset.fault("annotation-partial", "two annotations counted other documents", file=shown)
@@ -279,12 +274,24 @@ def _part(dataset: Dataset, path: str, shown: str) -> dict[str, Any] | None:
     return dict(default)
 
 
-def collection_files(folder: Path, source: Source) -> list[InputFile]:
-    """The files of a recipe's source. Raises Refused with every fault, NotFound without a file."""
+def _input(base: Path, path: Path, **more: Any) -> InputFile:
+    home = path.home if isinstance(path, FarFolder) else ""
+    return InputFile(_shown(base, path), str(path), path.stat().st_size, home=home, **more)
+
+
+def collection_files(
+    folder: Path, source: Source, far: Sequence[FarFolder] | None = None
+) -> list[InputFile]:
+    """The files of a recipe's source. Raises Refused with every fault, NotFound without a file.
+
+    far: the directories, if they are in a bucket.
+    """
     files: list[InputFile] = []
     faults: list[CollectionFault] = []
-    for name in sorted(glob.iglob(source.path, root_dir=folder)):  # noqa: PTH207
-        for dataset in find_datasets(folder / name):
+    names = sorted(glob.iglob(source.path, root_dir=folder)) if far is None else ()  # noqa: PTH207
+    # Of a place in a bucket only what FarFolder has is used.
+    for root in cast(Sequence[Path], far) if far else [folder / name for name in names]:
+        for dataset in find_datasets(root):
             files += input_files(dataset, folder)
             faults += dataset.faults
     _refuse(faults)
@@ -327,6 +334,8 @@ def _refuse(faults: Sequence[CollectionFault]) -> None:
 
 def _below(folder: Path) -> Iterator[Path]:
     """All files, sorted. Collections are made of links to directories, so these are followed."""
+    if isinstance(folder, FarFolder):
+        return iter(cast(Sequence[Path], folder.below()))
     seen: set[str] = set()
     found = []
     for path, folders, names in os.walk(folder, followlinks=True):
@@ -341,4 +350,6 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _shown(base: Path, path: Path) -> str:
+    if isinstance(path, FarFolder):
+        return str(path.relative_to(base)) if isinstance(base, FarFolder) else str(path)
     return os.path.relpath(path, base)

@@ -18,6 +18,8 @@ from typing import BinaryIO, Final
 import msgspec
 
 from bastide.app.corpus_export import Export, shard_lines, whole, write_manifest
+from bastide.app.corpus_export_journal import Journal
+from bastide.app.corpus_shards import Line
 from bastide.app.corpus_tokens import Tokenizer, open_tokenizer
 from bastide.core.dataset import Shard
 from bastide.core.errors import Misconfigured
@@ -26,6 +28,7 @@ __all__ = ["export_megatron", "little", "write_index"]
 
 _MAGIC: Final = b"MMIDIDX\x00\x00"
 _VERSION: Final = 1
+_HEAD: Final = struct.calcsize("<QBQQ")
 _CODES: Final = {"int32": (4, 4), "uint16": (8, 2)}  # the code of a type, and its bytes
 
 
@@ -45,26 +48,46 @@ class _Tokens(msgspec.Struct):
 
 
 def export_megatron(export: Export) -> list[Path]:
-    """Write a pair of files for each shard; every file, `dataset.json` last.
+    """Write a pair of files for each shard; every file, `dataset.json` last. A killed one goes on.
 
     Raises Misconfigured without a tokenizer, for one that cannot be read or lacks the end token.
     """
     tokenizer, counted = _tokenizer(export)
-    written = []
-    for number, shard in enumerate(export.manifest.shards):
-        stem = export.target / f"{export.manifest.name}-{number:05d}"
-        data, index = stem.with_name(stem.name + ".bin"), stem.with_name(stem.name + ".idx")
+    with Journal(export, {"form": "megatron", **msgspec.to_builtins(counted)}) as journal:
+        written = [
+            path
+            for number, shard in enumerate(export.manifest.shards)
+            for path in _write_shard(export, journal, number, shard, tokenizer, counted)
+        ]
+        path = export.target / "tokens.json"
+        counted.languages = dict(sorted(counted.languages.items()))
+        with whole(path) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(counted)) + b"\n")
+        return [*written, path, write_manifest(export)]
+
+
+def _write_shard(
+    export: Export,
+    journal: Journal,
+    number: int,
+    shard: Shard,
+    tokenizer: Tokenizer,
+    counted: _Tokens,
+) -> tuple[Path, Path]:
+    """The two files of a shard, written or found."""
+    stem = export.target / f"{export.manifest.name}-{number:05d}"
+    data, index = stem.with_name(stem.name + ".bin"), stem.with_name(stem.name + ".idx")
+    if journal.finished(number, (data, index)):
+        _count_again(export, shard, index, counted)
+    else:
+        mark = journal.mark(number)
         # The index is renamed last: with it, the pair is whole.
-        with whole(index) as index_file, whole(data) as data_file:
+        with whole(index, mark) as index_file, whole(data, mark) as data_file:
             lengths = _write_tokens(export, shard, tokenizer, counted, data_file)
             write_index(lengths, tokenizer.dtype, index_file)
-        written += [data, index]
-        export.advance(number + 1)
-    path = export.target / "tokens.json"
-    counted.languages = dict(sorted(counted.languages.items()))
-    with whole(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(counted)) + b"\n")
-    return [*written, path, write_manifest(export)]
+        journal.add(number, (data, index))
+    export.advance(number + 1)
+    return data, index
 
 
 def _tokenizer(export: Export) -> tuple[Tokenizer, _Tokens]:
@@ -91,11 +114,26 @@ def _write_tokens(
     for line, tokens in tokenizer.tokens(shard_lines(export.store, shard)):
         file.write(little(tokens))
         lengths.append(len(tokens))
-        counted.documents += 1
-        counted.tokens += len(tokens)
-        known = counted.languages.get(line.language, 0)
-        counted.languages[line.language] = known + len(tokens)
+        _count(counted, line, len(tokens))
     return lengths
+
+
+def _count_again(export: Export, shard: Shard, index: Path, counted: _Tokens) -> None:
+    """Count a shard whose files are there: lengths are in the index, languages in the shard."""
+    lengths = array("i")
+    with index.open("rb") as file:
+        _, _, count, _ = struct.unpack("<QBQQ", file.read(len(_MAGIC) + _HEAD)[len(_MAGIC) :])
+        lengths.frombytes(file.read(count * lengths.itemsize))
+    if sys.byteorder == "big":
+        lengths.byteswap()
+    for line, tokens in zip(shard_lines(export.store, shard), lengths, strict=True):
+        _count(counted, line, tokens)
+
+
+def _count(counted: _Tokens, line: Line, tokens: int) -> None:
+    counted.documents += 1
+    counted.tokens += tokens
+    counted.languages[line.language] = counted.languages.get(line.language, 0) + tokens
 
 
 def write_index(lengths: array, dtype: str, file: BinaryIO) -> None:

@@ -20,7 +20,9 @@ from typing import Any, Final
 
 import msgspec
 
+from bastide.app.bucket_path import made_of, names_below
 from bastide.app.corpus_export import Export, shard_lines, whole, write_manifest
+from bastide.app.corpus_export_journal import JOURNAL, Journal
 from bastide.app.corpus_objects import compressor
 from bastide.core.dataset import Shard, SourceCount
 from bastide.core.errors import Misconfigured
@@ -29,6 +31,12 @@ __all__ = ["export_openeurollm"]
 
 _UNKNOWN: Final = "und_Zyyy"  # undetermined in ISO 639-3 and ISO 15924
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}_[A-Z][a-z]{3}")
+
+_TEXTS: Final = re.compile(r"/source/[^/]+/([0-9]{5,})\.jsonl\.zst$")
+_OWN: Final = (
+    r"({0}-[^/]+/(source/[^/]+/[0-9]{{5,}}\.jsonl\.zst|metadata\.yaml|counts/[^/]+/source\.json)"
+    r"|datamix\.txt|dataset\.json)(\.partial)?"
+)
 
 _Folder = tuple[str, str]  # source, language
 
@@ -41,22 +49,45 @@ class _Count(msgspec.Struct):
     documents: int = 0
     errors: int = 0
 
+    def add(self, other: "_Count") -> None:
+        """Count the same folder of another shard."""
+        self.files += other.files
+        self.bytes += other.bytes
+        self.documents += other.documents
+
 
 def export_openeurollm(export: Export) -> list[Path]:
-    """Write the collection; every file, `dataset.json` last.
+    """Write the collection; every file, `dataset.json` last. A killed one goes on.
 
-    Raises Misconfigured if the folder holds something: what is there would become documents.
+    Raises Misconfigured if the folder holds something else: what is there would become documents.
     """
-    if export.target.exists() and any(export.target.iterdir()):
-        raise Misconfigured(
-            f"{export.target} is not empty, and all of a collection is read",
-            fix="name a new folder, or take away what a stopped export left",
-        )
+    journal = Journal(export, {"form": "openeurollm", "packages": export.manifest.made_with})
+    there = names_below(export.target) if export.target.exists() else []
+    _verify_own(export, journal, there)
+    begun = {int(found[1]) for name in there if (found := _TEXTS.search(name))}
     counts: dict[_Folder, _Count] = {}
     written: list[Path] = []
-    for number, shard in enumerate(export.manifest.shards):
-        written += _write_shard(export, number, shard, counts)
-        export.advance(number + 1)
+    with journal:
+        for number, shard in enumerate(export.manifest.shards):
+            own = _divided(export, number, shard, None) if number in begun else {}
+            files = [_texts(export, folder, number) for folder in own]
+            if not files or not journal.finished(number, files):
+                own = _divided(export, number, shard, journal.mark(number))
+                files = [_texts(export, folder, number) for folder in own]
+                journal.add(number, files)
+            written += files
+            for folder, count in own.items():
+                counts.setdefault(folder, _Count()).add(count)
+            export.advance(number + 1)
+        small = _small(export, counts)
+        for path, content in small.items():
+            with whole(path, journal.mark(-1)) as file:
+                file.write(content)
+        return [*written, *small, write_manifest(export)]
+
+
+def _small(export: Export, counts: dict[_Folder, _Count]) -> dict[Path, bytes]:
+    """The files beside the texts."""
     rows = sorted(counts.items())
     kept = {source for source, _ in counts}
     small = {
@@ -71,32 +102,53 @@ def export_openeurollm(export: Export) -> list[Path]:
         f" {_dataset(export, source).name}/source/{language}\n"
         for (source, language), count in rows
     ).encode()
-    for path, content in small.items():
-        with whole(path) as file:
-            file.write(content)
-    return [*written, *small, write_manifest(export)]
+    return small
 
 
-def _write_shard(
-    export: Export, number: int, shard: Shard, counts: dict[_Folder, _Count]
-) -> list[Path]:
-    """Write the documents of a shard; no file has its name before the shard's digest was right."""
-    paths: dict[_Folder, Path] = {}
+def _verify_own(export: Export, journal: Journal, there: list[str]) -> None:
+    """Return if nothing is there but what an earlier run of this export may have left."""
+    own = re.compile(_OWN.format(re.escape(export.manifest.name)))
+    for name in there:
+        if journal.goes_on and (name == JOURNAL or own.fullmatch(name)):
+            continue
+        path = export.target
+        for part in name.split("/"):
+            path /= part
+        number = int(found[1]) if (found := _TEXTS.search(name)) else -1
+        if made_of(path) != journal.mark(number):
+            raise Misconfigured(
+                f"{export.target} is not empty, and all of a collection is read",
+                fix=f"name a new folder, or take away what is there, such as {name}",
+            )
+
+
+def _divided(export: Export, number: int, shard: Shard, mark: str | None) -> dict[_Folder, _Count]:
+    """Count the documents of a shard by folder, and write them unless mark is None.
+
+    No file has its name before the shard's digest was right.
+    """
+    counts: dict[_Folder, _Count] = {}
     writers: dict[_Folder, Any] = {}
     with ExitStack() as stack:
         for line in shard_lines(export.store, shard):
             language = line.language if _LANGUAGE.fullmatch(line.language) else _UNKNOWN
             key = (line.source, language)
-            if key not in writers:
-                folder = _dataset(export, line.source) / "source" / language
-                paths[key] = folder / f"{number:05d}.jsonl.zst"
-                file = stack.enter_context(whole(paths[key]))
-                writers[key] = stack.enter_context(compressor().stream_writer(file, closefd=False))
-                counts.setdefault(key, _Count()).files += 1
-            writers[key].write(msgspec.json.encode(line) + b"\n")
+            if key not in counts:
+                counts[key] = _Count(files=1)
+                if mark is not None:
+                    file = stack.enter_context(whole(_texts(export, key, number), mark))
+                    stream = compressor().stream_writer(file, closefd=False)
+                    writers[key] = stack.enter_context(stream)
+            if mark is not None:
+                writers[key].write(msgspec.json.encode(line) + b"\n")
             counts[key].documents += 1
             counts[key].bytes += len(line.text.encode())
-    return list(paths.values())
+    return counts
+
+
+def _texts(export: Export, folder: _Folder, number: int) -> Path:
+    source, language = folder
+    return _dataset(export, source) / "source" / language / f"{number:05d}.jsonl.zst"
 
 
 def _epochs(export: Export, source: str, language: str) -> int:

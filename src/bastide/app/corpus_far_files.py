@@ -7,13 +7,16 @@ Nothing of them is kept on the disk: texts lie in clear where they were, and now
 
 import os
 import re
+from pathlib import Path
 from typing import Final
 
 from bastide.app.config import Home
+from bastide.app.corpus_collection import collection_files
 from bastide.app.corpus_files import InputFile
+from bastide.app.far_folder import Listing
 from bastide.app.wiring_store import far_files
 from bastide.core.bucket import SCHEME, split_url
-from bastide.core.errors import Misconfigured, NotFound
+from bastide.core.errors import NotFound
 from bastide.core.recipe import Source
 from bastide.filters.openeurollm import OpenEuroLlmRules
 
@@ -27,21 +30,21 @@ _BEGIN: Final = r"(?:(?<![^/])(?!\.)|(?<=[^/]))"
 
 def far_inputs(home: Home, source: Source) -> list[InputFile]:
     """The files of a source, sorted by name. Raises NotFound without any, Misconfigured."""
-    if source.reader == OpenEuroLlmRules.ident:
-        raise Misconfigured(
-            f"the source {source.name}: a collection is read from a folder, not from a bucket",
-            fix="name its files with the reader jsonl, or copy the collection",
-            place="path",
-        )
     bucket, _, pattern = source.path.removeprefix(SCHEME).partition("/")
     split_url(SCHEME + bucket, "path")
     fixed = pattern[: found.start()] if (found := _WILD.search(pattern)) else pattern
     folder = fixed.rpartition("/")[0]
+    there = far_files(home, SCHEME + bucket)
+    sizes = there.sizes(folder)
+    if source.reader == OpenEuroLlmRules.ident:
+        listing = Listing(there, SCHEME + bucket, os.fspath(home.root), dict(sizes))
+        found = listing.matching(_expression(pattern.rstrip("/")))
+        return collection_files(Path(), source, found)
     fits = re.compile(_expression(pattern))
     files = [
         InputFile(f"{SCHEME}{bucket}/{key}", f"{SCHEME}{bucket}/{key}", size,
                   home=os.fspath(home.root))
-        for key, size in far_files(home, SCHEME + bucket).sizes(folder)
+        for key, size in sizes
         if fits.fullmatch(key)
     ]  # fmt: skip
     if not files:
