@@ -16,7 +16,8 @@ from bastide.app.config import Home
 from bastide.app.corpora import show_dataset
 from bastide.app.corpus_build import build_dataset, folder_of
 from bastide.app.corpus_erase import erase_subject
-from bastide.app.corpus_pack import PIECE, object_name, pack_dataset, packing_folder
+from bastide.app.corpus_pack import pack_dataset, packing_folder
+from bastide.app.corpus_pack_work import PIECE, object_name
 from bastide.app.corpus_packings import export_packing, list_packings, show_packing
 from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence

@@ -8,15 +8,14 @@ Each shard of the dataset is the work of one worker and becomes three objects:
 * pieces: one row for each piece, in the order of the sequences: PIECE.
 * leaves: 32 bytes for each sequence, the RFC 6962 hash over its tokens and its rows of `pieces`.
 
+Beside them lie runs of rows for its documents: what `core.packing.document_leaf` has of each, by
+key, and where it stands. Merged they are the object `documents`, and give a second root.
+
 A shard's report is written after its objects, the manifest after all reports, and the statement
 `packing/v1` last. Where a person is erased from a dataset, its folder goes, packings included.
 """
 
-import functools
-import hashlib
-import struct
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,17 +24,23 @@ import msgspec
 from bastide.app.alone import alone
 from bastide.app.corpora import find_dataset, manifest_of
 from bastide.app.corpus_build import Progress, folder_of
-from bastide.app.corpus_export import shard_lines
-from bastide.app.corpus_export_megatron import little
-from bastide.app.corpus_objects import read_object
-from bastide.app.corpus_part import Workbench, bench_of, damaged_objects
+from bastide.app.corpus_objects import merged_rows, put_rows, read_object, read_rows
+from bastide.app.corpus_pack_rule import verify_may_pack
+from bastide.app.corpus_pack_work import (
+    LEAF_WIDTH,
+    PACKED_WIDTH,
+    PackJob,
+    object_name,
+    pack_shard,
+)
+from bastide.app.corpus_part import bench_of, damaged_objects
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_tokens import Tokenizer, open_tokenizer
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
-from bastide.core.dataset import Manifest, Shard
-from bastide.core.errors import Misconfigured, NotFound
+from bastide.core.dataset import Manifest
+from bastide.core.errors import Misconfigured, NotFound, NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.limits import MIB, PACK_LENGTH_MAX, PACK_LENGTH_MIN, PACK_WINDOW_TOKENS
@@ -44,42 +49,21 @@ from bastide.core.packing import (
     METHODS,
     PackedShard,
     Packing,
-    Piece,
-    best_fit,
-    concatenate,
-    cut,
 )
 from bastide.core.subject import Digest, Subject
-from bastide.crypto.merkle import Frontier, leaf_hash
+from bastide.crypto.merkle import Frontier
+from bastide.crypto.sorted_tree import sorted_root
 from bastide.ports import SealingStore
+from bastide.stages.dataset_release import find_release
 
-__all__ = ["PIECE", "PackJob", "object_name", "pack_dataset", "pack_shard", "packing_folder"]
+__all__ = ["pack_dataset", "packing_folder"]
 
-# Of a piece: its sequence in the shard; its document in the shard, its offset there, its length.
-PIECE: Final = struct.Struct("<IIII")
 _PARTS: Final = ("sequences", "pieces", "leaves")
-
-
-class PackJob(msgspec.Struct, frozen=True):
-    """One shard to pack, how, and into which folder. tokenizer: path and digest of its file."""
-
-    folder: str
-    number: int
-    shard: Shard
-    length: int
-    method: str
-    tokenizer: tuple[str, str]
-    end_token: str
 
 
 def packing_folder(dataset: Evidence, key: str) -> str:
     """Where a packing of a dataset lies. key: see `_key`."""
     return f"{folder_of(dataset.body['build'])}/packings/{key}"
-
-
-def object_name(folder: str, number: int, part: str) -> str:
-    """An object of one shard's packing."""
-    return f"{folder}/{number:06d}/{part}"
 
 
 def pack_dataset(
@@ -109,6 +93,7 @@ def pack_dataset(
         )
     opened = open_tokenizer(tokenizer, end_token)
     dataset = find_dataset(env, name)
+    verify_may_pack(env.ledger, dataset)
     manifest = manifest_of(env, dataset)
     key = _key(dataset, opened, length, method)
     folder = packing_folder(dataset, key)
@@ -119,10 +104,11 @@ def pack_dataset(
     ]
     lock = env.home.store / folder_of(dataset.body["build"])
     with alone(lock, lambda: tell("waiting for another build", 0, 0)):
-        find_dataset(env, name)  # an erasure may have been waited for
+        verify_may_pack(env.ledger, find_dataset(env, name))  # an erasure may have been waited for
         env.store.sweep(folder)
         reports = _pack(env, folder_of(dataset.body["build"]), folder, jobs, workers, tell)
-        packing = _packing(env.store, folder, manifest, opened, length, method, reports)
+        root = _documents(env.store, folder, reports, manifest.documents)
+        packing = _packing(env.store, folder, manifest, opened, length, method, reports, root)
         env.store.put(f"{folder}/manifest", [packing.encode()])
         return _record(env, dataset, packing, key)
 
@@ -137,6 +123,7 @@ def _key(dataset: Evidence, tokenizer: Tokenizer, length: int, method: str) -> s
         "length": length,
         "method": method,
         "window": PACK_WINDOW_TOKENS,
+        "documents": LEAF_WIDTH,
     }
     return Digest.of(canonical(decided)).hex[:32]
 
@@ -160,7 +147,7 @@ def _pack(
         found = {job.number: _report(env.store, folder, job.number) for job in jobs}
         held = {str(number): report for number, report in found.items() if report is not None}
         checks = [
-            (name, [object_name(folder, report.number, part) for part in _PARTS])
+            (name, [object_name(folder, report.number, part) for part in (*_PARTS, *_runs(report))])
             for name, report in held.items()
         ]
         for (name, _), damaged in pool.each(damaged_objects, checks):
@@ -186,6 +173,21 @@ def _report(store: SealingStore, folder: str, number: int) -> PackedShard | None
         return None
 
 
+def _runs(report: PackedShard) -> list[str]:
+    return [f"documents-{number}" for number in range(report.runs)]
+
+
+def _documents(store: SealingStore, folder: str, reports: Sequence[PackedShard], count: int) -> str:
+    """Write the object `documents`; the root over it. Raises NotProven for another number."""
+    runs = [object_name(folder, report.number, run) for report in reports for run in _runs(report)]
+    name = f"{folder}/documents"
+    put_rows(store, name, merged_rows(store, runs, PACKED_WIDTH, f"{folder}/merge"))
+    root, size = sorted_root(row[:LEAF_WIDTH] for row in read_rows(store, name, PACKED_WIDTH))
+    if size != count:
+        raise NotProven(f"{size} documents are packed, and the dataset has {count}")
+    return root.hex()
+
+
 def _packing(
     store: SealingStore,
     folder: str,
@@ -194,6 +196,7 @@ def _packing(
     length: int,
     method: str,
     reports: list[PackedShard],
+    documents_root: str,
 ) -> Packing:
     tree = Frontier()
     for report in reports:
@@ -214,6 +217,7 @@ def _packing(
         end=tokenizer.end,
         root=tree.root().hex(),
         shards=reports,
+        documents_root=documents_root,
     )
 
 
@@ -221,6 +225,7 @@ def _record(env: Environment, dataset: Evidence, packing: Packing, key: str) -> 
     known = env.ledger.find("packing/v1", subject=packing.digest)
     if known:
         return known[-1]
+    release = find_release(env.ledger, dataset)
     languages: dict[str, int] = {}
     for shard in packing.shards:
         for language, count in shard.languages.items():
@@ -231,6 +236,7 @@ def _record(env: Environment, dataset: Evidence, packing: Packing, key: str) -> 
         "folder": key,
         **{field: getattr(packing, field) for field in _SAID},
         **{field: sum(getattr(shard, field) for shard in packing.shards) for field in _SUMS},
+        "release": str(release.digest) if release is not None else None,
         "languages": dict(sorted(languages.items())),
         "shards": len(packing.shards),
         "time_ms": env.clock.now_ms(),
@@ -243,105 +249,6 @@ def _record(env: Environment, dataset: Evidence, packing: Packing, key: str) -> 
 
 _SAID: Final = (
     "dataset", "tokenizer", "tokenizers", "vocabulary", "dtype", "length", "method", "end", "root",
+    "documents_root",
 )  # fmt: skip
 _SUMS: Final = ("documents", "split", "pieces", "sequences", "tokens", "padding")
-
-
-# In a worker
-
-
-def pack_shard(bench: Workbench, job: PackJob) -> PackedShard:
-    """Pack one shard. Raises Refused if the tokenizer's file changed, NotProven for the shard."""
-    store = bench.open()
-    tokenizer = _tokenizer(job.tokenizer, job.end_token)
-    writer = _Writer(store, tokenizer, job)
-    objects = {}
-    # The sequences are written while they are made; the others are known at their end.
-    objects["sequences"] = _put(store, job.folder, job.number, "sequences", writer.run())
-    objects["pieces"] = _put(store, job.folder, job.number, "pieces", iter([writer.pieces]))
-    objects["leaves"] = _put(store, job.folder, job.number, "leaves", iter([writer.leaves]))
-    report = PackedShard(
-        number=job.number,
-        documents=writer.documents,
-        split=len(writer.split),
-        pieces=len(writer.pieces) // PIECE.size,
-        sequences=len(writer.leaves) // 32,
-        tokens=writer.tokens,
-        padding=len(writer.leaves) // 32 * job.length - writer.tokens,
-        languages=dict(sorted(writer.languages.items())),
-        objects=objects,
-    )
-    store.put(object_name(job.folder, job.number, "report"), [msgspec.msgpack.encode(report)])
-    return report
-
-
-@functools.lru_cache(maxsize=1)
-def _tokenizer(file: tuple[str, str], end_token: str) -> Tokenizer:
-    return open_tokenizer(Path(file[0]), end_token, file[1])
-
-
-def _put(
-    store: SealingStore, folder: str, number: int, part: str, chunks: Iterator[bytes | bytearray]
-) -> str:
-    state = hashlib.sha256()
-
-    def told() -> Iterator[bytes]:
-        for chunk in chunks:
-            state.update(chunk)
-            yield bytes(chunk)
-
-    store.put(object_name(folder, number, part), told())
-    return f"sha256:{state.hexdigest()}"
-
-
-class _Writer:
-    """The sequences of one shard, window by window; `run` gives their bytes."""
-
-    def __init__(self, store: SealingStore, tokenizer: Tokenizer, job: PackJob) -> None:
-        self._store, self._tokenizer, self._job = store, tokenizer, job
-        self.pieces, self.leaves = bytearray(), bytearray()
-        self.documents = self.tokens = 0
-        self.languages: dict[str, int] = {}
-        self.split: set[int] = set()
-
-    def run(self) -> Iterator[bytes]:
-        window: dict[int, array] = {}
-        held = 0
-        for line, tokens in self._tokenizer.tokens(shard_lines(self._store, self._job.shard)):
-            window[self.documents] = tokens
-            held += len(tokens)
-            self.documents += 1
-            self.tokens += len(tokens)
-            language = line.language or "und"  # ISO 639-2: undetermined
-            self.languages[language] = self.languages.get(language, 0) + len(tokens)
-            if held >= max(PACK_WINDOW_TOKENS, 8 * self._job.length):
-                yield from self._window(window)
-                window, held = {}, 0
-        yield from self._window(window)
-
-    def _window(self, window: dict[int, array]) -> Iterator[bytes]:
-        length = self._job.length
-        if self._job.method == BEST_FIT:
-            pieces = [
-                piece for number, row in window.items() for piece in cut(number, len(row), length)
-            ]
-            sequences = best_fit(pieces, length)
-        else:
-            whole = [Piece(number, 0, len(row)) for number, row in window.items()]
-            sequences = concatenate(whole, length)
-        assert self._tokenizer.end is not None
-        for sequence in sequences:
-            row = array(self._tokenizer.kind)
-            told = bytearray()
-            for piece in sequence:
-                tokens = window[piece.document]
-                row += tokens[piece.offset : piece.offset + piece.length]
-                number = len(self.leaves) // 32
-                told += PIECE.pack(number, piece.document, piece.offset, piece.length)
-                if piece.length < len(tokens):
-                    self.split.add(piece.document)
-            row.extend([self._tokenizer.end] * (length - len(row)))
-            data = little(row)
-            self.pieces += told
-            self.leaves += leaf_hash(data + told)
-            yield data

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases about packings: list them, show one, write one in clear.
 
-In clear a packing is an indexed dataset of Megatron-LM whose documents are the sequences, or
-Parquet. Beside it `pieces.parquet` says which documents are in each sequence, so that attention and
-loss can end where a document ends.
+In clear a packing is an indexed dataset of Megatron-LM whose documents are the sequences, Parquet,
+or NumPy's `.npy`, which `numpy.load(..., mmap_mode="r")` maps into memory. Beside it
+`pieces.parquet` says which documents are in each sequence, so that attention and loss can end where
+a document ends.
 """
 
 from array import array
@@ -19,7 +20,9 @@ from bastide.app.corpus_build import Progress
 from bastide.app.corpus_export import proven_chunks, whole
 from bastide.app.corpus_export_megatron import write_index
 from bastide.app.corpus_objects import read_object
-from bastide.app.corpus_pack import PIECE, object_name, packing_folder
+from bastide.app.corpus_pack import packing_folder
+from bastide.app.corpus_pack_rule import verify_may_pack
+from bastide.app.corpus_pack_work import PIECE, object_name
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.remedies import outside
@@ -29,9 +32,16 @@ from bastide.core.limits import MIB
 from bastide.core.packing import PackedShard, Packing
 from bastide.ledger.erased import successors
 
-__all__ = ["PACKED_FORMS", "export_packing", "list_packings", "show_packing"]
+__all__ = [
+    "PACKED_FORMS",
+    "export_packing",
+    "find_packing",
+    "list_packings",
+    "packing_manifest",
+    "show_packing",
+]
 
-PACKED_FORMS: Final = ("megatron", "parquet")
+PACKED_FORMS: Final = ("megatron", "parquet", "numpy")
 _ROWS: Final = 4_096  # sequences of a row group
 
 
@@ -58,7 +68,7 @@ def list_packings(env: Environment) -> list[dict[str, Any]]:
 def show_packing(env: Environment, name: str) -> dict[str, Any]:
     """All that is stated about the newest packing of a dataset, or the one of a digest."""
     require(env, "read")
-    row = _find(env, name)
+    row = find_packing(env, name)
     return {**row.body, "packing": str(row.subject.digest), "entry": row.entry, "fill": _fill(row)}
 
 
@@ -72,10 +82,11 @@ def export_packing(
     require(env, "dataset-export", name)
     if form not in PACKED_FORMS:
         raise Misconfigured(f"there is no form {form!r}", fix=f"one of {', '.join(PACKED_FORMS)}")
-    row = _find(env, name)
+    row = find_packing(env, name)
     dataset = find_dataset(env, row.body["dataset"])
+    verify_may_pack(env.ledger, dataset)
     folder = packing_folder(dataset, row.body["folder"])
-    packing = _manifest(env, row, folder)
+    packing = packing_manifest(env, row, folder)
     written = []
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -91,7 +102,9 @@ def export_packing(
     return [*written, path]
 
 
-def _find(env: Environment, name: str) -> Evidence:
+def find_packing(env: Environment, name: str) -> Evidence:
+    """The newest packing of a dataset, or the one of a digest. Raises NotFound."""
+    require(env, "read")
     rows = env.ledger.find("packing/v1")
     known = [row for row in rows if name in (row.subject.name, str(row.subject.digest))]
     if not known:
@@ -105,7 +118,9 @@ def _fill(row: Evidence) -> float:
     return round(row.body["tokens"] / places, 6) if places else 1.0
 
 
-def _manifest(env: Environment, row: Evidence, folder: str) -> Packing:
+def packing_manifest(env: Environment, row: Evidence, folder: str) -> Packing:
+    """The manifest that the ledger names. Raises NotProven for any other."""
+    require(env, "read")
     name = f"{folder}/manifest"
     try:
         packing = msgspec.json.decode(read_object(env.store, name), type=Packing)
@@ -142,6 +157,15 @@ class _Writer:
                 with whole(paths[-1]) as file:
                     self._parquet(file)
             return paths
+        if form == "numpy":
+            paths = [pieces, self._stem.with_name(self._stem.name + ".npy")]
+            if not paths[-1].exists():
+                self._pieces(pieces)
+                with whole(paths[-1]) as file:
+                    file.write(self._numpy_head())
+                    for chunk in self._chunks("sequences"):
+                        file.write(chunk)
+            return paths
         data = self._stem.with_name(self._stem.name + ".bin")
         index = self._stem.with_name(self._stem.name + ".idx")
         if not index.exists():
@@ -152,6 +176,15 @@ class _Writer:
                 lengths = array("i", [self._packing.length]) * self._shard.sequences
                 write_index(lengths, self._packing.dtype, index_file)
         return [pieces, data, index]
+
+    def _numpy_head(self) -> bytes:
+        """The head of a `.npy` of version 1.0 (numpy.lib.format): what follows begins at a multiple
+        of 64 bytes, and is the sequences as they are stored."""
+        kind = "<u2" if self._packing.dtype == "uint16" else "<i4"
+        shape = f"({self._shard.sequences}, {self._packing.length})"
+        head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
+        head += " " * (-(len(head) + 11) % 64) + "\n"
+        return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head.encode("latin-1")
 
     def _chunks(self, part: str, size: int = MIB) -> Iterator[bytes]:
         """The content of an object. Raises NotProven at its end if the digest is another."""

@@ -28,7 +28,7 @@ from bastide.core.errors import Misconfigured, Refused, Unavailable
 from bastide.core.evidence import Statement
 from bastide.core.key import PublicKey, Purpose
 from bastide.core.party import Party
-from bastide.core.policy import ATTESTED, Policy
+from bastide.core.policy import ATTESTED, PACK, RELEASED, Policy
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import age, dsse
 from bastide.crypto.dsse import Signer
@@ -57,6 +57,7 @@ class Wishes:
     store_keys: where the key that opens sealed objects is: `file`, or a place of a key service.
     charter: how all three parties sign the charter elsewhere; or None: it is signed here.
     attested: only attested nodes may serve, as the policy says then for ever.
+    pack_released: only released datasets may be packed, likewise.
     """
 
     parties: str
@@ -69,6 +70,7 @@ class Wishes:
     store_keys: str = "file"
     charter: CharterRound | None = None
     attested: bool = False
+    pack_released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,12 @@ class Founded:
     shares: tuple[Path, ...] = ()
 
 
-def default_policy(parties: str, attested: bool = False) -> Policy:
+def default_policy(parties: str, attested: bool = False, pack_released: bool = False) -> Policy:
     """The policy of the demo. Its floors stand above chance for a model of 135M parameters.
 
-    attested: only attested nodes may serve.
+    attested: only attested nodes may serve. pack_released: only released datasets may be packed.
     """
+    packing = {PACK: {"gates": {RELEASED: {}}, "approvals": {}}} if pack_released else {}
     deploy = {"approvals": {}, ATTESTED: {}} if attested else {"approvals": {}}
     gates: dict[str, Any] = {
         "format-safe": {},
@@ -130,6 +133,7 @@ def default_policy(parties: str, attested: bool = False) -> Policy:
                 "evaluate": {"gates": {"scan-clean": {}}, "approvals": {}},
                 "release": {"gates": gates, "approvals": {"firm": 1, "guardian": 1}},
                 "deploy": {"gates": deploy, "approvals": {"operator": 1}},
+                **packing,
             },
         }
     )
@@ -312,7 +316,7 @@ def _charter(
         "environment": environment,
         "origin": environment,
         "time_ms": clock.now_ms(),
-        "policy": default_policy(wishes.parties, wishes.attested).to_json(),
+        "policy": default_policy(wishes.parties, wishes.attested, wishes.pack_released).to_json(),
         "keys": [public.to_json() for public in publics],
         "exit_recipients": [exit_recipient],
     }

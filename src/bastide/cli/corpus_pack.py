@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""`bastide corpus pack`, `packings` and `export-packing`."""
+"""`bastide corpus pack`, `packings`, `export-packing` and `prove-packing`."""
 
 from pathlib import Path
 
@@ -86,18 +86,48 @@ def packings(call: Call, packing: str | None) -> None:
     click.argument("packing"),
     click.option("--to", type=click.Path(path_type=Path), required=True, help="Folder."),
     click.option(
-        "--form", type=click.Choice(["megatron", "parquet"]), default="megatron", show_default=True
+        "--form",
+        type=click.Choice(["megatron", "parquet", "numpy"]),
+        default="megatron",
+        show_default=True,
     ),
     _KEY,
 )
 def export_packing(call: Call, packing: str, to: Path, form: str, key: str | None) -> None:
-    """Write a packing in clear: sequences for Megatron-LM or in Parquet, and which documents are in
-    each. PACKING is a dataset's name (the newest) or a digest. What is there already is kept."""
+    """Write a packing in clear: sequences for Megatron-LM, in Parquet or as NumPy's arrays, and
+    which documents are in each. PACKING is a dataset's name (the newest) or a digest. What is there
+    already is kept."""
     from bastide.app.corpus_packings import export_packing as export
 
     with call.environment(call.party_key(key)) as env:
         files = export(env, packing, to, form, call.progress())
     call.show({"files": [str(file) for file in files]}, f"wrote {len(files)} files to {to}")
+
+
+@parameters(
+    "prove-packing",
+    "bastide corpus prove-packing nordic --doc ID --json > proof.json",
+    click.argument("packing"),
+    click.option("--doc", required=True, help="A document's id, or SOURCE:ID."),
+)
+def prove_packing(call: Call, packing: str, doc: str) -> None:
+    """Prove that a document is in a packing, and in which sequences, or that it is not."""
+    from bastide.app.corpus_packing_proof import prove_packed
+
+    with call.environment() as env:
+        row = prove_packed(env, packing, doc)
+    lines = [
+        f"{doc} {'is' if row['present'] else 'is not'} in the packing {row['packing']} of"
+        f" {row['dataset']} (root of the documents {row['documents_root']}). --json prints the"
+        " proof."
+    ]
+    lines += [
+        f"  {one['source']}: {place['length']} tokens from {place['offset']} in sequence"
+        f" {place['sequence']} of shard {place['shard']}, from token {place['at']}"
+        for one in row["proofs"]
+        for place in one.get("placements", ())
+    ]
+    call.show(row, "\n".join(lines))
 
 
 def _card(row: dict) -> list[str]:
@@ -112,4 +142,4 @@ def _card(row: dict) -> list[str]:
     ]
 
 
-COMMANDS = (pack, packings, export_packing)
+COMMANDS = (pack, packings, export_packing, prove_packing)

@@ -76,6 +76,11 @@ __all__ = ["found_here", "init"]
     click.option(
         "--attested", is_flag=True, help="Only attested nodes may ever serve: it is in the policy."
     ),
+    click.option(
+        "--pack-released",
+        is_flag=True,
+        help="Only released datasets may ever be packed: it is in the policy.",
+    ),
 )
 def init(
     call: Call,
@@ -89,6 +94,7 @@ def init(
     sandbox: str,
     store_keys: str,
     attested: bool,
+    pack_released: bool,
 ) -> None:
     """Make an environment: keys of the three parties, ledger, sealed store. All or nothing.
 
@@ -101,7 +107,7 @@ def init(
     away = None if charter is None else (charter, wait)
     row = found_here(
         call, parties, listen, exit_recipient, sandbox, party_keys, quorum, store_keys, away,
-        attested,
+        attested, pack_released,
     )  # fmt: skip
     call.show(row)
 
@@ -117,6 +123,7 @@ def found_here(
     store_keys: str = "file",
     charter: tuple[str, float] | None = None,
     attested: bool = False,
+    pack_released: bool = False,
 ) -> dict[str, object]:
     """Found the environment of a call and tell what was made."""
     from bastide.app.founding import Wishes, found, free_address
@@ -138,6 +145,7 @@ def found_here(
         store_keys,
         away,
         attested,
+        pack_released,
     )
     founded = found(call.home, wishes)
     _tell(call, founded, wishes)

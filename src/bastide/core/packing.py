@@ -8,6 +8,8 @@ other piece stays whole, in the sequence where it leaves the least room. *Concat
 for comparison: all documents one after another, cut wherever a sequence is full.
 """
 
+import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,12 +23,14 @@ __all__ = [
     "BEST_FIT",
     "CONCAT",
     "METHODS",
+    "PLACEMENT",
     "PackedShard",
     "Packing",
     "Piece",
     "best_fit",
     "concatenate",
     "cut",
+    "document_leaf",
 ]
 
 BEST_FIT: Final = "best-fit"
@@ -43,11 +47,23 @@ class Piece:
     length: int
 
 
+# Where a piece of a document is: shard, sequence in it, first token there; offset in the document,
+# length.
+PLACEMENT: Final = struct.Struct(">IIIII")
+
+
+def document_leaf(key: bytes, tokens: bytes, placements: bytes) -> bytes:
+    """What the tree of documents holds of one: its key, the SHA-256 of its tokens in little-endian,
+    and that of its placements, one after the other by offset."""
+    return key + hashlib.sha256(tokens).digest() + hashlib.sha256(placements).digest()
+
+
 class PackedShard(msgspec.Struct, frozen=True):
     """The sequences that come of one shard of the dataset.
 
     objects: SHA-256 of the content of each object, by its part. split: documents that are in more
-    than one piece. padding: tokens that fill sequences up. languages: tokens of each.
+    than one piece. padding: tokens that fill sequences up. languages: tokens of each. runs: sorted
+    objects with the leaves of its documents.
     """
 
     number: int
@@ -59,11 +75,14 @@ class PackedShard(msgspec.Struct, frozen=True):
     padding: int
     languages: dict[str, int]
     objects: dict[str, str]
+    runs: int = 0
 
 
-class Packing(msgspec.Struct, frozen=True):
+class Packing(msgspec.Struct, frozen=True, omit_defaults=True):
     """A whole packing. dataset: digest of the dataset's manifest. root: of the RFC 6962 tree whose
-    leaves are the sequences, each with its pieces. end: number of the token after each document."""
+    leaves are the sequences, each with its pieces. end: number of the token after each document.
+    documents_root: of the tree over `document_leaf` of every document, sorted by key; "" in older
+    ones."""
 
     dataset: str
     tokenizer: str
@@ -75,6 +94,7 @@ class Packing(msgspec.Struct, frozen=True):
     end: int
     root: str
     shards: list[PackedShard]
+    documents_root: str = ""
 
     @property
     def digest(self) -> Digest:

@@ -15,6 +15,8 @@ from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
 from bastide.core.subject import Digest
 
+PACK: Final = "pack"  # not a stage: a rule for who wants packings of released datasets only
+RELEASED: Final = "dataset-released"  # what that rule demands
 ATTESTED: Final = "attested-node"  # the gate that lets only attested nodes serve
 
 
