@@ -41,7 +41,7 @@ from bastide.app.corpus_objects import (
     read_segments,
 )
 from bastide.app.corpus_part import PartReport, Workbench, bench_of, damaged_objects, read_part
-from bastide.app.corpus_pieces import hash_and_cut
+from bastide.app.corpus_pieces import HandOver, hash_and_cut
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_shards import (
     LEAF_WIDTH,
@@ -276,7 +276,9 @@ class _Build:
         total = sum(part.size for part in parts)
         done = total - sum(part.size for part in missing)
         self._tell("reading", done, total)
-        for part, report in pool.each(read_part, missing):
+        over = HandOver(self.env.store, bench.folder)
+        for part, report in pool.each(read_part, over.parts(missing)):
+            over.done(part)
             corpus.verify_standing(self.env.ledger, self.recipe.name, self._list_digest)
             reports[part.number] = report
             done += part.size

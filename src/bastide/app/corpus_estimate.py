@@ -20,6 +20,7 @@ from bastide.app.corpus_files import read_file
 from bastide.app.corpus_join import join
 from bastide.app.corpus_objects import Spill, read_rows
 from bastide.app.corpus_part import PartReport, PartWorker, Workbench
+from bastide.app.corpus_pieces import pieces_about
 from bastide.app.corpus_shards import cut_batches, write_batch
 from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile
@@ -45,14 +46,16 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
     bench = _bench(env, recipe, plan.step_files(recipe, path.parent))
     rows, reports = [], []
     for number, source in enumerate(recipe.sources):
-        row, report = _measured(env, bench, number, source, files[source.name])
+        part_bytes = recipe.limits.part_bytes
+        row, report = _measured(env, bench, number, source, files[source.name], part_bytes)
         reports.append(report)
         rows.append(
             {"source": source.name, "licence": source.licence, "basis": source.basis, **row}
         )
     joining, writing = _rest(env, bench, recipe, reports)
     scale = sum(row["documents"] for row in rows) / max(1, sum(report.read for report in reports))
-    at_once = max(1, min(workers, len(parts)))
+    count = len(parts) + sum(row.pop("further_parts") for row in rows)
+    at_once = max(1, min(workers, count))
     alone = joining * scale  # one process, however many workers there are
     shared = sum(row["seconds"] for row in rows) + writing * scale
     return {
@@ -60,7 +63,7 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
         "digest": str(recipe.digest),
         "sources": rows,
         "steps": [step.step for step in recipe.steps],
-        "parts": len(parts),
+        "parts": count,
         "bytes": sum(row["bytes"] for row in rows),
         "workers": workers,
         "seconds": round(shared / at_once + alone, 1),
@@ -109,6 +112,7 @@ def _measured(
     number: int,
     source: Source,
     files: list[plan.InputFile],
+    part_bytes: int,
 ) -> tuple[dict[str, Any], PartReport]:
     """Read the beginning of the largest file for a second, and reckon from it."""
     total = sum(file.size for file in files)
@@ -135,12 +139,15 @@ def _measured(
     report = worker.finish()
     elapsed = env.clock.monotonic() - begun
     share = total / max(1, consumed)
+    kind, expansion = plan.pieces_of(source), max(1.0, chars / consumed)
+    pieces = (pieces_about(file, kind, part_bytes, expansion) for file in files)
     row = {
         "files": len(files),
         "bytes": total,
         "documents": int(report.read * share),
         "kept_share": round(report.kept / report.read, 3) if report.read else 0.0,
         "seconds": round(elapsed * share, 1),
+        "further_parts": sum(count - 1 for count in pieces),
         "disk_bytes": int(chars * share * _DISK_SHARE),
     }
     return row, report

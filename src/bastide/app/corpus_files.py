@@ -4,7 +4,8 @@
 beside it."""
 
 import hashlib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -13,15 +14,26 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from bastide.app.config import Home
+from bastide.app.corpus_objects import unpacked
 from bastide.app.remedies import outside
 from bastide.app.wiring_store import far_files
 from bastide.core.bucket import SCHEME
 from bastide.core.errors import Refused
 from bastide.core.limits import MIB
 from bastide.filters.pseudonym import pseudonym
+from bastide.ports import SealingStore
+from bastide.readers.compressed import Unreadable, framed, is_packed
 from bastide.readers.reader import Piece, Read
 
-__all__ = ["Hashing", "InputFile", "changed", "hash_file", "opened", "read_file"]
+__all__ = [
+    "Chunks",
+    "Hashing",
+    "InputFile",
+    "changed",
+    "content_of",
+    "hash_file",
+    "read_file",
+]
 
 
 class InputFile(msgspec.Struct, frozen=True):
@@ -32,6 +44,8 @@ class InputFile(msgspec.Struct, frozen=True):
     pieces: files of one piece each that together are this one, if it is large and can be cut.
     piece: what this is of a larger file; size and digest are then those of what is read.
     home: for a path that begins with ``s3://``, the home whose settings say how to get there.
+    frame: of a piece of a compressed file: where a frame begins in it from which the piece can be
+    read, and that frame's place in the content. held: the object that holds the piece instead.
     """
 
     name: str
@@ -44,6 +58,13 @@ class InputFile(msgspec.Struct, frozen=True):
     pieces: tuple["InputFile", ...] = ()
     piece: Piece | None = None
     home: str = ""
+    frame: tuple[int, int] | None = None
+    held: str = ""
+
+    @property
+    def is_handed(self) -> bool:
+        """Whether the process that leads must decompress it: no frame begins near it."""
+        return self.piece is not None and is_packed(self.name) and self.frame is None
 
     def open(self) -> BufferedReader:
         """The whole file, to read and to seek in. Raises OSError, NotFound or Unavailable."""
@@ -94,12 +115,50 @@ def read_file(reader: Any, stream: BinaryIO, source: str, file: InputFile, key: 
         yield from reader.read_beside(stream, source, file.name, beside, partial(pseudonym, key))
 
 
-def opened(stream: BinaryIO, file: InputFile, kind: str) -> BinaryIO:
-    """What a reader gets: the file, or no more than the lines of its piece."""
-    if file.piece is None or kind != "lines":
-        return stream
-    stream.seek(file.piece.begin)
-    return cast(BinaryIO, _Section(stream, file.size))
+@contextmanager
+def content_of(store: SealingStore, file: InputFile, kind: str) -> Iterator[BinaryIO]:
+    """What a reader gets: the file, or no more than the lines of its piece, decompressed."""
+    if file.held:
+        yield cast(BinaryIO, Chunks(unpacked(store, file.held)))
+        return
+    with file.open() as stream:
+        if file.piece is None or kind != "lines":
+            yield stream
+        elif file.frame is None:
+            stream.seek(file.piece.begin)
+            yield cast(BinaryIO, _Section(stream, file.size))
+        else:
+            at, place = file.frame
+            stream.seek(at)
+            plain = Chunks(framed(stream, file.name, lambda begin: None, bounded=False))
+            plain.skip(file.piece.begin - place)
+            yield cast(BinaryIO, _Section(cast(BinaryIO, plain), file.size))
+
+
+class Chunks:
+    """Chunks of bytes as a file that is read once. What cannot be decompressed is its end: whoever
+    reads it knows the digest that it must have."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._held = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """At most so many bytes, and of those that are at hand; of a negative size, all."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(MIB), b""))
+        while not self._held:
+            try:
+                self._held = next(self._chunks)
+            except (StopIteration, Unreadable):
+                return b""
+        data, self._held = self._held[:size], self._held[size:]
+        return data
+
+    def skip(self, size: int) -> None:
+        """Pass over so many bytes."""
+        while size and (data := self.read(min(size, MIB))):
+            size -= len(data)
 
 
 class _Section:

@@ -37,6 +37,7 @@ __all__ = [
     "read_segment",
     "read_segments",
     "row_in",
+    "unpacked",
 ]
 
 _T = TypeVar("_T")
@@ -118,7 +119,7 @@ def read_segment(store: SealingStore, name: str, kind: type[_T]) -> Iterator[_T]
     """The records of one segment, in order. Raises NotProven if it was changed."""
     decoder = msgspec.msgpack.Decoder(kind)
     held = b""
-    for piece in _unpacked(store, name):
+    for piece in unpacked(store, name):
         held += piece
         at = 0
         while len(held) - at >= _LENGTH_BYTES:
@@ -299,7 +300,8 @@ def read_object(store: SealingStore, name: str) -> bytes:
         return reader.read_at(0, reader.size)
 
 
-def _unpacked(store: SealingStore, name: str) -> Iterator[bytes]:
+def unpacked(store: SealingStore, name: str) -> Iterator[bytes]:
+    """The content of a compressed object. Raises NotProven if it was changed or ends too early."""
     stream = zstandard().ZstdDecompressor().decompressobj()
     with store.open(name) as reader:
         for offset in range(0, reader.size, _CHUNK):

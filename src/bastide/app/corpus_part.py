@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 import msgspec
 
 from bastide.app import wiring
-from bastide.app.corpus_files import Hashing, InputFile, changed, opened, read_file
+from bastide.app.corpus_files import Hashing, InputFile, changed, content_of, read_file
 from bastide.app.corpus_objects import RunWriter, SegmentWriter
 from bastide.app.corpus_plan import (
     EXACT,
@@ -241,8 +241,8 @@ class PartWorker:
         reader = make_reader(self._part.reader, {**self._part.settings, **file.settings})
         kind = getattr(reader, "pieces", "")
         try:
-            with file.open() as stream:
-                hashing = Hashing(opened(stream, file, kind))
+            with content_of(self._store, file, kind) as stream:
+                hashing = Hashing(stream)
                 read = read_file(
                     reader, cast(BinaryIO, hashing), self._part.source, file, self._key
                 )

@@ -2,27 +2,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large files in pieces, so that several workers share one.
 
-JSON Lines that are not compressed are cut behind a line feed, Parquet between row groups. Where a
-file is cut depends on its content and the recipe alone. A piece knows how many lines or rows stand
+JSON Lines are cut behind a line feed, Parquet between row groups. Where a file is cut depends on
+its content and the recipe alone. A piece knows how many lines or rows stand
 before it, so names, broken places and documents are those of the whole file. A piece of lines is
 verified by its own digest, one of a table by that of the file, for its footer rules every piece.
+
+A piece of a compressed file is read from the frame (a member of gzip, a block of bgzip) that begins
+before it. Where frames are far apart, as in a file of a single one, the process that leads
+decompresses while workers read (`HandOver`): a piece is sealed, read by one worker, and deleted.
 """
 
 import hashlib
-from collections.abc import Iterator
-from typing import Final
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import BinaryIO, cast
 
 import msgspec
 
-from bastide.app.corpus_files import InputFile, hash_file
+from bastide.app.corpus_files import Chunks, Hashing, InputFile, hash_file
+from bastide.app.corpus_objects import compressor
+from bastide.app.corpus_plan import Part
 from bastide.app.remedies import outside
 from bastide.core.limits import MIB
+from bastide.ports import SealingStore
+from bastide.readers.compressed import Unreadable, framed, is_packed
 from bastide.readers.parquet import row_groups
 from bastide.readers.reader import Piece
 
-__all__ = ["hash_and_cut"]
-
-_PACKED: Final = (".gz", ".zst")
+__all__ = ["HandOver", "hash_and_cut", "pieces_about"]
 
 
 def hash_and_cut(file: InputFile, kind: str, piece_bytes: int) -> InputFile:
@@ -30,10 +38,11 @@ def hash_and_cut(file: InputFile, kind: str, piece_bytes: int) -> InputFile:
 
     kind: what its reader calls `pieces`, "" for none. Raises NotFound or Unavailable.
     """
-    packed = kind == "lines" and file.name.endswith(_PACKED)
-    if file.size <= piece_bytes or file.beside or packed or not kind:
+    if file.size <= piece_bytes or file.beside or not kind:
         return hash_file(file)
     try:
+        if kind == "lines" and is_packed(file.name):
+            return _of_packed(file, piece_bytes)
         if kind == "lines":
             return _of_lines(file, piece_bytes)
         return _of_groups(hash_file(file), piece_bytes)
@@ -41,37 +50,170 @@ def hash_and_cut(file: InputFile, kind: str, piece_bytes: int) -> InputFile:
         raise outside(error, file.name) from error
 
 
+def pieces_about(file: InputFile, kind: str, piece_bytes: int, expansion: float) -> int:
+    """In how many pieces a file would be cut, without reading it; the footer of a table is read.
+
+    expansion: bytes of content for each of a compressed file. Raises NotFound or Unavailable.
+    """
+    if file.size <= piece_bytes or file.beside or not kind:
+        return 1
+    if kind == "lines":
+        content = file.size * (expansion if is_packed(file.name) else 1.0)
+        return max(1, math.ceil(content / piece_bytes))
+    try:
+        return max(1, len(_of_groups(file, piece_bytes).pieces))
+    except OSError as error:
+        raise outside(error, file.name) from error
+
+
 def _of_lines(file: InputFile, piece_bytes: int) -> InputFile:
     """Read the file once, for its digest and those of its pieces."""
-    whole, state = hashlib.sha256(), hashlib.sha256()
-    pieces: list[InputFile] = []
-    begin = at = before = lines = 0
+    whole = hashlib.sha256()
+    cutter = _Cutter(file, piece_bytes)
+    with file.open() as stream:
+        while chunk := stream.read(MIB):
+            whole.update(chunk)
+            cutter.take(chunk)
+    return msgspec.structs.replace(
+        file, size=cutter.at, digest=whole.hexdigest(), pieces=cutter.close()
+    )
 
-    def close() -> None:
-        piece = Piece(begin, at, before)
-        digest = state.hexdigest()
-        pieces.append(
-            InputFile(file.name, file.path, at - begin, digest, piece=piece, home=file.home)
+
+def _of_packed(file: InputFile, piece_bytes: int) -> InputFile:
+    """The same of a compressed file. One that is broken is not cut: its reader says where it is."""
+    cutter = _Cutter(file, piece_bytes)
+    pieces: tuple[InputFile, ...] = ()
+    with file.open() as stream:
+        hashing = Hashing(cast(BinaryIO, stream))
+        try:
+            for chunk in framed(cast(BinaryIO, hashing), file.name, cutter.frame):
+                cutter.take(chunk)
+            pieces = cutter.close()
+        except Unreadable:
+            pass
+        digest = hashing.finish()
+        size = stream.tell()
+    return msgspec.structs.replace(file, size=size, digest=digest, pieces=pieces)
+
+
+class _Cutter:
+    """Cuts content that comes in chunks behind line feeds. at: how much came."""
+
+    def __init__(self, file: InputFile, piece_bytes: int) -> None:
+        self._file = file
+        self._piece_bytes = piece_bytes
+        self._pieces: list[InputFile] = []
+        self._begin = self._before = self._lines = self.at = 0
+        self._state = hashlib.sha256()
+        # Of the frames that have begun only those are remembered that pieces are read from.
+        self._frame: tuple[int, int] | None = None
+        self._own: tuple[int, int] | None = None
+        self._near = True
+
+    def frame(self, place: int) -> None:
+        """A frame begins at this place of the file, and here in the content."""
+        self._frame = place, self.at
+        if self.at == self._begin:
+            self._own = self._frame
+
+    def take(self, chunk: bytes) -> None:
+        """The next of the content."""
+        for at in range(0, len(chunk), self._piece_bytes):
+            self._take(chunk[at : at + self._piece_bytes])
+
+    def close(self) -> tuple[InputFile, ...]:
+        """The pieces, or none if it is only one."""
+        if self.at > self._begin:
+            self._end()
+        if len(self._pieces) < 2:
+            return ()
+        if self._near:
+            return tuple(self._pieces)
+        return tuple(msgspec.structs.replace(one, frame=None) for one in self._pieces)
+
+    def _take(self, chunk: bytes) -> None:
+        # A chunk is no longer than a piece, so no more than one ends in it.
+        cut = chunk.find(b"\n", max(0, self._begin + self._piece_bytes - self.at - 1)) + 1
+        self._state.update(chunk[:cut])
+        self._lines += chunk.count(b"\n", 0, cut)
+        self.at += cut
+        if cut:
+            self._end()
+            self._begin, self._before, self._state = self.at, self._lines, hashlib.sha256()
+            self._own = self._frame
+        self._state.update(chunk[cut:])
+        self._lines += chunk.count(b"\n", cut)
+        self.at += len(chunk) - cut
+
+    def _end(self) -> None:
+        file = self._file
+        if self._own is not None and self._begin - self._own[1] > self._piece_bytes:
+            self._near = False
+        self._pieces.append(
+            InputFile(
+                file.name,
+                file.path,
+                self.at - self._begin,
+                self._state.hexdigest(),
+                piece=Piece(self._begin, self.at, self._before),
+                home=file.home,
+                frame=self._own,
+            )
         )
 
-    with file.open() as stream:
-        while chunk := stream.read(min(MIB, piece_bytes)):
-            whole.update(chunk)
-            # A chunk is no longer than a piece, so no more than one ends in it.
-            cut = chunk.find(b"\n", max(0, begin + piece_bytes - at - 1)) + 1
-            state.update(chunk[:cut])
-            lines += chunk.count(b"\n", 0, cut)
-            at += cut
-            if cut:
-                close()
-                begin, before, state = at, lines, hashlib.sha256()
-            state.update(chunk[cut:])
-            lines += chunk.count(b"\n", cut)
-            at += len(chunk) - cut
-    if at > begin:
-        close()
-    cut_up = tuple(pieces) if len(pieces) > 1 else ()
-    return msgspec.structs.replace(file, size=at, digest=whole.hexdigest(), pieces=cut_up)
+
+class HandOver:
+    """Decompresses large files for the workers of a build, a piece whenever one is free."""
+
+    def __init__(self, store: SealingStore, folder: str) -> None:
+        self._store = store
+        self._folder = folder
+        self._stack = ExitStack()
+        self._path = ""
+        self._plain = Chunks(iter(()))
+        self._at = 0
+
+    def parts(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """The parts, those with pieces that nobody else can read once these are sealed."""
+        with self._stack:
+            for part in parts:
+                files = [self._held(part, file) for file in part.files]
+                yield msgspec.structs.replace(part, files=files)
+
+    def done(self, part: Part) -> None:
+        """A part was read."""
+        for file in part.files:
+            if file.held:
+                self._store.delete(file.held)
+
+    def _held(self, part: Part, file: InputFile) -> InputFile:
+        if not file.is_handed or file.piece is None:
+            return file
+        try:
+            if self._path != file.path or self._at > file.piece.begin:
+                self._open(file)
+            self._plain.skip(file.piece.begin - self._at)
+            name = f"{self._folder}/unpacked/{part.number:06d}-{file.piece.before}"
+            self._store.put(name, self._packed(file.size))
+        except OSError as error:
+            raise outside(error, file.name) from error
+        self._at = file.piece.end
+        return msgspec.structs.replace(file, held=name)
+
+    def _open(self, file: InputFile) -> None:
+        self._stack.close()
+        stream = self._stack.enter_context(file.open())
+        self._plain = Chunks(framed(cast(BinaryIO, stream), file.name, lambda at: None))
+        self._path, self._at = file.path, 0
+
+    def _packed(self, size: int) -> Iterator[bytes]:
+        """So much of the content, compressed; less if the file changed: then its digest says so."""
+        stream = compressor().compressobj()
+        while size and (data := self._plain.read(min(size, MIB))):
+            size -= len(data)
+            if packed := stream.compress(data):
+                yield packed
+        yield stream.flush()
 
 
 def _of_groups(file: InputFile, piece_bytes: int) -> InputFile:

@@ -7,7 +7,7 @@ its first job it verifies that it would make the same bytes as the process that 
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +57,7 @@ class Pool:
         self._stack.__exit__(*error)
 
     def each(
-        self, task: Callable[[Workbench, _J], _R], jobs: Sequence[_J]
+        self, task: Callable[[Workbench, _J], _R], jobs: Iterable[_J]
     ) -> Iterator[tuple[_J, _R]]:
         """Do a task for every job; yields job and result in the order in which they end.
 

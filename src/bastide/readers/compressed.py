@@ -7,12 +7,12 @@ bomb. A file that ends within a member is reported: many libraries pass over tha
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Final
 
 from bastide.core import limits
 
-__all__ = ["Unreadable", "chunks"]
+__all__ = ["Unreadable", "chunks", "framed", "is_packed"]
 
 _INPUT: Final = 1 << 16
 _OUTPUT: Final = 1 << 20
@@ -31,6 +31,21 @@ class Unreadable(Exception):
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file's name says that its content is compressed."""
+    return name.endswith((".gz", ".zst", ".zstd"))
+
+
+def framed(
+    stream: BinaryIO, name: str, begun: Callable[[int], None], *, bounded: bool = True
+) -> Iterator[bytes]:
+    """As `chunks` of a compressed file. begun: told where each frame or member begins, after all
+    content before it was given. bounded: not from within a file that was judged as a whole.
+    """
+    pieces = _gzip(stream, begun) if name.endswith(".gz") else _zstd(stream, begun)
+    return _bounded(pieces) if bounded else (piece for _, piece in pieces if piece)
 
 
 def chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
@@ -59,10 +74,13 @@ def _bounded(pieces: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
             yield piece
 
 
-def _gzip(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _gzip(
+    stream: BinaryIO, told: Callable[[int], None] = lambda at: None
+) -> Iterator[tuple[int, bytes]]:
     member: Any = None
     begun = False
     held = b""
+    taken = 0
     while True:
         raw = b"" if held else stream.read(_INPUT)
         read, held = len(raw), held or raw
@@ -72,6 +90,7 @@ def _gzip(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
             read, held = _at_least(len(_GZIP), stream, read, held)
             if not held.startswith(_GZIP):
                 raise Unreadable("damaged" if begun else "not-compressed")
+            told(taken + read - len(held))
             member, begun = zlib.decompressobj(wbits=31), True
         try:
             # With no input left there may yet be output that the bound held back.
@@ -83,16 +102,20 @@ def _gzip(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
         held = member.unconsumed_tail
         if member.eof:
             held, member = member.unused_data, None
+        taken += read
         yield read, piece
 
 
-def _zstd(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _zstd(
+    stream: BinaryIO, told: Callable[[int], None] = lambda at: None
+) -> Iterator[tuple[int, bytes]]:
     import zstandard
 
     maker = zstandard.ZstdDecompressor(max_window_size=limits.CORPUS_ZSTD_WINDOW_BYTES_MAX)
     frame: Any = None
     begun = False
     held = b""
+    taken = 0  # of the file, but for what `read` has
     while raw := stream.read(_INPUT):
         read, held = len(raw), held + raw
         while held:
@@ -100,6 +123,7 @@ def _zstd(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
                 read, held = _at_least(len(_ZSTD), stream, read, held)
                 if not held.startswith(_ZSTD) and held[1:4] != _SKIPPABLE:
                     raise Unreadable("damaged" if begun else "not-compressed")
+                told(taken + read - len(held))
                 frame, begun = maker.decompressobj(), True
             begin, pieces = 0, memoryview(held)
             while begin < len(held) and not frame.eof:
@@ -109,7 +133,7 @@ def _zstd(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
                     raise Unreadable("damaged") from error
                 begin += _ZSTD_INPUT
                 yield read, piece
-                read = 0
+                taken, read = taken + read, 0
             held = held[begin:]
             if frame.eof:
                 held, frame = frame.unused_data + held, None

@@ -35,7 +35,8 @@ def lines(
     held: list[bytes] = []
     size = 0
     try:
-        for chunk in chunks(stream, name):
+        # A piece of a compressed file comes decompressed.
+        for chunk in chunks(stream, name if piece is None else ""):
             start = 0
             while (end := chunk.find(b"\n", start)) >= 0:
                 size += end - start
