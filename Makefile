@@ -101,6 +101,7 @@ bench-gateway: setup-dev
 	@$(BIN)/python benchmarks/gateway/run.py
 
 corpus: setup
+	@echo "Installing the packages of bastide corpus"
 	@$(INSTALL) --require-hashes -r requirements/corpus.txt
 
 # Into .corpus, which git does not keep; `full` downloads 2.6 GB and needs apt, dpkg-deb and npm.

@@ -207,7 +207,8 @@ def find_files(
         if not files:
             raise NotFound(
                 f"the source {source.name} has no file: {source.path}",
-                fix=f"paths are relative to {folder}",
+                fix=f"paths are relative to {folder}; what the examples read is made by"
+                " `make corpus-sample`",
             )
         found[source.name] = files
     return found
