@@ -24,6 +24,7 @@ class TransitDouble:
     def __init__(self) -> None:
         self.token = "s.first"
         self.keys: dict[str, list[bytes]] = {}
+        self.oldest: dict[str, dict[str, int]] = {}  # min_... of a key, as set by `config`
         self.sealed = False
         self.denied: set[str] = set()
         self.delay_s = 0.0
@@ -66,8 +67,9 @@ class TransitDouble:
         self, method: str, path: str, token: str, body: dict[str, Any]
     ) -> tuple[int, dict[str, Any] | None]:
         deed, _, name = path.removeprefix("/v1/transit/").partition("/")
-        if name.endswith("/rotate"):
-            deed, name = "rotate", name.removesuffix("/rotate")
+        for ending in ("rotate", "config", "trim"):
+            if name.endswith(f"/{ending}"):
+                deed, name = ending, name.removesuffix(f"/{ending}")
         self.calls.append(deed if method == "POST" else "read")
         if self.sealed:
             return 503, {"errors": ["Vault is sealed"]}
@@ -86,18 +88,40 @@ class TransitDouble:
         if deed == "rotate":
             versions.append(os.urandom(32))
             return 200, {"data": {"latest_version": len(versions)}}
+        oldest = self.oldest.setdefault(name, {})
+        if deed == "config":
+            oldest.update(body)
+            return 200, None
+        if deed == "trim":
+            return self._trim(oldest, versions, body["min_available_version"])
         if self.lie is not None:
             return 200, {"data": self.lie}
         if deed == "encrypt":
             nonce = os.urandom(12)
             plain = base64.b64decode(body["plaintext"])
-            sealed = nonce + AESGCM(versions[-1]).encrypt(nonce, plain, None)
-            text = f"vault:v{len(versions)}:{base64.b64encode(sealed).decode()}"
-            return 200, {"data": {"ciphertext": text, "key_version": len(versions)}}
+            version = body.get("key_version") or len(versions)
+            if version < oldest.get("min_encryption_version", 0):
+                return 400, {"errors": ["requested version for encryption is too old"]}
+            sealed = nonce + AESGCM(versions[version - 1]).encrypt(nonce, plain, None)
+            text = f"vault:v{version}:{base64.b64encode(sealed).decode()}"
+            return 200, {"data": {"ciphertext": text, "key_version": version}}
         _, version, text = body["ciphertext"].split(":")
         sealed = base64.b64decode(text)
+        if int(version[1:]) < oldest.get("min_decryption_version", 0):
+            return 400, {"errors": ["ciphertext or signature version is disallowed by policy"]}
         try:
             plain = AESGCM(versions[int(version[1:]) - 1]).decrypt(sealed[:12], sealed[12:], None)
         except (InvalidTag, IndexError):
             return 400, {"errors": ["cipher: message authentication failed"]}
         return 200, {"data": {"plaintext": base64.b64encode(plain).decode()}}
+
+    def _trim(
+        self, oldest: dict[str, int], versions: list[bytes], first: int
+    ) -> tuple[int, dict[str, Any] | None]:
+        """As OpenBao: only what may neither be decrypted nor encrypted with is forgotten."""
+        for name in ("min_decryption_version", "min_encryption_version"):
+            if first > oldest.get(name, 0):
+                return 400, {"errors": [f"minimum available version is higher than {name}"]}
+        for index in range(first - 1):
+            versions[index] = b"\0" * 32
+        return 200, {"data": {"min_available_version": first}}

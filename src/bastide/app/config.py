@@ -280,6 +280,11 @@ class Home:
         return self.root / "rotation.json"
 
     @property
+    def retired(self) -> Path:
+        """Where the store's keys are that were replaced and not destroyed yet: no secrets."""
+        return self.root / "retired-keys.json"
+
+    @property
     def measurements(self) -> Path:
         """What this machine's TPM was told since its boot."""
         return self.root / "node" / "events.json"

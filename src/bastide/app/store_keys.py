@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from bastide.app import wiring
 from bastide.app.alone import alone
-from bastide.app.config import Home, read_settings
+from bastide.app.config import Home
+from bastide.app.duties import require
+from bastide.app.environment import Environment, open_environment
 from bastide.app.services import running_pid
+from bastide.app.store_key_entries import note_active, note_replaced, refuse_known
 from bastide.app.store_move import objects
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven, Refused
-from bastide.core.key import Purpose
 from bastide.core.limits import MIB
-from bastide.ledger import Ledger
 from bastide.ports import Reader, SealingStore
 
 __all__ = ["allow", "denied", "deny", "openings", "rotate", "where"]
@@ -85,26 +86,31 @@ def rotate(home: Home, passphrase: str, to: str, rekey: bool, progress: Progress
     """
     if running_pid(home) is not None:
         raise Refused("the services run with the keys of now", fix="bastide down")
-    read_settings(home)
-    with alone(home.root, lambda: None):
-        state = _begin(home, passphrase, to, rekey)
-        keyring = wiring.open_keyring(home.keyring, passphrase)
+    with open_environment(home, passphrase) as env, alone(home.root, lambda: None):
+        require(env, "service-key-rotate")
+        state = _begin(env, passphrase, to, rekey)
+        keyring = env.reread_keyring()
         identities = keyring.identities()
-        newest = identities[: state["new"]]
+        newest, old = identities[: state["new"]], identities[state["new"] :]
+        note_active(env, identities)
         counts = {"objects": 0, "bytes": 0}
-        for folder, exits in ((home.store, _exits(home, passphrase)), (home.desk, ())):
+        exits = tuple(env.ledger.charter().body["exit_recipients"])
+        for folder, sealed_to in ((home.store, exits), (home.desk, ())):
             if folder.exists():
-                store = wiring.open_store(folder, identities, exits, wiring.entropy())
+                store = wiring.open_store(folder, identities, sealed_to, env.entropy)
                 _renew(home, store, folder.name, state, progress, counts)
-                only_new = wiring.open_store(folder, newest, exits, wiring.entropy())
+                only_new = wiring.open_store(folder, newest, sealed_to, env.entropy)
                 _check(only_new, store, state, progress, counts)
-        wiring.replace_store_keys(home.keyring, passphrase, keyring, newest, wiring.entropy())
+        # First the ledger, then the keyring: what a kill leaves undone is done by the next run.
+        note_replaced(env, old, compromised=state["rekey"])
+        wiring.replace_store_keys(home.keyring, passphrase, keyring, newest, env.entropy)
         home.rotation.unlink()
-    return {**counts, "rekeyed": state["rekey"], "retired": len(identities) - len(newest)}
+    return {**counts, "rekeyed": state["rekey"], "retired": len(old)}
 
 
-def _begin(home: Home, passphrase: str, to: str, rekey: bool) -> dict[str, Any]:
+def _begin(env: Environment, passphrase: str, to: str, rekey: bool) -> dict[str, Any]:
     """The state of the rotation under way, or of a new one: its keys are in the keyring then."""
+    home = env.home
     if home.rotation.exists():
         state = json.loads(home.rotation.read_text())
         if rekey and not state["rekey"]:
@@ -113,13 +119,14 @@ def _begin(home: Home, passphrase: str, to: str, rekey: bool) -> dict[str, Any]:
                 fix="end it first: bastide store rotate",
             )
         return state
-    keyring = wiring.open_keyring(home.keyring, passphrase)
-    old, new = keyring.identities(), wiring.make_store_keys(to, wiring.entropy())
+    keyring = env.reread_keyring()
+    old, new = keyring.identities(), wiring.make_store_keys(to, env.entropy)
     if set(new) & set(old):
         raise Misconfigured(
             "the store's key is there already", fix="name another `object` for the new key"
         )
-    wiring.replace_store_keys(home.keyring, passphrase, keyring, (*new, *old), wiring.entropy())
+    refuse_known(env, new)
+    wiring.replace_store_keys(home.keyring, passphrase, keyring, (*new, *old), env.entropy)
     state = {"new": len(new), "rekey": rekey, "folder": "", "after": ""}
     _save(home, state)
     return state
@@ -191,15 +198,6 @@ def _pieces(reader: Reader) -> Iterator[bytes]:
         if not (piece := reader.read_at(offset, MIB)):
             raise NotProven("an object ends before its size")
         yield piece
-
-
-def _exits(home: Home, passphrase: str) -> tuple[str, ...]:
-    keyring = wiring.open_keyring(home.keyring, passphrase)
-    records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE), readonly=True)
-    try:
-        return tuple(Ledger(records, None, wiring.clock()).charter().body["exit_recipients"])
-    finally:
-        records.dispose()
 
 
 def _save(home: Home, state: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@
 import click
 
 from bastide.cli.command import Call, parameters
+from bastide.cli.store_key import keys, shred
 
 __all__ = ["store"]
 
@@ -119,5 +120,5 @@ def move(call: Call, to: str) -> None:
     call.show(row, f"{row['objects']} objects are in {row['to']} now, {row['bytes']} bytes copied")
 
 
-for command in (where, openings, deny, allow, rotate, move):
+for command in (where, openings, deny, allow, rotate, move, keys, shred):
     store.add_command(command)

@@ -25,6 +25,7 @@ from bastide.ledger.field_checks import one_of as _one_of
 from bastide.ledger.field_checks import or_null as _or_null
 from bastide.ledger.field_checks import share as _share
 from bastide.ledger.field_checks import text as _text
+from bastide.ledger.key_shapes import KEY_SHAPES
 
 __all__ = ["LATER", "SHAPES"]
 
@@ -120,30 +121,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "keys": _list_of(lambda row: isinstance(row, dict)),
         "exit_recipients": _list_of(_text),
     },
-    "key-enrolment/v1": {
-        "key": lambda value: isinstance(value, dict),
-        "holder": _text,
-        "state": _one_of("pre-active", "active"),
-        "replaces": _or_null(
-            _fields(
-                {
-                    "key": _text,
-                    "state": _one_of("deactivated", "compromised"),
-                    "trusted_before": _or_null(_count),
-                }
-            )
-        ),
-        "reason": _text,
-        "time_ms": _count,
-    },
-    "key-state/v1": {
-        "key": _text,
-        "state": _one_of("active", "suspended", "deactivated", "compromised", "destroyed"),
-        "trusted_before": _or_null(_count),
-        "reason": _text,
-        "time_ms": _count,
-    },
-    "ceremony/v1": {"record": _digest, "time_ms": _count},
+    **KEY_SHAPES,
     "tenant/v1": {"tenant": _text, "time_ms": _count},
     "api-key/v1": {
         "key": _text,

@@ -176,6 +176,9 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
         parties = {key.party for key in signers}
         right = set(purposes) == {Purpose.PARTY} and Party.GUARDIAN in parties and len(parties) > 1
         wanted = "keys of the guardian and of one party more"
+    elif kind == "store-key-shred/v1":
+        right = set(purposes) == {Purpose.PARTY} and len({key.party for key in signers}) > 1
+        wanted = "keys of two parties"
     elif kind in _RELEASES:
         right = purposes == [Purpose.RELEASE]
         wanted = "the release key alone"
@@ -307,6 +310,8 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "charter/v1": _charter,
     "key-enrolment/v1": lambda body: _signing_key(body["key"]["id"]),
     "key-state/v1": lambda body: _signing_key(body["key"]),
+    "store-key/v1": lambda body: [(body["key"], _hex({"store-key": body["key"]}))],
+    "store-key-shred/v1": lambda body: [(body["key"], _hex({"store-key": body["key"]}))],
     "ceremony/v1": lambda body: [("ceremony", Digest.parse(body["record"]).hex)],
     "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],
     "api-key/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],

@@ -106,10 +106,14 @@ class OpenBaoKeys:
         return (self,)
 
     def wrap(self, file_key: bytes, entropy: Callable[[int], bytes]) -> age.Stanza:
-        """Have the server encrypt a file key."""
+        """Have the server encrypt a file key, under the newest version."""
         del entropy
-        body = {"plaintext": base64.b64encode(file_key).decode()}
-        answer = self._ask(lambda client: self._transit(client, "encrypt_data", **body))
+        return self.wrapped(file_key)
+
+    def wrapped(self, file_key: bytes, **how: Any) -> age.Stanza:
+        """Have the server encrypt a file key; `how`: other arguments of `encrypt`."""
+        body = {"plaintext": base64.b64encode(file_key).decode(), **how}
+        answer = self.ask(lambda client: self._transit(client, "encrypt_data", **body))
         found = _CIPHERTEXT.fullmatch(str(answer.get("ciphertext")))
         if found is None:
             raise NotProven(f"{self.name} gave no ciphertext")
@@ -141,7 +145,7 @@ class OpenBaoKeys:
         from hvac import exceptions
 
         try:
-            answer = self._ask(
+            answer = self.ask(
                 lambda client: self._transit(client, "decrypt_data", ciphertext=sealed)
             )
             file_key = base64.b64decode(str(answer.get("plaintext")), validate=True)
@@ -153,14 +157,17 @@ class OpenBaoKeys:
             raise NotProven(f"{self.name} gave no file key")
         return file_key
 
-    def _transit(self, client: Any, deed: str, **body: str) -> dict[str, Any]:
+    def _transit(self, client: Any, deed: str, **body: Any) -> dict[str, Any]:
         transit = getattr(client.secrets.transit, deed)
         answer = transit(name=self.place.key, mount_point=self.place.mount, **body)
         data = answer.get("data") if isinstance(answer, dict) else None
         return data if isinstance(data, dict) else {}
 
-    def _ask(self, deed: Callable[[Any], T]) -> T:
-        """Ask once, and once more with the token of now if it is not allowed."""
+    def ask(self, deed: Callable[[Any], T]) -> T:
+        """Ask once, and once more with the token of now if it is not allowed.
+
+        Raises hvac's InvalidRequest as it is, else Refused or Unavailable.
+        """
         from hvac import exceptions
         from requests.exceptions import RequestException
 
@@ -204,7 +211,7 @@ def make_transit_key(text: str) -> str:
             transit.create_key(key_type="aes256-gcm96", exportable=False, **where)
         return int(transit.read_key(**where)["data"]["latest_version"])
 
-    place = replace(place, version=keys._ask(ensure))
+    place = replace(place, version=keys.ask(ensure))
     OpenBaoKeys(place).health()
     return str(place)
 

@@ -22,7 +22,7 @@ from bastide.crypto import age
 from bastide.crypto.signer import Signer
 from bastide.ports import Entropy
 
-__all__ = ["Pkcs11Keys", "make_key", "signer_of"]
+__all__ = ["Pkcs11Keys", "destroy_key", "make_key", "signer_of"]
 
 _OCTET_STRING: Final = b"\x04\x41"  # CKA_EC_POINT is DER by the standard, bare with some tokens
 _PROBE: Final = bytes(16)
@@ -137,6 +137,39 @@ def make_key(text: str, entropy: Entropy, purpose: str = "derive") -> str:
     if purpose == "derive":
         Pkcs11Keys(place, token).health()
     return str(place)
+
+
+def destroy_key(text: str) -> None:
+    """Delete the key pair that a place names from its token; one that is gone stays so.
+
+    Raises as `Token.ask` does, and NotProven if the token holds another key under that name, or
+    still has the key afterwards.
+    """
+    from pkcs11 import Attribute
+
+    place = Place.parse(text)
+    token = Token(place)
+    Pkcs11Keys(place, token)  # the place must say which key it means
+
+    def found(session: Any) -> list[Any]:
+        return [*session.get_objects({Attribute.LABEL: place.key})]
+
+    def end(session: Any) -> None:
+        if not found(session):
+            return
+        writing = session.token.open(rw=True)
+        try:
+            for row in found(writing):
+                row.destroy()
+        finally:
+            writing.close()
+
+    if token.ask(found):
+        Pkcs11Keys(place, token).health()  # NotProven if it is not the one that is meant
+    token.ask(end)
+    token.forget()
+    if token.ask(found):
+        raise NotProven(f"the token {place.token} still holds the key {place.key}")
 
 
 def signer_of(text: str, purpose: Purpose, party: str | None = None) -> Signer:

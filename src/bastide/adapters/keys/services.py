@@ -12,7 +12,7 @@ from bastide.adapters.keys.watched import ChainedKeys
 from bastide.core.errors import Misconfigured
 from bastide.ports import Entropy, KeyService
 
-__all__ = ["key_service", "make_store_keys"]
+__all__ = ["forget_place", "key_service", "make_store_keys"]
 
 
 def _open_pkcs11(place: str) -> KeyService:
@@ -74,6 +74,12 @@ def key_service(identities: Sequence[str]) -> KeyService:
     if held.recipients():
         services.insert(len(services) if is_place(identities[0]) else 0, held)
     return services[0] if len(services) == 1 else ChainedKeys(services)
+
+
+def forget_place(place: str) -> None:
+    """Drop the connections of this process: the key of a place is another, or none."""
+    del place
+    _opener.cache_clear()
 
 
 @functools.cache

@@ -58,6 +58,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "node-reference": Action(Duty.SIGN, "Node", "record the guardian's reference values"),
     "witness-enrol": Action(Duty.SIGN, "Ledger", "record a party's witness"),
     "signing-key-change": Action(Duty.SIGN, "Key", "record a change of signing keys"),
+    "store-key-shred": Action(Duty.SIGN, "Key", "destroy a replaced key of the store"),
     "ceremony-hold": Action(Duty.SIGN, "Ledger", "record a key ceremony"),
     "policy-apply": Action(Duty.SIGN, "Ledger", "record another set of access policies"),
     "incident-end": Action(Duty.SIGN, "Ledger", "close an incident with a report"),
@@ -75,5 +76,6 @@ NEVER_IN_EMERGENCY: Final = (
     "pseudonym-key-end",
     "service-key-rotate",
     "signing-key-change",
+    "store-key-shred",
     "witness-enrol",
 )

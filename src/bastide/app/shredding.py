@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases about the end of a replaced key of the store: two parties order it, and it is proven.
+
+The order names one key, how it is destroyed and what that leaves; it travels to be signed as key
+statements do. Once two parties have signed, it is appended, the key is destroyed, and what was
+found is appended. After a kill in between the same command goes on from the order in the ledger.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bastide.app.duties import require
+from bastide.app.enrolment import add_signature
+from bastide.app.environment import Environment
+from bastide.app.store_key_entries import ORDER, forget_place_of, lives, note, place_of
+from bastide.app.wiring_keys import Held, destroy, held, of_keyring, opens
+from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused, Waiting
+from bastide.core.evidence import Evidence, Statement
+from bastide.core.party import Party
+from bastide.core.register import QUORUM, KeyState
+from bastide.core.store_key import StoreKey, subject_of
+from bastide.crypto import dsse
+from bastide.crypto.dsse import Envelope, Signer
+from bastide.ledger.statements import check_shape
+
+__all__ = ["draft_order", "pending_order", "settle_order", "sign_order"]
+
+_EXITS = "the owner's exit identities, to which every object is sealed beside the store's key"
+_OPENED = "a header made for the key opened before, and did not after"
+_GONE = "an earlier run had this order, and the key was gone"
+_NO_COPY = "the keyring file of this environment does not hold it"
+_REPLACED = (KeyState.DEACTIVATED, KeyState.COMPROMISED)
+
+
+def draft_order(env: Environment, key: str, reason: str) -> Envelope:
+    """The order to destroy a replaced key, with no signature yet.
+
+    Raises NotFound for no key of the store's, Refused for one that is not replaced.
+    """
+    require(env, "store-key-shred", key)
+    life = _replaced(env, key)
+    here = _held(env, life)
+    body = {
+        "key": key,
+        "service": life.service,
+        "means": here.means,
+        "leaves": [here.leaves, _EXITS],
+        "reason": reason,
+        "time_ms": env.clock.now_ms(),
+    }
+    return Envelope(Statement(ORDER, (subject_of(key),), body).payload(), ())
+
+
+def sign_order(env: Environment, order: Envelope, given: Sequence[Signer]) -> Envelope:
+    """Sign with the given keys, else with those of parties that the keyring holds.
+
+    Raises NotAllowed for a key of no party, NotProven for one that has signed already.
+    """
+    _read(order)
+    for signer in given or [*env.party_signers().values()]:
+        env.party_of(signer)
+        order = add_signature(order, signer)
+    return order
+
+
+def pending_order(env: Environment, key: str) -> Evidence | None:
+    """An order in the ledger that counts and was not carried out: a kill came between."""
+    require(env, "read")
+    life = lives(env).get(key)
+    if life is None or life.state not in _REPLACED:
+        return None
+    register = env.ledger.register()
+    rows = [row for row in env.ledger.find(ORDER) if row.body["key"] == key]
+    return next((row for row in rows if register.counts(row)), None)
+
+
+def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]:
+    """Append an order once two parties signed it, destroy the key, and append what was found.
+
+    order: an envelope, or the evidence of `pending_order`. Raises Waiting, naming who is missing;
+    NotProven for a signature that does not hold, or if the key still opens; Refused for a key that
+    is in use or gone; Unavailable if its key service is away: then nothing is appended.
+    """
+    statement = order.statement if isinstance(order, Evidence) else _read(order)
+    key = statement.body["key"]
+    require(env, "store-key-shred", key)
+    life = _replaced(env, key)
+    here = _held(env, life)
+    if (statement.body["service"], statement.body["means"]) != (life.service, here.means):
+        raise NotProven(f"the order says of {key} what is not so", fix="make a new one")
+    if isinstance(order, Envelope):
+        _check_parties(env, order)
+        if here.place is not None and not opens(here.place, env.entropy):
+            raise NotProven(
+                f"the key service holds no key {key}",
+                fix="is it the right token or server? What is not there cannot be destroyed",
+            )
+        env.ledger.append([order])
+        ordered = env.ledger.by_digest(order.digest)
+    else:
+        ordered = order
+    proof = _carry_out(env, here)
+    row = note(env, key, life.service, KeyState.DESTROYED, str(ordered.digest), proof)
+    forget_place_of(env, key)
+    return {
+        "key": key,
+        "service": life.service,
+        "order": ordered.entry,
+        "entry": row.entry,
+        "proof": proof,
+        "leaves": list(ordered.body["leaves"]),
+    }
+
+
+def _carry_out(env: Environment, here: Held) -> str:
+    if here.place is None:
+        if here.key in {held(text).key for text in env.reread_keyring().identities()}:
+            raise Refused(f"the keyring still holds {here.key}", fix="bastide store rotate")
+        return _NO_COPY
+    return _OPENED if destroy(here.place, env.entropy) else _GONE
+
+
+def _check_parties(env: Environment, order: Envelope) -> None:
+    keys = env.ledger.keys()
+    if order.signatures:
+        dsse.verify_envelope(order, keys)
+    parties = {keys[ident].party for ident, _ in order.signatures} - {None}
+    if len(parties) < QUORUM:
+        others = ", ".join(party.value for party in Party if party.value not in parties)
+        had = ", ".join(sorted(str(party) for party in parties)) or "nobody"
+        raise Waiting(
+            f"to destroy a key takes {QUORUM} parties, and {had} signed",
+            reasons=(f"signatures of {QUORUM - len(parties)} of: {others}",),
+        )
+
+
+def _replaced(env: Environment, key: str) -> StoreKey:
+    life = lives(env).get(key)
+    if key in {held(text).key for text in env.reread_keyring().identities()}:
+        raise Refused(
+            f"the store uses the key {key}",
+            fix="replace it first: bastide store rotate --to PLACE",
+        )
+    if life is None:
+        raise NotFound(f"the store never had a key {key}", fix="bastide store keys")
+    if life.state not in _REPLACED:
+        raise Refused(f"the key {key} is {life.state}: there is nothing to destroy")
+    return life
+
+
+def _held(env: Environment, life: StoreKey) -> Held:
+    """What is known of a replaced key. Raises NotFound if only its service knows where it is."""
+    if life.service == "file":
+        return of_keyring(life.key)
+    place = place_of(env, life.key)
+    if place is None:
+        raise NotFound(
+            f"{env.home.retired} does not say where {life.key} is",
+            fix="restore that file from a backup, on the machine that rotated the key",
+        )
+    here = held(place)
+    if here.key != life.key:
+        raise NotProven(f"{env.home.retired} names another key for {life.key}")
+    return here
+
+
+def _read(order: Envelope) -> Statement:
+    statement = Statement.from_json(json.loads(order.payload))
+    if statement.kind != ORDER:
+        raise Misconfigured(f"a {statement.kind} destroys no key", fix="give an order's file")
+    check_shape(statement)
+    return statement
