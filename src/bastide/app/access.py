@@ -19,9 +19,10 @@ from bastide.gates.access.policy_set import Decision, PolicySet, default_policie
 from bastide.ledger import Ledger, statements
 from bastide.ports import Clock
 
-__all__ = ["Access", "history"]
+__all__ = ["KIND", "Access", "history"]
 
-_KIND = "access-policy/v1"
+KIND = "access-policy/v1"
+_WHAT = "access policies"
 
 
 class Access:
@@ -58,7 +59,7 @@ class Access:
         return self._statement
 
     def _follow(self) -> None:
-        newest = self._ledger.newest_of(_KIND, "key-state/v1", "key-enrolment/v1")
+        newest = self._ledger.newest_of(KIND, "key-state/v1", "key-enrolment/v1")
         if newest == self._seen:
             return
         self._statement = self._policies = None
@@ -70,8 +71,8 @@ class Access:
         self._seen = newest
 
 
-def history(ledger: Ledger) -> Iterator[Evidence]:
-    """The sets that were in force, oldest first; their signatures are checked again.
+def history(ledger: Ledger, kind: str = KIND, what: str = _WHAT) -> Iterator[Evidence]:
+    """The versions that were in force, oldest first; their signatures are checked again.
 
     Raises NotProven for an entry that was not signed as the ledger demands: who can write to the
     database cannot make policies.
@@ -79,12 +80,12 @@ def history(ledger: Ledger) -> Iterator[Evidence]:
     register = ledger.register()
     versions, before = itertools.count(1), None
     version = next(versions)
-    for row in ledger.find(_KIND):
+    for row in ledger.find(kind):
         entry = row.entry or 0
         try:
             signed = statements.read_signed(ledger.envelope(entry), register.signing(entry))
         except BastideError as error:
-            raise NotProven(f"the access policies of entry {entry}: {error.message}") from error
+            raise NotProven(f"the {what} of entry {entry}: {error.message}") from error
         checked = replace(signed.evidence, entry=entry)
         follows = checked.body["version"] == version and checked.body["previous"] == before
         if follows and register.counts(checked):

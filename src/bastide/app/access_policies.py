@@ -5,26 +5,20 @@
 A proposal is a file that travels: `bastide sign` adds a party's signature to it anywhere.
 """
 
-from dataclasses import replace
 from typing import Any
 
-from bastide.app.access import history
+from bastide.app.access import KIND, history
 from bastide.app.duties import require
-from bastide.app.enrolment import add_signature, read_draft
 from bastide.app.environment import Environment
-from bastide.core.errors import Misconfigured, Refused, Waiting
-from bastide.core.evidence import Evidence, Statement
-from bastide.core.party import Party
+from bastide.app.versions import apply_version, propose_version
+from bastide.core.errors import Refused
+from bastide.core.evidence import Evidence
 from bastide.core.subject import Subject
-from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.gates.access.cases import read_who, thing_of
 from bastide.gates.access.policy_set import PolicySet
-from bastide.ledger.statements import check_shape
 
 __all__ = ["apply_policies", "explain", "list_versions", "propose_policies", "widens"]
-
-_KIND = "access-policy/v1"
 
 
 def propose_policies(
@@ -38,19 +32,8 @@ def propose_policies(
     now = env.access.statement()
     if env.access.policies().text == policies.text and now is not None:
         raise Refused(f"this set is in force already: version {now.body['version']}")
-    body = {
-        "version": 1 if now is None else now.body["version"] + 1,
-        "previous": None if now is None else str(now.digest),
-        "policies": policies.text,
-        "reason": reason,
-        "time_ms": env.clock.now_ms(),
-    }
-    statement = Statement(_KIND, (Subject("access-policy", policies.digest),), body)
-    check_shape(statement)
-    envelope = Envelope(statement.payload(), ())
-    for signer in env.parties_at_hand(given).values():
-        envelope = add_signature(envelope, signer)
-    return envelope
+    said = {"policies": policies.text, "reason": reason}
+    return propose_version(env, KIND, now, Subject("access-policy", policies.digest), said, given)
 
 
 def widens(env: Environment, policies: PolicySet) -> list[str]:
@@ -66,34 +49,7 @@ def apply_policies(env: Environment, text: str) -> Evidence:
     follow the version in force; NotProven if a signature does not hold.
     """
     require(env, "policy-apply")
-    envelope, statement = read_draft(text)
-    if statement.kind != _KIND:
-        raise Misconfigured(f"not access policies but {statement.kind}")
-    check_shape(statement)
-    keys = env.ledger.keys()
-    if envelope.signatures:
-        dsse.verify_envelope(envelope, keys)
-    signed = {keys[ident].party for ident, _ in envelope.signatures} - {None}
-    missing = [] if Party.GUARDIAN in signed else ["the guardian has not signed"]
-    if not signed - {Party.GUARDIAN}:
-        missing.append("no party beside the guardian has signed")
-    if missing:
-        raise Waiting(
-            "these policies wait for signatures",
-            reasons=missing,
-            fix="each runs `bastide sign FILE --key KEY` on a machine of their own",
-        )
-    now = env.access.statement()
-    version = 1 if now is None else now.body["version"] + 1
-    previous = None if now is None else str(now.digest)
-    if (statement.body["version"], statement.body["previous"]) != (version, previous):
-        raise Refused(
-            f"these are version {statement.body['version']}; the next is {version}, after"
-            f" {previous or 'the defaults'}",
-            fix="propose them again: who signs should see what they take the place of",
-        )
-    (entry,) = env.ledger.append([envelope])
-    return replace(env.ledger.by_digest(envelope.digest), entry=entry)
+    return apply_version(env, text, KIND, "access policies", env.access.statement())
 
 
 def list_versions(env: Environment) -> list[dict[str, Any]]:

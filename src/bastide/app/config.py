@@ -265,6 +265,11 @@ class Home:
         return self.root / "log"
 
     @property
+    def sessions(self) -> Path:
+        """Who has logged in: a secret for each terminal, that the ledger has the digest of."""
+        return self.root / "sessions"
+
+    @property
     def openings(self) -> Path:
         """The record of openings of sealed objects: a line of JSON each."""
         return self.log / "openings.jsonl"

@@ -10,6 +10,7 @@ from bastide.app import wiring
 from bastide.app.access import Access
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.duties import everyone
+from bastide.app.sessions import newest_people, session_at
 from bastide.app.unsealing import kept_passphrase
 from bastide.core.errors import NotAllowed, NotFound
 from bastide.core.key import Purpose
@@ -121,7 +122,7 @@ def open_environment(
             store=store,
             clock=clock,
             entropy=entropy,
-            principal=_principal(settings, ledger, party_key),
+            principal=_principal(home, settings, ledger, party_key, clock),
             reread_keyring=lambda: wiring.open_keyring(home.keyring, passphrase),
             save_keyring=lambda kept: wiring.save_keyring(home.keyring, kept, passphrase, entropy),
             access=Access(ledger, clock),
@@ -155,12 +156,23 @@ def read_passphrase(home: Home) -> str:
         raise NotAllowed(f"the keyring in {home.root} is locked", fix=fix) from error
 
 
-def _principal(settings: Settings, ledger: Ledger, party_key: Signer | None) -> Principal:
-    """Who is at the door: the whole of `solo`, or the operator plus the party of a given key."""
+def _principal(
+    home: Home, settings: Settings, ledger: Ledger, party_key: Signer | None, clock: Clock
+) -> Principal:
+    """Who is at the door.
+
+    The whole of `solo`; else who logged in, or the operator where nobody logs in, plus the party
+    of a given key.
+    """
     if settings.parties == "solo":
         return everyone("the holder of the keyring")
-    parties = {Party.OPERATOR}
+    name, parties = "the operator", {Party.OPERATOR}
+    if (listed := newest_people(ledger)) is not None:
+        session = session_at(home, ledger, listed, clock.now_ms())
+        name, parties = "who has not logged in (`bastide login`)", set()
+        if session is not None:
+            name, parties = session.body["person"], {Party(session.body["party"])}
     enrolled = ledger.keys().get(party_key.public.ident) if party_key is not None else None
     if enrolled is not None and enrolled.party:
         parties.add(Party(enrolled.party))
-    return Principal("the operator", frozenset(parties))
+    return Principal(name, frozenset(parties))

@@ -8,7 +8,7 @@ Adapters are imported inside the functions that need them: a command pays for wh
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bastide.app.clients import ControlClient, DeskClient
 from bastide.app.config import Home, Settings
@@ -35,9 +35,12 @@ from bastide.ports import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine as Records
 
+    from bastide.adapters.issuer.loopback import Loopback
+
 __all__ = [
     "ControlClient",
     "DeskClient",
+    "ask_issuer",
     "ask_witness",
     "attester",
     "clock",
@@ -52,6 +55,7 @@ __all__ = [
     "entropy",
     "key_service",
     "keyring_from_portion",
+    "loopback",
     "make_store_keys",
     "open_keyring",
     "open_node_store",
@@ -210,6 +214,20 @@ def open_records(path: Path, key: bytes, readonly: bool = False) -> "Records":
     from bastide.adapters.records.sql import open_records as open_sql
 
     return open_sql(path, key, readonly)
+
+
+def ask_issuer(url: str, form: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+    """Get a URL of an issuer, or post a form to it; status and JSON object of the answer."""
+    from bastide.adapters.issuer.http import ask
+
+    return ask(url, form)
+
+
+def loopback() -> "Loopback":
+    """Listens for the browser's answer, on this machine. Raises Unavailable."""
+    from bastide.adapters.issuer.loopback import Loopback
+
+    return Loopback()
 
 
 def ask_witness(url: str, body: bytes) -> tuple[int, bytes]:

@@ -33,6 +33,18 @@ def _approval(name: str) -> click.Command:
     return approval.COMMANDS[name]
 
 
+def _login(name: str) -> click.Command:
+    from bastide.cli import login
+
+    return login.COMMANDS[name]
+
+
+def _people() -> click.Command:
+    from bastide.cli import people
+
+    return people.people
+
+
 def _init() -> click.Command:
     from bastide.cli import init
 
@@ -259,6 +271,10 @@ _TABLE = {
     "revoke": (_revoke, "Stop a release, a deployment, a dataset, an approval or a node for ever."),
     "node": (_node, "Machines that prove what they are before they get weights."),
     "policy": (_policy, "Who may begin what: check, test, explain and change it."),
+    "people": (_people, "Who may log in, and where: propose, apply, show."),
+    "login": (lambda: _login("login"), "Log in, as one of those people, for this terminal."),
+    "logout": (lambda: _login("logout"), "End the session of this terminal."),
+    "whoami": (lambda: _login("whoami"), "Say who one is here, and for which parties."),
     "break-glass": (_break_glass, "Open an emergency for minutes, loudly; close it; list them."),
     "signing-key": (_signing_key, "List, rotate and revoke the keys that sign."),
     "undeploy": (lambda: _approval("undeploy"), "Take a deployment out of service."),

@@ -50,6 +50,8 @@ KINDS: tuple[str, ...] = (
     "deployment/v1",
     "deployment-end/v1",
     "access-policy/v1",
+    "people/v1",
+    "login/v1",
     "break-glass/v1",
     "incident/v1",
     "incident-end/v1",

@@ -22,6 +22,9 @@ AGE_SCRYPT_LOG_N_MAX: Final = 20  # 1 GiB of memory; the reference CLI refuses a
 # Emergencies.
 BREAK_GLASS_MINUTES_MAX: Final = 60  # an emergency that takes longer is opened again, by a person
 
+# Logins.
+LOGIN_MINUTES_MAX: Final = 720  # a working day; who works on logs in again
+
 # Key services.
 KEY_SERVICE_S: Final = (
     5.0  # until one that does not answer counts as down; a hand on a token needs 3

@@ -10,6 +10,7 @@ from bastide.core.packing import METHODS
 from bastide.core.party import Party
 from bastide.core.reference import ATTESTATION_KINDS
 from bastide.core.revocation import Revocable
+from bastide.ledger.access_shapes import ACCESS_SHAPES
 from bastide.ledger.field_checks import Check
 from bastide.ledger.field_checks import amount as _amount
 from bastide.ledger.field_checks import base64url as _base64url
@@ -18,7 +19,6 @@ from bastide.ledger.field_checks import digest as _digest
 from bastide.ledger.field_checks import fields as _fields
 from bastide.ledger.field_checks import hex64 as _hash
 from bastide.ledger.field_checks import list_of as _list_of
-from bastide.ledger.field_checks import long_text as _long_text
 from bastide.ledger.field_checks import map_of as _map_of
 from bastide.ledger.field_checks import number as _number
 from bastide.ledger.field_checks import one_of as _one_of
@@ -296,21 +296,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "time_ms": _count,
     },
     "deployment-end/v1": {"deployment": _digest, "reason": _text, "time_ms": _count},
-    "access-policy/v1": {
-        "version": _count,
-        "previous": _or_null(_digest),
-        "policies": _long_text,
-        "reason": _text,
-        "time_ms": _count,
-    },
-    "break-glass/v1": {
-        "party": _one_of(*(party.value for party in Party)),
-        "reason": _text,
-        "minutes": _count,
-        "time_ms": _count,
-    },
-    "incident/v1": {"what": _one_of("break-glass"), "about": _digest, "time_ms": _count},
-    "incident-end/v1": {"about": _digest, "report": _text, "time_ms": _count},
+    **ACCESS_SHAPES,
     "node-reference/v1": {
         "name": _text,
         "kind": _one_of(*ATTESTATION_KINDS),

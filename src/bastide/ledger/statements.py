@@ -19,6 +19,7 @@ from bastide.core.guard import GuardPolicy
 from bastide.core.key import PublicKey, Purpose
 from bastide.core.limits import BREAK_GLASS_MINUTES_MAX, ENTRY_BYTES_MAX
 from bastide.core.party import Party
+from bastide.core.people import People
 from bastide.core.policy import Policy
 from bastide.core.reference import Reference
 from bastide.core.register import KEY_KINDS, Register, verify_enrollable
@@ -172,7 +173,7 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
     elif kind == "node-reference/v1":
         right = purposes == [Purpose.PARTY] and signers[0].party == Party.GUARDIAN
         wanted = "exactly one key of the guardian"
-    elif kind == "access-policy/v1":
+    elif kind in ("access-policy/v1", "people/v1"):
         parties = {key.party for key in signers}
         right = set(purposes) == {Purpose.PARTY} and Party.GUARDIAN in parties and len(parties) > 1
         wanted = "keys of the guardian and of one party more"
@@ -270,6 +271,12 @@ def _access_policy(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [("access-policy", policies.digest.hex)]
 
 
+def _people(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    told = {name: body[name] for name in ("provider", "person")}
+    People.from_json(told)
+    return [("people", _hex(told))]
+
+
 def _break_glass(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     if not 1 <= body["minutes"] <= BREAK_GLASS_MINUTES_MAX:
         raise Misconfigured(f"break-glass/v1.minutes: not 1 to {BREAK_GLASS_MINUTES_MAX}")
@@ -335,6 +342,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "deployment/v1": lambda body: [(body["deployment"]["name"], _hex(body["deployment"]))],
     "deployment-end/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],
     "access-policy/v1": _access_policy,
+    "people/v1": _people,
     "break-glass/v1": _break_glass,
     "incident/v1": lambda body: [("incident", Digest.parse(body["about"]).hex)],
     "incident-end/v1": lambda body: [("incident", Digest.parse(body["about"]).hex)],

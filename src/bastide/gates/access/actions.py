@@ -61,8 +61,10 @@ ACTIONS: Final[dict[str, Action]] = {
     "store-key-shred": Action(Duty.SIGN, "Key", "destroy a replaced key of the store"),
     "ceremony-hold": Action(Duty.SIGN, "Ledger", "record a key ceremony"),
     "policy-apply": Action(Duty.SIGN, "Ledger", "record another set of access policies"),
+    "people-apply": Action(Duty.SIGN, "Ledger", "record who logs in, and where"),
     "incident-end": Action(Duty.SIGN, "Ledger", "close an incident with a report"),
     "break-glass-open": Action(Duty.BREAK_GLASS, "Ledger", "open an emergency"),
+    "login": Action(Duty.READ, "Ledger", "log in"),
     "read": Action(Duty.READ, "Ledger", "read what the ledger says"),
 }
 
@@ -72,6 +74,7 @@ NEVER_IN_EMERGENCY: Final = (
     "break-glass-open",
     "dataset-erase",
     "ledger-rebuild",
+    "people-apply",
     "policy-apply",
     "pseudonym-key-end",
     "service-key-rotate",
