@@ -1,32 +1,37 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Documents a core second of what one process does alone: the join for duplicates, and the root.
+"""Documents a core second of the join for duplicates and of the root, and what of it one process
+does alone however many workers there are.
 
-    python benchmarks/corpus_join.py [--documents 200000] [--near 0.05] [--memory 64]
+    python benchmarks/corpus_join.py [--documents 200000] [--near 0.05] [--memory 64] [--ranges 8]
 
 Signatures are made up: a share of the documents has that of another with a few places changed. All
-is sealed, in a store in memory, so the disk is not measured. The last line is one JSON object.
+is sealed, in a store in memory, so the disk is not measured. The ranges are worked on one after the
+other, so that CPU time is that of all workers together. The last line is one JSON object.
 """
 
 import argparse
 import json
 import random
 import time
+from dataclasses import dataclass, field
 
 from bastide.app import wiring
 from bastide.app.corpus_duplicates import find_duplicates, merge_keys
-from bastide.app.corpus_objects import RunWriter, Spill, merged_rows, put_rows, read_rows
+from bastide.app.corpus_objects import RunWriter, Spill
 from bastide.app.corpus_part import (
     BAND_WIDTH,
     KEY_WIDTH,
     SIGNATURE_WIDTH,
     TEXT_WIDTH,
     PartReport,
+    Workbench,
     place_of,
 )
-from bastide.app.corpus_shards import LEAF_WIDTH
+from bastide.app.corpus_ranges import Team
+from bastide.app.corpus_root import write_leaves
+from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport
 from bastide.core.limits import MIB
-from bastide.crypto.sorted_tree import sorted_root
 from bastide.filters.near_duplicate import PERMUTATIONS, NearDuplicate, bands
 from bastide.ports import SealingStore
 
@@ -40,28 +45,55 @@ WIDTHS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Bench(Workbench):
+    """A bench whose store is in memory."""
+
+    held: SealingStore | None = None
+
+    def open(self) -> SealingStore:
+        assert self.held is not None
+        return self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Counting(Team):
+    """Adds up the CPU time of what workers would do."""
+
+    shared: list[float] = field(default_factory=lambda: [0.0])
+
+    def each(self, task, jobs):  # type: ignore[no-untyped-def]
+        begin = time.process_time()
+        found = [task(self.bench, job) for job in jobs]
+        self.shared[0] += time.process_time() - begin
+        return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--near", type=float, default=0.05)
     parser.add_argument("--memory", type=int, default=64)
+    parser.add_argument("--ranges", type=int, default=8)
     given = parser.parse_args()
     store = wiring.open_scratch(wiring.entropy())
     reports = written(store, given.documents, given.near)
-    begin = time.process_time()
     spill = Spill(store, "join", given.memory * MIB // 2)
-    merge_keys(spill, reports)
-    counts = find_duplicates(spill, reports, NearDuplicate())
-    joined = time.process_time()
-    names = [f"join/parts/{one.number:06d}/leaves-0" for one in reports]
-    put_rows(store, "join/leaves", merged_rows(store, names, LEAF_WIDTH, "join/merge/leaves"))
-    merged = time.process_time()
-    sorted_root(row[:64] for row in read_rows(store, "join/leaves", LEAF_WIDTH))
-    rooted = time.process_time()
+    bench = Bench("", (), (), "join", (), b"", memory=given.memory * MIB, held=store)
+    team = Counting(bench, spill, None, given.ranges)
+    begin = time.process_time()
+    merge_keys(team, reports)
+    counts = find_duplicates(team, reports, NearDuplicate())
+    joined, shared = time.process_time() - begin, team.shared[0]
+    batches = [BatchReport(one.number, "", leaves=1) for one in reports]
+    begin = time.process_time()
+    write_leaves(team, batches)
+    rooted, hashed = time.process_time() - begin, team.shared[0] - shared
     rates = {
-        "join_documents_per_cpu_s": round(given.documents / (joined - begin)),
-        "merge_rows_per_cpu_s": round(given.documents / (merged - joined)),
-        "root_documents_per_cpu_s": round(given.documents / (rooted - joined)),
+        "join_documents_per_cpu_s": round(given.documents / joined),
+        "join_alone_documents_per_cpu_s": round(given.documents / (joined - shared)),
+        "root_documents_per_cpu_s": round(given.documents / rooted),
+        "root_alone_documents_per_cpu_s": round(given.documents / (rooted - hashed)),
     }
     print(f"{given.documents} documents, {counts} removed")
     for name, rate in rates.items():
@@ -74,9 +106,8 @@ def written(store: SealingStore, documents: int, near: float) -> list[PartReport
     chance = random.Random(1)
     reports, last = [], b""
     for number in range((documents + PART_DOCUMENTS - 1) // PART_DOCUMENTS):
-        folder = f"join/parts/{number:06d}"
         runs = {
-            kind: RunWriter(store, f"{folder}/{kind}", width, keep_order=kind == "signatures")
+            kind: RunWriter(store, _name(number, kind), width, keep_order=kind == "signatures")
             for kind, width in WIDTHS.items()
         }
         for position in range(min(PART_DOCUMENTS, documents - number * PART_DOCUMENTS)):
@@ -95,6 +126,10 @@ def written(store: SealingStore, documents: int, near: float) -> list[PartReport
         objects = {kind: run.close() for kind, run in runs.items()}
         reports.append(PartReport(number, "s", objects=objects))
     return reports
+
+
+def _name(number: int, kind: str) -> str:
+    return f"join/{'batches' if kind == 'leaves' else 'parts'}/{number:06d}/{kind}"
 
 
 if __name__ == "__main__":

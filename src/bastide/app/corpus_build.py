@@ -19,6 +19,7 @@ the pseudonyms alone cannot be made again, so a damaged one refuses.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -34,8 +35,6 @@ from bastide.app.corpus_join import Joined, join
 from bastide.app.corpus_objects import (
     Spill,
     bytes_of,
-    merged_rows,
-    put_rows,
     read_object,
     read_rows,
     read_segments,
@@ -43,11 +42,11 @@ from bastide.app.corpus_objects import (
 from bastide.app.corpus_part import PartReport, Workbench, bench_of, damaged_objects, read_part
 from bastide.app.corpus_pieces import HandOver, hash_and_cut
 from bastide.app.corpus_pool import Pool
+from bastide.app.corpus_ranges import Team, ranges_for
+from bastide.app.corpus_root import write_leaves
 from bastide.app.corpus_shards import (
-    LEAF_WIDTH,
     Batch,
     BatchReport,
-    Leaves,
     cut_batches,
     write_batch,
 )
@@ -69,7 +68,6 @@ from bastide.core.limits import (
 )
 from bastide.core.recipe import Recipe
 from bastide.core.subject import Digest
-from bastide.crypto.sorted_tree import sorted_root
 from bastide.ledger.erased import standing_list
 from bastide.readers.reader import REASONS
 from bastide.stages import corpus
@@ -212,9 +210,10 @@ class _Build:
             try:
                 reports = self._read(pool, bench, parts)
                 self._verify_quarantine(reports)
-                joined = self._join(bench.folder, reports)
+                team = self._team(pool, bench, reports)
+                joined = join(team, reports, self.recipe.steps, self.needed)
                 batches = self._write(pool, bench, reports)
-                return self._finish(bench.folder, reports, joined, batches)
+                return self._finish(team, reports, joined, batches)
             except (NotProven, NotAllowed) as error:  # NotAllowed: the wrapped key was changed
                 if not left:
                     raise
@@ -307,12 +306,10 @@ class _Build:
                 told = f" ({detail})" if detail else ""
                 yield f"{file}: line {line}, byte {byte}: {REASONS[reason]}{told}"
 
-    def _join(self, folder: str, reports: Sequence[PartReport]) -> Joined:
-        def tell(done: int) -> None:
-            self._tell("looking for duplicates", done, 2)
-
-        spill = Spill(self.env.store, folder, self.memory // 2)
-        return join(spill, reports, self.recipe.steps, self.needed, tell)
+    def _team(self, pool: Pool, bench: Workbench, reports: Sequence[PartReport]) -> Team:
+        spill = Spill(self.env.store, bench.folder, self.memory // 2)
+        ranges = ranges_for(self.workers, sum(report.read for report in reports))
+        return Team(bench, spill, pool, ranges, partial(self._tell, "looking for duplicates"))
 
     def _write(
         self, pool: Pool, bench: Workbench, reports: Sequence[PartReport]
@@ -336,22 +333,14 @@ class _Build:
 
     def _finish(
         self,
-        folder: str,
+        team: Team,
         reports: Sequence[PartReport],
         joined: Joined,
         batches: Sequence[BatchReport],
     ) -> Manifest:
         """Write the leaves, hash them, and write the manifest."""
         self._tell("hashing the dataset", 0, 1)
-        store = self.env.store
-        runs = [
-            f"{folder}/batches/{batch.number:06d}/leaves-{number}"
-            for batch in batches
-            for number in range(batch.leaves)
-        ]
-        rows = merged_rows(store, runs, LEAF_WIDTH, f"{folder}/merge/leaves", self.memory)
-        put_rows(store, f"{folder}/leaves", rows)
-        root, size = sorted_root(Leaves(store, folder))
+        root, size = write_leaves(team, batches)
         manifest = make_manifest(
             self.recipe,
             self.build,
@@ -365,7 +354,7 @@ class _Build:
         )
         if size != manifest.documents:
             raise NotProven(f"{size} leaves for {manifest.documents} documents")
-        store.put(f"{folder}/manifest", [manifest.encode()])
+        self.env.store.put(f"{team.bench.folder}/manifest", [manifest.encode()])
         self._tell("hashing the dataset", 1, 1)
         return manifest
 

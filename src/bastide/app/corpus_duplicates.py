@@ -5,24 +5,34 @@
 Of a group of duplicates the document with the smallest key stays. That depends on names alone:
 neither the order of the files nor the number of workers matters.
 
-All rows are sorted on the disk, so memory is that of the sorting, whatever the corpus' size.
+All rows are sorted on the disk, so memory is that of the sorting, whatever the corpus' size. What
+is much is divided into ranges (corpus_ranges).
 """
 
 import heapq
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Final
 
 from bastide.app.corpus_budget import Draw
 from bastide.app.corpus_near import similar_rows
 from bastide.app.corpus_objects import RunWriter, Spill, put_rows, read_rows
-from bastide.app.corpus_part import KEY_WIDTH, TEXT_WIDTH, PartReport, runs_of
+from bastide.app.corpus_part import KEY_WIDTH, TEXT_WIDTH, PartReport, Workbench
 from bastide.app.corpus_plan import EXACT, NEAR
+from bastide.app.corpus_ranges import RangeJob, Team, by_hash, joined_objects, runs_in
 from bastide.core.errors import Refused
 from bastide.filters.budget import Budget
 from bastide.filters.near_duplicate import NearDuplicate
 
-__all__ = ["DUPLICATE_WIDTH", "GONE_WIDTH", "REASONS", "find_duplicates", "merge_keys"]
+__all__ = [
+    "DUPLICATE_WIDTH",
+    "GONE_WIDTH",
+    "REASONS",
+    "equal_range",
+    "find_duplicates",
+    "key_range",
+    "merge_keys",
+]
 
 # Rows of the object `duplicates`: key of the removed, key of the one that stays, which reason.
 DUPLICATE_WIDTH: Final = 32 + 32 + 1
@@ -38,31 +48,59 @@ _DUPLICATES: Final = 2  # of the reasons
 _REMOVED_WIDTH: Final = 40 + 32 + 1  # key and place of the removed, key of the other, reason
 
 
-def merge_keys(spill: Spill, reports: Sequence[PartReport]) -> None:
+def merge_keys(team: Team, reports: Sequence[PartReport]) -> None:
     """Write the object `keys`: every document that was read, by key.
 
     Raises Refused if two documents of one source have one name.
     """
+    jobs = by_hash(team.ranges, runs_in(team, reports, "keys"))
+    for twice in team.each(key_range, jobs):
+        if twice:
+            part = int.from_bytes(twice[32:36], "big")
+            raise Refused(
+                "two documents of one source have the same name",
+                reasons=(f"{reports[part].source}: key {twice[:32].hex()}",),
+                fix='give the reader a field that names each record, or id = "" to name it by'
+                " its place",
+            )
+    names = [_keys(team.bench, job) for job in jobs]
+    joined_objects(team.spill.store, names, f"{team.bench.folder}/keys")
+
+
+def key_range(bench: Workbench, job: RangeJob) -> bytes:
+    """Write the keys of a range, in order; the first row whose key stands twice, or b""."""
+    store, twice = bench.open(), b""
 
     def distinct() -> Iterator[bytes]:
+        nonlocal twice
         last = b""
-        for row in spill.merged("keys", KEY_WIDTH, runs_of(spill.folder, reports, "keys")):
-            if row[:32] == last:
-                part = int.from_bytes(row[32:36], "big")
-                raise Refused(
-                    "two documents of one source have the same name",
-                    reasons=(f"{reports[part].source}: key {row[:32].hex()}",),
-                    fix='give the reader a field that names each record, or id = "" to name it by'
-                    " its place",
-                )
-            last = row[:32]
+        for row in job.rows(bench, store, KEY_WIDTH):
+            if row[:32] == last[:32]:
+                twice = row
+                return
+            last = row
             yield row
 
-    put_rows(spill.store, f"{spill.folder}/keys", distinct())
+    put_rows(store, _keys(bench, job), distinct())
+    return twice
+
+
+def equal_range(bench: Workbench, job: RangeJob) -> int:
+    """Write what has the text of another and which one stays, by key; how many runs."""
+    store = bench.open()
+    name = f"{bench.folder}/merge/equal-{job.number}"
+    runs = RunWriter(store, name, _REMOVED_WIDTH, memory=bench.memory // 2)
+    for _, group in groupby(job.rows(bench, store, TEXT_WIDTH), key=lambda row: row[:32]):
+        stays = b""
+        for row in group:  # sorted by key
+            if stays:
+                runs.add(row[32:] + stays + bytes([0]))
+            stays = stays or row[32:64]
+    return runs.close()
 
 
 def find_duplicates(
-    spill: Spill,
+    team: Team,
     reports: Sequence[PartReport],
     near: NearDuplicate | None,
     draw: Draw | None = None,
@@ -71,14 +109,16 @@ def find_duplicates(
 
     Writes the objects `duplicates` and `gone`; how many documents go, by reason.
     """
+    spill = team.spill
     numbers = [0] * len(REASONS)
     places = RunWriter(spill.store, f"{spill.folder}/merge/gone", GONE_WIDTH, memory=spill.memory)
-    similar = similar_rows(spill, reports, near) if near is not None else iter(())
-    found = chain(
-        (row + bytes([0]) for row in _equal_rows(spill, reports)),
-        (row + bytes([1]) for row in similar),
+    jobs = by_hash(team.ranges, runs_in(team, reports, "texts"))
+    equal = team.made("equal", team.each(equal_range, jobs))
+    similar = similar_rows(team, reports, near) if near is not None else iter(())
+    removed = heapq.merge(
+        spill.merged("equal", _REMOVED_WIDTH, equal.names),
+        spill.sorted("similar", _REMOVED_WIDTH, (row + bytes([1]) for row in similar)),
     )
-    removed = spill.sorted("removed", _REMOVED_WIDTH, found)
     if draw is not None:
         removed = _drawn(spill, reports, draw, removed)
 
@@ -89,9 +129,14 @@ def find_duplicates(
             yield row[:32] + row[40:]
 
     put_rows(spill.store, f"{spill.folder}/duplicates", by_key())
+    team.drop(equal)
     runs = [f"{spill.folder}/merge/gone-{number}" for number in range(places.close())]
     put_rows(spill.store, f"{spill.folder}/gone", spill.merged("gone", GONE_WIDTH, runs))
     return {reason: count for reason, count in zip(REASONS, numbers, strict=True) if count}
+
+
+def _keys(bench: Workbench, job: RangeJob) -> str:
+    return f"{bench.folder}/merge/keys-{job.number}"
 
 
 def _drawn(
@@ -115,14 +160,3 @@ def _drawn(
     yield from heapq.merge(read_rows(spill.store, name, _REMOVED_WIDTH), spent)
     for one in (name, *runs):
         spill.store.delete(one)
-
-
-def _equal_rows(spill: Spill, reports: Sequence[PartReport]) -> Iterator[bytes]:
-    """Key and place of what has the text of another, and the key of the one that stays."""
-    rows = spill.merged("texts", TEXT_WIDTH, runs_of(spill.folder, reports, "texts"))
-    for _, group in groupby(rows, key=lambda row: row[:32]):
-        stays = b""
-        for row in group:  # sorted by key
-            if stays:
-                yield row[32:] + stays
-            stays = stays or row[32:64]

@@ -21,6 +21,7 @@ from bastide.app.corpus_join import join
 from bastide.app.corpus_objects import Spill, read_rows
 from bastide.app.corpus_part import PartReport, PartWorker, Workbench
 from bastide.app.corpus_pieces import pieces_about
+from bastide.app.corpus_ranges import Team
 from bastide.app.corpus_shards import cut_batches, write_batch
 from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile
@@ -159,7 +160,7 @@ def _rest(
     """Seconds for the steps over the whole sample, and for its shards."""
     begun = env.clock.monotonic()
     spill = Spill(bench.open(), bench.folder, bench.memory)
-    join(spill, reports, recipe.steps, bench.files, trial=True)
+    join(Team(bench, spill), reports, recipe.steps, bench.files, trial=True)
     gone = read_rows(spill.store, f"{bench.folder}/gone", GONE_WIDTH)
     joined = env.clock.monotonic()
     for batch in cut_batches(reports, gone, recipe.limits.shard_bytes):

@@ -10,20 +10,23 @@
    section 3): each round sorts the edges and links neighbours to the smallest, until every edge
    ends at the smallest of its group. The number of rounds grows with the logarithm of the size.
 
+The first two are done by ranges, of bands and of places, by all workers; the groups by one process.
 No step holds more than the rows that one sort may hold. The result depends on no order.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations, groupby, islice, pairwise
+from itertools import chain, combinations, groupby, islice, pairwise
 from typing import Final
 
-from bastide.app.corpus_objects import Spill, put_rows, read_rows
-from bastide.app.corpus_part import BAND_WIDTH, SIGNATURE_WIDTH, PartReport, runs_of
+from bastide.app.corpus_objects import RunWriter, Spill, put_rows, read_rows
+from bastide.app.corpus_part import BAND_WIDTH, SIGNATURE_WIDTH, PartReport, Workbench
+from bastide.app.corpus_ranges import RangeJob, Team, by_hash, by_part, runs_in
 from bastide.core.errors import NotProven
 from bastide.filters.near_duplicate import NearDuplicate, estimate
+from bastide.ports import SealingStore
 
-__all__ = ["linked", "similar_rows"]
+__all__ = ["edge_range", "half_range", "linked", "pair_range", "similar_rows"]
 
 _COMPARED_MAX: Final = 32  # documents with one band in common that are all compared with each other
 _END: Final = 40  # of an edge: a document's key and place; of a pair: place and key
@@ -31,23 +34,79 @@ _EDGE_WIDTH: Final = 2 * _END
 _HALF_WIDTH: Final = _EDGE_WIDTH + SIGNATURE_WIDTH - 8  # a pair and the signature of its first end
 
 
-def similar_rows(
-    spill: Spill, reports: Sequence[PartReport], near: NearDuplicate
-) -> Iterator[bytes]:
+def similar_rows(team: Team, reports: Sequence[PartReport], near: NearDuplicate) -> Iterator[bytes]:
     """Key and place of what is similar to another, and the key of the one that stays."""
-    pairs = spill.sorted("pairs", _EDGE_WIDTH, _candidates(spill, reports))
-    halves = (
-        row[_END:] + row[:_END] + signature
-        for row, signature in _with_signatures(pairs, _signatures(spill, reports))
+    # Where equal texts go, they are known by their digest: no list of what goes is needed.
+    equal_go = any(report.objects.get("texts") for report in reports)
+    bands = runs_in(team, reports, "bands")
+    signatures = runs_in(team, reports, "signatures")
+    pairs = team.made(
+        "pairs", team.each(pair_range, by_hash(team.ranges, bands, equal_go=equal_go))
     )
-    rows = spill.sorted("halves", _HALF_WIDTH, halves)
+    if not signatures.counts:
+        return
+    halves = team.made("halves", team.each(half_range, by_part(team.ranges, pairs, signatures)))
+    team.drop(pairs)
+    jobs = by_part(team.ranges, halves, signatures, similarity_min=near.similarity_min)
+    team.each(edge_range, jobs)
+    team.drop(halves)
+    names = [_edges(team.bench, job) for job in jobs]
+    store = team.spill.store
+    edges = chain.from_iterable(read_rows(store, name, _EDGE_WIDTH) for name in names)
+    for row in linked(team.spill, edges):
+        yield row[: _END + 32]
+    for name in names:
+        store.delete(name)
+
+
+def pair_range(bench: Workbench, job: RangeJob) -> int:
+    """Write the pairs that share a band of a range, sorted by the lower place; how many runs."""
+    store = bench.open()
+    runs = _writer(bench, store, job, "pairs", _EDGE_WIDTH)
+    for _, group in groupby(job.rows(bench, store, BAND_WIDTH), key=lambda row: row[:8]):
+        for one, other in _compared(_members(group, job.equal_go)):
+            runs.add(one + other if one < other else other + one)
+    return runs.close()
+
+
+def half_range(bench: Workbench, job: RangeJob) -> int:
+    """Write pairs with the signature of their first end, sorted by the second; how many runs."""
+    store = bench.open()
+    runs = _writer(bench, store, job, "halves", _HALF_WIDTH)
+    for row, signature in _with_signatures(
+        job.rows(bench, store, _EDGE_WIDTH), _signed(store, job)
+    ):
+        runs.add(row[_END:] + row[:_END] + signature)
+    return runs.close()
+
+
+def edge_range(bench: Workbench, job: RangeJob) -> None:
+    """Write the pairs that are similar enough."""
+    store = bench.open()
+    rows = job.rows(bench, store, _HALF_WIDTH)
     edges = (
         _turned(row[:_END]) + _turned(row[_END:_EDGE_WIDTH])
-        for row, signature in _with_signatures(rows, _signatures(spill, reports))
-        if estimate(signature, row[_EDGE_WIDTH:]) >= near.similarity_min
+        for row, signature in _with_signatures(rows, _signed(store, job))
+        if estimate(signature, row[_EDGE_WIDTH:]) >= job.similarity_min
     )
-    for row in linked(spill, edges):
-        yield row[: _END + 32]
+    put_rows(store, _edges(bench, job), edges)
+
+
+def _writer(
+    bench: Workbench, store: SealingStore, job: RangeJob, kind: str, width: int
+) -> RunWriter:
+    name = f"{bench.folder}/merge/{kind}-{job.number}"
+    return RunWriter(store, name, width, memory=bench.memory // 2)
+
+
+def _edges(bench: Workbench, job: RangeJob) -> str:
+    return f"{bench.folder}/merge/near-{job.number}"
+
+
+def _signed(store: SealingStore, job: RangeJob) -> Iterator[bytes]:
+    """The signatures of the parts of a job, by place."""
+    for name in job.beside.names if job.beside else ():
+        yield from read_rows(store, name, SIGNATURE_WIDTH)
 
 
 def linked(spill: Spill, edges: Iterable[bytes]) -> Iterator[bytes]:
@@ -68,16 +127,6 @@ def linked(spill: Spill, edges: Iterable[bytes]) -> Iterator[bytes]:
         digest = state.digest()
         edges = read_rows(spill.store, name, _EDGE_WIDTH)
     yield from read_rows(spill.store, name, _EDGE_WIDTH)
-
-
-def _candidates(spill: Spill, reports: Sequence[PartReport]) -> Iterator[bytes]:
-    """Pairs that share a band: place and key of each, the lower place first."""
-    # Where equal texts go, they are known by their digest: no list of what goes is needed.
-    equal_go = any(report.objects.get("texts") for report in reports)
-    rows = spill.merged("bands", BAND_WIDTH, runs_of(spill.folder, reports, "bands"))
-    for _, group in groupby(rows, key=lambda row: row[:8]):
-        for one, other in _compared(_members(group, equal_go)):
-            yield one + other if one < other else other + one
 
 
 def _members(group: Iterable[bytes], equal_go: bool) -> Iterator[bytes]:
@@ -103,12 +152,6 @@ def _compared(members: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
         yield held[0], other
         yield last, other
         last = other
-
-
-def _signatures(spill: Spill, reports: Sequence[PartReport]) -> Iterator[bytes]:
-    """All signatures, by place."""
-    for name in runs_of(spill.folder, reports, "signatures"):
-        yield from read_rows(spill.store, name, SIGNATURE_WIDTH)
 
 
 def _with_signatures(

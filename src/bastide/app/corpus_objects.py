@@ -206,14 +206,41 @@ def put_rows(store: SealingStore, name: str, rows: Sequence[bytes] | Iterator[by
 
 def read_rows(store: SealingStore, name: str, width: int, first: int = 0) -> Iterator[bytes]:
     """The rows of one object, in order, from the row `first` on."""
-    step = max(1, _CHUNK // width) * width
     with store.open(name) as reader:
         if reader.size % width:
             raise NotProven(f"{name} ends within a row", fix="restore it from a backup")
-        for offset in range(first * width, reader.size, step):
-            chunk = reader.read_at(offset, step)
-            for at in range(0, len(chunk), width):
-                yield chunk[at : at + width]
+        yield from _rows_in(reader, width, first, reader.size // width)
+
+
+def _rows_in(reader: Reader, width: int, first: int, end: int) -> Iterator[bytes]:
+    step = max(1, _CHUNK // width) * width
+    for offset in range(first * width, end * width, step):
+        chunk = reader.read_at(offset, min(step, end * width - offset))
+        for at in range(0, len(chunk), width):
+            yield chunk[at : at + width]
+
+
+def _read_span(
+    store: SealingStore, name: str, width: int, span: tuple[bytes, bytes]
+) -> Iterator[bytes]:
+    """The rows of one sorted object from a beginning on, up to another."""
+    with store.open(name) as reader:
+        if reader.size % width:
+            raise NotProven(f"{name} ends within a row", fix="restore it from a backup")
+        end = _first_at(reader, width, span[1]) if span[1] else reader.size // width
+        yield from _rows_in(reader, width, _first_at(reader, width, span[0]), end)
+
+
+def _first_at(reader: Reader, width: int, key: bytes) -> int:
+    """The first row that does not stand before a key."""
+    low, high = 0, reader.size // width
+    while low < high:
+        middle = (low + high) // 2
+        if reader.read_at(middle * width, len(key)) < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def merged_rows(
@@ -222,19 +249,28 @@ def merged_rows(
     width: int,
     scratch: str,
     memory: int = FAN * _READER_MEMORY,
+    span: tuple[bytes, bytes] = (b"", b""),
 ) -> Iterator[bytes]:
-    """The rows of all runs as one sorted stream. `scratch` is a name for what is made between."""
+    """The rows of all runs as one sorted stream. `scratch` is a name for what is made between.
+
+    span: where they begin and end; b"" is the very beginning or end.
+    """
     names, made = list(names), 0
     temporary: list[str] = []
+
+    def rows(name: str) -> Iterator[bytes]:
+        inside = name in temporary or span == (b"", b"")
+        return read_rows(store, name, width) if inside else _read_span(store, name, width, span)
+
     fan = max(2, min(FAN, memory // _READER_MEMORY))
     while len(names) > fan:
         head, names = names[:fan], names[fan:]
         name = f"{scratch}-{made}"
-        put_rows(store, name, heapq.merge(*(read_rows(store, one, width) for one in head)))
+        put_rows(store, name, heapq.merge(*map(rows, head)))
         temporary.append(name)
         names.append(name)
         made += 1
-    yield from heapq.merge(*(read_rows(store, name, width) for name in names))
+    yield from heapq.merge(*map(rows, names))
     for name in temporary:
         store.delete(name)
 
@@ -283,14 +319,7 @@ def find_row(store: SealingStore, name: str, width: int, key: bytes) -> bytes | 
 
 def row_in(reader: Reader, width: int, key: bytes) -> bytes | None:
     """The first row that begins with a key, in an open object; None if there is none."""
-    low, high = 0, reader.size // width
-    while low < high:
-        middle = (low + high) // 2
-        if reader.read_at(middle * width, len(key)) < key:
-            low = middle + 1
-        else:
-            high = middle
-    row = reader.read_at(low * width, width)
+    row = reader.read_at(_first_at(reader, width, key) * width, width)
     return row if row.startswith(key) else None
 
 
