@@ -69,7 +69,7 @@ class Router(LeastLoaded):
     def sync(self, now: float) -> None:
         self._next = now + SYNC_S
         for index, queue in enumerate(self._queues):
-            queue.taken_elsewhere(now, self._taken.tell(now, index + 1, queue.taken()))
+            queue.taken_elsewhere(now, self._taken.tell(("", index), queue.taken()))
 
 
 class World:

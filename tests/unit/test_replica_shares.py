@@ -37,23 +37,36 @@ def test_a_promise_is_whole_at_the_replica_where_its_tenant_is(bench):
     assert seen["ttft_p50_ms_joint"] * 2 < seen["ttft_p50_ms_divided"]
 
 
+ONE, TWO = ("deployment", 1), ("deployment", 2)
+
+
 def test_a_replica_learns_what_the_others_took():
     taken = Taken()
-    assert taken.tell(0.0, 1, {}) == taken.tell(0.0, 2, {}) == {}
-    assert taken.tell(0.1, 1, {"a": 5.0}) == {}
-    assert taken.tell(0.2, 2, {"a": 1.0, "b": 2.0}) == {"a": 5.0}
-    assert taken.tell(0.3, 1, {"a": -3.0}) == {"a": 1.0, "b": 2.0}
-    assert taken.tell(0.4, 2, {}) == {"a": -3.0}
-    assert taken.tell(0.5, 2, {}) == {}
+    assert taken.tell(ONE, {}, True) == taken.tell(TWO, {}, True) == {}
+    assert taken.tell(ONE, {"a": 5.0}) == {}
+    assert taken.tell(TWO, {"a": 1.0, "b": 2.0}) == {"a": 5.0}
+    assert taken.tell(ONE, {"a": -3.0}) == {"a": 1.0, "b": 2.0}
+    assert taken.tell(TWO, {}) == {"a": -3.0}
+    assert taken.tell(TWO, {}) == {}
 
 
-def test_one_that_was_silent_is_not_told_of_what_is_long_over():
+def test_one_that_was_silent_learns_all_and_one_that_has_just_begun_nothing():
     taken = Taken()
-    taken.tell(0.0, 1, {})
-    taken.tell(0.0, 2, {"a": 100.0})
-    assert taken.tell(60.0, 1, {}) == {}
-    taken.tell(60.1, 2, {"a": 7.0})
-    assert taken.tell(60.2, 1, {}) == {"a": 7.0}
+    taken.tell(ONE, {}, True)
+    taken.tell(TWO, {"a": 100.0}, True)
+    assert taken.tell(ONE, {}) == {"a": 100.0}
+    taken.tell(TWO, {"a": 7.0})
+    assert taken.tell(ONE, {"a": 1.0}, True) == {}
+    assert taken.tell(TWO, {}) == {"a": 1.0}
+
+
+def test_what_was_missed_in_a_silence_is_a_debt_of_that_time_and_not_of_now():
+    here = queue()
+    here.taken_elsewhere(0.0, {})
+    here.taken_elsewhere(60.0, {"a": 600.0})  # the others gave 60 s of it in 60 s
+    here.enter(60.0, "a", 1.0, 0.0)
+    (ticket,) = here.dispatch(60.0)
+    assert ticket.promised
 
 
 def queue(replicas: int = 2) -> FairQueue:

@@ -331,10 +331,9 @@ class Control:
 
     def _take(self, frame: frames.Frame) -> dict[str, float]:
         """What other replicas took from promises, for one that says what it took."""
-        told = frames.decode(frame, tuple[str, int, dict[str, float]])
+        told = frames.decode(frame, tuple[str, int, dict[str, float], bool])
         served = () if self._snapshot is None else self._snapshot.served.values()
-        known = {row.deployment for row in served}
-        return self._takings.tell(self._clock.monotonic(), known, *told)
+        return self._takings.tell(self._clock.monotonic(), served, *told)
 
     def _delegate(self, frame: frames.Frame) -> str:
         key, now_ms = frames.decode(frame, str), self._clock.now_ms()

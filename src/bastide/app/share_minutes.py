@@ -23,7 +23,6 @@ from bastide.core.limits import (
     SHARE_PERIOD_S,
     SHARE_PERIODS_KEPT,
     SHARE_ROWS_MAX,
-    TAKEN_SILENCE_S,
 )
 from bastide.core.share import Promise, Tally
 from bastide.core.subject import Digest
@@ -52,7 +51,7 @@ class ShareKeeper:
         self._replica = replica
         self._replicas = replicas
         self._untold: dict[str, float] = {}  # taken from promises, and control was not told
-        self._told_at = float("-inf")
+        self._first = True  # control has not heard of this life
         self._turns = turns
         self._control = control
         self._deployment = str(deployment)
@@ -111,9 +110,10 @@ class ShareKeeper:
 
     def _follow(self) -> None:
         snapshot = self._control.snapshot
-        if snapshot is None:
+        # Of a deployment that was replaced, the last promises count until its answers have ended.
+        if snapshot is None or not (model := self.model):
             return
-        promises = snapshot.shares.get(self.model, {})
+        promises = snapshot.shares.get(model, {})
         if promises != self._promises:
             self._promises = promises
             self._turns.share_out(promises)
@@ -122,16 +122,11 @@ class ShareKeeper:
         """Tell what was taken of promises here, and learn what was at the other replicas."""
         for tenant, units in self._turns.taken().items():
             self._untold[tenant] = self._untold.get(tenant, 0.0) + units
-        now = self._clock.monotonic()
-        try:
-            body = (self._deployment, self._replica, self._untold)
+        body = (self._deployment, self._replica, self._untold, self._first)
+        # What control did not take is told with the next: a debt is exact, however late.
+        with contextlib.suppress(BastideError):
             self._turns.taken_elsewhere(await self._control.ask("taken", body))
-        except BastideError:
-            # A debt of long ago would stop a promise that has been idle since.
-            if now - self._told_at > TAKEN_SILENCE_S:
-                self._untold = {}
-            return
-        self._untold, self._told_at = {}, now
+            self._untold, self._first = {}, False
 
     def _close(self) -> list[dict[str, Any]]:
         given = self._turns.close_period()

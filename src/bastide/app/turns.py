@@ -140,8 +140,9 @@ class Turns:
         return self._queue.taken()
 
     def taken_elsewhere(self, rows: Mapping[str, float]) -> None:
-        """Other replicas took units from promises."""
+        """Other replicas took units from promises, and have heard of what was taken here."""
         self._queue.taken_elsewhere(self.now(), rows)
+        self._go_on()
 
     def close_period(self) -> dict[str, Tally]:
         """What each tenant got since the last call."""

@@ -29,17 +29,17 @@ from collections.abc import Mapping
 from bastide.core.capacity import Capacity
 from bastide.core.chat import Usage
 from bastide.core.errors import Busy
+from bastide.core.lease import Lease
 from bastide.core.limits import (
     SHARE_QUEUE_S_MAX,
     SHARE_READING_TOKENS,
-    SHARE_RETRY_S_MAX,
     SHARE_TENANTS_MAX,
     SHARE_WAIT_S_MAX,
     SHARE_WAITING_MAX,
 )
 from bastide.core.reserve import Reserve
 from bastide.core.share import Cost, Promise, Tally
-from bastide.core.ticket import Standing, State, Ticket
+from bastide.core.ticket import Standing, State, Ticket, busy
 
 __all__ = ["FairQueue"]
 
@@ -64,6 +64,7 @@ class FairQueue:
         self._queue_s_max = queue_s_max
         self._wait_s_max = wait_s_max
         self._part = 1 / replicas  # of each promise, that this one is expected to keep
+        self._lease = Lease(replicas)
         self._tenants: dict[str, Standing] = {}
         self._backlog: dict[str, Standing] = {}  # who has something waiting that is not due
         self._due: list[tuple[float, int, Ticket]] = []  # a heap; withdrawn ones stay until popped
@@ -94,6 +95,7 @@ class FairQueue:
     def share_out(self, now: float, promises: Mapping[str, Promise]) -> None:
         """Replace all promises. What is due already stays due, and nobody's clock is reset."""
         self._advance(now)
+        self._lease.begin(now)
         for name in promises.keys() | self._tenants.keys():
             tenant = self._tenant(name)
             old, new = tenant.promise, promises.get(name, Promise())
@@ -111,9 +113,10 @@ class FairQueue:
         return {name: row.told() for name, row in self._tenants.items() if row.taken}
 
     def taken_elsewhere(self, now: float, rows: Mapping[str, float]) -> None:
-        """Other replicas took units from promises, which are one for all of them."""
+        """Others took units from promises, which are one for all, and know what `taken` told."""
         for name in rows.keys() & self._tenants.keys():
-            self._tenants[name].taken_elsewhere(now, rows[name])
+            self._tenants[name].taken_elsewhere(self._lease.heard_at, rows[name])
+        self._lease.heard(now, self._tenants.values())
 
     def enter(
         self,
@@ -132,7 +135,7 @@ class FairQueue:
         if len(self._tenants) >= SHARE_TENANTS_MAX and name not in self._tenants:
             self._forget()
             if len(self._tenants) >= SHARE_TENANTS_MAX:
-                raise _busy(1.0, "Too many tenants ask at once.")
+                raise busy(1.0, "Too many tenants ask at once.")
         tenant = self._tenant(name)
         output = float("inf") if output_max is None else output_max
         ticket = Ticket(name, now, prompt, output, 0.0, background)
@@ -216,7 +219,7 @@ class FairQueue:
         rate = self._rate(tenant)
         ahead = tenant.queued + (tenant.queued_later if ticket.background else 0.0)
         after_s = (ahead + ticket.wanted) / rate if rate else 1.0
-        return _busy(after_s, "This request could not begin in time.")
+        return busy(after_s, "This request could not begin in time.")
 
     def wake_at(self) -> float | None:
         """When to call `dispatch` or `expire` even if nothing happens until then."""
@@ -224,7 +227,7 @@ class FairQueue:
         times = [row.entered + self._wait_s_max for row in rows if row.next or row.due]
         if self.free:
             times += [
-                row.used_until - row.promise.burst_s
+                self._lease.due_at(row)
                 for row in self._backlog.values()
                 if row.promise.tokens_per_s > 0 and row.waiting
             ]
@@ -260,7 +263,7 @@ class FairQueue:
             return
         tenant.tally.refused += 1
         after_s = ticket.wanted / rate + max(0.0, excess_s) if rate else 1.0
-        raise _busy(after_s, "This tenant has as much waiting as can be answered in time.")
+        raise busy(after_s, "This tenant has as much waiting as can be answered in time.")
 
     def _advance(self, now: float) -> None:
         if self._saturated:
@@ -304,7 +307,7 @@ class FairQueue:
             rate = tenant.promise.tokens_per_s
             if rate <= 0:
                 continue
-            while tenant.waiting and tenant.used_until - tenant.promise.burst_s <= now + _EPSILON_S:
+            while tenant.waiting and self._lease.due_at(tenant) <= now + _EPSILON_S:
                 ticket = tenant.waiting.popleft()
                 ticket.state, ticket.promised, ticket.rate = State.DUE, True, rate
                 ticket.paid = ticket.wanted
@@ -392,8 +395,3 @@ class FairQueue:
         read, ticket.reading = ticket.reading, 0.0
         self.reading = max(0.0, self.reading - read)
         return read > 0
-
-
-def _busy(after_s: float, message: str) -> Busy:
-    after_s = min(max(1.0, after_s), SHARE_RETRY_S_MAX)
-    return Busy(message, retry_after_s=after_s)

@@ -6,9 +6,11 @@ from collections import deque
 from enum import Enum, auto
 from typing import Final
 
+from bastide.core.errors import Busy
+from bastide.core.limits import SHARE_RETRY_S_MAX
 from bastide.core.share import Promise, Tally
 
-__all__ = ["Standing", "State", "Ticket"]
+__all__ = ["Standing", "State", "Ticket", "busy"]
 
 _OUTPUT_GUESS: Final = 64.0  # output tokens of a tenant's first answer, before any has ended
 
@@ -60,13 +62,14 @@ class Standing:
 
     __slots__ = (
         "borrowed", "due", "later", "output_mean", "promise", "queued", "queued_later", "running",
-        "starving_since", "taken", "tally", "used_until", "waiting",
+        "starving_since", "taken", "tally", "unheard", "used_until", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.promise = Promise()
         self.used_until = float("-inf")
         self.taken = 0.0  # units taken from the promise here, that other replicas were not told of
+        self.unheard = 0.0  # the same, and what they may not have heard of yet
         self.borrowed = 0.0  # units / weight: the virtual counter
         self.waiting: deque[Ticket] = deque()
         self.due: deque[Ticket] = deque()
@@ -99,22 +102,24 @@ class Standing:
         """Take units from a promise: its clock goes ahead."""
         self.used_until = max(now, self.used_until) + units / rate
         self.taken += units
+        self.unheard += units
 
     def give_back(self, units: float, rate: float) -> None:
         """Give back what was taken and not used."""
         self.used_until -= units / rate
         self.taken -= units
+        self.unheard -= units
 
     def told(self) -> float:
         """Units taken that other replicas were not told of; now they are."""
         units, self.taken = self.taken, 0.0
         return units
 
-    def taken_elsewhere(self, now: float, units: float) -> None:
-        """Another replica took units from the promise, or gave some back."""
+    def taken_elsewhere(self, since: float, units: float) -> None:
+        """Other replicas took units from the promise after `since`, or gave some back."""
         rate = self.promise.tokens_per_s
         if rate > 0:
-            before = self.used_until if units < 0 else max(now, self.used_until)
+            before = self.used_until if units < 0 else max(since, self.used_until)
             self.used_until = before + units / rate
 
     def wait(self, ticket: Ticket) -> None:
@@ -137,3 +142,8 @@ class Standing:
             self.queued_later += sign * ticket.wanted
         else:
             self.queued += sign * ticket.wanted
+
+
+def busy(after_s: float, message: str) -> Busy:
+    """A refusal that says when to come back, within bounds."""
+    return Busy(message, retry_after_s=min(max(1.0, after_s), SHARE_RETRY_S_MAX))
