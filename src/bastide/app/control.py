@@ -34,6 +34,7 @@ from bastide.app.peers import peer_process
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.promises import delegate
 from bastide.app.snapshots import Known, build_snapshot
+from bastide.app.succession import succeed
 from bastide.app.takings import Takings
 from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused, Unavailable
 from bastide.core.evidence import Statement
@@ -322,10 +323,11 @@ class Control:
         if self._settings.attestation or self._ledger.policy().attested:
             verify_attested(self._ledger, body, self._clock.now_ms())
         self._state("load/v1", {**body, "node": self._settings.node})
+        succeed(self._ledger, body["deployment"], self.evidence(), self._clock)
 
     def _state(self, kind: str, body: dict[str, Any]) -> None:
-        deployment = Digest.parse(str(body.get("deployment")))
-        (row,) = self._ledger.find("deployment/v1", subject=deployment)[-1:]
+        about = Digest.parse(str(body.get("deployment")))
+        (row,) = self._ledger.find("deployment/v1", subject=about)[-1:]
         stated = {**body, "time_ms": self._clock.now_ms()}
         self._ledger.append_statement(Statement(kind, (row.subject,), stated), [self.evidence()])
 

@@ -23,13 +23,14 @@ def status_of(
     alarm: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The answer to `status`. `pending`: receipts in no entry yet; `alarm`: an emergency."""
-    served = snapshot.served.values()
+    served = [*snapshot.served.values(), *snapshot.coming]
     return {
         "environment": snapshot.environment,
         "entries": entries,
         "models": sorted(snapshot.served),
         "runners": {name: row.name for name, (row, _) in runners(served).items()},
-        "sockets": [list(row.sockets) for row in served],
+        "coming": {row.name: row.deployment for row in snapshot.coming},
+        "sockets": [list(row.sockets) for row in snapshot.served.values()],
         "tenants": [row.subject.name for row in ledger.find("tenant/v1")],
         "receipts": snapshot.receipts,
         "receipts_pending": pending,

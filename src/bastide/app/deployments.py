@@ -8,6 +8,7 @@ from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.loading import context_of
 from bastide.app.releases import find_candidate
+from bastide.app.services import running_pid
 from bastide.core.engine import engine_for, verify_evaluated
 from bastide.core.errors import NotAllowed, NotFound, Waiting
 from bastide.core.evidence import Evidence
@@ -44,12 +45,18 @@ def plan_deployment(env: Environment, name: str, replicas: int = 1) -> deploy.Pl
 
 
 def deploy_release(
-    env: Environment, name: str, operator: Signer | None, comment: str = "", replicas: int = 1
+    env: Environment,
+    name: str,
+    operator: Signer | None,
+    comment: str = "",
+    replicas: int = 1,
+    at_once: bool = False,
 ) -> Evidence:
     """Judge the row `deploy` and put a release into service.
 
     The operator's approval is made here if the key is given or, under `solo`, held. An older
-    deployment of the same name is ended. Raises Waiting while an approval is missing.
+    deployment of the same name answers until this one can; with `at_once`, or while no services
+    run, it is ended now. Raises Waiting while an approval is missing.
     """
     require(env, "deployment-start", name)
     plan = plan_deployment(env, name, replicas)
@@ -70,7 +77,8 @@ def deploy_release(
         if row.subject.name == plan.name and row.subject.digest != plan.digest
     ]
     made = deploy.deploy(env.ledger, plan, signer, env.clock)
-    for row in older:
+    # The one that answers goes on; of others that were still to come, this one takes the place.
+    for row in older if at_once or running_pid(env.home) is None else older[1:]:
         deploy.end(env.ledger, row, "replaced", signer, env.clock)
     return made
 
@@ -78,7 +86,13 @@ def deploy_release(
 def end_deployment(env: Environment, name: str, reason: str) -> Evidence:
     """Take a deployment out of service. Raises NotFound."""
     require(env, "deployment-end", name)
-    for row in deploy.active(env.ledger):
-        if name in (row.subject.name, str(row.subject.digest)):
-            return deploy.end(env.ledger, row, reason, env.signer(Purpose.EVIDENCE), env.clock)
+    rows = [
+        row
+        for row in deploy.active(env.ledger)
+        if name in (row.subject.name, str(row.subject.digest))
+    ]
+    if rows:  # by name also what was to take its place
+        signer = env.signer(Purpose.EVIDENCE)
+        ended = [deploy.end(env.ledger, row, reason, signer, env.clock) for row in rows]
+        return ended[0]
     raise NotFound(f"there is no active deployment {name!r}", fix="`bastide status` shows them")

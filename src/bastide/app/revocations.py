@@ -44,6 +44,22 @@ def stopped(ledger: Ledger, running: Evidence) -> list[str]:
     return list(dict.fromkeys([*refusals(verdicts), *_revoked_nodes(ledger, running)]))
 
 
+def recalled(ledger: Ledger, ended: Evidence) -> list[str]:
+    """Why answers of a deployment that has ended must not come to their end.
+
+    It was revoked, or its release's gates refuse. Its own approval counts no more since it has
+    ended, and is not asked for.
+    """
+    revoked = ledger.revocations().reasons(Revocable.DEPLOYMENT, ended.subject.digest)
+    if revoked:
+        return revoked
+    released = deploy.find_release(ledger, deploy.plan_of(ended).release)
+    if released is None:
+        return ["there is no such release"]
+    candidate = ledger.by_digest(Digest.parse(released.body["candidate"]))
+    return list(refusals(release.judge(ledger, candidate)))
+
+
 def _revoked_nodes(ledger: Ledger, running: Evidence) -> list[str]:
     """Why machines that serve a deployment may not; those from before it was deployed are past."""
     digest, since = str(running.subject.digest), running.entry or 0

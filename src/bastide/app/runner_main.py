@@ -93,7 +93,9 @@ async def _serve(orders: dict[str, Any]) -> None:
     async def state_load() -> None:
         # If control is away this raises Unavailable, and the runner tries again later: an engine
         # whose load is not in the ledger serves nobody.
-        body = {"deployment": str(deployment), "sandbox": jail.name, "model": loaded_model}
+        body: dict[str, Any] = {"deployment": str(deployment), "sandbox": jail.name}
+        body["model"] = loaded_model
+        body["replica"] = orders["replica"]
         if node is not None:
             body["attestation"] = node.statement
         await control.ask("loaded", body)

@@ -217,6 +217,7 @@ def status(home: Home) -> dict[str, Any]:
         "witnesses": {},
         "emergency": None,
         "replicas": [],
+        "coming": {},
         "desk": {"running": False, "batches_waiting": None, "batches_running": None},
         "metrics_url": f"{gateway_url(settings.metrics_listen)}/metrics"
         if settings.metrics_listen

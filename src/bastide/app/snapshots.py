@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Snapshots: what gateways and the supervisor need to know, made from the ledger alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from bastide.app.config import Settings
 from bastide.app.keys import key_grants
 from bastide.app.loading import verify_entries
 from bastide.app.prices import price_of
-from bastide.app.revocations import stopped
+from bastide.app.revocations import recalled, stopped
+from bastide.app.succession import coming, serving
 from bastide.core.billing import Accounts
 from bastide.core.canonical import canonical
 from bastide.core.embedding import EMBEDDING_ENGINE
 from bastide.core.evidence import Evidence
+from bastide.core.limits import REPLACED_DRAIN_S, SNAPSHOT_AGE_MAX_S
 from bastide.core.register import KEY_KINDS
 from bastide.core.share import Promise
 from bastide.core.snapshot import Served, Snapshot
@@ -41,6 +43,7 @@ class Known:
 
     proven: set[Digest] = field(default_factory=set)
     judged: dict[Digest, list[str]] = field(default_factory=dict)
+    ended: dict[Digest, list[str]] = field(default_factory=dict)
     nodes: dict[tuple[str, int], Evidence] = field(default_factory=dict)
     nodes_at: int = -2
     proven_at: int = -1
@@ -51,6 +54,7 @@ class Known:
         if (newest := ledger.newest_of(*_JUDGED)) == self.judged_at:
             return
         self.judged.clear()
+        self.ended.clear()
         self.judged_at = newest
         if (changed := ledger.newest_of(*KEY_KINDS)) != self.proven_at:
             self.proven.clear()
@@ -69,6 +73,19 @@ class Known:
     def reasons(self) -> dict[str, list[str]]:
         """Why deployments that nobody has ended are out of service, by the statement's digest."""
         return {str(digest): reasons for digest, reasons in self.judged.items() if reasons}
+
+    def recalled(self, ledger: Ledger, now_ms: int) -> Iterator[str]:
+        """Deployments whose last answers may still run, and must not: their digests."""
+        since_ms = now_ms - 1_000 * (REPLACED_DRAIN_S + SNAPSHOT_AGE_MAX_S)
+        for end in ledger.find("deployment-end/v1"):
+            digest = end.subject.digest
+            if end.body["time_ms"] < since_ms:
+                continue
+            if digest not in self.ended:
+                (row,) = ledger.find("deployment/v1", subject=digest)[-1:]
+                self.ended[digest] = recalled(ledger, row)
+            if self.ended[digest]:
+                yield str(digest)
 
     def stopped(self, ledger: Ledger, row: Evidence) -> list[str]:
         """Why a deployment may serve no more."""
@@ -124,15 +141,15 @@ def build_snapshot(
         verify_entries(ledger, fresh)
         known.proven.update(row.digest for row in fresh)
     keys = key_grants(api_keys, expiries)
-    served, out = {}, []
-    for row in deployments:
-        if known.stopped(ledger, row):
-            out.append(str(row.subject.digest))
-            continue
+    out = [row for row in deployments if known.stopped(ledger, row)]
+    standing = [row for row in deployments if row not in out]
+
+    def told(row: Evidence) -> Served:
         one = _served(ledger, settings.node, run, row)
         if settings.attestation or ledger.policy().attested:
-            one = replace(one, attested=known.attested(ledger, one.deployment, now_ms))
-        served[row.subject.name] = one
+            return replace(one, attested=known.attested(ledger, one.deployment, now_ms))
+        return one
+
     policy = str(ledger.policy().digest)
     return Snapshot(
         version,
@@ -140,7 +157,7 @@ def build_snapshot(
         settings.environment,
         policy,
         keys,
-        served,
+        {name: told(row) for name, row in serving(standing).items()},
         _aliases(named),
         guards=_guards(guards),
         erasure=lists[0].body["list"] if lists else "",
@@ -149,7 +166,8 @@ def build_snapshot(
         workers=settings.gateway_workers,
         shares=_promises(shares),
         receipts=settings.receipts,
-        stopped=tuple(out),
+        coming=tuple(map(told, coming(standing).values())),
+        stopped=(*(str(row.subject.digest) for row in out), *known.recalled(ledger, now_ms)),
     )
 
 

@@ -33,6 +33,7 @@ from bastide.app.gateways import Gateways
 from bastide.app.metering import meter_socket, metered
 from bastide.app.metrics_server import ensure_token
 from bastide.app.process import enter_service, log, on_stop
+from bastide.app.retiring import drained
 from bastide.app.snapshots import runner_name, runners
 from bastide.core.errors import BastideError, Unavailable
 from bastide.core.key import Purpose
@@ -79,6 +80,8 @@ class Supervisor:
         self._passes = wiring.entropy().token(32)  # what credentials for control are made of
         self._children: dict[str, Child] = {}
         self._gateways: Gateways | None = None
+        self._models: dict[str, str] = {}  # of runners
+        self._retiring: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything, follow the snapshots, stop everything in order."""
@@ -112,6 +115,8 @@ class Supervisor:
             gateways.close()
             await self._stop([name for name in self._children if name.startswith("gateway")])
             await self._stop(["desk", "metrics"])
+            for task in self._retiring.values():
+                task.cancel()
             await self._stop([name for name in self._children if name.startswith("runner")])
             await control.close()
             await self._stop(["control"])
@@ -177,9 +182,9 @@ class Supervisor:
 
     async def _reconcile(self, snapshot: Snapshot) -> None:
         """Start runners that are missing, stop those whose deployment has ended."""
-        wanted = runners(snapshot.served.values())
+        wanted = runners([*snapshot.served.values(), *snapshot.coming])
         for name, (row, replica) in wanted.items():
-            if name not in self._children:
+            if name not in self._children and name not in self._retiring:
                 # An attested node gets what opens its weights from control, for its quoted key.
                 asked = self._attested or row.attested is not None
                 store = () if asked else (Purpose.STORE,)
@@ -190,13 +195,27 @@ class Supervisor:
                     "replicas": len(row.sockets),
                 }
                 orders_of = functools.partial(dict, orders)
+                self._models[name] = row.name
                 self._start(Child(name, "bastide.app.runner_main", orders_of))
         gone = [name for name in self._children if name.startswith("runner") and name not in wanted]
         # A replica's name begins with that of the first.
         stopped = tuple(runner_name(Digest.parse(digest)) for digest in snapshot.stopped)
         revoked = [name for name in gone if name.startswith(stopped)]
+        revoked += [name for name in self._retiring if name.startswith(stopped)]
         await self._stop(revoked, _REVOKED_S)
-        await self._stop([name for name in gone if name not in revoked])
+        left = [name for name in gone if name in self._children and name not in self._retiring]
+        replaced = [name for name in left if self._models[name] in snapshot.served]
+        await self._stop([name for name in left if name not in replaced])
+        for name in replaced:
+            self._retiring[name] = asyncio.create_task(self._retire(name))
+
+    async def _retire(self, name: str) -> None:
+        """Let a runner's answers end, and then the runner."""
+        try:
+            await drained(self._home, name, self._clock)
+            await self._stop([name])
+        finally:
+            del self._retiring[name]
 
     def _keys(self, purposes: Sequence[Purpose]) -> str:
         return self._keyring.portion(purposes)

@@ -88,19 +88,24 @@ def approve(
     click.option("--key", metavar="FILE", help="OpenSSH private key of the operator."),
     click.option("--comment", default="", help="Why; kept with the approval."),
     _REPLICAS,
+    click.option("--at-once", is_flag=True, help="Stop what answers first: half the memory."),
 )
-def deploy(call: Call, release: str, key: str | None, comment: str, replicas: int) -> None:
+def deploy(
+    call: Call, release: str, key: str | None, comment: str, replicas: int, at_once: bool
+) -> None:
     """Put a published release into service. Running services take it up by themselves.
 
-    The number of replicas is a part of the plan: another number is another deployment, which takes
-    the place of the first.
+    The number of replicas is a part of the plan: another number is another deployment. It takes the
+    place of the first when all of its replicas have loaded; until then the first one answers, and
+    what has begun there comes to its end. Both need memory meanwhile: with --at-once the first one
+    is stopped before the other loads, and nobody answers until it has.
     """
     from bastide.app.deployments import deploy_release
 
     operator = call.party_key(key)
     with call.environment(operator) as env:
         try:
-            row = deploy_release(env, release, operator, comment, replicas)
+            row = deploy_release(env, release, operator, comment, replicas, at_once)
         except Waiting as error:
             more = f" --replicas {replicas}" if replicas > 1 else ""
             again = f"bastide deploy {release}{more} --key OPERATOR.KEY"

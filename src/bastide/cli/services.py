@@ -75,6 +75,7 @@ def status_command(call: Call) -> None:
         f"  gateway  {row['gateway_url']}",
         f"  models   {', '.join(row['models']) or '-'}",
         *(f"  replica  {_replica(replica)}" for replica in row["replicas"]),
+        *(f"  loading  {name}: another answers until it can" for name in row["coming"]),
         f"  tenants  {', '.join(row['tenants']) or '-'}",
         f"  ledger   {row['entries'] if row['entries'] is not None else '-'} entries",
         f"  receipts {row['receipts']}",

@@ -193,6 +193,7 @@ REPLICAS_MAX: Final = 256  # engines of one deployment
 REPLICA_TRIES: Final = 3  # of them are asked before a client is told that all are busy
 REPLICA_PAUSE_S: Final = 0.5  # so long a replica that was down is not asked
 RUNNER_STREAMS_MAX: Final = 32_768  # open requests per connection: a gateway's window, twice
+REPLACED_DRAIN_S: Final = 600.0  # how long answers of a deployment that was replaced may go on
 RUNNER_DRAIN_S: Final = 5.0  # how long answers may go on when the runner is told to stop
 
 # Shares (core/fair_queue.py, docs/adr/0013-shares.md).

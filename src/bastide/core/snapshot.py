@@ -77,6 +77,8 @@ class Snapshot:
     # What tenants are promised, by the deployment's name and the tenant's.
     shares: dict[str, dict[str, Promise]] = field(default_factory=dict)
     receipts: str = "durable"  # what an answer's end waits for; or "promised"
+    # What loads, and takes the place of what is served under its name when it can answer.
+    coming: tuple[Served, ...] = ()
     # Digests of deployments that may serve no more though nobody has ended them: their answers
     # are cut. Those of an ended one may come to their end.
     stopped: tuple[str, ...] = ()

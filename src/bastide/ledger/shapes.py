@@ -320,6 +320,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "node": _text,
         "sandbox": _text,
         "model": _digest,
+        "replica": lambda value: _count(value) and 1 <= value <= REPLICAS_MAX,
         "attestation": _digest,
         "time_ms": _count,
     },
@@ -354,7 +355,8 @@ SHAPES: dict[str, dict[str, Check]] = {
 LATER: dict[str, frozenset[str]] = {
     "admission/v1": frozenset({"signature"}),
     "dataset/v1": frozenset({"decontaminated"}),
-    "load/v1": frozenset({"attestation"}),  # also of a runner that is no attested node
+    # The one also of a runner that is no attested node; the other since there are replicas.
+    "load/v1": frozenset({"attestation", "replica"}),
     "packing/v1": frozenset({"documents_root", "release"}),
     "receipts/v1": frozenset({"sealed_ms"}),
     "share-minute/v1": frozenset({"replica"}),

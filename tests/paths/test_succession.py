@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who answers while one deployment is to take another's place, and when it does."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from bastide.app.deployments import deploy_release, end_deployment
+from bastide.app.environment import Environment
+from bastide.app.revocations import revocation, revoke_here
+from bastide.app.snapshots import Known, build_snapshot, runners
+from bastide.app.succession import succeed
+from bastide.app.supervisor import take_lock
+from bastide.app.takings import Takings
+from bastide.core.evidence import Evidence, Statement
+from bastide.core.key import Purpose
+from bastide.core.limits import REPLACED_DRAIN_S, TAKEN_KEPT_S
+from bastide.core.revocation import Revocable
+from bastide.core.snapshot import Served as Row
+from bastide.core.snapshot import Snapshot
+from bastide.stages import deploy
+from paths.loading_rig import Served
+
+
+@contextmanager
+def services(env: Environment) -> Iterator[None]:
+    """What tells use cases that the services run: the supervisor's lock."""
+    env.home.run.mkdir(mode=0o700, exist_ok=True)
+    lock = take_lock(env.home)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def snapshot_of(env: Environment, now_ms: int | None = None) -> Snapshot:
+    now_ms = env.clock.now_ms() if now_ms is None else now_ms
+    return build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, now_ms, Known())
+
+
+def load(env: Environment, row: Evidence, replica: int) -> None:
+    """As control does when a runner has loaded."""
+    body = {
+        "deployment": str(row.subject.digest), "sandbox": "none", "node": "here",
+        "model": row.body["deployment"]["release"], "replica": replica, "time_ms": env.ledger.size,
+    }  # fmt: skip
+    signer = env.signer(Purpose.EVIDENCE)
+    env.ledger.append_statement(Statement("load/v1", (row.subject,), body), [signer])
+    succeed(env.ledger, body["deployment"], signer, env.clock)
+
+
+def test_the_old_one_answers_until_every_replica_of_the_new_one_can(broken: Served) -> None:
+    env, old = broken.env, str(broken.deployment)
+    with services(env):
+        made = deploy_release(env, "tiny", None, replicas=2)
+    new = str(made.subject.digest)
+    known = snapshot_of(env)
+    assert known.served["tiny"].deployment == old
+    assert [row.deployment for row in known.coming] == [new]
+    # Both sets of runners are wanted meanwhile.
+    assert len(runners([*known.served.values(), *known.coming])) == 1 + 2
+    load(env, made, 2)
+    load(env, made, 2)  # it was started again: still one of two
+    assert snapshot_of(env).served["tiny"].deployment == old
+    load(env, made, 1)
+    known = snapshot_of(env)
+    assert known.served["tiny"].deployment == new and known.coming == ()
+    (end,) = env.ledger.find("deployment-end/v1")
+    assert (str(end.subject.digest), end.body["reason"]) == (old, "replaced")
+
+
+def test_loads_from_an_earlier_life_of_the_same_plan_do_not_count(broken: Served) -> None:
+    env = broken.env
+    first = deploy.active(env.ledger)[0]
+    load(env, first, 1)
+    with services(env):
+        two = deploy_release(env, "tiny", None, replicas=2)
+        load(env, two, 1)
+        load(env, two, 2)
+        again = deploy_release(env, "tiny", None)
+    assert again.subject.digest == first.subject.digest
+    assert snapshot_of(env).served["tiny"].deployment == str(two.subject.digest)
+    load(env, again, 1)
+    assert snapshot_of(env).served["tiny"].deployment == str(again.subject.digest)
+
+
+def test_of_two_that_are_to_come_only_the_newest_does(broken: Served) -> None:
+    env = broken.env
+    with services(env):
+        deploy_release(env, "tiny", None, replicas=2)
+        made = deploy_release(env, "tiny", None, replicas=3)
+    known = snapshot_of(env)
+    assert known.served["tiny"].deployment == str(broken.deployment)
+    assert [row.deployment for row in known.coming] == [str(made.subject.digest)]
+    assert len(deploy.active(env.ledger)) == 2
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_at_once_or_while_nothing_runs_the_old_one_ends_now(broken: Served, running: bool) -> None:
+    env = broken.env
+    if running:
+        with services(env):
+            made = deploy_release(env, "tiny", None, replicas=2, at_once=True)
+    else:
+        made = deploy_release(env, "tiny", None, replicas=2)
+    known = snapshot_of(env)
+    assert known.served["tiny"].deployment == str(made.subject.digest) and not known.coming
+
+
+def test_undeploy_ends_what_was_to_come_too(broken: Served) -> None:
+    env = broken.env
+    with services(env):
+        deploy_release(env, "tiny", None, replicas=2)
+        end_deployment(env, "tiny", "an incident")
+    known = snapshot_of(env)
+    assert known.served == {} and known.coming == ()
+
+
+@pytest.mark.parametrize("what", [Revocable.RELEASE, Revocable.DEPLOYMENT])
+def test_what_is_revoked_cuts_the_last_answers_of_a_replaced_deployment(
+    broken: Served, what: Revocable
+) -> None:
+    env, old = broken.env, str(broken.deployment)
+    first = deploy.active(env.ledger)[0]
+    with services(env):
+        made = deploy_release(env, "tiny", None, replicas=2)
+    load(env, made, 1)
+    load(env, made, 2)
+    assert snapshot_of(env).stopped == ()
+    (candidate,) = env.ledger.find("candidate/v1")
+    both = what is Revocable.RELEASE
+    subject = candidate.subject if both else first.subject
+    revoke_here(env, revocation(what, subject, None, "an incident", env.clock), None)
+    known, new = snapshot_of(env), {str(made.subject.digest)} if both else set()
+    assert set(known.stopped) == {old, *new}
+    assert known.served.keys() == (set() if both else {"tiny"})
+    # Long after no answer of it can run, and it is told no more.
+    later = env.clock.now_ms() + 1_000 * int(REPLACED_DRAIN_S + 60)
+    assert set(snapshot_of(env, later).stopped) == new
+
+
+def row(deployment: str, name: str = "m") -> Row:
+    return Row(name, "r", deployment, "s", "n", "none", 4, 100, 0)
+
+
+def test_replicas_of_both_deployments_share_one_promise() -> None:
+    """What answers of the old one still take, the new one's replicas hear of."""
+    takings = Takings()
+    takings.tell(0.0, [row("old")], "old", 1, {}, True)
+    takings.tell(1.0, [row("new")], "new", 1, {}, True)
+    takings.tell(1.1, [row("new")], "old", 1, {"a": 7.0})
+    assert takings.tell(1.2, [row("new")], "new", 1, {"a": 1.0}) == {"a": 7.0}
+    assert takings.tell(1.3, [row("new")], "old", 1, {}) == {"a": 1.0}
+    assert takings.tell(1.4, [row("new"), row("x", "other")], "x", 1, {}) == {}
+    # Silent for long, it is forgotten, and who was never served is told nothing.
+    late = 2.0 + TAKEN_KEPT_S
+    takings.tell(late, [row("new")], "new", 1, {"a": 2.0})
+    assert takings.tell(late, [row("new")], "old", 1, {}) == {}
+    assert takings.tell(late, [row("new")], "unknown", 1, {"a": 9.0}) == {}
+    assert takings.tell(late, [row("new")], "new", 1, {}) == {}
