@@ -55,6 +55,7 @@ async def _serve(orders: dict[str, Any]) -> None:
     await control.start()
     name = runner_name(deployment, orders["replica"])
     folder = engine_folder(home.run, name.removeprefix("runner-"))
+    about = {name: orders[name] for name in ("deployment", "replica")} | {"sandbox": jail.name}
     loaded_model = ""
     node = await asyncio.to_thread(_make_node, orders, settings, keyring, jail, control, clock)
 
@@ -93,9 +94,7 @@ async def _serve(orders: dict[str, Any]) -> None:
     async def state_load() -> None:
         # If control is away this raises Unavailable, and the runner tries again later: an engine
         # whose load is not in the ledger serves nobody.
-        body: dict[str, Any] = {"deployment": str(deployment), "sandbox": jail.name}
-        body["model"] = loaded_model
-        body["replica"] = orders["replica"]
+        body = {"model": loaded_model, **about}
         if node is not None:
             body["attestation"] = node.statement
         await control.ask("loaded", body)
