@@ -53,8 +53,8 @@ async def _serve(orders: dict[str, Any]) -> None:
         str(home.control_socket), clock, credential=orders.get("credential", "")
     )
     await control.start()
-    name = runner_name(deployment, orders["replica"])
-    folder = engine_folder(home.run, name.removeprefix("runner-"))
+    name = runner_name(deployment, orders["replica"]).removeprefix("runner-")
+    folder = engine_folder(home.run, name)
     about = {name: orders[name] for name in ("deployment", "replica")} | {"sandbox": jail.name}
     loaded_model = ""
     node = await asyncio.to_thread(_make_node, orders, settings, keyring, jail, control, clock)
@@ -92,8 +92,7 @@ async def _serve(orders: dict[str, Any]) -> None:
             records.dispose()
 
     async def state_load() -> None:
-        # If control is away this raises Unavailable, and the runner tries again later: an engine
-        # whose load is not in the ledger serves nobody.
+        # If control is away this raises Unavailable: nobody is served by an unstated load.
         body = {"model": loaded_model, **about}
         if node is not None:
             body["attestation"] = node.statement
