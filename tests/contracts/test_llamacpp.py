@@ -49,8 +49,8 @@ def test_it_ends_when_whoever_started_it_lets_go():
         with tempfile.TemporaryDirectory(prefix="engine-") as folder:
             with smollm2.weights() as descriptor:
                 engine = await smollm2.start(descriptor, folder, slots=1)
-            os.close(engine._lifeline)
-            engine._lifeline = None
+            os.close(engine._life._lifeline)
+            engine._life._lifeline = None
             return await asyncio.wait_for(engine.wait(), 60)
 
     assert asyncio.run(scenario()) == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bastide.adapters.engine import openvino, openvino_child
+from bastide.adapters.engine import life, openvino, openvino_child
 from bastide.adapters.engine.starting import started
 from bastide.core.chat import EmbedRequest, FinishReason, GenerateRequest, Sampling
 from bastide.core.errors import Misconfigured, NotProven
@@ -32,7 +32,7 @@ def test_it_runs_in_every_sandbox_from_a_sealed_memfd_and_closes_in_peace(sandbo
         jails.append(jail)
         return await started(chosen, jail)
 
-    monkeypatch.setattr(openvino, "started", spy)
+    monkeypatch.setattr(life, "started", spy)
 
     async def scenario():
         with tempfile.TemporaryDirectory(prefix="engine-") as folder:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bastide.adapters.engine.http1 import UnixHttp
+from bastide.adapters.engine.life import EngineLife
 from bastide.adapters.engine.vllm import Vllm
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "vllm" / "exchanges.json"
@@ -152,9 +153,8 @@ async def replayed(folder: Path, real: str = "") -> AsyncIterator[tuple[Vllm, Re
     path = folder / "vllm.sock"
     listening = await asyncio.start_unix_server(server.serve, path)
     process.on_kill = [server.abort, listening.close]
-    engine = Vllm(
-        process, path, CountingEntropy(), name="smollm2", slots=SLOTS, context_tokens=CONTEXT
-    )
+    life = EngineLife(process, "smollm2")
+    engine = Vllm(life, path, CountingEntropy(), slots=SLOTS, context_tokens=CONTEXT)
     try:
         yield engine, server
     finally:

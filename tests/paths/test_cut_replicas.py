@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ WORDS = 400
 PACE_S = 0.3
 SLOTS_FREE_S = 2.0  # the promise
 SETTLED_S = 10.0
-WAKING_S = 5.0  # in which this process has heard the end of a thousand streams
+WAKING_S = 1.0  # in which this process has heard the end of a thousand streams
+# Each gateway has at most 5/4 of its mean at a replica, so no replica has less than this.
+LEAST = STREAMS - 2 * 2 * -(-5 * (STREAMS // 2 + 1) // (4 * REPLICAS))
 ASK, BODY = asking(MODEL, WORDS)
 
 
@@ -170,7 +173,7 @@ def test_a_killed_replica_ends_its_own_streams_and_no_others_and_comes_back() ->
             clients = [client for some in await streaming(made) for client in some]
             there = made.busy(0)
             others = made.busy(1), made.busy(2)
-            assert there + sum(others) == STREAMS and min(there, *others) > STREAMS // 20
+            assert there + sum(others) == STREAMS and min(there, *others) >= LEAST > STREAMS // 7
             made.runners[0].kill()
             cut = await ended(clients, there)
             made.runners[0].wait()
@@ -219,9 +222,10 @@ def test_gateway_and_runner_killed_at_once_leave_a_receipt_of_every_answer() -> 
                 receipt = receipts[one.ident]
                 assert (receipt.finish, receipt.delivered) == ("cut", True)
                 handed = receipt.completion_tokens
-                # At most the pieces of HANDED_JOURNAL_S less than were handed over, and never more.
+                # Less by the pieces of HANDED_JOURNAL_S and one turn at most; more only by what was
+                # on its way, one in the runner's socket and one in the gateway's.
                 assert handed >= 1
-                assert -(HANDED_JOURNAL_S / PACE_S + 4) <= handed - one.words <= 3
+                assert -(ceil(HANDED_JOURNAL_S / PACE_S) + 1) <= handed - one.words <= 2
                 short += handed < one.words
                 verify_content(receipt, KEY, BODY, " ".join(words[:handed]).encode())
             assert short <= there - len(cut)  # those at the other replicas are exact

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all replicas together give under one promise is bounded, however late they hear of it.
 
-docs/adr/0063-no-gap.md derives the bound; here it is checked over random schedules in virtual time,
+docs/adr/0065-no-gap.md derives the bound; here it is checked over random schedules in virtual time,
 with exchanges that take long, fail, or stop for a while. Costs are exact: what answers cost beyond
 their estimates is the other term, and no queue can know it. No engine answers here, so that nothing
 is lent: what counts is when a request becomes due.

@@ -6,7 +6,7 @@ A promise is one for all N replicas of a deployment, and each gives all of it to
 there. Without a limit each of them could give a whole burst before it hears of the others. So it
 gives at most a lease, rate * max(burst_s / N, SHARE_LEASE_S), and the request that goes beyond it;
 then it waits for the next exchange. While nobody answers, the lease grows by rate / N: a fixed part
-of the promise, which is right without any exchange. docs/adr/0063-no-gap.md derives the bound.
+of the promise, which is right without any exchange. docs/adr/0065-no-gap.md derives the bound.
 """
 
 from collections.abc import Iterable

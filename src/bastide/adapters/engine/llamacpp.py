@@ -11,19 +11,21 @@ reuse what the slot holds, core/slots.py decides: never what another tenant has 
 """
 
 import asyncio
-import contextlib
+import functools
 import importlib.metadata
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from bastide.adapters.engine import llamacpp_wire as wire
 from bastide.adapters.engine.http1 import Answer, Over, UnixHttp
+from bastide.adapters.engine.life import EngineLife
 from bastide.adapters.engine.llamacpp_embed import Embedder
-from bastide.adapters.engine.starting import interpreter_files, package_folders, started, until_said
+from bastide.adapters.engine.saying import last_deltas, text_deltas
+from bastide.adapters.engine.starting import interpreter_files, package_folders
 from bastide.core.chat import (
     Delta,
     Embedded,
@@ -36,13 +38,12 @@ from bastide.core.limits import ENGINE_READY_TIMEOUT_S, ENGINE_START_TIMEOUT_S
 from bastide.core.prefix import prefix_of
 from bastide.core.slots import Lease, Slots
 from bastide.dialects.tool_prompt import as_text
-from bastide.ports import Jail, Process, Sandbox
+from bastide.ports import Jail, Sandbox
 
 __all__ = ["LlamaCpp", "start_llamacpp"]
 
 _SOCKET = "engine.sock"
 _SPARE_CONNECTIONS = 8  # beside one per slot: health, and connections that idle or are closing
-_CLOSE_TIMEOUT_S = 1.0
 # Prompt tokens computed in one go. Between two goes the engine notices who has left, and others'
 # answers go on; fewer would cost speed.
 _BATCH_TOKENS = 64
@@ -57,34 +58,30 @@ class LlamaCpp:
 
     def __init__(
         self,
-        process: Process,
+        life: EngineLife,
         socket: Path,
-        lifeline: int,
         *,
-        name: str,
         slots: int,
         context_tokens: int,
         alone: bool = False,
         embeds: bool = False,
     ) -> None:
         self.version = f"llama.cpp (xllamacpp {importlib.metadata.version('xllamacpp')})"
-        self._process = process
+        self._life = life
         self._http = UnixHttp(str(socket), idle_max=slots)
-        self._lifeline: int | None = lifeline
-        self._name = name
+        self._name = name = life.name
         self._context_tokens = context_tokens
         self._alone = alone
         self._workers = slots
         self._slots = Slots(slots)
         self._free = asyncio.Semaphore(slots)
         self._embedder = Embedder(self._whole, name, context_tokens, self._free) if embeds else None
-        self._ended = asyncio.ensure_future(process.wait())
-        self._ended.add_done_callback(lambda _: self._http.close())
+        life.on_end(self._http.close)
 
     @property
     def pid(self) -> int:
         """Process id of the sandbox's outermost process."""
-        return self._process.pid
+        return self._life.pid
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
         """Answer a request piece by piece. Raises Misconfigured for what the model cannot take."""
@@ -98,13 +95,10 @@ class LlamaCpp:
                 text = reading.feed(line)
                 if reading.counted is not None:
                     self._slots.read(lease)
-                if text and calls is None:
-                    yield Delta(text, usage=reading.counted)
-                elif text and calls is not None:
-                    for delta in calls.read(text, reading.counted):
-                        yield delta
+                for delta in text_deltas(calls, text, reading.counted) if text else ():
+                    yield delta
             last = reading.last()
-        for delta in [last] if calls is None else calls.end(last):
+        for delta in last_deltas(calls, last):
             yield delta
 
     async def count(self, request: GenerateRequest) -> int:
@@ -140,23 +134,16 @@ class LlamaCpp:
 
     async def wait(self) -> int:
         """Wait until the process has ended; its status, negative for a signal."""
-        return await asyncio.shield(self._ended)
+        return await self._life.wait()
 
     def kill(self) -> None:
         """End it at once."""
-        self._process.kill()
+        self._life.kill()
 
     async def close(self) -> None:
         """Stop: ask it to end, then make it."""
         self._http.close()
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
-        try:
-            await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_TIMEOUT_S)
-        except TimeoutError:
-            self._process.kill()
-            await self.wait()
+        await self._life.close()
 
     def _require_answers(self) -> None:
         if self._embedder is not None:
@@ -189,25 +176,17 @@ class LlamaCpp:
         self, target: str, body: bytes = b"", over: Over | None = None
     ) -> AsyncIterator[Answer]:
         try:
-            if self._ended.done():
-                if over is not None:
-                    over(False)
-                raise ConnectionError("it has ended")
+            if over is not None and self._life.ended:
+                over(False)
+            self._life.verify_alive()
             async with self._http.ask("POST" if body else "GET", target, body, over) as answer:
                 if answer.status != 200:
                     raise wire.failure(answer.status, await answer.read())
                 yield answer
         except TimeoutError as error:
-            raise Unavailable(f"the engine of {self._name} does not answer") from error
+            raise self._life.silent() from error
         except OSError as error:
-            raise await self._gone(error) from error
-
-    async def _gone(self, error: OSError) -> Unavailable:
-        # A broken connection is noticed a moment before the end of the process is.
-        with contextlib.suppress(TimeoutError):
-            status = await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_TIMEOUT_S)
-            return Unavailable(f"the engine of {self._name} ended with status {status}")
-        return Unavailable(f"the engine of {self._name} failed: {error}")
+            raise await self._life.gone(error) from error
 
 
 async def start_llamacpp(
@@ -242,20 +221,18 @@ async def start_llamacpp(
         "embeds": embeds,
         "package": str(_package()),
     }
-    process, lifeline_end, status_end = await _spawn(settings, sandbox, folder, weights_fd)
+    weights = os.open(f"/proc/self/fd/{weights_fd}", os.O_RDONLY | os.O_CLOEXEC)
+    jail_of = functools.partial(_jail, settings, folder)
+    life = await EngineLife.start(sandbox, name, {"weights": weights}, jail_of)
     engine = LlamaCpp(
-        process,
-        folder / _SOCKET,
-        lifeline_end,
-        name=name,
-        slots=slots,
-        context_tokens=context_tokens,
-        alone=alone,
-        embeds=embeds,
-    )
+        life, folder / _SOCKET,
+        slots=slots, context_tokens=context_tokens, alone=alone, embeds=embeds,
+    )  # fmt: skip
     try:
-        await _let_load(proven, lifeline_end, status_end)
-        await _until_ready(engine, status_end, name)
+        if proven is not None:
+            await proven
+        life.go()
+        await life.verify_ready(await life.said(ENGINE_START_TIMEOUT_S))
         await engine.health()
     except BaseException:
         engine.kill()
@@ -264,46 +241,12 @@ async def start_llamacpp(
     return engine
 
 
-async def _spawn(
-    settings: dict[str, Any], sandbox: Sandbox, folder: Path, weights_fd: int
-) -> tuple[Process, int, int]:
-    """The process in its jail, our end of its lifeline, and of the pipe on which it reports."""
-    status_end, status = os.pipe()
-    lifeline, lifeline_end = os.pipe()
-    weights = os.open(f"/proc/self/fd/{weights_fd}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        process = await started(sandbox, _jail(settings, folder, weights, status, lifeline))
-    except BaseException:
-        os.close(lifeline_end)
-        os.close(status_end)
-        raise
-    finally:
-        os.close(status)
-        os.close(lifeline)
-        os.close(weights)
-    return process, lifeline_end, status_end
-
-
-async def _let_load(proven: Awaitable[Any] | None, lifeline_end: int, status_end: int) -> None:
-    """Tell the engine to open the weights, once they are proven. Raises what `proven` raises."""
-    try:
-        if proven is not None:
-            await proven
-        os.write(lifeline_end, b"g")
-    except BrokenPipeError:
-        pass  # it has ended already: `_until_ready` says why
-    except BaseException:
-        os.close(status_end)
-        raise
-
-
-def _jail(settings: dict[str, Any], folder: Path, weights: int, status: int, lifeline: int) -> Jail:
+def _jail(settings: dict[str, Any], folder: Path, kept: Mapping[str, int]) -> Jail:
     child = str(Path(__file__).with_name("llamacpp_child.py"))
     interpreter, *files = interpreter_files()
-    orders = settings | {
-        "weights": weights,
-        "status": status,
-        "lifeline": lifeline,
+    orders = {
+        **settings,
+        **kept,
         "socket": str(folder / _SOCKET),
         "connections": settings["slots"] + _SPARE_CONNECTIONS,
         "batch_tokens": _BATCH_TOKENS,
@@ -312,19 +255,9 @@ def _jail(settings: dict[str, Any], folder: Path, weights: int, status: int, lif
         argv=(interpreter, "-I", "-S", "-B", child, json.dumps(orders)),
         readable=(child, interpreter, *files, *_package_folders()),
         writable=str(folder),
-        inherit=(weights, status, lifeline),
+        inherit=tuple(kept.values()),
         environment=_ENVIRONMENT,
     )
-
-
-async def _until_ready(engine: LlamaCpp, status_end: int, name: str) -> None:
-    said = await until_said(status_end, ENGINE_START_TIMEOUT_S, name)
-    if said == b"ready":
-        return
-    engine.kill()
-    status = await engine.wait()
-    why = wire.printable(said.decode("utf-8", "replace")) or "it said nothing"
-    raise Unavailable(f"the engine of {name} did not start (status {status}): {why}")
 
 
 def _package() -> Path:

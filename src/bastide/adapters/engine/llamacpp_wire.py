@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from bastide.adapters.engine.saying import printable
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Sampling, TokenChoice, Usage
 from bastide.core.errors import BastideError, Misconfigured, TooLong, Unavailable
 from bastide.core.limits import ENGINE_REPLY_BYTES_MAX
@@ -22,7 +23,6 @@ __all__ = [
     "encode_tokenize",
     "failure",
     "pinned",
-    "printable",
     "prompt_text",
 ]
 
@@ -245,11 +245,6 @@ def failure(status: int, body: bytes) -> BastideError:
         return _translate(_failed.decode(body).error)
     except msgspec.DecodeError:
         return Unavailable(f"the engine answers with HTTP status {status}")
-
-
-def printable(text: str) -> str:
-    """A short text from an engine, safe to show."""
-    return "".join(c if c.isprintable() else " " for c in text)[:300].strip()
 
 
 def _translate(error: _Error) -> BastideError:

@@ -11,19 +11,20 @@ One request may occupy a slot; more than `slots` wait here, in order of arrival.
 """
 
 import asyncio
-import contextlib
 import importlib.metadata
 import importlib.util
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from bastide.adapters.engine import openvino_wire as wire
+from bastide.adapters.engine.life import EngineLife
 from bastide.adapters.engine.openvino_reader import examine, tiny_model
-from bastide.adapters.engine.starting import interpreter_files, package_folders, started, until_said
+from bastide.adapters.engine.saying import last_deltas, text_deltas
+from bastide.adapters.engine.starting import interpreter_files, package_folders
 from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
 from bastide.core.errors import Misconfigured, Unavailable
 from bastide.core.limits import (
@@ -33,14 +34,13 @@ from bastide.core.limits import (
     ENGINE_START_TIMEOUT_S,
 )
 from bastide.dialects.tool_prompt import as_text
-from bastide.ports import Jail, Process, Sandbox
+from bastide.ports import Jail, Sandbox
 
 __all__ = ["OpenVino", "start_openvino", "verify_openvino"]
 
 _SOCKET = "engine.sock"
 _MODEL, _PROBE = "weights.gguf", "probe.gguf"  # the reader takes nothing without this suffix
 _SPARE_CONNECTIONS = 16
-_CLOSE_TIMEOUT_S = 1.0
 # Prompt tokens computed in one go: between two goes the engine notices who has left.
 _BATCH_TOKENS = 128
 _PACKAGES = ("openvino", "openvino_genai", "openvino_tokenizers", "numpy")
@@ -54,27 +54,23 @@ class OpenVino:
 
     def __init__(
         self,
-        process: Process,
+        life: EngineLife,
         socket: Path,
-        lifeline: int,
         *,
-        name: str,
         slots: int,
         context_tokens: int,
     ) -> None:
         self.version = f"OpenVINO GenAI {importlib.metadata.version('openvino-genai')}"
-        self._process = process
+        self._life = life
         self._socket = socket
-        self._lifeline: int | None = lifeline
-        self._name = name
+        self._name = life.name
         self._context_tokens = context_tokens
         self._slots = asyncio.Semaphore(slots)
-        self._ended = asyncio.ensure_future(process.wait())
 
     @property
     def pid(self) -> int:
         """Process id of the sandbox's outermost process."""
-        return self._process.pid
+        return self._life.pid
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
         """Answer a request piece by piece. Raises Misconfigured for what the model cannot take."""
@@ -90,11 +86,11 @@ class OpenVino:
                 length += len(delta.text)
                 if length > ENGINE_REPLY_BYTES_MAX:
                     raise Unavailable("the engine's answer is too long")
-                for piece in [delta] if calls is None else calls.read(delta.text, delta.usage):
+                for piece in text_deltas(calls, delta.text, delta.usage):
                     yield piece
             if last is None:
                 raise Unavailable("the engine's answer ended early")
-        for piece in [last] if calls is None else calls.end(last):
+        for piece in last_deltas(calls, last):
             yield piece
 
     async def count(self, request: GenerateRequest) -> int:
@@ -121,26 +117,19 @@ class OpenVino:
             async with asyncio.timeout(ENGINE_READY_TIMEOUT_S):
                 await self._one(wire.HEALTH)
         except TimeoutError as error:
-            raise Unavailable(f"the engine of {self._name} does not answer") from error
+            raise self._life.silent() from error
 
     async def wait(self) -> int:
         """Wait until the process has ended; its status, negative for a signal."""
-        return await asyncio.shield(self._ended)
+        return await self._life.wait()
 
     def kill(self) -> None:
         """End it at once."""
-        self._process.kill()
+        self._life.kill()
 
     async def close(self) -> None:
         """Stop: ask it to end, then make it."""
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
-        try:
-            await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_TIMEOUT_S)
-        except TimeoutError:
-            self._process.kill()
-            await self.wait()
+        await self._life.close()
 
     async def _one(self, order: bytes, slot: asyncio.Semaphore | None = None) -> wire.Line:
         async with self._asking(order, slot) as lines:
@@ -157,8 +146,7 @@ class OpenVino:
         async with free:
             writer: asyncio.StreamWriter | None = None
             try:
-                if self._ended.done():
-                    raise ConnectionError("it has ended")
+                self._life.verify_alive()
                 reader, writer = await asyncio.open_unix_connection(
                     self._socket, limit=ENGINE_REPLY_BYTES_MAX
                 )
@@ -166,7 +154,7 @@ class OpenVino:
                 await writer.drain()
                 yield self._lines(reader)
             except OSError as error:
-                raise await self._gone(error) from error
+                raise await self._life.gone(error) from error
             finally:
                 if writer is not None:
                     writer.transport.abort()
@@ -177,19 +165,12 @@ class OpenVino:
                 async with asyncio.timeout(ENGINE_SILENCE_MAX_S):
                     data = await reader.readline()
             except TimeoutError as error:
-                raise Unavailable(f"the engine of {self._name} does not answer") from error
+                raise self._life.silent() from error
             except ValueError as error:
                 raise Unavailable("a line of the engine's answer is too long") from error
             if not data.endswith(b"\n"):
                 raise ConnectionError("the engine closed the connection")
             yield wire.decode(data, self._context_tokens)
-
-    async def _gone(self, error: OSError) -> Unavailable:
-        # A broken connection is noticed a moment before the end of the process is.
-        with contextlib.suppress(TimeoutError):
-            status = await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_TIMEOUT_S)
-            return Unavailable(f"the engine of {self._name} ended with status {status}")
-        return Unavailable(f"the engine of {self._name} failed: {error}")
 
 
 async def start_openvino(
@@ -210,29 +191,17 @@ async def start_openvino(
     would not read rightly, or if OpenVINO is not installed.
     """
     packages = _packages()
-    process, lifeline_end, status_end, probe = await _spawn(
-        {"slots": slots, "context_tokens": context_tokens, "threads": threads},
-        packages,
-        sandbox,
-        folder,
-        weights_fd,
-    )
-    engine = OpenVino(
-        process, folder / _SOCKET, lifeline_end,
-        name=name, slots=slots, context_tokens=context_tokens,
-    )  # fmt: skip
+    settings = {"slots": slots, "context_tokens": context_tokens, "threads": threads}
+    probe = os.memfd_create("probe")
     try:
-        try:
-            await _let_load(proven, weights_fd, name, lifeline_end, probe)
-        except BaseException:
-            os.close(status_end)
-            raise
-        said = await until_said(status_end, ENGINE_START_TIMEOUT_S, name)
-        if said != b"ready":
-            engine.kill()
-            status = await engine.wait()
-            why = wire.printable(said.decode("utf-8", "replace")) or "it said nothing"
-            raise Unavailable(f"the engine of {name} did not start (status {status}): {why}")
+        life = await _spawn(settings, packages, sandbox, folder, weights_fd, probe, name)
+    except BaseException:
+        os.close(probe)
+        raise
+    engine = OpenVino(life, folder / _SOCKET, slots=slots, context_tokens=context_tokens)
+    try:
+        life.go(await _examined(proven, weights_fd, name, probe))
+        await life.verify_ready(await life.said(ENGINE_START_TIMEOUT_S))
         await engine.health()
     except BaseException:
         engine.kill()
@@ -255,53 +224,42 @@ async def _spawn(
     sandbox: Sandbox,
     folder: Path,
     weights_fd: int,
-) -> tuple[Process, int, int, int]:
-    """The process; our ends of its lifeline and of the pipe on which it reports; its probe."""
-    status_end, status = os.pipe()
-    lifeline, lifeline_end = os.pipe()
-    probe = os.memfd_create("probe")
+    probe: int,
+    name: str,
+) -> EngineLife:
+    """The process, with links by which its library finds what it has as descriptors."""
     # Empty: the engine's own process puts a copy of the proven weights there.
     given = {
         "weights": os.open(f"/proc/self/fd/{weights_fd}", os.O_RDONLY | os.O_CLOEXEC),
         "scratch": os.memfd_create("scratch"),
         "probe": os.dup(probe),
-        "status": status,
-        "lifeline": lifeline,
     }
-    try:
+
+    def jail_of(kept: Mapping[str, int]) -> Jail:
         for link, to in ((_MODEL, "scratch"), (_PROBE, "probe")):
             (folder / link).unlink(missing_ok=True)
-            (folder / link).symlink_to(f"/proc/self/fd/{given[to]}")
+            (folder / link).symlink_to(f"/proc/self/fd/{kept[to]}")
         (folder / _SOCKET).unlink(missing_ok=True)
-        process = await started(sandbox, _jail(settings, packages, folder, given))
-    except BaseException:
-        for end in (lifeline_end, status_end, probe):
-            os.close(end)
-        raise
-    finally:
-        for descriptor in given.values():
-            os.close(descriptor)
-    return process, lifeline_end, status_end, probe
+        return _jail(settings, packages, folder, kept)
+
+    return await EngineLife.start(sandbox, name, given, jail_of)
 
 
-async def _let_load(
-    proven: Awaitable[Any] | None, weights: int, name: str, lifeline_end: int, probe: int
-) -> None:
-    """Once the weights are proven, look at them and tell the engine to load them."""
+async def _examined(proven: Awaitable[Any] | None, weights: int, name: str, probe: int) -> bytes:
+    """Once the weights are proven, look at them; the order to load them."""
     try:
         if proven is not None:
             await proven
         found = examine(weights, name)
         with os.fdopen(os.dup(probe), "wb") as file:
             file.write(tiny_model(found.vocabulary))
-        with contextlib.suppress(BrokenPipeError):  # it has ended already, and has said why
-            os.write(lifeline_end, json.dumps({"bos": found.bos}).encode() + b"\n")
+        return json.dumps({"bos": found.bos}).encode() + b"\n"
     finally:
         os.close(probe)
 
 
 def _jail(
-    settings: dict[str, Any], packages: dict[str, Path], folder: Path, given: dict[str, int]
+    settings: dict[str, Any], packages: dict[str, Path], folder: Path, given: Mapping[str, int]
 ) -> Jail:
     child = str(Path(__file__).with_name("openvino_child.py"))
     # Found, never imported: like the library it runs only inside the sandbox.
@@ -309,7 +267,7 @@ def _jail(
     answers = str(found_answers.origin if found_answers else "")
     interpreter, *files = interpreter_files()
     found = {name: str(place) for name, place in packages.items()}
-    orders = settings | given | {
+    orders = settings | dict(given) | {
         "packages": found | {"openvino_answers": answers},
         "socket": str(folder / _SOCKET),
         "model": str(folder / _MODEL),

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from bastide.adapters.engine.saying import printable
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Sampling, TokenChoice, Usage
 from bastide.core.errors import BastideError, Misconfigured, TooLong, Unavailable
 from bastide.core.limits import ENGINE_REPLY_BYTES_MAX
@@ -23,7 +24,6 @@ __all__ = [
     "delta",
     "encode_next_tokens",
     "encode_request",
-    "printable",
 ]
 
 _COUNT_MAX = 1_024  # likeliest tokens
@@ -95,11 +95,6 @@ def delta(line: Line) -> Delta:
 def choices(line: Line, count: int) -> list[TokenChoice]:
     """The likeliest tokens, likeliest first."""
     return [TokenChoice(text, logprob) for text, logprob in line.tokens[:count]]
-
-
-def printable(text: str) -> str:
-    """A short text from an engine, safe to show."""
-    return "".join(c if c.isprintable() else " " for c in text)[:300].strip()
 
 
 def _failure(line: Line, context_tokens: int) -> BastideError:

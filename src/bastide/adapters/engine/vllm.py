@@ -12,8 +12,6 @@ salt, which is made of a key that lives as long as this load.
 """
 
 import asyncio
-import contextlib
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -21,15 +19,16 @@ from typing import Any
 
 from bastide.adapters.engine import vllm_wire as wire
 from bastide.adapters.engine.http1 import Answer, UnixHttp
+from bastide.adapters.engine.life import EngineLife
+from bastide.adapters.engine.saying import last_deltas, text_deltas
 from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
-from bastide.core.errors import Misconfigured, Unavailable
+from bastide.core.errors import Misconfigured
 from bastide.core.limits import ENGINE_READY_TIMEOUT_S
 from bastide.dialects.tool_prompt import as_text
-from bastide.ports import Entropy, Process
+from bastide.ports import Entropy
 
 __all__ = ["Vllm"]
 
-_CLOSE_TIMEOUT_S = 1.0
 _KEY_BYTES = 32
 
 
@@ -38,33 +37,29 @@ class Vllm:
 
     def __init__(
         self,
-        process: Process,
+        life: EngineLife,
         socket: Path,
         entropy: Entropy,
-        lifeline: int | None = None,
         *,
-        name: str,
         slots: int,
         context_tokens: int,
         alone: bool = False,
     ) -> None:
         self.version = "vLLM"
-        self._process = process
+        self._life = life
         self._http = UnixHttp(str(socket), idle_max=slots)
-        self._lifeline = lifeline
-        self._name = name
+        self._name = life.name
         self._context_tokens = context_tokens
         self._alone = alone
         self._entropy = entropy
         self._key = entropy.token(_KEY_BYTES)
         self._slots = asyncio.Semaphore(slots)
-        self._ended = asyncio.ensure_future(process.wait())
-        self._ended.add_done_callback(lambda _: self._http.close())
+        life.on_end(self._http.close)
 
     @property
     def pid(self) -> int:
         """Process id of the sandbox's outermost process."""
-        return self._process.pid
+        return self._life.pid
 
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
         """Answer a request piece by piece. Raises Misconfigured for what the model cannot take."""
@@ -73,14 +68,10 @@ class Vllm:
             reading = wire.AnswerReader()
             async for line in answer.lines():
                 text = reading.feed(line)
-                if text:
-                    got = reading.counted
-                    for delta in (
-                        [Delta(text, usage=got)] if calls is None else calls.read(text, got)
-                    ):
-                        yield delta
+                for delta in text_deltas(calls, text, reading.counted) if text else ():
+                    yield delta
             last = reading.last()
-        for delta in [last] if calls is None else calls.end(last):
+        for delta in last_deltas(calls, last):
             yield delta
 
     async def count(self, request: GenerateRequest) -> int:
@@ -107,7 +98,7 @@ class Vllm:
             async with asyncio.timeout(ENGINE_READY_TIMEOUT_S):
                 await self._whole(wire.Asked(*wire.HEALTH))
         except TimeoutError as error:
-            raise Unavailable(f"the engine of {self._name} does not answer") from error
+            raise self._life.silent() from error
 
     async def learn_version(self) -> None:
         """Ask which version it is, for receipts."""
@@ -115,23 +106,16 @@ class Vllm:
 
     async def wait(self) -> int:
         """Wait until the process has ended; its status, negative for a signal."""
-        return await asyncio.shield(self._ended)
+        return await self._life.wait()
 
     def kill(self) -> None:
         """End it at once."""
-        self._process.kill()
+        self._life.kill()
 
     async def close(self) -> None:
         """Stop: ask it to end, then make it."""
         self._http.close()
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
-        try:
-            await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_TIMEOUT_S)
-        except TimeoutError:
-            self._process.kill()
-            await self.wait()
+        await self._life.close()
 
     def _salt(self, tenant: str) -> str:
         """Requests of no tenant find nothing in the cache, also not what each other left."""
@@ -158,18 +142,10 @@ class Vllm:
     async def _asking(self, asked: wire.Asked) -> AsyncIterator[Answer]:
         """The answer to a request. Who leaves the block early hangs up, which ends the answer."""
         try:
-            if self._ended.done():
-                raise ConnectionError("it has ended")
+            self._life.verify_alive()
             async with self._http.ask(asked.method, asked.path, asked.body) as answer:
                 if answer.status != 200:
                     raise wire.failure(answer.status, await answer.read(), self._context_tokens)
                 yield answer
         except OSError as error:
-            raise await self._gone(error) from error
-
-    async def _gone(self, error: OSError) -> Unavailable:
-        # A broken connection is noticed a moment before the end of the process is.
-        with contextlib.suppress(TimeoutError):
-            status = await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_TIMEOUT_S)
-            return Unavailable(f"the engine of {self._name} ended with status {status}")
-        return Unavailable(f"the engine of {self._name} failed: {error}")
+            raise await self._life.gone(error) from error

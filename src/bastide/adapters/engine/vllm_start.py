@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bastide.adapters.engine import vllm_wire as wire
-from bastide.adapters.engine.starting import interpreter_files, started, until_said
+from bastide.adapters.engine.life import EngineLife
+from bastide.adapters.engine.starting import interpreter_files
 from bastide.adapters.engine.vllm import Vllm
 from bastide.core.errors import Misconfigured, Unavailable
 from bastide.ports import Entropy, Jail, Sandbox
@@ -91,33 +92,26 @@ async def start_vllm(
     """
     jail_paths = find_installation(python)
     (folder / _SOCKET).unlink(missing_ok=True)
-    status_end, status = os.pipe()
-    lifeline, lifeline_end = os.pipe()
+    command = command_of(python, _FOLDER, str(folder / _SOCKET), slots, context_tokens)
     given = {file: os.open(f"/proc/self/fd/{fd}", os.O_RDONLY) for file, fd in files.items()}
-    try:
-        orders = {
-            "files": given, "status": status, "lifeline": lifeline, "folder": _FOLDER,
-            "command": command_of(python, _FOLDER, str(folder / _SOCKET), slots, context_tokens),
-        }  # fmt: skip
-        process = await started(sandbox, _jail(orders, jail_paths, folder))
-    except BaseException:
-        os.close(lifeline_end)
-        os.close(status_end)
-        raise
-    finally:
-        for descriptor in (status, lifeline, *given.values()):
-            os.close(descriptor)
+
+    def jail_of(kept: Mapping[str, int]) -> Jail:
+        pipes = {end: kept[end] for end in ("status", "lifeline")}
+        orders = {"files": given, "folder": _FOLDER, "command": command, **pipes}
+        return _jail(orders, jail_paths, folder)
+
+    named = {f"file {file}": descriptor for file, descriptor in given.items()}
+    life = await EngineLife.start(sandbox, name, named, jail_of)
     engine = Vllm(
-        process, folder / _SOCKET, entropy, lifeline_end,
-        name=name, slots=slots, context_tokens=context_tokens, alone=alone,
+        life, folder / _SOCKET, entropy,
+        slots=slots, context_tokens=context_tokens, alone=alone,
     )  # fmt: skip
-    saying = asyncio.ensure_future(until_said(status_end, START_TIMEOUT_S, name))
+    saying = asyncio.ensure_future(life.said(START_TIMEOUT_S))
     try:
         if proven is not None:
             await proven
-        with contextlib.suppress(BrokenPipeError):  # it has ended, and `saying` says why
-            os.write(lifeline_end, b"g")
-        await _until_ready(engine, saying, name)
+        life.go()
+        await _until_ready(engine, life, saying)
         await engine.learn_version()
     except BaseException:
         engine.kill()
@@ -128,17 +122,14 @@ async def start_vllm(
     return engine
 
 
-async def _until_ready(engine: Vllm, saying: "asyncio.Future[bytes]", name: str) -> None:
+async def _until_ready(engine: Vllm, life: EngineLife, saying: "asyncio.Future[bytes]") -> None:
     """Ask until it is well. Its keeper only speaks if it failed."""
     while not saying.done():
         with contextlib.suppress(Unavailable):
-            return await engine.health()
+            await engine.health()
+            return
         await asyncio.wait((saying,), timeout=_POLL_S)
-    said = saying.result()
-    engine.kill()
-    status = await engine.wait()
-    why = wire.printable(said.decode("utf-8", "replace")) or "it said nothing"
-    raise Unavailable(f"the engine of {name} did not start (status {status}): {why}")
+    await life.verify_ready(saying.result())
 
 
 def find_installation(python: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from bastide.adapters.engine.saying import printable
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Sampling, TokenChoice, Usage
 from bastide.core.errors import BastideError, Busy, Misconfigured, TooLong, Unavailable
 from bastide.core.limits import ENGINE_REPLY_BYTES_MAX
@@ -29,7 +30,6 @@ __all__ = [
     "encode_next_tokens",
     "encode_tokenize",
     "failure",
-    "printable",
     "read_next_tokens",
     "read_tokens",
     "read_version",
@@ -288,11 +288,6 @@ def failure(status: int, body: bytes, context_tokens: int = 0) -> BastideError:
         return _translate(_failed.decode(body).error, context_tokens)
     except msgspec.DecodeError:
         return Unavailable(f"the engine answers with HTTP status {status}")
-
-
-def printable(text: str) -> str:
-    """A short text from an engine, safe to show."""
-    return "".join(c if c.isprintable() else " " for c in text)[:300].strip()
 
 
 def _translate(error: _Error, context_tokens: int = 0) -> BastideError:
