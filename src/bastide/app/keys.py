@@ -24,6 +24,7 @@ from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.limits import KEY_DAYS_MAX, KEY_NETWORKS_MAX
 from bastide.core.snapshot import KeyGrant
+from bastide.core.spiffe import verify_spiffe_id
 from bastide.core.subject import Digest, Subject
 from bastide.dialects.families import FAMILIES
 
@@ -53,6 +54,7 @@ class KeyTerms:
     dialects: Sequence[str] = ()
     networks: Sequence[str] = ()
     expires_ms: int | None = None
+    peers: Sequence[str] = ()
 
 
 def new_key(
@@ -85,7 +87,8 @@ def rotate_key(env: Environment, given: str, overlap: str) -> dict[str, Any]:
     if old.ended(now):
         raise Refused(f"the key {old.key} has expired", fix="make a new one: bastide key new")
     # A key that was to end at a time hands that time on: rotating must not make it live longer.
-    terms = KeyTerms(old.scopes, old.dialects, old.networks, old.expires_ms or None)
+    ends = old.expires_ms or None
+    terms = KeyTerms(old.scopes, old.dialects, old.networks, ends, old.peers)
     made = _make(env, old.tenant, old.project, terms, old.key)
     body = {
         "key": old.key,
@@ -121,6 +124,7 @@ def list_keys(env: Environment, tenant: str | None) -> list[dict[str, Any]]:
                 "scopes": list(grant.scopes),
                 "dialects": list(grant.dialects),
                 "networks": list(grant.networks),
+                "peers": list(grant.peers),
                 "expires": _shown(grant.expires_ms),
                 "expires_ms": grant.expires_ms or None,
                 "replaces": row.body.get("replaces"),
@@ -204,9 +208,14 @@ def _checked(terms: KeyTerms, now_ms: int) -> KeyTerms:
         raise Misconfigured(
             f"no network: {error}", fix="write 10.1.0.0/16, 192.0.2.7 or 2001:db8::/32"
         ) from error
+    if len(terms.peers) > KEY_NETWORKS_MAX:
+        raise Misconfigured(f"a key has at most {KEY_NETWORKS_MAX} SPIFFE IDs")
+    for peer in terms.peers:
+        verify_spiffe_id(peer)
     if terms.expires_ms is not None and terms.expires_ms <= now_ms:
         raise Misconfigured("the key would have expired already")
-    return KeyTerms(list(terms.models) or ["*"], terms.dialects, networks, terms.expires_ms)
+    models = list(terms.models) or ["*"]
+    return KeyTerms(models, terms.dialects, networks, terms.expires_ms, terms.peers)
 
 
 def _make(
@@ -224,6 +233,7 @@ def _make(
         "scopes": list(terms.models),
         "dialects": list(terms.dialects),
         "networks": list(terms.networks),
+        "peers": list(terms.peers),
         "expires_ms": terms.expires_ms,
         "replaces": replaces,
         "time_ms": env.clock.now_ms(),
@@ -232,7 +242,7 @@ def _make(
     statement = Statement("api-key/v2", (subject,), body)
     row = env.ledger.append_statement(statement, [env.signer(Purpose.EVIDENCE)])
     access_key_id, secret_access_key = apikey.sigv4_pair(pepper, ident)
-    shown = ("tenant", "project", "scopes", "dialects", "networks", "expires_ms")
+    shown = ("tenant", "project", "scopes", "dialects", "networks", "peers", "expires_ms")
     return {
         "key": key,
         "access_key_id": access_key_id,
@@ -275,6 +285,7 @@ def _grant(row: Evidence, said_later_ms: int | None) -> KeyGrant:
         tuple(body.get("networks", ())),
         # 0 is never: what ended at the beginning of time ended a millisecond later.
         max(1, min(ends)) if ends else 0,
+        tuple(body.get("peers", ())),
     )
 
 

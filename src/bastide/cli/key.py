@@ -24,6 +24,9 @@ def key() -> None:
     click.option(
         "--network", "networks", multiple=True, help="Only from these addresses (repeatable)."
     ),
+    click.option(
+        "--spiffe", "peers", multiple=True, help="Only with a certificate of this ID (repeatable)."
+    ),
     click.option("--expires", help="When it ends: 90d, 12h or a date such as 2027-01-31 (UTC)."),
 )
 def new(
@@ -33,6 +36,7 @@ def new(
     models: tuple[str, ...],
     dialects: tuple[str, ...],
     networks: tuple[str, ...],
+    peers: tuple[str, ...],
     expires: str | None,
 ) -> None:
     """Make an API key. It is shown once: only its HMAC is kept."""
@@ -40,8 +44,11 @@ def new(
 
     with call.environment() as env:
         ends_ms = None if expires is None else read_expiry(expires, env.clock.now_ms())
-        row = new_key(env, tenant, KeyTerms(models, dialects, networks, ends_ms), project)
+        row = new_key(env, tenant, KeyTerms(models, dialects, networks, ends_ms, peers), project)
         known = {admission.subject.name for admission in env.ledger.find("admission/v1")}
+        asked = env.settings.client_ca
+    if peers and not asked:
+        call.tell("note: the key opens nothing until clients are asked for certificates: client_ca")
     for name in sorted(set(models) - known):
         call.tell(f"note: no model is named {name!r} yet; the key opens it once it is served")
     call.tell(f"key {row['id']} of {tenant}, shown once:")
@@ -57,7 +64,7 @@ def ls(call: Call, tenant: str | None) -> None:
 
     with call.environment() as env:
         rows = list_keys(env, tenant)
-    columns = ("id", "tenant", "project", "ends_with", "scopes", "dialects", "networks")
+    columns = ("id", "tenant", "project", "ends_with", "scopes", "dialects", "networks", "peers")
     call.rows(rows, (*columns, "expires", "state", "entry"), "no key yet")
 
 

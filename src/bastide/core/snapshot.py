@@ -15,7 +15,7 @@ class KeyGrant:
     """What one API key may do.
 
     `key` is its id; `scopes` are names of models or aliases for them, or ``*`` for all. Without
-    `dialects` or `networks` every one will do; `expires_ms` of 0 is never.
+    `dialects`, `networks` or `peers` every one will do; `expires_ms` of 0 is never.
     """
 
     key: str
@@ -25,6 +25,7 @@ class KeyGrant:
     dialects: tuple[str, ...] = ()  # names of families
     networks: tuple[str, ...] = ()  # address ranges that clients may call from
     expires_ms: int = 0
+    peers: tuple[str, ...] = ()  # SPIFFE IDs; a client's certificate must have one of them
 
     def ended(self, now_ms: int) -> bool:
         """True if the key has ended by itself."""

@@ -194,6 +194,11 @@ def _within(request: Request, grant: KeyGrant) -> Reply | None:
     if grant.networks and not inside(grant.networks, request.address):
         message = "This API key may not be used from this address."
         return refusal(Problem(403, message, "network_not_allowed"), request.family)
+    # RFC 8705, section 3, by name: who stole the key has not the certificate. Without TLS, or
+    # where none is asked for, there is no name, and the key opens nothing.
+    if grant.peers and request.peer not in grant.peers:
+        message = "This API key may not be used without its client certificate."
+        return refusal(Problem(403, message, "certificate_not_allowed"), request.family)
     return None
 
 

@@ -140,6 +140,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "scopes": _list_of(_text),
         "dialects": _list_of(_text),
         "networks": _list_of(_text),
+        "peers": _list_of(_text),
         "expires_ms": _or_null(_count),
         "replaces": _or_null(_text),
         "time_ms": _count,
@@ -354,6 +355,7 @@ SHAPES: dict[str, dict[str, Check]] = {
 
 LATER: dict[str, frozenset[str]] = {
     "admission/v1": frozenset({"signature"}),
+    "api-key/v2": frozenset({"peers"}),
     "dataset/v1": frozenset({"decontaminated"}),
     # The one also of a runner that is no attested node; the other since there are replicas.
     "load/v1": frozenset({"attestation", "replica"}),
