@@ -17,6 +17,7 @@ from bastide.core.reference import Reference
 from bastide.core.revocation import Revocable
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
+from bastide.crypto.attestation import verify_evidence
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.ledger import Ledger
 from bastide.ledger.reference_values import reference_values
@@ -26,11 +27,13 @@ __all__ = [
     "find_node",
     "import_reference",
     "in_force",
+    "list_nodes",
     "node_subject",
     "read_reference",
     "reasons_against",
     "reference",
     "revoked",
+    "show_node",
     "sign_reference",
     "sign_reference_here",
     "verify_attested",
@@ -101,6 +104,24 @@ def find_node(ledger: Ledger, name: str) -> Evidence:
 
 
 # Reference values
+
+
+def list_nodes(env: Environment) -> list[Evidence]:
+    """The statements in force: one for each deployment and replica."""
+    require(env, "read")
+    return list(in_force(env.ledger, env.clock.now_ms()).values())
+
+
+def show_node(env: Environment, name: str) -> tuple[Evidence, bool]:
+    """The newest statement of a node, and whether it is in force; its quote is checked again.
+
+    Raises NotFound, NotProven.
+    """
+    require(env, "read")
+    row = find_node(env.ledger, name)
+    verify_evidence(row.body)
+    standing = in_force(env.ledger, env.clock.now_ms()).values()
+    return row, row.digest in {one.digest for one in standing}
 
 
 def read_reference(text: str) -> Reference:

@@ -150,10 +150,10 @@ def join(call: Call, tpm: str | None, register: int | None, issuers: str | None)
 @parameters("ls", "bastide node ls")
 def ls(call: Call) -> None:
     """List the nodes whose quotes are in force: a row for each replica."""
-    from bastide.app.nodes import in_force
+    from bastide.app.nodes import list_nodes
 
     with call.environment() as env:
-        rows = [_node_row(row) for row in in_force(env.ledger, env.clock.now_ms()).values()]
+        rows = [_node_row(row) for row in list_nodes(env)]
     columns = ("node", "kind", "replica", "expires_ms", "statement")
     call.rows(rows, columns, "no node is in force")
 
@@ -165,16 +165,11 @@ def show(call: Call, name: str) -> None:
     NAME is the node's, or the digest of its machine or statement. The quote is checked again.
     """
     from bastide.app.node_trial import describe
-    from bastide.app.nodes import find_node, in_force
-    from bastide.crypto.attestation import verify_evidence
+    from bastide.app.nodes import show_node
 
     with call.environment() as env:
-        row = find_node(env.ledger, name)
-        verify_evidence(row.body)
+        row, standing = show_node(env, name)
         reference_name, said = describe(env.ledger, row.body)
-        standing = row.digest in {
-            one.digest for one in in_force(env.ledger, env.clock.now_ms()).values()
-        }
     state = "in force" if standing else "not in force"
     head = f"node       {row.body['node']}, entry {row.entry}, {state}"
     _show(call, {**row.body, "in_force": standing}, reference_name, said, head)
