@@ -96,4 +96,18 @@ async def started(gateway: subprocess.Popen[str], log: Path, control: str, runne
             await asyncio.sleep(0.02)
     rows = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     (ready,) = (row for row in rows if row["event"] == "ready")
-    return int(ready["listen"].rpartition(":")[2])
+    port = int(ready["listen"].rpartition(":")[2])
+    async with asyncio.timeout(PATIENCE_S):
+        while not await _fresh(port):
+            await asyncio.sleep(0.02)
+    return port
+
+
+async def _fresh(port: int) -> bool:
+    """True once the gateway has control's snapshot: it listens before, and refuses."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        return (await reader.readline()).split()[1] == b"200"
+    finally:
+        writer.close()
