@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,7 @@ from bastide.crypto.dsse import Envelope
 from bastide.ports import KeyService
 from contracts.softhsm import PIN, SoftToken, make_token, needs_softhsm, tokens
 from contracts.transit_double import TransitDouble
+from paths.swtpm_rig import SoftTpm, needs_swtpm
 
 ENTROPY = SystemEntropy()
 FILE_KEY = bytes(range(16))
@@ -71,23 +72,33 @@ def in_openbao(folder: Path) -> KeyService:
     return key_service(make_store_keys(place, ENTROPY))
 
 
+_CHIPS: list[SoftTpm] = []
+
+
+def in_tpm(folder: Path) -> KeyService:
+    _CHIPS.append(SoftTpm())
+    place = f"tpm:0x01800b57?tcti={_CHIPS[-1].tcti}&registers=0,7"
+    return key_service(make_store_keys(place, ENTROPY))
+
+
 SERVICES: dict[str, Callable[[Path], KeyService]] = {
     "file": held,
     "pkcs11": in_token,
     "openbao": in_openbao,
+    "tpm": in_tpm,
     "chained": chained,
     "watched": watched,
 }
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(name, marks=needs_softhsm if name in ("pkcs11", "chained") else ())
-        for name in SERVICES
-    ]
-)
-def service(request: pytest.FixtureRequest, tmp_path: Path) -> KeyService:
-    return SERVICES[request.param](tmp_path)
+NEEDS = {"pkcs11": needs_softhsm, "chained": needs_softhsm, "tpm": needs_swtpm}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=NEEDS.get(name, ())) for name in SERVICES])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyService]:
+    yield SERVICES[request.param](tmp_path)
+    while _CHIPS:
+        _CHIPS.pop().stop()
 
 
 def stanza_for(service: KeyService) -> age.Stanza:

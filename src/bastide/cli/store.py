@@ -80,7 +80,7 @@ def allow(call: Call, names: tuple[str, ...]) -> None:
         metavar="PLACE",
         default="file",
         show_default=True,
-        help="Where the new key is: file, pkcs11:... or openbao:...",
+        help="Where the new key is: file, pkcs11:..., openbao:... or tpm:...",
     ),
     click.option("--rekey-data", is_flag=True, help="New file keys too: after a compromise."),
 )

@@ -20,11 +20,18 @@ _KEYRINGS: Final = (
 )
 _TOKENS: Final = "backups and clones of the token, which its maker's tool can make"
 _SERVERS: Final = "backups and snapshots of the server's storage, for who can unseal the server"
-_LEAVES: Final[Mapping[str, str]] = {"file": _KEYRINGS, "pkcs11": _TOKENS, "openbao": _SERVERS}
+_CHIPS: Final = "the memory of processes that opened with it; and a copy of a virtual TPM's state"
+_LEAVES: Final[Mapping[str, str]] = {
+    "file": _KEYRINGS,
+    "pkcs11": _TOKENS,
+    "openbao": _SERVERS,
+    "tpm": _CHIPS,
+}
 _MEANS: Final[Mapping[str, str]] = {
     "file": "the keyring file holds it no more",
     "pkcs11": "the token deletes the key pair",
     "openbao": "the server trims this version of the key and all before it",
+    "tpm": "the TPM removes the index that holds it",
 }
 
 
@@ -42,6 +49,10 @@ def public_of(identity: str) -> str:
         from bastide.adapters.keys.pkcs11_token import Place
 
         return key_of(Place.parse(identity).recipient)
+    if service == "tpm":
+        from bastide.adapters.keys.tpm import TpmPlace
+
+        return key_of(TpmPlace.parse(identity).recipient)
     from bastide.adapters.keys.openbao import BaoPlace
 
     place = BaoPlace.parse(identity)
@@ -93,6 +104,18 @@ def _probe_pkcs11(place: str, entropy: Entropy) -> age.Stanza:
     return age.parse_recipient(Place.parse(place).recipient).wrap(_FILE_KEY, entropy.token)
 
 
+def _probe_tpm(place: str, entropy: Entropy) -> age.Stanza:
+    from bastide.adapters.keys.tpm import TpmPlace
+
+    return age.parse_recipient(TpmPlace.parse(place).recipient).wrap(_FILE_KEY, entropy.token)
+
+
+def _end_tpm(place: str) -> None:
+    from bastide.adapters.keys.tpm import destroy_index
+
+    destroy_index(place)
+
+
 def _probe_openbao(place: str, entropy: Entropy) -> age.Stanza | None:
     del entropy
     from bastide.adapters.keys.openbao_end import wrap_old
@@ -115,8 +138,10 @@ def _end_openbao(place: str) -> None:
 _PROBES: Final[Mapping[str, Callable[[str, Entropy], age.Stanza | None]]] = {
     "pkcs11": _probe_pkcs11,
     "openbao": _probe_openbao,
+    "tpm": _probe_tpm,
 }
 _ENDERS: Final[Mapping[str, Callable[[str], None]]] = {
     "pkcs11": _end_pkcs11,
     "openbao": _end_openbao,
+    "tpm": _end_tpm,
 }

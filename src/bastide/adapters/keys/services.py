@@ -40,15 +40,29 @@ def _make_openbao(place: str, entropy: Entropy) -> tuple[str, ...]:
     return (make_transit_key(place),)
 
 
+def _open_tpm(place: str) -> KeyService:
+    from bastide.adapters.keys.tpm import TpmKeys, TpmPlace
+
+    return TpmKeys(TpmPlace.parse(place))
+
+
+def _make_tpm(place: str, entropy: Entropy) -> tuple[str, ...]:
+    from bastide.adapters.keys.tpm import make_index
+
+    return (make_index(place, entropy),)
+
+
 # A name, then how its key is made. `file` is made in this process.
 _MAKERS: Final[Mapping[str, Callable[[str, Entropy], tuple[str, ...]]]] = {
     "file": lambda _, entropy: new_identities(entropy),
     "pkcs11": _make_pkcs11,
     "openbao": _make_openbao,
+    "tpm": _make_tpm,
 }
 _OPENERS: Final[Mapping[str, Callable[[str], KeyService]]] = {
     "pkcs11": _open_pkcs11,
     "openbao": _open_openbao,
+    "tpm": _open_tpm,
 }
 
 
