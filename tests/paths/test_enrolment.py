@@ -48,7 +48,7 @@ def test_a_key_in_an_hsm_approves(separate: tuple[Demo, Path], tmp_path: Path) -
     ident = demo.json("enrol", str(public), *who, "--out", str(file))["key"]
 
     # One party and the new key are not enough, whatever the order; two are.
-    assert demo.json("enrol", "--import", str(file), status=None)["error"] == "not-proven"
+    assert demo.json("enrol", "--import", str(file), status=5)["error"] == "waiting"
     _sign_in_hsm(demo, file, private, ident)
     demo.json("sign", str(file), "--key", str(people / "firm.key"))
     assert "takes 2 parties" in demo.json("enrol", "--import", str(file), status=5)["message"]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from bastide.app.alone import alone
 from bastide.app.duties import require
-from bastide.app.enrolment import add_signature, enrolment, key_subject, read_draft
+from bastide.app.enrolment import add_signature, enrolment, key_subject
 from bastide.app.environment import Environment
 from bastide.core.errors import Misconfigured, NotAllowed
 from bastide.core.evidence import Evidence, Statement
@@ -31,7 +31,6 @@ __all__ = [
     "ROTATED",
     "change",
     "gather",
-    "import_enrolment",
     "list_signing_keys",
     "log_key",
     "merge",
@@ -158,15 +157,6 @@ def settle(env: Environment, envelope: Envelope) -> Evidence:
         dsse.verify_envelope(envelope, {**env.ledger.keys(), **_newcomer(statement)})
     evidence = Evidence(statement, signers, envelope.digest, env.ledger.size)
     register.after(evidence)
-    return _append(env, envelope)
-
-
-def import_enrolment(env: Environment, text: str) -> Evidence:
-    """Append a key statement. Raises Waiting, saying whose signature is missing, or NotProven."""
-    require(env, "signing-key-change")
-    envelope, statement = read_draft(text)
-    if statement.kind not in KEY_KINDS:
-        raise Misconfigured(f"not an enrolment but {statement.kind}")
     return _append(env, envelope)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.signing_key import record_request
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
 
@@ -25,7 +26,13 @@ __all__ = ["COMMANDS"]
     click.option("--replaces", metavar="ID", help="Key whose place it takes."),
     click.option("--reason", default="", help="Why; kept in the ledger."),
     click.option("--out", metavar="FILE", help="Where the statement to sign goes."),
-    click.option("--import", "signed_file", metavar="FILE", help="Record a signed enrolment."),
+    click.option(
+        "--import",
+        "files",
+        metavar="FILE",
+        multiple=True,
+        help="Record a signed enrolment; repeat.",
+    ),
 )
 def enrol(
     call: Call,
@@ -35,22 +42,19 @@ def enrol(
     replaces: str | None,
     reason: str,
     out: str | None,
-    signed_file: str | None,
+    files: tuple[str, ...],
 ) -> None:
     """Make another key of a party count: of a passkey, an OpenSSH key, or a P-256 key in an HSM.
 
     FILE is the public key (OpenSSH or PEM) or the passkey file. The statement is signed with
-    `bastide sign` by the new key and by keys of two parties; then --import records it.
+    `bastide sign` by the new key and by keys of two parties; then --import records it, as
+    `bastide signing-key import` does: the signatures of several files count together.
     """
     from bastide.app import wiring
     from bastide.app.enrolment import enrolment
-    from bastide.app.signing_keys import import_enrolment
 
-    if signed_file is not None:
-        with call.environment() as env:
-            row = import_enrolment(env, read_text(signed_file))
-        result = {"key": row.subject.name, "entry": row.entry}
-        call.show(result, f"enrolled {row.subject.name}  (entry {row.entry})")
+    if files:
+        record_request(call, files)
         return
     if public is None or party is None or holder is None or out is None:
         raise Misconfigured("give FILE, --party, --holder and --out", fix="bastide enrol --help")

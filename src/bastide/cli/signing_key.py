@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bastide.core.evidence import Evidence, Statement
     from bastide.crypto.dsse import Envelope, Signer
 
-__all__ = ["signing_key"]
+__all__ = ["record_request", "signing_key"]
 
 _PURPOSES = ("evidence", "release", "model-signing", "ledger")
 _KEYS = click.option(
@@ -97,12 +97,11 @@ def rotate(
     click.argument("files", nargs=-1, required=True),
 )
 def bring(call: Call, files: tuple[str, ...]) -> None:
-    """Put the signatures of some files together and append; status 5 says who is missing."""
-    from bastide.app.signing_keys import merge
+    """Put the signatures of some files together and append; status 5 says who is missing.
 
-    envelope = merge(_read(file) for file in files)
-    with call.environment() as env:
-        _settle(call, env, envelope)
+    `bastide enrol --import FILE` is the same.
+    """
+    record_request(call, files)
 
 
 @parameters(
@@ -164,6 +163,15 @@ def destroy(call: Call, ident: str, reason: str, keys: tuple[str, ...], out: str
 
 for _command in (ls, rotate, bring, revoke, activate, destroy):
     signing_key.add_command(_command)
+
+
+def record_request(call: Call, files: tuple[str, ...]) -> None:
+    """What `signing-key import` and `enrol --import` do: one request, in files signed by some."""
+    from bastide.app.signing_keys import merge
+
+    envelope = merge(_read(file) for file in files)
+    with call.environment() as env:
+        _settle(call, env, envelope)
 
 
 def _change(

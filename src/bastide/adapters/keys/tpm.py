@@ -219,8 +219,8 @@ def _tool(
     if _POLICY_FAIL in codes:
         raise NotAllowed(
             f"the TPM gives no key: the registers {place.selection} are not as they were",
-            fix="boot the machine as it was, `bastide store rotate --to file`, change it, rotate back;"
-            " if it is lost, the exit identity opens every object with stock age",
+            fix="boot the machine as it was, `bastide store rotate --to file`, change it, rotate"
+            " back; if it is lost, the exit identity opens every object with stock age",
         )
     raise Unavailable(
         f"tpm2_{name} failed with the TPM {place.tcti}",
