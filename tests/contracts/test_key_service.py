@@ -15,7 +15,7 @@ from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.keys.identities import IdentityKeys
 from bastide.adapters.keys.memory import new_identities
-from bastide.adapters.keys.pkcs11 import Pkcs11Keys, signer_of
+from bastide.adapters.keys.pkcs11 import Pkcs11Keys
 from bastide.adapters.keys.pkcs11_token import Place, Token
 from bastide.adapters.keys.services import key_service, make_store_keys
 from bastide.adapters.keys.watched import ChainedKeys, DenyFile, WatchedKeys
@@ -30,9 +30,7 @@ from bastide.core.errors import (
     Refused,
     Unavailable,
 )
-from bastide.core.key import Purpose
-from bastide.crypto import age, dsse
-from bastide.crypto.dsse import Envelope
+from bastide.crypto import age
 from bastide.ports import KeyService
 from contracts.softhsm import PIN, SoftToken, make_token, needs_softhsm, tokens
 from contracts.transit_double import TransitDouble
@@ -327,23 +325,6 @@ def test_a_wrong_pin_is_tried_once(token: SoftToken) -> None:
         service.health()
     token.pin.write_text(PIN)
     service.health()
-
-
-@needs_softhsm
-def test_a_signature_made_in_the_token_holds(token: SoftToken) -> None:
-    from bastide.adapters.keys.pkcs11 import make_key
-
-    make_key(token.place("signing"), ENTROPY, "sign")
-    signer = signer_of(token.place("signing"), Purpose.MODEL_SIGNING)
-    envelope = dsse.sign(b'{"a":1}', [signer])
-    keys = {signer.public.ident: signer.public}
-    dsse.verify_envelope(envelope, keys)
-    forged = Envelope.from_json({**envelope.to_json(), "payload": "eyJhIjoyfQ=="})
-    with pytest.raises(NotProven):
-        dsse.verify_envelope(forged, keys)
-    # A signer's key makes no key agreements: one key never serves two purposes.
-    with pytest.raises(Misconfigured, match="no key agreements"):
-        make_store_keys(token.place("signing"), ENTROPY)
 
 
 # What the decorator adds.

@@ -14,14 +14,17 @@ from typing import Any
 
 import pytest
 
-from bastide.adapters.keys.pkcs11 import make_key
+from bastide.adapters.keys.pkcs11 import make_key, signer_of
+from bastide.adapters.keys.services import make_store_keys
 from bastide.app import store_keys, wiring
 from bastide.app.config import Home
 from bastide.app.environment import read_passphrase
 from bastide.app.founding import Wishes, found
-from bastide.core.errors import BastideError, Refused
+from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused
+from bastide.core.key import Purpose
 from bastide.core.subject import Digest
-from bastide.crypto import age
+from bastide.crypto import age, dsse
+from bastide.crypto.dsse import Envelope
 from bastide.ports import SealingStore
 from contracts.softhsm import PIN, SoftToken, make_token, needs_softhsm, tokens
 from paths.demo import Demo
@@ -219,6 +222,20 @@ def test_a_party_signs_in_its_token(tmp_path: Path, token: SoftToken) -> None:
     missing = token.place("nobody")
     refused = demo.run("approve", "x", "--key", missing, status=None)
     assert "holds no key nobody" in refused.stderr
+
+
+def test_a_signature_made_in_the_token_holds(token: SoftToken) -> None:
+    make_key(token.place("signing"), ENTROPY, "sign")
+    signer = signer_of(token.place("signing"), Purpose.MODEL_SIGNING)
+    envelope = dsse.sign(b'{"a":1}', [signer])
+    keys = {signer.public.ident: signer.public}
+    dsse.verify_envelope(envelope, keys)
+    forged = Envelope.from_json({**envelope.to_json(), "payload": "eyJhIjoyfQ=="})
+    with pytest.raises(NotProven):
+        dsse.verify_envelope(forged, keys)
+    # A signer's key makes no key agreements: one key never serves two purposes.
+    with pytest.raises(Misconfigured, match="no key agreements"):
+        make_store_keys(token.place("signing"), ENTROPY)
 
 
 def test_from_init_to_an_answer_with_weights_opened_through_the_token(
