@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -229,37 +230,70 @@ def test_a_replaced_key_never_comes_back(tmp_path: Path, token: SoftToken) -> No
     assert active != [key]
 
 
+class Killed(BaseException):
+    pass
+
+
+def killed(*_: object) -> bool:
+    raise Killed
+
+
+# Before the token was asked, and after it; then by the key's name, or by the same signed files.
 @needs_softhsm
+@pytest.mark.parametrize("at", ["destroy", "note"])
+@pytest.mark.parametrize("by_file", [False, True])
 def test_a_kill_between_order_and_destruction(
-    tmp_path: Path, token: SoftToken, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, token: SoftToken, monkeypatch: pytest.MonkeyPatch, at: str, by_file: bool
 ) -> None:
     home = founded(tmp_path / "home", token.place("one"))
     rotate(home, token.place("two"))
     (key,) = replaced(home)
+    with open_environment(home, read_passphrase(home)) as env, monkeypatch.context() as patch:
+        patch.setattr(shredding, at, killed)
+        order = shredding.sign_order(env, shredding.draft_order(env, key, "over"), [])
+        with pytest.raises(Killed):
+            shredding.settle_order(env, order)
+    with open_environment(home, read_passphrase(home)) as env:
+        assert store_key_entries.lives(env)[key].state is KeyState.DEACTIVATED
+        pending = shredding.pending_order(env, key)
+        assert pending is not None
+        row = shredding.settle_order(env, order if by_file else pending)
+        assert ("opened before" in row["proof"]) is (at == "destroy")
+        assert row["order"] == pending.entry
+        assert shredding.pending_order(env, key) is None
+        assert store_key_entries.lives(env)[key].state is KeyState.DESTROYED
+        assert json.loads(home.retired.read_text()) == {}
 
-    class Killed(BaseException):
-        pass
 
-    def kill(*_: object) -> bool:
-        raise Killed
+@needs_softhsm
+def test_two_at_once_say_its_end_once(tmp_path: Path, token: SoftToken) -> None:
+    home = founded(tmp_path / "home", token.place("one"))
+    rotate(home, token.place("two"))
+    (key,) = replaced(home)
+    outcomes: list[str] = []
 
-    for name in ("destroy", "note"):  # before the token was asked, and after it
-        if name == "note":
-            rotate(home, token.place("three"))
-            (key,) = replaced(home)
-        with open_environment(home, read_passphrase(home)) as env, monkeypatch.context() as patch:
-            patch.setattr(shredding, name, kill)
-            with pytest.raises(Killed):
-                shred(env, key)
+    def run(reason: str) -> None:
         with open_environment(home, read_passphrase(home)) as env:
-            assert store_key_entries.lives(env)[key].state is KeyState.DEACTIVATED
-            pending = shredding.pending_order(env, key)
-            assert pending is not None
-            row = shredding.settle_order(env, pending)
-            assert ("opened before" in row["proof"]) is (name == "destroy")
-            assert shredding.pending_order(env, key) is None
-            assert store_key_entries.lives(env)[key].state is KeyState.DESTROYED
-            assert json.loads(home.retired.read_text()) == {}
+            order = shredding.sign_order(env, shredding.draft_order(env, key, reason), [])
+            together.wait(60)
+            try:
+                outcomes.append(shredding.settle_order(env, order)["proof"])
+            except Refused as error:
+                outcomes.append(error.message)
+
+    together = threading.Barrier(2)
+    threads = [threading.Thread(target=run, args=(reason,)) for reason in ("one", "other")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(text.partition(":")[2] or "done" for text in outcomes) == [
+        " there is nothing to destroy",
+        "done",
+    ]
+    with open_environment(home, read_passphrase(home)) as env:
+        assert store_key_entries.lives(env)[key].state is KeyState.DESTROYED
+        assert len(env.ledger.find("store-key-shred/v1")) == 1
 
 
 @needs_softhsm

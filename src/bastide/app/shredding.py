@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from bastide.app.alone import alone
 from bastide.app.duties import require
 from bastide.app.enrolment import add_signature
 from bastide.app.environment import Environment
@@ -86,24 +87,16 @@ def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]
     statement = order.statement if isinstance(order, Evidence) else _read(order)
     key = statement.body["key"]
     require(env, "store-key-shred", key)
-    life = _replaced(env, key)
-    here = _held(env, life)
-    if (statement.body["service"], statement.body["means"]) != (life.service, here.means):
-        raise NotProven(f"the order says of {key} what is not so", fix="make a new one")
-    if isinstance(order, Envelope):
-        _check_parties(env, order)
-        if here.place is not None and not opens(here.place, env.entropy):
-            raise NotProven(
-                f"the key service holds no key {key}",
-                fix="is it the right token or server? What is not there cannot be destroyed",
-            )
-        env.ledger.append([order])
-        ordered = env.ledger.by_digest(order.digest)
-    else:
-        ordered = order
-    proof = _carry_out(env, here)
-    row = note(env, key, life.service, KeyState.DESTROYED, str(ordered.digest), proof)
-    forget_place_of(env, key)
+    # Two at once would both find the key as it was, and say its end twice.
+    with alone(env.home.root, lambda: None):
+        life = _replaced(env, key)
+        here = _held(env, life)
+        if (statement.body["service"], statement.body["means"]) != (life.service, here.means):
+            raise NotProven(f"the order says of {key} what is not so", fix="make a new one")
+        ordered = order if isinstance(order, Evidence) else _ordered(env, here, order)
+        proof = _carry_out(env, here)
+        row = note(env, key, life.service, KeyState.DESTROYED, str(ordered.digest), proof)
+        forget_place_of(env, key)
     return {
         "key": key,
         "service": life.service,
@@ -112,6 +105,20 @@ def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]
         "proof": proof,
         "leaves": list(ordered.body["leaves"]),
     }
+
+
+def _ordered(env: Environment, here: Held, order: Envelope) -> Evidence:
+    """The order in the ledger: appended now, or before a kill."""
+    _check_parties(env, order)
+    if (pending := pending_order(env, here.key)) is not None:
+        return pending
+    if here.place is not None and not opens(here.place, env.entropy):
+        raise NotProven(
+            f"the key service holds no key {here.key}",
+            fix="is it the right token or server? What is not there cannot be destroyed",
+        )
+    env.ledger.append([order])
+    return env.ledger.by_digest(order.digest)
 
 
 def _carry_out(env: Environment, here: Held) -> str:
