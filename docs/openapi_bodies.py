@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from openapi_files import FILE_BODIES
+from openapi_sealed import SEALED_BODIES, SEALED_ERROR
 
 from bastide.core.limits import (
     ANSWER_TOKENS_MAX,
@@ -24,6 +25,8 @@ __all__ = ["BODIES", "ERRORS"]
 Schema = Mapping[str, Any]
 
 _TEXT: Final[Schema] = {"type": "string"}
+_CODE: Final[Schema] = {"type": ["string", "null"]}
+_NO_MORE: Final = {"additionalProperties": False}
 _NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 256}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _ANY: Final[Schema] = {"type": "object"}
@@ -340,10 +343,9 @@ BODIES: Final[Mapping[str, Schema]] = {
     ),
     "OllamaOldEmbed": _object("model", "prompt", model=_NAME, prompt=_TEXT),
     "OllamaModel": _object("model", model=_NAME),
+    **SEALED_BODIES,
     "Nothing": _ANY,
 }
-_CODE: Final[Schema] = {"type": ["string", "null"]}
-_NO_MORE: Final = {"additionalProperties": False}
 _OPENAI_ERROR: Final[Schema] = {
     **_object("error", error={
         **_object(*("message", "type", "param", "code"),
@@ -386,4 +388,5 @@ ERRORS: Final[Mapping[str, Schema]] = {
         **_NO_MORE,
     },
     "ollama": {**_object("error", error=_TEXT), **_NO_MORE},
+    "sealed": SEALED_ERROR,
 }

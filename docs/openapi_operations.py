@@ -47,6 +47,8 @@ def statuses(operation: Operation) -> dict[str, tuple[int, ...]]:
     wanted = _READ if operation.body is None else _SENT
     if operation.desk:
         wanted = _KEPT
+    if "sealed" in operation.families and operation.body is not None:
+        wanted = (*wanted, 422)
     return {
         family: tuple(sorted({_CHANGED.get(family, {}).get(row, row) for row in wanted}))
         for family in operation.families
@@ -167,6 +169,16 @@ def _google(root: str) -> list[Operation]:
     ]
 
 
+def _sealed() -> list[Operation]:
+    return [
+        Operation(
+            *("POST", "/sealed/v1/answers", ("sealed",), "Answer a sealed request"),
+            *("SealedRequest", "text/plain"),
+        ),
+        _get("/sealed/v1/nodes", "The attested nodes and their proofs", "sealed", query=("since",)),
+    ]
+
+
 def _forbidden(method: str, path: str, action: str) -> Operation:
     summary = f"Forbidden: nobody may {action} models here"
     return Operation(method, path, ("ollama",), summary, "Nothing", only_refused=True)
@@ -227,4 +239,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *_google(f"/v1beta1/{_VERTEX}"),
     *_models(f"/v1beta1/{_VERTEX}", "google", query=_PAGES),
     *_ollama(),
+    *_sealed(),
 )

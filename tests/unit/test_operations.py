@@ -10,13 +10,13 @@ from openapi_operations import OPERATIONS, Operation, statuses
 
 from bastide.dialects import ollama, openai
 from bastide.dialects.families import FAMILIES, find_route
-from bastide.dialects.surface import BYTES, Deny, Headers, Keep, Listing, Single
+from bastide.dialects.surface import BYTES, Deny, Headers, Keep, Listing, Nodes, Single
 
 CLIENTS: dict[str, Headers] = {
     "anthropic": {b"anthropic-version": b"2023-06-01"},
     "google": {b"x-goog-api-client": b"x"},
 }
-READS = (Listing, Single)
+READS = (Listing, Nodes, Single)
 
 
 def filled(path: str) -> str:

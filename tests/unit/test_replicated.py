@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec import structs
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.core.chat import Delta, FinishReason, GenerateRequest
-from bastide.core.errors import Busy, Down, Misconfigured, Unavailable
+from bastide.core.errors import Busy, Down, Misconfigured, NotFound, Unavailable
+from bastide.core.sealed import SUITE, Sealed
 from bastide.gateway.replicated import ReplicatedEngine
 from paths.gateway_rig import ScriptedEngine
 
@@ -112,3 +114,29 @@ def test_who_leaves_before_the_first_piece_frees_its_slot():
         assert sum(one.running for one in engines) == sum(engine.replicas.loads) == 0
 
     asyncio.run(scenario())
+
+
+SEALED = structs.replace(ASK, sealed=Sealed(SUITE, "node", 2))
+
+
+@pytest.mark.parametrize("fault", [Down("gone"), Busy("full"), Unavailable("it broke")])
+def test_what_is_sealed_goes_to_its_node_and_to_no_other(fault):
+    """Whoever stands between cannot have it opened elsewhere, and no other is asked for it."""
+    engine, engines = world(None, None, None)
+    asyncio.run(heard(engine.generate(SEALED)))
+    assert [len(one.requests) for one in engines] == [0, 1, 0]
+    engine, engines = world(None, fault, None)
+    with pytest.raises(type(fault)):
+        asyncio.run(heard(engine.generate(SEALED)))
+    assert [len(one.requests) for one in engines] == [0, 1, 0]
+    assert engine.replicas.loads == (0, 0, 0)
+
+
+@pytest.mark.parametrize("replica", [0, 4])
+def test_a_replica_that_is_not_there_is_not_found(replica):
+    engine, engines = world(None, None, None)
+    with pytest.raises(NotFound, match="no such replica"):
+        asyncio.run(
+            heard(engine.generate(structs.replace(ASK, sealed=Sealed(SUITE, "node", replica))))
+        )
+    assert asked(engines) == 0 and engine.replicas.loads == (0, 0, 0)

@@ -4,7 +4,7 @@
 compromised one signed does not, and both verifiers follow the key statements alike.
 
 To see these tests fail I once broke the code: with `signing` in the place of `counted` in
-`verify._verified`, and in the tool, `test_an_approval_by_a_compromised_key` failed.
+`verify.open_entry`, and in the tool, `test_an_approval_by_a_compromised_key` failed.
 """
 
 import copy

@@ -28,11 +28,11 @@ from bastide.app.cosigning import Cosigning, cosigning_of
 from bastide.app.cut_receipts import cut_receipts, read_receipt
 from bastide.app.environment import active_signer, hold_all
 from bastide.app.metering import metered, own_socket
-from bastide.app.node_broker import open_broker
 from bastide.app.nodes import verify_attested
 from bastide.app.peers import peer_process
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.promises import delegate
+from bastide.app.sealed_nodes import node_answers
 from bastide.app.snapshots import Known, build_snapshot
 from bastide.app.succession import succeed
 from bastide.app.takings import Takings
@@ -382,7 +382,7 @@ async def _serve(orders: dict[str, Any]) -> None:
         control = Control(ledger, book, keyring, settings, clock, lists, cosigning, callers)
         control.take_over(keyring)
         if settings.attestation:
-            control.serve(open_broker(home, keyring, ledger, control.evidence, clock).answers)
+            control.serve(node_answers(home, keyring, ledger, control.evidence, clock, records))
         following = asyncio.create_task(follow_keys(control.take_over, clock))
         async with metered(own_socket(orders), control.tell, clock):
             await control.run(home, stop)

@@ -9,6 +9,7 @@
 * What was handed to a gateway that may have no receipt of it is reported when its link breaks
   (app/handed.py).
 * Answers begin in the order of app/turns.py, and not before the engine has a slot for them.
+* A sealed request is opened here (app/sealed_door.py), and its answer leaves sealed.
 * An engine that may not be loaded (Refused, NotProven, Misconfigured) ends the runner: to try
   again would not help, and to serve it would be wrong.
 """
@@ -17,7 +18,7 @@ import asyncio
 import contextlib
 import os
 import socket as sockets
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,9 +30,10 @@ from bastide.app.handed_journal import HandedJournal, Row
 from bastide.app.joined import Joined
 from bastide.app.peers import peer_process
 from bastide.app.process import log
+from bastide.app.sealed_door import SealedDoor
 from bastide.app.turns import Turns
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
-from bastide.core.errors import BastideError, Busy, Down, Misconfigured, Unavailable
+from bastide.core.errors import BastideError, Busy, Down, Misconfigured, NotFound, Unavailable
 from bastide.core.limits import (
     ENGINE_BACKOFF_S,
     RUNNER_DRAIN_S,
@@ -71,7 +73,9 @@ class Runner:
         streams_max: int = RUNNER_STREAMS_MAX,
         on_cut: Callable[[int, Iterable[Cut]], None] | None = None,
         journal: HandedJournal | None = None,
+        sealed: SealedDoor | None = None,
     ) -> None:
+        self._sealed = sealed
         self._on_cut = on_cut
         self._journal = journal
         self._make_engine = make_engine
@@ -210,6 +214,9 @@ class Runner:
     async def _generate(
         self, connection: "_Connection", stream: int, request: GenerateRequest
     ) -> None:
+        if request.sealed is not None:
+            await self._generate_sealed(connection, stream, request)
+            return
         async with self._turns.turn(request) as turn:
             answer = self._running().generate(
                 msgspec.structs.replace(request, priority=turn.priority, standing=None)
@@ -225,6 +232,21 @@ class Runner:
                                 if not handed.noted:
                                     connection.note(handed)
                             await connection.send(stream, "delta", ready)
+
+    async def _generate_sealed(
+        self, connection: "_Connection", stream: int, request: GenerateRequest
+    ) -> None:
+        if self._sealed is None:
+            raise NotFound("No attested node is here, which could open it.")
+        lines = self._sealed.answer(request, _InTurn(self._turns, self._running))
+        async with aclosing(lines):
+            with connection.handing(request) as handed:
+                async for delta in lines:
+                    if handed is not None:
+                        handed.hand(delta)
+                        if not handed.noted:
+                            connection.note(handed)
+                    await connection.send(stream, "delta", delta)
 
     async def _embed(self, connection: "_Connection", stream: int, request: EmbedRequest) -> None:
         async with self._turns.turn(request) as turn:
@@ -246,6 +268,23 @@ class Runner:
 
     def _log(self, event: str, **fields: Any) -> None:
         log("runner", event, self._clock.now_ms, **fields)
+
+
+class _InTurn:
+    """The engine for whoever has waited for a turn: what is asked of it waits here."""
+
+    def __init__(self, turns: Turns, running: Callable[[], Engine]) -> None:
+        self._turns, self._running = turns, running
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        async with self._turns.turn(request) as turn:
+            answer = self._running().generate(
+                msgspec.structs.replace(request, priority=turn.priority)
+            )
+            async with aclosing(answer) as deltas:  # type: ignore[type-var]
+                async for delta in deltas:
+                    turn.streamed(delta)
+                    yield delta
 
 
 class _Connection:

@@ -30,6 +30,7 @@ from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.runner import Runner
 from bastide.app.runner_watch import RunnerWatch
+from bastide.app.sealed_door import SealedDoor, Served
 from bastide.app.share_minutes import ShareKeeper, kept_in_step
 from bastide.app.snapshots import runner_name, runner_socket
 from bastide.app.turns import Turns
@@ -53,11 +54,11 @@ async def _serve(orders: dict[str, Any]) -> None:
         str(home.control_socket), clock, credential=orders.get("credential", "")
     )
     await control.start()
-    name = runner_name(deployment, orders["replica"]).removeprefix("runner-")
-    folder = engine_folder(home.run, name)
+    folder = engine_folder(home.run, runner_name(deployment, orders["replica"])[len("runner-") :])
     about = {name: orders[name] for name in ("deployment", "replica")} | {"sandbox": jail.name}
     loaded_model = ""
-    node = await asyncio.to_thread(_make_node, orders, settings, keyring, jail, control, clock)
+    given = (orders, settings, keyring, jail, control, clock)
+    node, served = await asyncio.to_thread(_make_node, *given)
 
     async def make_engine() -> LiveEngine:
         nonlocal loaded_model
@@ -100,7 +101,7 @@ async def _serve(orders: dict[str, Any]) -> None:
         log("runner", "loaded", clock.now_ms, **body)
 
     try:
-        await _run(orders, settings, control, clock, make_engine, state_load, node)
+        await _run(orders, settings, control, clock, make_engine, state_load, node, served)
     finally:
         await control.close()
 
@@ -125,6 +126,7 @@ async def _run(
     make_engine: Callable[[], Awaitable[LiveEngine]],
     state_load: Callable[[], Awaitable[None]],
     node: Node | None,
+    served: Served,
 ) -> None:
     """Serve until the process is told to stop."""
     home, deployment = Home(Path(orders["home"])), Digest.parse(orders["deployment"])
@@ -141,9 +143,11 @@ async def _run(
     reporter = CutReporter(control, deployment, clock)
     socket = runner_socket(home.run, deployment, replica)
     journal = HandedJournal(socket.with_suffix(".handed"), clock)
+    door = _make_door(node, served, control, clock)
     runner = Runner(
-        make_engine, socket, clock, on_loaded, turns, on_cut=reporter.take, journal=journal
-    )
+        make_engine, socket, clock, on_loaded, turns,
+        on_cut=reporter.take, journal=journal, sealed=door,
+    )  # fmt: skip
     keeper = ShareKeeper(
         turns, control, deployment, clock,
         ended=watch.share_minute, replica=replica, replicas=replicas,
@@ -158,6 +162,15 @@ async def _run(
         await runner.run(stop)
 
 
+def _make_door(
+    node: Node | None, served: Served, control: wiring.ControlClient, clock: Clock
+) -> SealedDoor | None:
+    """What opens sealed requests, where the runner has a quoted key."""
+    if node is None:
+        return None
+    return SealedDoor(node.keys.hpke, served, control, clock, wiring.entropy())
+
+
 def _make_node(
     orders: dict[str, Any],
     settings: Settings,
@@ -165,8 +178,11 @@ def _make_node(
     jail: Sandbox,
     control: wiring.ControlClient,
     clock: Clock,
-) -> Node | None:
-    """This process as a node, if nodes are attested; it joins when it first asks for headers."""
+) -> tuple[Node | None, Served]:
+    """This process as a node, if nodes are attested, and what it serves.
+
+    It joins when it first asks for headers.
+    """
     home = Home(Path(orders["home"]))
     records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE), readonly=True)
     try:
@@ -174,17 +190,18 @@ def _make_node(
         plan, asked = plan_in_force(ledger, Digest.parse(orders["deployment"])), ledger.policy()
     finally:
         records.dispose()
+    served = Served(orders["deployment"], plan.name, str(plan.release))
     if not settings.attestation:
         if asked.attested:
             raise Misconfigured(
                 "the policy lets only attested nodes serve, and `attestation` is not set",
                 fix="bastide node join, then bastide down and bastide up",
             )
-        return None
+        return None, served
     event = measure_node(plan.engine, jail.name)
     attester = wiring.attester(settings, home.measurements)
     about = (settings.node, orders["deployment"], orders["replica"])
-    return Node(control, attester, *about, event, wiring.entropy(), clock)
+    return Node(control, attester, *about, event, wiring.entropy(), clock), served
 
 
 def main() -> None:

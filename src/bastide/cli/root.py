@@ -189,6 +189,12 @@ def _ledger() -> click.Command:
     return ledger.ledger
 
 
+def _sealed() -> click.Command:
+    from bastide.cli import sealed
+
+    return sealed.sealed
+
+
 def _witness() -> click.Command:
     from bastide.cli import witness
 
@@ -292,6 +298,7 @@ _TABLE = {
     "guard": (_guard, "Look for personal data, secrets and links in prompts and answers."),
     "share": (_share, "Promise tenants a part of a deployment, and prove that they got it."),
     "env": (_env, "Print the variables with which an application moves here."),
+    "sealed": (_sealed, "Ask so that only an attested node can read it."),
     "witness": (_witness, "Cosign ledgers, so that nobody can show two histories."),
     "ledger": (_ledger, "List, show, prove, audit, rebuild and export the ledger."),
     "provenance": (_provenance, "Print how a dataset, model or release came to be, as SLSA says."),

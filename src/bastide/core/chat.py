@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from bastide.core.sealed import Sealed
 from bastide.core.standing import Standing
 
 
@@ -99,7 +100,8 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     joined. So is `background`: nobody waits for the answer, so it is only lent slots
     (core/fair_queue.py). `priority` is set by the runner from its queue, whatever came: engines
     that can give a running answer up for another one give up the highest number first. `standing`
-    is for the runner, which keeps it from the engine.
+    is for the runner, which keeps it from the engine. With `sealed` the prompt is ciphertext, which
+    the runner opens; no engine ever sees it.
     """
 
     ident: str
@@ -115,6 +117,7 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     background: bool = False
     priority: int = 0
     standing: Standing | None = None
+    sealed: Sealed | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):

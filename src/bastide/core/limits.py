@@ -278,6 +278,12 @@ NODE_EVENTS_MAX: Final = 256  # measurements between two boots
 NODE_CHALLENGE_S: Final = 60.0  # a nonce that is not quoted in this time is forgotten
 NODE_CHALLENGES_MAX: Final = 1_024  # nonces that wait
 
+# Sealed mode (docs/guides/sealed.md).
+SEALED_SKEW_S: Final = 120.0  # by which a request's time may be wrong; replays are known for twice
+SEALED_SEEN_MAX: Final = 200_000  # requests in that time; more are refused, for none is forgotten
+SEALED_HEADERS_MAX: Final = 64  # of the request inside
+SEALED_NODES_MAX: Final = 1_024  # in one answer about nodes
+
 # OCI registries. The distribution specification asks registries to take manifests of 4 MiB.
 OCI_MANIFEST_BYTES_MAX: Final = 4 * MIB
 OCI_SMALL_BLOB_BYTES_MAX: Final = 16 * MIB  # of a config, a signature or a document, read whole

@@ -14,6 +14,7 @@ from bastide.dialects.bedrock import BEDROCK
 from bastide.dialects.google import GOOGLE, GOOGLE_ARRAY
 from bastide.dialects.ollama import OLLAMA
 from bastide.dialects.openai import OPENAI
+from bastide.dialects.sealed import SEALED
 from bastide.dialects.surface import Family, Headers, Route
 
 __all__ = ["FAMILIES", "find_route"]
@@ -25,6 +26,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     BEDROCK,
     GOOGLE_ARRAY,
     GOOGLE,
+    SEALED,
     OPENAI,
 )
 

@@ -51,6 +51,7 @@ __all__ = [
     "Judge",
     "Keep",
     "Listing",
+    "Nodes",
     "Order",
     "Problem",
     "Refusal",
@@ -210,6 +211,13 @@ class Single:
 
 
 @dataclass(frozen=True, slots=True)
+class Nodes:
+    """The attested nodes, with their proofs under a head that continues the one of `since`."""
+
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Deny:
     """Nothing that we have. `refuse` takes the body and the id, and raises what to say."""
 
@@ -253,7 +261,7 @@ class Keep:
     uploads: bool = False  # a POST is a form with a file
 
 
-Action = Generate | Count | Embed | ByKind | Judge | Keep | Listing | Single | Deny
+Action = Generate | Count | Embed | ByKind | Judge | Keep | Listing | Single | Nodes | Deny
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from bastide.core.receipt import Receipt, standing_of
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
 from bastide.crypto.sigv4 import Claim
 from bastide.detectors.guard import Guard
+from bastide.detectors.tenant_guards import Guards
 from bastide.dialects.surface import (
     BUSY,
     EVENT_STREAM,
@@ -32,12 +33,12 @@ from bastide.dialects.surface import (
     Judge,
     Keep,
     Listing,
+    Nodes,
     Route,
     Single,
     attempt_of,
 )
 from bastide.gateway.filing import Desk, file_away
-from bastide.gateway.guards import Guards
 from bastide.gateway.inbound import Request
 from bastide.gateway.jobs import Generation, House, Telling
 from bastide.gateway.listing import told_of
@@ -74,13 +75,19 @@ class Control(Protocol):
         """The erasure list; the one before while a newer one is on its way."""
         ...
 
+    async def ask(self, kind: str, body: Any) -> Any:
+        """Ask for anything else. Raises the error that control answers."""
+        ...
+
     def put(self, receipt: Receipt) -> Awaitable[None]:
         """Hand over a receipt; what is returned ends when it is durable, or raises Unavailable."""
         ...
 
 
 Job = Callable[[Outgoing], Coroutine[Any, Any, None]]
-Done = Generate | Count | Embed | Judge | Keep | Listing | Single | Deny  # a model is known by now
+Done = (
+    Generate | Count | Embed | Judge | Keep | Listing | Single | Nodes | Deny
+)  # a model is known by now
 Log = Callable[..., None]
 Wish = TypeVar("Wish", GenerateRequest, EmbedRequest)
 
@@ -151,6 +158,8 @@ class Answering:
                 outcome = self._embed(request, ident, caller, action)
             case Keep() as action:
                 outcome = self._keep(request, ident, caller, action)
+            case Nodes() as action:
+                outcome = self._nodes(request, ident, caller, action)
             case Deny() as action:
                 action.refuse(request.body, ident)
         return outcome
@@ -237,6 +246,18 @@ class Answering:
 
         return Telling(self._house, run, request.family, ident, ())
 
+    def _nodes(self, request: Request, ident: str, caller: Caller, action: Nodes) -> Job:
+        served = caller.snapshot.served.values()
+        if served and all(row.attested is None for row in served):
+            why = "Nodes are not attested here, so nothing can be sealed."
+            raise NotFound(why, reasons=["node_not_found"])
+
+        async def run(out: Outgoing) -> None:
+            told = await self._control.ask("sealed-nodes", {"since": action.since})
+            out.reply(Reply(200, told.encode()))
+
+        return Telling(self._house, run, request.family, ident, ())
+
     def _guard(self, caller: Caller) -> Guard | None:
         return self._guards.guard(
             caller.snapshot, self._control.erasure, caller.grant.tenant, self._clock.now_ms()
@@ -262,7 +283,7 @@ class Answering:
             snapshot,
             caller.key,
             request.body,
-            guard,
+            None if _is_sealed(asked) else guard,
             snapshot.prices.get(served.name),
             invocation,
             retry,
@@ -278,6 +299,11 @@ class Answering:
         if reserved is None:
             return Promised(promises, self._control), None
         return Promised(promises, Counted(self._control, spending, reserved)), reserved
+
+
+def _is_sealed(asked: GenerateRequest | EmbedRequest) -> bool:
+    """True for ciphertext, in which no guard finds anything: the runner applies the policy."""
+    return isinstance(asked, GenerateRequest) and asked.sealed is not None
 
 
 def _elapsed_ms(clock: Clock, began_ms: int) -> int:

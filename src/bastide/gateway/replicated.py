@@ -5,6 +5,7 @@
 core/replicas.py decides who is asked. One that is down or full is passed over, but only before the
 first piece of an answer: after it nothing is asked again, and the answer fails with its engine.
 
+* Sealed: only the replica that the client chose can open it, so no other is ever asked.
 * Down: nothing was begun there, so any number of them is passed over.
 * Busy: REPLICA_TRIES are asked, so that a flood costs no more than that.
 * The engine failed with the request inside: one other is asked and no third, because a request
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
-from bastide.core.errors import Busy, Down, Unavailable
+from bastide.core.errors import Busy, Down, NotFound, Unavailable
 from bastide.core.limits import REPLICA_TRIES
 from bastide.core.replicas import Replicas, affinity
 from bastide.ports import Clock, Engine
@@ -59,6 +60,11 @@ class ReplicatedEngine:
     async def close(self) -> None:
         """Close them all."""
         await asyncio.gather(*(engine.close() for engine in self._engines))
+
+    @property
+    def count_replicas(self) -> int:
+        """How many there are."""
+        return len(self._engines)
 
     def engine(self, replica: int) -> Engine:
         """One of them."""
@@ -152,6 +158,8 @@ class _Answer:
 
     async def _begin(self) -> Delta:
         request = self._request
+        if request.sealed is not None:
+            return await self._begin_at(request.sealed.replica - 1)
         search = self._engine.search(request.tenant, affinity(request))
         while True:
             self._replica = search.next()
@@ -164,3 +172,18 @@ class _Answer:
             else:
                 self._begun = True
                 return delta
+
+    async def _begin_at(self, replica: int) -> Delta:
+        """At one replica, whatever comes of it. Raises NotFound if there is no such one."""
+        if not 0 <= replica < self._engine.count_replicas:
+            raise NotFound("The model has no such replica.", reasons=["node_not_found"])
+        self._replica = replica
+        self._engine.replicas.enter(self._request.tenant, replica)
+        self._stream = self._engine.engine(replica).generate(self._request)
+        try:
+            delta = await self._stream.__anext__()
+        except BaseException:
+            await self.aclose()
+            raise
+        self._begun = True
+        return delta

@@ -19,7 +19,10 @@ from bastide.core.subject import Digest
 from bastide.crypto.dsse import Envelope
 from bastide.ledger.bundle import ANCHORS_TYPE, BUNDLE_TYPE
 
-__all__ = ["Anchors", "Bundle", "Entry", "at", "read_anchors", "read_bundle"]
+__all__ = [
+    "Anchors", "Bundle", "Entry", "at", "read_anchors", "read_bundle", "read_count", "read_entry",
+    "read_hashes", "read_list", "read_object", "read_text",
+]  # fmt: skip
 
 PROOF_HASHES_MAX = 64  # a tree of 2**64 leaves
 APPROVALS_MAX = 64
@@ -83,11 +86,11 @@ def at(place: str) -> Iterator[None]:
 
 def read_anchors(value: Any) -> Anchors:
     """Read a keys.json. Raises NotProven."""
-    _object(value, "keys.json", ("type", "environment", "origin", "charter", "keys"))
+    read_object(value, "keys.json", ("type", "environment", "origin", "charter", "keys"))
     if value["type"] != ANCHORS_TYPE:
         raise NotProven(f"keys.json: type: not {ANCHORS_TYPE}")
     keys = []
-    for number, row in enumerate(_list(value["keys"], "keys.json: keys", APPROVALS_MAX)):
+    for number, row in enumerate(read_list(value["keys"], "keys.json: keys", APPROVALS_MAX)):
         with at(f"keys.json: keys[{number}]"):
             key = PublicKey.from_json(row)
             if key.to_json() != row:
@@ -95,35 +98,37 @@ def read_anchors(value: Any) -> Anchors:
             keys.append(key)
     with at("keys.json: charter"):
         charter = Digest.parse(value["charter"])
-    environment = _text(value["environment"], "keys.json: environment")
-    return Anchors(environment, _text(value["origin"], "keys.json: origin"), charter, tuple(keys))
+    environment = read_text(value["environment"], "keys.json: environment")
+    return Anchors(
+        environment, read_text(value["origin"], "keys.json: origin"), charter, tuple(keys)
+    )
 
 
 def read_bundle(value: Any) -> Bundle:
     """Read a receipt bundle. Raises NotProven."""
-    _object(value, "the bundle", ("type", "receipt", "inclusion", "checkpoint", "entries"))
+    read_object(value, "the bundle", ("type", "receipt", "inclusion", "checkpoint", "entries"))
     if value["type"] != BUNDLE_TYPE:
         raise NotProven(f"type: not {BUNDLE_TYPE}")
     inclusion, entries = value["inclusion"], value["entries"]
-    _object(inclusion, "inclusion", ("index", "size", "proof"))
+    read_object(inclusion, "inclusion", ("index", "size", "proof"))
     given = [name for name in _LATER if isinstance(entries, Mapping) and name in entries]
-    _object(entries, "entries", (*_SINGLE, *_LISTS, *given))
+    read_object(entries, "entries", (*_SINGLE, *_LISTS, *given))
     with at("receipt"):
         receipt = Receipt.from_json(value["receipt"])
     lists = {
         name: tuple(
-            _entry(row, f"entries.{name}[{number}]")
-            for number, row in enumerate(_list(entries[name], f"entries.{name}", longest))
+            read_entry(row, f"entries.{name}[{number}]")
+            for number, row in enumerate(read_list(entries[name], f"entries.{name}", longest))
         )
         for name, longest in _longest(given)
     }
     return Bundle(
         receipt=receipt,
-        leaf_index=_count(inclusion["index"], "inclusion.index"),
-        batch_size=_count(inclusion["size"], "inclusion.size"),
-        leaf_proof=_hashes(inclusion["proof"], "inclusion.proof"),
-        checkpoint=_text(value["checkpoint"], "checkpoint"),
-        entries={name: _entry(entries[name], f"entries.{name}") for name in _SINGLE},
+        leaf_index=read_count(inclusion["index"], "inclusion.index"),
+        batch_size=read_count(inclusion["size"], "inclusion.size"),
+        leaf_proof=read_hashes(inclusion["proof"], "inclusion.proof"),
+        checkpoint=read_text(value["checkpoint"], "checkpoint"),
+        entries={name: read_entry(entries[name], f"entries.{name}") for name in _SINGLE},
         lists=lists,
     )
 
@@ -133,18 +138,20 @@ def _longest(given: list[str]) -> list[tuple[str, int]]:
     return [*lists, *((name, KEY_STATEMENTS_MAX) for name in given)]
 
 
-def _entry(value: Any, place: str) -> Entry:
-    _object(value, place, ("index", "envelope", "proof"))
+def read_entry(value: Any, place: str) -> Entry:
+    """One claim. Raises NotProven."""
+    read_object(value, place, ("index", "envelope", "proof"))
     with at(f"{place}.envelope"):
         envelope = Envelope.from_json(value["envelope"])
         # base64 has several texts for one value; only one of them is in the ledger.
         if envelope.to_json() != value["envelope"]:
             raise NotProven("not the one form of a DSSE envelope")
-    index = _count(value["index"], f"{place}.index")
-    return Entry(place, index, envelope, _hashes(value["proof"], f"{place}.proof"))
+    index = read_count(value["index"], f"{place}.index")
+    return Entry(place, index, envelope, read_hashes(value["proof"], f"{place}.proof"))
 
 
-def _object(value: Any, place: str, keys: tuple[str, ...]) -> None:
+def read_object(value: Any, place: str, keys: tuple[str, ...]) -> None:
+    """Check that a value is an object with exactly these keys. Raises NotProven."""
     if not isinstance(value, Mapping):
         raise NotProven(f"{place}: not an object")
     wrong = sorted(map(str, value.keys() ^ set(keys)))
@@ -152,26 +159,30 @@ def _object(value: Any, place: str, keys: tuple[str, ...]) -> None:
         raise NotProven(f"{place}: unknown or missing keys: {', '.join(wrong)[:200]}")
 
 
-def _list(value: Any, place: str, longest: int) -> list[Any]:
+def read_list(value: Any, place: str, longest: int) -> list[Any]:
+    """A list that is not too long. Raises NotProven."""
     if not isinstance(value, list) or len(value) > longest:
         raise NotProven(f"{place}: not a list of at most {longest}")
     return value
 
 
-def _text(value: Any, place: str) -> str:
+def read_text(value: Any, place: str) -> str:
+    """A string. Raises NotProven."""
     if not isinstance(value, str):
         raise NotProven(f"{place}: not a string")
     return value
 
 
-def _count(value: Any, place: str) -> int:
+def read_count(value: Any, place: str) -> int:
+    """A count. Raises NotProven."""
     if type(value) is not int or not 0 <= value < 2**53:
         raise NotProven(f"{place}: not a count")
     return value
 
 
-def _hashes(value: Any, place: str) -> tuple[bytes, ...]:
-    for row in _list(value, place, PROOF_HASHES_MAX):
+def read_hashes(value: Any, place: str) -> tuple[bytes, ...]:
+    """SHA-256 hashes in hex. Raises NotProven."""
+    for row in read_list(value, place, PROOF_HASHES_MAX):
         if not isinstance(row, str) or not _HASH.fullmatch(row):
             raise NotProven(f"{place}: not a list of SHA-256 hashes in hex")
     return tuple(bytes.fromhex(row) for row in value)

@@ -45,7 +45,18 @@ from bastide.ledger.chain import Chain, Link
 from bastide.ledger.cosigned import witnesses_by_party
 from bastide.ledger.heads import open_head
 
-__all__ = ["Chain", "trace_bundle", "verify_content"]
+__all__ = [
+    "Chain",
+    "check_gates",
+    "check_order",
+    "check_release",
+    "open_charter",
+    "open_entry",
+    "open_register",
+    "open_witnesses",
+    "trace_bundle",
+    "verify_content",
+]  # fmt: skip
 
 _KINDS = {
     "charter": "charter/v1",
@@ -60,6 +71,7 @@ _KINDS = {
     "witnesses": "witness/v1",
     "nodes": "node/v1",
     "node_references": "node-reference/v1",
+    "revocations": "revocation/v1",
 }
 
 
@@ -69,8 +81,8 @@ def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain
     trusted = read_anchors(anchors)
     given = read_bundle(bundle)
     # 2.
-    charter = _charter(given.entries["charter"], trusted)
-    register = _register(charter, given.lists.get("keys", ()))
+    charter = open_charter(given.entries["charter"], trusted)
+    register = open_register(charter, given.lists.get("keys", ()))
     policy = Policy.from_json(charter.body["policy"])
     # 3.
     with at("checkpoint"):
@@ -81,13 +93,13 @@ def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain
             leaf = merkle.leaf_hash(entry.envelope.encode())
             merkle.verify_inclusion(leaf, entry.index, head.size, entry.proof, head.root)
     # 5.
-    single = {name: _verified(name, entry, register) for name, entry in given.entries.items()}
+    single = {name: open_entry(name, entry, register) for name, entry in given.entries.items()}
     lists = {
-        name: tuple(_verified(name, entry, register) for entry in given.lists[name])
+        name: tuple(open_entry(name, entry, register) for entry in given.lists[name])
         for name in ("approvals", "deployment_approvals")
     }
     nodes, references = (
-        tuple(_verified(name, entry, register) for entry in given.lists.get(name, ()))
+        tuple(open_entry(name, entry, register) for entry in given.lists.get(name, ()))
         for name in ("nodes", "node_references")
     )
     # 6.
@@ -95,11 +107,18 @@ def trace_bundle(bundle: Mapping[str, Any], anchors: Mapping[str, Any]) -> Chain
     # 7. to 10.
     _check_service(given.receipt, single["deployment"], single["release"], policy)
     attested = attested_nodes(given.receipt, nodes, references, single["batch"])
-    _check_release(single, lists)
-    _check_order(single, lists)
+    check_release(single, lists)
+    check_order(single, lists)
     keys = register.known()
-    _check_gates(single, lists, keys, policy, references)
-    chain = _chain(given.receipt, single, lists, keys, head.size, _witnessed(given, register))
+    check_gates(single, lists, keys, policy, references)
+    chain = _chain(
+        given.receipt,
+        single,
+        lists,
+        keys,
+        head.size,
+        open_witnesses(given.checkpoint, given.lists.get("witnesses", ()), register),
+    )
     return replace(chain, attested=attested)
 
 
@@ -123,7 +142,8 @@ def verify_content(receipt: Receipt, api_key: str, prompt: bytes, answer: bytes)
             )
 
 
-def _charter(entry: Entry, trusted: Anchors) -> Evidence:
+def open_charter(entry: Entry, trusted: Anchors) -> Evidence:
+    """The charter, if it is the one of the anchors. Raises NotProven."""
     # 2.
     with at(entry.place):
         if entry.index != 0:
@@ -144,7 +164,8 @@ def _charter(entry: Entry, trusted: Anchors) -> Evidence:
     return charter
 
 
-def _register(charter: Evidence, changes: Iterable[Entry]) -> Register:
+def open_register(charter: Evidence, changes: Iterable[Entry]) -> Register:
+    """Which keys could sign when. Raises NotProven."""
     # 2. That these are all the changes there are is not proven (see above).
     register, last = statements.read_register(charter), 0
     for entry in changes:
@@ -156,16 +177,18 @@ def _register(charter: Evidence, changes: Iterable[Entry]) -> Register:
     return register
 
 
-def _witnessed(given: Bundle, register: Register) -> dict[str, int]:
+def open_witnesses(checkpoint: str, entries: Iterable[Entry], register: Register) -> dict[str, int]:
+    """Whose witnesses cosigned a head, and when. Raises NotProven."""
     # 3. Who enrolled each was proven to stand in the ledger in 4.
-    rows = [_verified("witnesses", entry, register) for entry in given.lists.get("witnesses", ())]
+    rows = [open_entry("witnesses", entry, register) for entry in entries]
     with at("checkpoint"):
         if len({row.body["party"] for row in rows}) != len(rows):
             raise NotProven("a party has two witnesses")
-        return witnesses_by_party(given.checkpoint, rows)
+        return witnesses_by_party(checkpoint, rows)
 
 
-def _verified(name: str, entry: Entry, register: Register) -> Evidence:
+def open_entry(name: str, entry: Entry, register: Register) -> Evidence:
+    """A statement of the kind that its place demands, signed by who may. Raises NotProven."""
     # 5.
     with at(entry.place):
         keys = register.counted(entry.index)
@@ -197,9 +220,10 @@ def _check_service(
     _same("entries.deployment", named, release.subject.digest, "the release")
 
 
-def _check_release(
+def check_release(
     single: Mapping[str, Evidence], lists: Mapping[str, tuple[Evidence, ...]]
 ) -> None:
+    """Check that a release follows from what it names. Raises NotProven."""
     # 8.
     release, candidate = single["release"], single["candidate"]
     admission, evaluation = single["admission"], single["evaluation"]
@@ -225,10 +249,13 @@ def _check_release(
             raise NotProven(f"entries.{name}: not the approvals that the {owner.kind} names")
 
 
-def _check_order(single: Mapping[str, Evidence], lists: Mapping[str, tuple[Evidence, ...]]) -> None:
+def check_order(single: Mapping[str, Evidence], lists: Mapping[str, tuple[Evidence, ...]]) -> None:
+    """Check that the entries stand in the order of the lifecycle. Raises NotProven."""
     # 9.
     before = [("charter", "admission"), ("admission", "evaluation"), ("evaluation", "candidate")]
-    before += [("candidate", "release"), ("release", "deployment"), ("deployment", "batch")]
+    before += [("candidate", "release"), ("release", "deployment")]
+    if "batch" in single:
+        before.append(("deployment", "batch"))
     pairs = [(f"entries.{name}", single[name], single[later]) for name, later in before]
     for number, row in enumerate(lists["approvals"]):
         place = f"entries.approvals[{number}]"
@@ -243,13 +270,14 @@ def _check_order(single: Mapping[str, Evidence], lists: Mapping[str, tuple[Evide
             )
 
 
-def _check_gates(
+def check_gates(
     single: Mapping[str, Evidence],
     lists: Mapping[str, tuple[Evidence, ...]],
     keys: Mapping[str, PublicKey],
     policy: Policy,
     references: tuple[Evidence, ...],
 ) -> None:
+    """Judge the gates of release and deployment again. Raises NotProven."""
     # 10. A receipt that names no node brings no reference values: where the policy asks for
     # attested nodes, their gate refuses then.
     for number, row in enumerate(single["release"].body["verdicts"]):

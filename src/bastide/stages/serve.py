@@ -22,7 +22,7 @@ a third less. `embed` does the same for vectors, which are given out whole.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -52,13 +52,23 @@ from bastide.core.standing import Standing
 from bastide.detectors.guard import Guard, Steps
 from bastide.ports import Clock, Engine, ReceiptSink
 
-__all__ = ["EMBEDDED", "Call", "answer", "choose", "complete", "embed"]
+__all__ = [
+    "EMBEDDED", "Answerer", "Call", "answer", "choose", "complete", "embed", "guarded", "unguarded",
+]  # fmt: skip
 
 T = TypeVar("T")
 _NOTHING_SAID = Said()
 _NOTHING_USED = Usage()
 Note = Callable[["Call", Receipt, float], None]  # with the seconds since the call was let in
 EMBEDDED = "embedded"  # how a receipt says that the answer is vectors
+
+
+class Answerer(Protocol):
+    """What of an engine is needed to answer."""
+
+    def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        """Answer piece by piece."""
+        ...
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -171,7 +181,7 @@ class _Course:
         """The engine's stream, as the guard lets it through."""
         asked, guard = self._call.request, self._call.guard
         assert isinstance(asked, GenerateRequest)
-        stream = _asked(asked, engine) if guard is None else _guarded(asked, engine, guard)
+        stream = unguarded(asked, engine) if guard is None else guarded(asked, engine, guard)
         self._stream = stream
         return stream
 
@@ -230,11 +240,11 @@ class _Course:
         return Delta(self._last.text, self._finish, self._usage)
 
 
-async def _guarded(
-    request: GenerateRequest, engine: Engine, guard: Guard
+async def guarded(
+    request: GenerateRequest, engine: Answerer, guard: Guard
 ) -> AsyncGenerator[Delta, None]:
     """What a guard lets through of an answer. Raises Filtered for the prompt."""
-    stream = _asked(await _in_turns(guard.inward_steps(request)), engine)
+    stream = unguarded(await _in_turns(guard.inward_steps(request)), engine)
     try:
         async for delta in stream:
             for passed in guard.outward(delta):
@@ -245,11 +255,12 @@ async def _guarded(
         await _close(stream)
 
 
-def _asked(request: GenerateRequest, engine: Engine) -> AsyncIterator[Delta]:
+def unguarded(request: GenerateRequest, engine: Answerer) -> AsyncIterator[Delta]:
+    """An engine's answer as it is. With 0 `max_tokens` the prompt is read, and nothing said."""
     return engine.generate(request) if request.sampling.max_tokens != 0 else _read(request, engine)
 
 
-async def _read(request: GenerateRequest, engine: Engine) -> AsyncGenerator[Delta, None]:
+async def _read(request: GenerateRequest, engine: Answerer) -> AsyncGenerator[Delta, None]:
     """Have a prompt read and nothing said.
 
     Every engine says one token at least. It is not given out, and not counted.
@@ -349,7 +360,7 @@ def _receipt(
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         finish=str(finish),
-        guard=() if call.guard is None else call.guard.decisions(),
+        guard=_decided(call, standing),
         project=call.grant.project,
         cached_tokens=usage.cached_tokens,
         cost_picoeur=0 if call.price is None else call.price.cost(usage),
@@ -359,6 +370,13 @@ def _receipt(
         attestations=served.attested or (),
         version=3 if served.attested else 2,
     )
+
+
+def _decided(call: Call, standing: Standing) -> tuple[str, ...]:
+    asked = call.request
+    if isinstance(asked, GenerateRequest) and asked.sealed is not None:
+        return standing.guard  # which policy the runner was to apply; what it found, it sealed
+    return () if call.guard is None else call.guard.decisions()
 
 
 def _fingerprint(call: Call, standing: Standing) -> str:

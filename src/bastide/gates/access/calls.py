@@ -19,6 +19,7 @@ CALLS: Final[dict[str, tuple[str, ...]]] = {
     "erasure": ("gateway", "desk", "runner", "supervisor"),  # every link follows the list
     "receipt": ("gateway", "desk"),
     "promise-key": ("gateway",),
+    "sealed-nodes": ("gateway",),
     "loaded": ("runner",),
     "cut": ("runner",),
     "share-minute": ("runner",),
