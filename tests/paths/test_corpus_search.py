@@ -199,7 +199,7 @@ def flip(env: Environment, part: str) -> None:
     body.write_bytes(data)
 
 
-@pytest.mark.parametrize("part", ["000000/text", "000000/suffixes", "000000/fences",
+@pytest.mark.parametrize("part", ["000000/text", "000000/suffixes", "fences",
                                   "000000/documents", "000000/names", "index"])  # fmt: skip
 def test_a_flipped_byte_is_refused(part: str, indexed: Environment) -> None:
     flip(indexed, part)

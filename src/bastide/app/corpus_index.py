@@ -7,17 +7,20 @@ After "Infini-gram" (Liu et al., 2024, section 3). A segment has, as sealed obje
 * text: the documents in the order of the shards, in UTF-8, each ended by the byte FF. UTF-8 has no
   such byte, so no match spans two documents, and a match of bytes is one of characters.
 * suffixes: where each suffix begins, sorted by the bytes that follow; 4 bytes, little-endian.
-* fences: the first 32 bytes of every 16,384th suffix. 16,384 suffixes are one chunk of a sealed
-  object: with the fences, a search opens only one or two chunks of `suffixes`.
 * documents: where each document begins, and its name in `names`; 8 bytes each.
 * names: source, a zero byte, the document's name.
+
+`fences` has, of all segments in their order, the first 32 bytes of every 16,384th suffix. 16,384
+suffixes are one chunk of a sealed object: with the fences, a search opens only one or two chunks of
+`suffixes`. They are one object because a search needs those of every segment, and each object that
+is opened has a key to unwrap.
 
 A segment's report is written after its objects, and the index's after all segments.
 """
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -45,25 +48,34 @@ __all__ = [
     "SegmentReport",
     "build_index",
     "delete_index",
+    "fences_name",
+    "fences_of",
     "index_folder",
     "segment_name",
 ]
 
-INDEX_VERSION: Final = 1
+INDEX_VERSION: Final = 2
 BLOCK: Final = 16_384  # suffixes between two fences
 FENCE_BYTES: Final = 32
 END: Final = b"\xff"
 PLACE: Final = struct.Struct("<II")  # of a document: its first byte in `text`, its name in `names`
-_PARTS: Final = ("text", "suffixes", "fences", "documents", "names")
+_PARTS: Final = ("text", "suffixes", "documents", "names")
 _MEMORY_PER_BYTE: Final = 8  # text, four bytes of its suffix, names, and what the sorter takes
 
 
+_Data = bytes  # in a class that has a field of that name
+
+
 class SegmentReport(msgspec.Struct, frozen=True):
-    """A finished segment. bytes: of its text with ends; objects: the SHA-256 of each object."""
+    """A finished segment. bytes: of its text with ends; objects: the SHA-256 of each object.
+
+    fences: of the segment; the index has those of all in one object, so it leaves them out.
+    """
 
     documents: int
     bytes: int
     objects: dict[str, str]
+    fences: _Data = b""
 
 
 class IndexReport(msgspec.Struct, frozen=True):
@@ -78,6 +90,17 @@ class IndexReport(msgspec.Struct, frozen=True):
 def index_folder(folder: str) -> str:
     """Where the index of a dataset's folder lies."""
     return f"{folder}/search"
+
+
+def fences_name(folder: str) -> str:
+    """The fences of all segments, one after the other."""
+    return f"{index_folder(folder)}/fences"
+
+
+def fences_of(segments: Sequence[SegmentReport], number: int) -> tuple[int, int]:
+    """Where the fences of a segment begin in that object, and their size."""
+    sizes = [-(-one.bytes // BLOCK) * FENCE_BYTES for one in segments[: number + 1]]
+    return sum(sizes[:-1]), sizes[-1]
 
 
 def segment_name(folder: str, number: int, part: str) -> str:
@@ -152,9 +175,9 @@ class _Builder:
             text += data + END
         if text:
             self._segment(text, places, names)
-        report = IndexReport(
-            INDEX_VERSION, str(self._manifest.digest), self._bytes_max, self._reports
-        )
+        self._store.put(fences_name(self._folder), [one.fences for one in self._reports])
+        plain = [msgspec.structs.replace(one, fences=b"") for one in self._reports]
+        report = IndexReport(INDEX_VERSION, str(self._manifest.digest), self._bytes_max, plain)
         if (found := sum(one.documents for one in self._reports)) != self._manifest.documents:
             raise NotProven(f"{found} documents in the shards of {self._manifest.documents}")
         self._store.put(index, [msgspec.msgpack.encode(report)])
@@ -185,6 +208,8 @@ class _Builder:
             data = read_object(self._store, segment_name(self._folder, number, "report"))
             report = msgspec.msgpack.decode(data, type=SegmentReport)
             made_of = {"text": text, "documents": places, "names": names}
+            if len(report.fences) != fences_of([report], 0)[1]:
+                return None  # of an earlier version
             if any(report.objects[part] != _digest(data) for part, data in made_of.items()):
                 return None
             for part in _PARTS:
@@ -217,7 +242,6 @@ class _Builder:
         objects = {
             "text": memoryview(text),
             "suffixes": order,
-            "fences": memoryview(fences),
             "documents": memoryview(places),
             "names": memoryview(names),
         }
@@ -229,7 +253,7 @@ class _Builder:
                 (data[at : at + MIB] for at in range(0, len(data), MIB)),
             )
             digests[part] = _digest(data)
-        report = SegmentReport(len(places) // PLACE.size, len(text), digests)
+        report = SegmentReport(len(places) // PLACE.size, len(text), digests, fences)
         self._store.put(
             segment_name(self._folder, number, "report"), [msgspec.msgpack.encode(report)]
         )
@@ -240,7 +264,8 @@ class _Builder:
         prefix = index_folder(self._folder)
         for name in self._store.names(prefix):
             head = name.removeprefix(f"{prefix}/").partition("/")[0]
-            if head.isdigit() and int(head) >= len(self._reports):
+            older = name.endswith("/fences")  # of a version that had some for each segment
+            if head.isdigit() and (older or int(head) >= len(self._reports)):
                 self._store.delete(name)
 
 

@@ -26,6 +26,8 @@ from bastide.app.corpus_index import (
     PLACE,
     IndexReport,
     delete_index,
+    fences_name,
+    fences_of,
     index_folder,
     segment_name,
 )
@@ -211,8 +213,8 @@ class Index:
 
     def _fence_bytes(self, number: int) -> bytes:
         if number not in self._fences:
-            reader = self._part(number, "fences")
-            self._fences[number] = reader.read_at(0, reader.size)
+            at, size = fences_of(self._report.segments, number)
+            self._fences[number] = self._opened(fences_name(self._folder)).read_at(at, size)
         return self._fences[number]
 
     def _part(self, number: int, part: str) -> Reader:
