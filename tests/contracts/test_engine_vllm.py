@@ -15,6 +15,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bastide.adapters.engine import vllm_child
@@ -220,9 +221,12 @@ def test_tenants_never_share_a_salt_and_a_request_of_nobody_shares_with_none(tmp
             salts.append(engine._salt(tenant))
         await answer(engine, REUSED)
         assert server.asked[-1][2]["cache_salt"] == salts[0]
+        for _ in range(2):
+            await answer(engine, msgspec.structs.replace(REUSED, apart=True))
+            salts.append(server.asked[-1][2]["cache_salt"])
 
     over(tmp_path, scenario)
-    assert salts[0] == salts[1] and len(set(salts)) == 4
+    assert salts[0] == salts[1] and len(set(salts)) == 6
     assert "acme" not in salts[0] and len(salts[0]) >= 43
 
 

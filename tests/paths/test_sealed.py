@@ -164,6 +164,16 @@ def test_nothing_beside_the_ciphertext_can_be_changed(world: SealedWorld) -> Non
     assert SealedBody.__struct_fields__ == tuple(row)
 
 
+def test_a_guess_in_the_tenants_name_finds_nothing_of_a_sealed_prompt(world: SealedWorld) -> None:
+    """The operator knows the tenant, and guesses the prompt, sealed and plain."""
+    text = "The meeting of the board is on the ninth of May. " * 8
+    for _ in range(2):
+        assert _cached(world, text, sealed=True) == 0
+    assert _cached(world, text, sealed=False) == 0
+    assert _cached(world, text, sealed=False) > 0, "what is not sealed is found again"
+    assert _cached(world, text, sealed=True) == 0
+
+
 def test_the_receipt_is_about_the_ciphertexts_and_this_node(
     world: SealedWorld, tmp_path: Path
 ) -> None:
@@ -217,6 +227,17 @@ def test_a_node_that_was_revoked_is_refused(world: SealedWorld) -> None:
     assert "no node was proven" in done.stdout + done.stderr
 
 
+def _cached(world: SealedWorld, text: str, *, sealed: bool) -> int:
+    """How many tokens of a prompt the engine had."""
+    path, body = "/v1/chat/completions", asked(world, text, max_tokens=2)
+    if sealed:
+        said = world.client().ask(world.up["key"], path, "", {}, body).read()
+    else:
+        said = _post(world, body, path)[1].encode()
+    row = json.loads(said)
+    return int(row["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+
 def _bastide(*args: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [*ARGV, *args, "--json"], env=environment(), capture_output=True, text=True, cwd=ROOT,
@@ -226,11 +247,11 @@ def _bastide(*args: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def _post(world: SealedWorld, body: bytes) -> tuple[int, str]:
+def _post(world: SealedWorld, body: bytes, path: str = ANSWERS) -> tuple[int, str]:
     host = world.up["gateway_url"].removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=PATIENCE_S)
     headers = {"Authorization": f"Bearer {world.up['key']}", "Content-Type": "application/json"}
-    connection.request("POST", ANSWERS, body, headers)
+    connection.request("POST", path, body, headers)
     response = connection.getresponse()
     return response.status, response.read().decode()
 

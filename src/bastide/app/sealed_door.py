@@ -10,8 +10,9 @@
    the request is told inside the seal. Outside an answer's end is always `stop`.
 4. The last line is the node's own statement: the receipt's id, counts, and what the guard did.
 
-Nothing of it outlives the answer here. What the engine keeps of a prompt, for the same tenant's
-next one, ends when its slot is used for another.
+Nothing of it outlives the answer here. What the engine keeps of a prompt is used for no other one:
+the gateway says which tenant asks, so it could try guesses in a tenant's name, and read from counts
+and times how far they are right.
 """
 
 from collections import OrderedDict
@@ -315,5 +316,6 @@ def _bounded(outer: GenerateRequest, asked: Asked) -> Asked:
         tenant=outer.tenant,
         background=outer.background,
         whole=not asked.stream,
+        apart=True,
     )
     return structs.replace(asked, request=meant)

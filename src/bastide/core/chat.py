@@ -101,7 +101,8 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     (core/fair_queue.py). `priority` is set by the runner from its queue, whatever came: engines
     that can give a running answer up for another one give up the highest number first. `standing`
     is for the runner, which keeps it from the engine. With `sealed` the prompt is ciphertext, which
-    the runner opens; no engine ever sees it.
+    the runner opens; no engine ever sees it. With `apart`, which the runner sets, the engine uses
+    nothing that it kept of earlier prompts, and nothing of this one later.
     """
 
     ident: str
@@ -118,6 +119,7 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     priority: int = 0
     standing: Standing | None = None
     sealed: Sealed | None = None
+    apart: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -88,7 +88,8 @@ class LlamaCpp:
         self._require_answers()
         plain, calls = as_text(request)
         target, body = wire.encode_request(plain, self._context_tokens)
-        asking = self._pinned(target, body, request.tenant, wire.prompt_text(plain))
+        owner = None if request.apart else "" if self._alone else request.tenant or None
+        asking = self._pinned(target, body, owner, wire.prompt_text(plain))
         async with asking as (lease, answer):
             reading = wire.AnswerReader(lease.reuse)
             async for line in answer.lines():
@@ -122,7 +123,10 @@ class LlamaCpp:
         """The `count` likeliest next tokens after `prompt`, likeliest first."""
         self._require_answers()
         target, body = wire.encode_next_tokens(prompt, count)
-        async with self._pinned(target, body, "", prompt) as (lease, answer):
+        async with self._pinned(target, body, "" if self._alone else None, prompt) as (
+            lease,
+            answer,
+        ):
             choices = wire.decode_next_tokens(await answer.read(), count)
             self._slots.read(lease)
             return choices
@@ -157,11 +161,10 @@ class LlamaCpp:
 
     @asynccontextmanager
     async def _pinned(
-        self, target: str, body: bytes, tenant: str, text: str
+        self, target: str, body: bytes, owner: str | None, text: str
     ) -> AsyncIterator[tuple[Lease, Answer]]:
-        """The answer of one slot, once one is free. Requests of no tenant reuse nothing."""
+        """The answer of one slot, once one is free. Requests of no owner reuse nothing."""
         await self._free.acquire()
-        owner = "" if self._alone else tenant or None
         lease = self._slots.take(owner, prefix_of(text))
 
         def over(sure: bool) -> None:

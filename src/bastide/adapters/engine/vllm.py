@@ -117,14 +117,16 @@ class Vllm:
         self._http.close()
         await self._life.close()
 
-    def _salt(self, tenant: str) -> str:
+    def _salt(self, tenant: str, *, apart: bool = False) -> str:
         """Requests of no tenant find nothing in the cache, also not what each other left."""
+        if apart:
+            return wire.salt_of(self._entropy.token(_KEY_BYTES), tenant)
         if self._alone:
             return wire.salt_of(self._key, "")
         return wire.salt_of(self._key if tenant else self._entropy.token(_KEY_BYTES), tenant)
 
     async def _asked(self, request: GenerateRequest) -> wire.Asked:
-        salt = self._salt(request.tenant)
+        salt = self._salt(request.tenant, apart=request.apart)
         if request.messages and request.prompt is None:
             return wire.encode_chat(request, salt)
         tokens = await self._tokens(request)
