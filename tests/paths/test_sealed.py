@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import ollama
 import openai
 import pytest
+from google import genai
 
 from bastide.crypto.base64url import b64url
 from bastide.dialects.sealed import ANSWERS, SealedBody
@@ -80,6 +82,30 @@ def test_the_anthropic_sdk_asks_sealed(world: SealedWorld, proxy: str) -> None:
         text = "".join(stream.text_stream)
         assert stream.get_final_message().stop_reason == whole.stop_reason
     assert text == whole.content[0].text and text
+
+
+def test_the_google_sdk_asks_sealed(world: SealedWorld, proxy: str) -> None:
+    client = genai.Client(api_key=world.up["key"], http_options={"base_url": proxy})
+    about: dict[str, Any] = {
+        "model": world.up["model"], "contents": "What is a bastide?",
+        "config": {"max_output_tokens": 16, "temperature": 0},
+    }  # fmt: skip
+    whole = client.models.generate_content(**about)
+    pieces = [piece.text or "" for piece in client.models.generate_content_stream(**about)]
+    assert "".join(pieces) == whole.text and whole.text
+    assert len(pieces) > 3, "the stream came in pieces"
+
+
+def test_the_ollama_sdk_asks_sealed(world: SealedWorld, proxy: str) -> None:
+    client = ollama.Client(host=proxy, headers={"Authorization": f"Bearer {world.up['key']}"})
+    about: dict[str, Any] = {
+        "model": world.up["model"], "options": {"num_predict": 16, "temperature": 0},
+        "messages": [{"role": "user", "content": "What is a bastide?"}],
+    }  # fmt: skip
+    whole = client.chat(**about)
+    pieces = [piece.message.content or "" for piece in client.chat(**about, stream=True)]
+    assert "".join(pieces) == whole.message.content and whole.message.content
+    assert len(pieces) > 3, "the stream came in pieces"
 
 
 def test_an_sdk_is_told_what_is_wrong_in_its_own_words(world: SealedWorld, proxy: str) -> None:
