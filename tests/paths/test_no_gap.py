@@ -23,7 +23,7 @@ from paths.test_metrics import read
 
 pytestmark = pytest.mark.slow
 
-WORDS = (12, 12, 600, 800)  # of each client's answers
+WORDS = (12, 600, 700, 800)  # of each client's answers
 PATIENCE_S = 120
 
 
@@ -42,6 +42,10 @@ class Told:
     faults: list[str] = field(default_factory=list)
     receipts: set[str] = field(default_factory=set)
     times: list[tuple[float, float]] = field(default_factory=list)  # of each answer, by the clock
+
+    def across(self, switched: float) -> bool:
+        """Whether an answer that was begun before went on for a while after."""
+        return any(began < switched and ended > switched + 0.5 for began, ended in self.times)
 
 
 async def stream(client: httpx.AsyncClient, world: Running, words: int, told: Told) -> None:
@@ -98,11 +102,12 @@ async def changed(world: Running, told: Told, replicas: int) -> set[str]:
         assert before & {one["runner"] for one in row["replicas"] if one["up"]} or row["coming"]
         assert time.monotonic() < end, row
         await asyncio.sleep(0.1)
-    asked = told.answers
-    while told.answers < asked + 2 * len(WORDS):
+    asked, switched = told.answers, await asyncio.to_thread(ended_at, world)
+    end = time.monotonic() + PATIENCE_S
+    # An answer is known here only once it has ended, and a long one takes its time.
+    while told.answers < asked + 2 * len(WORDS) or not told.across(switched):
+        assert time.monotonic() < end, "no stream ran while the other deployment took over"
         await asyncio.sleep(0.1)
-    switched = await asyncio.to_thread(ended_at, world)
-    assert any(began < switched - 0.5 and ended > switched + 0.5 for began, ended in told.times)
     return names
 
 
