@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bastide.app.sealed_nodes import NodeTeller
 from bastide.core.canonical import canonical
 from bastide.core.errors import NotProven
 from bastide.core.evidence import Evidence, Statement
@@ -74,7 +75,7 @@ class Told:
     def bundle(self, *nodes: Evidence, since: int = 0) -> dict[str, Any]:
         if not self.heads.all():
             self.cosign(*WITNESSES)
-        told = export_nodes(self.ledger, nodes or (self.made.node,), self.heads, since)
+        told = export_nodes(self.ledger, nodes or (self.made.node,), self.heads.newest(), since)
         return copy.deepcopy(json.loads(json.dumps(told)))
 
     def verify(self, bundle: Any, seen: Head | None = None, **trust: int) -> Nodes:
@@ -196,6 +197,22 @@ def test_too_few_witnesses_are_refused(told: Told, parties: tuple[str, ...]) -> 
     with pytest.raises(NotProven, match=f"of {len(parties)} parties cosigned"):
         told.verify(bundle)
     assert told.verify(bundle, witnesses=len(parties)).nodes
+
+
+def test_what_is_told_has_the_cosignatures_and_the_nodes_of_now(told: Told) -> None:
+    """A head gets more cosignatures without growing; a revocation counts before it is under one."""
+    teller = NodeTeller(told.ledger, told.heads, told.world.clock)
+
+    def heard() -> Any:
+        return json.loads(teller.tell({"since": 0}))
+
+    told.cosign("firm")
+    with pytest.raises(NotProven, match="of 1 parties cosigned"):
+        told.verify(heard())
+    told.cosign(*WITNESSES)
+    assert told.verify(heard()).nodes
+    told.sign(_revocation(told, "node", told.made.node.subject), Party.GUARDIAN)
+    assert heard()["nodes"] == []
 
 
 def test_a_head_that_was_cosigned_long_ago_is_refused(told: Told) -> None:

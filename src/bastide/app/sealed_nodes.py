@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control's side of sealed mode: tells clients which nodes there are, with the proofs.
 
-What it tells is the same for everybody who has seen the same head: it is not told who asks. Of what
-was told last one copy is kept, so a flood of questions costs one answer for each new head.
+What it tells is the same for everybody who has seen the same head: it is not told who asks. It is
+kept while head, cosignatures and nodes are the same, so a flood of questions costs one answer.
 """
 
 import json
@@ -33,7 +33,7 @@ class NodeTeller:
 
     def __init__(self, ledger: Ledger, heads: CosignedHeads, clock: Clock) -> None:
         self._ledger, self._heads, self._clock = ledger, heads, clock
-        self._kept: dict[tuple[int, int, int], str] = {}
+        self._kept: dict[tuple[object, ...], str] = {}
         self._turn = threading.Lock()
 
     def tell(self, body: dict[str, Any]) -> str:
@@ -44,12 +44,11 @@ class NodeTeller:
         now_ms = self._clock.now_ms()
         with self._turn:
             cosigned = self._heads.newest()
-            size = cosigned[0] if cosigned is not None else self._ledger.size
             standing = in_force(self._ledger, now_ms).values()
-            expires_ms = min((row.body["expires_ms"] for row in standing), default=0)
-            known = (since, size, expires_ms)
+            # A head of the same size gets more cosignatures, and later ones.
+            known = (since, cosigned or self._ledger.size, *(row.digest for row in standing))
             if (text := self._kept.get(known)) is None:
-                told = export_nodes(self._ledger, standing, self._heads, since)
+                told = export_nodes(self._ledger, standing, cosigned, since)
                 text = json.dumps(told, separators=(",", ":"))
                 if len(self._kept) >= _KEPT:
                     self._kept.clear()

@@ -14,7 +14,7 @@ from bastide.core.evidence import Evidence
 from bastide.core.limits import SEALED_NODES_MAX
 from bastide.core.register import KEY_KINDS
 from bastide.core.subject import Digest
-from bastide.ledger.cosigned import CosignedHeads, enrolled
+from bastide.ledger.cosigned import enrolled
 from bastide.ledger.heads import open_head
 from bastide.ledger.ledger import Ledger
 from bastide.ledger.reference_values import reference_values
@@ -25,14 +25,13 @@ NODES_TYPE: Final = "https://bastide.eu/sealed-nodes/v1"
 
 
 def export_nodes(
-    ledger: Ledger, nodes: Iterable[Evidence], heads: CosignedHeads | None, since: int
+    ledger: Ledger, nodes: Iterable[Evidence], cosigned: tuple[int, str] | None, since: int
 ) -> dict[str, Any]:
-    """The bundle of these nodes, as far as the head has them. Raises NotFound."""
-    checkpoint = ledger.checkpoint()
-    size = open_head(checkpoint, ledger.charter().body["origin"], ledger.register()).size
-    cosigned = None if heads is None else heads.newest()
-    if cosigned is not None:
-        size, checkpoint = cosigned
+    """The bundle of these nodes, as far as the head has them. Raises NotFound.
+
+    cosigned: size and note of the newest head that witnesses cosigned; None for the ledger's own.
+    """
+    size, checkpoint = cosigned if cosigned is not None else _own_head(ledger)
     told = [row for row in nodes if _before(row, size)][:SEALED_NODES_MAX]
     named = dict.fromkeys(row.body["attestation"]["reference"] for row in told)
     references = {digest: ledger.by_digest(Digest.parse(digest)) for digest in named}
@@ -67,6 +66,12 @@ def export_nodes(
         ],
         "nodes": entries(told),
     }
+
+
+def _own_head(ledger: Ledger) -> tuple[int, str]:
+    checkpoint = ledger.checkpoint()
+    origin = ledger.charter().body["origin"]
+    return open_head(checkpoint, origin, ledger.register()).size, checkpoint
 
 
 def _served(ledger: Ledger, digest: str, size: int) -> dict[str, Evidence | list[Evidence]]:
