@@ -26,6 +26,7 @@ __all__ = [
     "read_anchors",
     "read_bundle",
     "read_content",
+    "read_object",
     "trace_receipt",
 ]
 
@@ -56,12 +57,12 @@ def export_receipt(env: Environment, ident: str, sleep: Callable[[float], None])
 
 def read_anchors(path: Path) -> dict[str, Any]:
     """Read a keys.json: the public keys that an auditor trusts. Raises NotFound or NotProven."""
-    return _object(path, "the trust anchors")
+    return read_object(path, "the trust anchors")
 
 
 def read_bundle(path: Path) -> dict[str, Any]:
     """Read a receipt file. Raises NotFound, or NotProven if it is damaged."""
-    return _object(path, "the receipt")
+    return read_object(path, "the receipt")
 
 
 def trace_receipt(bundle: dict[str, Any], anchors: dict[str, Any]) -> Chain:
@@ -126,7 +127,8 @@ def read_content(path: Path) -> bytes:
         raise Unavailable(f"{path}: {error.strerror}") from error
 
 
-def _object(path: Path, what: str) -> dict[str, Any]:
+def read_object(path: Path, what: str) -> dict[str, Any]:
+    """Read a file with one JSON object. Raises NotFound, NotProven or Unavailable."""
     try:
         value = json.loads(path.read_bytes(), object_pairs_hook=_once)
     except FileNotFoundError as error:

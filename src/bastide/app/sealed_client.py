@@ -34,9 +34,8 @@ from bastide.core.errors import (
 from bastide.core.sealed import SUITE, bound
 from bastide.crypto.base64url import b64url
 from bastide.crypto.sealing import SECRET_BYTES, AnswerOpener, Kind, seal_request
-from bastide.dialects.families import find_route
+from bastide.dialects.families import find_answers
 from bastide.dialects.sealed import ANSWERS, ERROR_MARK, NODES, SealedBody
-from bastide.dialects.surface import ByKind, Generate
 from bastide.ledger.verify_nodes import Head, KnownNode, Nodes, Trust, trace_nodes
 from bastide.ports import Clock, Entropy
 
@@ -77,11 +76,8 @@ class Gateway:
 def asked_model(path: str, query: str, headers: Mapping[str, str], body: bytes) -> str:
     """Which model a request of any dialect asks. Raises Misconfigured if it asks none."""
     known = {name.lower().encode(): text.encode() for name, text in headers.items()}
-    family, route = find_route(path, query, known)
-    action = None if route is None else route.action
-    if isinstance(action, ByKind):
-        action = action.answers
-    if not isinstance(action, Generate) or family.name == "sealed":
+    _, action = find_answers(path, query, known)
+    if action is None:
         raise Misconfigured(
             f"{path[:100]}: sealed mode answers chats and completions, and nothing else"
         )

@@ -35,9 +35,9 @@ from bastide.crypto.base64url import b64url, unb64url
 from bastide.crypto.sealing import ENC_BYTES, AnswerSealer, Kind, Opened, open_request
 from bastide.detectors.guard import Guard
 from bastide.detectors.tenant_guards import Guards
-from bastide.dialects.families import find_route
+from bastide.dialects.families import find_answers, find_route
 from bastide.dialects.problems import problem_of
-from bastide.dialects.surface import JSON, Asked, ByKind, Context, Family, Generate
+from bastide.dialects.surface import JSON, Asked, Context, Family, Generate
 from bastide.ports import Clock, Entropy
 from bastide.stages.serve import Answerer, guarded, unguarded
 
@@ -168,11 +168,8 @@ class SealedDoor:
         if len(inside.headers) > SEALED_HEADERS_MAX:
             raise Misconfigured("The sealed request has too many headers.")
         headers = {name.lower().encode(): text.encode() for name, text in inside.headers.items()}
-        family, route = find_route(inside.path, inside.query, headers)
-        action = None if route is None else route.action
-        if isinstance(action, ByKind):
-            action = action.answers
-        if not isinstance(action, Generate) or family.name == "sealed":
+        family, action = find_answers(inside.path, inside.query, headers)
+        if action is None:
             raise Misconfigured("Sealed mode answers chats and completions, and nothing else.")
         return family, action, _bounded(outer, action.decode(body, outer.ident))
 

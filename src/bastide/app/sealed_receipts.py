@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check the receipt of a sealed answer: it is about this ciphertext and about that node."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bastide.core.errors import NotFound, NotProven, Unavailable
+from bastide.app.receipts import read_object
+from bastide.core.errors import NotProven
 from bastide.core.receipt import Receipt
 from bastide.ledger.verify import Chain, trace_bundle, verify_content
 
@@ -18,15 +18,8 @@ _FIELDS = ("type", "node", "request", "answer", "end")
 
 def read_kept(path: Path) -> dict[str, Any]:
     """Read what a client kept of an answer. Raises NotFound, NotProven or Unavailable."""
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {path}") from error
-    except OSError as error:
-        raise Unavailable(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise NotProven(f"{path} is not JSON: {error}") from error
-    if not isinstance(value, dict) or set(value) != set(_FIELDS):
+    value = read_object(path, "what was kept")
+    if set(value) != set(_FIELDS):
         raise NotProven(f"{path}: not what a sealed client keeps")
     return value
 

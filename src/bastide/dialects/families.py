@@ -15,9 +15,9 @@ from bastide.dialects.google import GOOGLE, GOOGLE_ARRAY
 from bastide.dialects.ollama import OLLAMA
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.sealed import SEALED
-from bastide.dialects.surface import Family, Headers, Route
+from bastide.dialects.surface import ByKind, Family, Generate, Headers, Route
 
-__all__ = ["FAMILIES", "find_route"]
+__all__ = ["FAMILIES", "find_answers", "find_route"]
 
 FAMILIES: Final[tuple[Family, ...]] = (
     AZURE,
@@ -50,3 +50,12 @@ def find_route(path: str, query: str, headers: Headers) -> tuple[Family, Route |
         if route is not None:
             return family, route
     return OPENAI, None
+
+
+def find_answers(path: str, query: str, headers: Headers) -> tuple[Family, Generate | None]:
+    """The family, and how it answers in words; None if it does not, or if the request is sealed."""
+    family, route = find_route(path, query, headers)
+    action = None if route is None else route.action
+    if isinstance(action, ByKind):
+        action = action.answers
+    return family, action if isinstance(action, Generate) and family is not SEALED else None
