@@ -187,6 +187,14 @@ def test_what_is_wrong_inside_is_told_inside(body: Any, path: str, words: str) -
     assert end["completion_tokens"] == 0 and not world.engine.asked
 
 
+@pytest.mark.parametrize("wrong", [{"max_tokens": 17}, {"messages": 1}])
+def test_what_is_wrong_inside_is_told_in_the_dialect_inside(wrong: dict[str, Any]) -> None:
+    world = World()
+    head, told, _ = world.opened(world.seal({**CHAT, **wrong}, "/v1/messages"))
+    assert head["status"] == 400
+    assert json.loads(told)["type"] == "error", "as Anthropic's SDK reads it"
+
+
 def test_what_is_no_request_is_told_inside() -> None:
     world = World()
     for content in (b"", b"{}\n{}", b"\xff\xfe\n", b'{"path": "/v1/chat/completions", "x": 1}\n{}'):

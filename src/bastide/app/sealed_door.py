@@ -125,7 +125,10 @@ class SealedDoor:
         family: Family | None = None
         try:
             # 2.
-            family, action, asked = self._read(outer, opened.content)
+            family, action, body = _found(opened.content)
+            if action is None:
+                raise Misconfigured("Sealed mode answers chats and completions, and nothing else.")
+            asked = _bounded(outer, action.decode(body, outer.ident))
             guard = self._guard(outer.tenant)
             # 3.
             pieces = self._pieces(outer, action, asked, guard, engine, call)
@@ -158,20 +161,6 @@ class SealedDoor:
             )
         self._seen.take(sealed[:ENC_BYTES], self._clock.monotonic())
         return opened, sealed
-
-    def _read(self, outer: GenerateRequest, content: bytes) -> tuple[Family, Generate, Asked]:
-        head, _, body = content.partition(b"\n")
-        try:
-            inside = _read_inside(head)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Misconfigured("The sealed content is no request.") from error
-        if len(inside.headers) > SEALED_HEADERS_MAX:
-            raise Misconfigured("The sealed request has too many headers.")
-        headers = {name.lower().encode(): text.encode() for name, text in inside.headers.items()}
-        family, action = find_answers(inside.path, inside.query, headers)
-        if action is None:
-            raise Misconfigured("Sealed mode answers chats and completions, and nothing else.")
-        return family, action, _bounded(outer, action.decode(body, outer.ident))
 
     def _guard(self, tenant: str) -> Guard | None:
         snapshot = self._control.snapshot
@@ -280,6 +269,19 @@ class _Sealing:
         """The last line."""
         self.begun = True
         return self._sealer.line(Kind.END, msgspec.json.encode(statement))
+
+
+def _found(content: bytes) -> tuple[Family, Generate | None, bytes]:
+    """The family of what was sealed, how it answers, and the body. Raises Misconfigured."""
+    head, _, body = content.partition(b"\n")
+    try:
+        inside = _read_inside(head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Misconfigured("The sealed content is no request.") from error
+    if len(inside.headers) > SEALED_HEADERS_MAX:
+        raise Misconfigured("The sealed request has too many headers.")
+    headers = {name.lower().encode(): text.encode() for name, text in inside.headers.items()}
+    return *find_answers(inside.path, inside.query, headers), body
 
 
 def _written(writer: Any, delta: Delta) -> bytes:
