@@ -7,16 +7,24 @@ Two homes make the same pseudonyms only with the same key, so builds here draw i
 
 import contextlib
 import json
+import os
 import shutil
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+
+import psutil
 
 from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.app.config import Home
 from bastide.app.environment import Environment, open_environment, read_passphrase
 from bastide.app.founding import Wishes, found
 
+TESTS = Path(__file__).parents[1]
+DRIVER = Path(__file__).with_name("corpus_driver.py")
 PLANTED = ("anna.virtanen@example.fi", "DE89370400440532013000", "+420 601 234 567")
 CANARY = "Zwiebelkuchenrezept aus dem Nachlass"
 
@@ -113,3 +121,24 @@ def seeded(home: Home) -> Iterator[Environment]:
     """A home whose next dataset gets a known key for its pseudonyms."""
     with open_environment(home, read_passphrase(home)) as env:
         yield replace(env, entropy=SeededEntropy(b"corpus"))
+
+
+def kill_build(home: Home, recipe: Path, reached: Callable[[str], bool]) -> None:
+    """Build in a process of its own, and kill it at a line of its progress; its workers end too."""
+    child = subprocess.Popen(
+        [sys.executable, str(DRIVER), str(home.root), str(recipe)],
+        env={"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if reached(line):
+            break
+    else:
+        raise AssertionError("the build ended before it came so far")
+    family = psutil.Process(child.pid).children(recursive=True)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive

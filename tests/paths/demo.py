@@ -54,6 +54,12 @@ class Demo:
         """Run with ``--json`` and read standard output, which must be one JSON value."""
         return json.loads(self.run(*args, "--json", status=status, stdin=stdin).stdout)
 
+    def found_apart(self, keys: Path) -> None:
+        """Found it with the policy `separate`, and take the three people's keys to a folder."""
+        keys.mkdir()
+        for file in map(Path, self.json("init", "--parties", "separate")["key_files"]):
+            file.rename(keys / file.name)
+
     def popen(self, *args: str) -> subprocess.Popen[str]:
         """Start `bastide ARGS` in a process group of its own."""
         return subprocess.Popen(

@@ -58,9 +58,7 @@ def _first_up(folder: Path) -> None:
 
 def _evaluated(folder: Path) -> None:
     demo, people = Demo(folder / "home"), folder / "people"
-    people.mkdir()
-    for file in map(Path, demo.json("init", "--parties", "separate")["key_files"]):
-        file.rename(people / file.name)
+    demo.found_apart(people)
     demo.json("model", "add", *model_arguments())
     demo.json("evaluate", MODEL)
 

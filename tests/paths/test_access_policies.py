@@ -40,9 +40,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
     """A home of the policy `separate`, and the folder of three people's keys."""
     folder = tmp_path_factory.mktemp("access")
     demo, people = Demo(folder / "home"), folder / "people"
-    people.mkdir()
-    for file in map(Path, demo.json("init", "--parties", "separate")["key_files"]):
-        file.rename(people / file.name)
+    demo.found_apart(people)
     return demo, people
 
 

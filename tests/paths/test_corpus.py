@@ -9,16 +9,11 @@ broken places, and without the judgement before the first byte, they fail.
 
 import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
 
 from bastide.app import corpus_build, corpus_part, corpus_pool
@@ -43,14 +38,12 @@ from paths.corpus_rig import (
     PLANTED,
     copied,
     found_home,
+    kill_build,
     seeded,
     sentence,
     write_corpus,
 )
 from paths.test_sealed_at_rest import found_below
-
-TESTS = Path(__file__).parents[1]
-DRIVER = Path(__file__).with_name("corpus_driver.py")
 
 
 @pytest.fixture(scope="module")
@@ -120,28 +113,13 @@ def test_any_limit_of_memory_makes_the_same_bytes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", ["hashing the sources", "reading 0", "reading 6", "reading 2",
+@pytest.mark.parametrize("point", ["hashing the sources", "reading 0", "reading 6", "reading 18995",
                                    "looking for duplicates 1", "writing shards 1"])  # fmt: skip
 def test_a_kill_at_any_point_changes_nothing(
     point: str, empty: Home, built: Home, recipe: Path, tmp_path: Path
 ) -> None:
     home = copied(empty, tmp_path / "home")
-    child = subprocess.Popen(
-        [sys.executable, str(DRIVER), str(home.root), str(recipe)],
-        env={"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    for line in child.stdout:
-        if line.startswith(point):
-            break
-    family = psutil.Process(child.pid).children(recursive=True)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    # The workers end with the process that began them.
-    _, alive = psutil.wait_procs(family, timeout=20)
-    assert not alive
+    kill_build(home, recipe, lambda line: line.startswith(point))
     assert build(home, recipe, 2).body["documents"] == 57
     assert exported(home, tmp_path / "one") == exported(built, tmp_path / "two")
 

@@ -7,10 +7,6 @@ Broken once to prove the tests: with a tokenizer that truncates as its file asks
 """
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,8 +17,8 @@ from bastide.app.corpora import explain_document, export_dataset, show_dataset
 from bastide.app.corpus_build import build_dataset
 from bastide.app.corpus_estimate import plan_dataset
 from bastide.core.errors import Misconfigured, Refused
-from paths.corpus_rig import copied, found_home, seeded, write_corpus
-from paths.test_corpus import DRIVER, TESTS, exported, lines_of
+from paths.corpus_rig import copied, found_home, kill_build, seeded, write_corpus
+from paths.test_corpus import exported, lines_of
 from paths.test_corpus_cli import bastide
 from paths.test_corpus_megatron import made_tokenizer
 
@@ -114,18 +110,7 @@ def test_a_kill_changes_nothing(
     point: str, empty: Home, built: Home, recipe: Path, tmp_path: Path
 ) -> None:
     home = copied(empty, tmp_path / "home")
-    child = subprocess.Popen(
-        [sys.executable, str(DRIVER), str(home.root), str(recipe)],
-        env={"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    for line in child.stdout:
-        if line.startswith(point):
-            break
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    kill_build(home, recipe, lambda line: line.startswith(point))
     with seeded(home) as env:
         build_dataset(env, recipe, 2)
     assert exported(home, tmp_path / "one") == exported(built, tmp_path / "two")

@@ -9,11 +9,7 @@ in each piece, and with pieces of compressed files that begin where their frame 
 import gzip
 import hashlib
 import json
-import os
-import signal
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -35,8 +31,7 @@ from bastide.app.corpus_pieces import HandOver, hash_and_cut
 from bastide.app.corpus_plan import Part
 from bastide.app.corpus_quarantine import quarantined
 from bastide.core.errors import Refused
-from paths.corpus_rig import RECIPE, copied, found_home, seeded, sentence
-from paths.test_corpus import DRIVER, TESTS
+from paths.corpus_rig import RECIPE, copied, found_home, kill_build, seeded, sentence
 
 MARK = b"\xef\xbb\xbf"
 PIECES = {"jsonl": 8, "parquet": 5}
@@ -244,18 +239,9 @@ def test_a_kill_while_it_is_handed_over_changes_nothing(empty: Home, tmp_path: P
     pack(recipe, "one frame")
     whole = made(copied(empty, tmp_path / "whole"), recipe, tmp_path / "one")
     home = copied(empty, tmp_path / "home")
-    child = subprocess.Popen(
-        [sys.executable, str(DRIVER), str(home.root), str(recipe)],
-        env={"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])},
-        stdout=subprocess.PIPE,
-        text=True,
+    kill_build(
+        home, recipe, lambda line: line.startswith("reading ") and not line.startswith("reading 0/")
     )
-    assert child.stdout is not None
-    for line in child.stdout:
-        if line.startswith("reading ") and not line.startswith("reading 0/"):
-            break
-    child.send_signal(signal.SIGKILL)
-    child.wait()
     assert list(home.store.glob("corpora/*/parts/*/report*"))
     assert made(home, recipe, tmp_path / "two") == whole
     assert not list(home.store.glob("corpora/*/unpacked/*"))

@@ -63,9 +63,7 @@ party = "guardian"
 def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
     folder = tmp_path_factory.mktemp("login")
     demo, keys = Demo(folder / "home"), folder / "keys"
-    keys.mkdir()
-    for file in map(Path, demo.json("init", "--parties", "separate")["key_files"]):
-        file.rename(keys / file.name)
+    demo.found_apart(keys)
     return demo, keys
 
 
