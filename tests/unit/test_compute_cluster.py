@@ -4,6 +4,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,25 @@ def test_a_node_that_is_open_gets_no_key() -> None:
     assert [order[0] for order in link.sent] == ["hello"]
 
 
+def test_what_a_worker_of_an_ended_build_says_is_not_taken_for_the_next() -> None:
+    """Both are worker 0 of theirs, and a link carries what the first said after its end."""
+    late, now = (str(RayWorker(SystemEntropy())._identity.recipient()) for _ in range(2))
+    link = Carried([("answer", 0, 0, (late, "")), ("answer", 1, 0, (now, ""))])
+    first = RayCompute(link, 1, {}, lambda: None, SystemEntropy())  # type: ignore[arg-type]
+    first.close()
+    second = RayCompute(link, 1, {}, lambda: None, SystemEntropy())  # type: ignore[arg-type]
+    with pytest.raises(Unavailable):
+        list(second.each(tasks.echo, [b""]))
+    begun = [order[1] for order in link.sent if order[0] == "begin"]
+    assert begun == [1]
+
+
 class Carried:
     """A link that says what it is told to."""
 
     def __init__(self, answers: list[Any]) -> None:
         self.answers, self.sent = answers, list[Any]()
+        self.numbers = count()
 
     def send(self, *order: Any) -> None:
         self.sent.append(order)

@@ -9,7 +9,6 @@ that is lost is another worker here, and what it had is done again.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any, Final
 
 from bastide.adapters.compute.channel import (
@@ -56,7 +55,6 @@ class RayCompute:
         self._lost = lost
         self._entropy = entropy
         self._workers: dict[int, _Worker] = {}
-        self._numbers = count()
         self._failed = 0  # workers in a row that were lost before they were ready
         self._again: deque[tuple[Any, int]] = deque()
         for _ in range(workers):
@@ -102,7 +100,7 @@ class RayCompute:
         self._workers.clear()
 
     def _add(self) -> None:
-        number = next(self._numbers)
+        number = next(self._link.numbers)
         self._workers[number] = _Worker()
         self._link.send("hello", number, 0, self._entropy)
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -54,6 +55,9 @@ class RayLink:
     ) -> None:
         # Short, because the paths of Ray's sockets hold 107 bytes at most (unix(7)).
         self.folder = Path(tempfile.mkdtemp(prefix="bastide-ray-"))
+        # Of workers, over all that use the link: what a worker of one that ended still says is not
+        # taken for a word of the next.
+        self.numbers = count()
         self._process: subprocess.Popen[bytes] | None = None
         try:
             if address == LOCAL:
