@@ -81,12 +81,13 @@ def _copy(
             shutil.rmtree(draft / "home" / "run")
             draft.rename(folder)
     shutil.copytree(folder / "home", home)
-    _move(home / "config.toml")
+    move_addresses(home)
     return folder
 
 
-def _move(config: Path) -> None:
-    """Give a copied home ports that are free now."""
+def move_addresses(home: Path) -> None:
+    """Give a home ports that are free now: what was free when it was founded may be taken."""
+    config = home / "config.toml"
     text = config.read_text()
     for setting in ("listen", "tls_listen"):
         text, found = re.subn(f"(?m)^{setting} = .*$", f'{setting} = "{free_address(0)}"', text)

@@ -5,7 +5,6 @@
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -19,22 +18,19 @@ from bastide.adapters.entropy.system import SystemEntropy
 from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.first_run import embedded_model
+from bastide.app.founding import free_address
 from bastide.app.models import add_model
 from bastide.app.sealed_client import Gateway, SealedClient
 from bastide.app.sealed_proxy import SealedProxy
 from bastide.ledger.verify_nodes import Trust
 from bastide.stages.admit import Claim
 from paths.demo import ARGV, Demo, environment
+from paths.furnished import move_addresses
 from paths.loading_rig import state_scores
 from paths.swtpm_rig import SoftTpm
 
 PATIENCE_S = 60
 BUILT_IN = Claim("smollm2-135m-instruct", "a package", "Apache-2.0")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @dataclass
@@ -44,7 +40,7 @@ class SealedWorld:
     folder: Path
     demo: Demo
     tpm: SoftTpm
-    witnesses: dict[str, int] = field(default_factory=dict)
+    witnesses: dict[str, str] = field(default_factory=dict)
     running: list[subprocess.Popen[str]] = field(default_factory=list)
     up: dict[str, Any] = field(default_factory=dict)
 
@@ -94,18 +90,19 @@ def sealed_world(folder: Path) -> Iterator[SealedWorld]:
     world = SealedWorld(folder, Demo(folder / "home"), SoftTpm())
     demo = world.demo
     try:
-        demo.run("init", "--attested", "--listen", f"127.0.0.1:{free_port()}")
+        demo.run("init", "--attested", "--listen", free_address(0))
         with open_environment(Home(demo.home), read_passphrase(Home(demo.home))) as env:
             state_scores(env, add_model(env, embedded_model(), BUILT_IN, None))
         for party in ("firm", "guardian"):
             _enrol(world, party)
-        urls = ", ".join(f"{name}=http://127.0.0.1:{at}" for name, at in world.witnesses.items())
+        urls = ", ".join(f"{name}=http://{at}" for name, at in world.witnesses.items())
         config = demo.home / "config.toml"
         config.write_text(config.read_text().replace('witnesses = ""', f'witnesses = "{urls}"'))
         values = folder / "machines.json"
         demo.json("node", "measure", "--tpm", world.tpm.tcti, "--out", str(values))
         demo.json("node", "reference", str(values))
         demo.json("node", "join", "--tpm", world.tpm.tcti)
+        move_addresses(demo.home)
         world.up = demo.json("up")
         _await_nodes(world)
         yield world
@@ -133,7 +130,6 @@ def sealed_proxy(client: SealedClient) -> Iterator[str]:
 
 def _enrol(world: SealedWorld, party: str) -> None:
     where = ("--dir", str(world.folder / party))
-    port = world.witnesses[party] = free_port()
 
     def run(*args: str) -> None:
         subprocess.run([*ARGV, *args], env=environment(), capture_output=True, check=True)
@@ -141,8 +137,9 @@ def _enrol(world: SealedWorld, party: str) -> None:
     run("witness", "init", *where, "--name", f"{party}.example/w1")
     run("witness", "watch", str(world.keys), *where)
     world.demo.json("witness", "enrol", *where, "--party", party)
+    listen = world.witnesses[party] = free_address(0)
     process = subprocess.Popen(
-        [*ARGV, "witness", "run", *where, "--listen", f"127.0.0.1:{port}"],
+        [*ARGV, "witness", "run", *where, "--listen", listen],
         env=environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     world.running.append(process)

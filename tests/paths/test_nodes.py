@@ -8,7 +8,6 @@ end and the deployment stayed in service.
 """
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -22,9 +21,11 @@ import pytest
 from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.first_run import embedded_model
+from bastide.app.founding import free_address
 from bastide.app.models import add_model
 from bastide.stages.admit import Claim
 from paths.demo import ROOT, Demo
+from paths.furnished import move_addresses
 from paths.loading_rig import state_scores
 from paths.swtpm_rig import SoftTpm, needs_swtpm
 from paths.test_revoking import Stream
@@ -55,10 +56,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("nodes")
     demo, tpm = Demo(folder / "home"), SoftTpm()
     try:
-        # Of the system's own choice: between this and `up` others start who look for the next free.
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        demo.run("init", "--attested", "--listen", address)
+        demo.run("init", "--attested", "--listen", free_address(0))
         _admit(demo)
         yield Machine(demo, tpm, folder / "machines.json")
     finally:
@@ -93,6 +91,7 @@ def test_2_a_machine_is_measured_allowed_and_joins(machine: Machine) -> None:
     assert "confidential" not in json.dumps(joined)
     assert demo.json("node", "ls") == [], "trying is not serving"
     # Its runner proves itself when it starts, and opens the weights with a key of its own.
+    move_addresses(demo.home)
     machine.up = demo.json("up")
     (node,) = demo.json("node", "ls")
     assert node["identity"] == measured["identities"][0]
