@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""A Ray cluster of several nodes on one machine, each with a loopback address and a certificate.
+
+Begun as docs/guides/corpus-ray.md says: one authority, one token, a certificate for each machine.
+"""
+
+import contextlib
+import datetime
+import ipaddress
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from bastide.adapters.compute import ray_link
+from bastide.adapters.entropy.system import SystemEntropy
+
+HEAD = "127.0.0.2"
+_STARTS_S = 120.0
+_TRIES = 3
+_OBJECTS_BYTES = 80 << 20
+
+
+class RayNodes:
+    """One head and any number of other nodes, one CPU each. environment: of every process."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        # Short, because the paths of Ray's sockets hold 107 bytes at most (unix(7)).
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-nodes-"))
+        self._environment = environment
+        self._authority = _Authority()
+        self._token = SystemEntropy().token(32).hex()
+        self._nodes: dict[str, subprocess.Popen[bytes]] = {}
+        self.port, self.clients = _free_port(), _free_port()
+
+    @property
+    def begun(self) -> list[str]:
+        """The nodes that were begun and not killed."""
+        return list(self._nodes)
+
+    @property
+    def address(self) -> str:
+        """What the setting `compute` names."""
+        return f"ray://{HEAD}:{self.clients}"
+
+    def keys(self, node: str = HEAD) -> Path:
+        """The folder with the token and a node's certificate."""
+        folder = self.folder / node
+        if not folder.exists():
+            folder.mkdir()
+            chain, key = self._authority.issue(node)
+            contents = (self._token.encode(), self._authority.pem, chain, key)
+            for name, content in zip(ray_link._FILES, contents, strict=True):
+                (folder / name).write_bytes(content)
+                (folder / name).chmod(0o600)
+        return folder
+
+    def begin(self, node: str = HEAD) -> None:
+        """Start a node. Again if Ray ends its own start, as it does on a busy machine."""
+        options = [f"--address={HEAD}:{self.port}"]
+        if node == HEAD:
+            options = [
+                "--head", f"--port={self.port}", f"--ray-client-server-port={self.clients}",
+                "--include-dashboard=false", "--no-monitor", f"--temp-dir={self.folder / 'ray'}",
+            ]  # fmt: skip
+        for left in reversed(range(_TRIES)):
+            if self._started(node, options):
+                return
+            self.kill(node)
+            if not left:
+                raise ChildProcessError((self.folder / f"{node}.log").read_text()[-2000:])
+
+    def _started(self, node: str, options: list[str]) -> bool:
+        log = self.folder / f"{node}.log"
+        with log.open("wb") as file:
+            self._nodes[node] = subprocess.Popen(
+                [
+                    sys.executable, "-m", "ray.scripts.scripts", "start", "--block",
+                    f"--node-ip-address={node}", "--num-cpus=1", "--num-gpus=0",
+                    f"--object-store-memory={_OBJECTS_BYTES}", "--disable-usage-stats",
+                    "--include-log-monitor=false", *options,
+                ],
+                env={
+                    **self._environment, **ray_link._QUIET, **ray_link._security(self.keys(node))
+                },
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )  # fmt: skip
+        end = time.monotonic() + _STARTS_S
+        while b"Ray runtime started" not in log.read_bytes():
+            if self._nodes[node].poll() is not None or time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def raylet(self, node: str) -> psutil.Process:
+        """The process that is the node for the others."""
+        (found,) = [one for one in self._family(node) if one.name() == "raylet"]
+        return found
+
+    def workers(self, node: str) -> set[int]:
+        """The processes that do what a build asks for."""
+        return {
+            one.pid for one in self._family(node) if one.name().startswith("ray::RayWorker")
+        }  # Ray gives its workers such a title
+
+    def kill(self, node: str) -> None:
+        """As a power cut would: all processes of a node."""
+        family = self._family(node)
+        for one in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert not alive
+        self._nodes.pop(node).wait()
+
+    def close(self) -> None:
+        """End all nodes, the head last."""
+        for node in reversed(self.begun):
+            self.kill(node)
+
+    def _family(self, node: str) -> list[psutil.Process]:
+        try:
+            leader = psutil.Process(self._nodes[node].pid)
+        except psutil.NoSuchProcess:
+            return []
+        return [*leader.children(recursive=True), leader]
+
+
+class _Authority:
+    """As an operator makes it: without constraints of names, which Ray's TLS library refuses."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ray authority")])
+        made = (
+            self._builder(self._name, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.pem = made.public_bytes(Encoding.PEM)
+
+    def issue(self, address: str) -> tuple[bytes, bytes]:
+        """A certificate and its key, for server and client."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        # 127.0.0.1 too: there the head's server for clients meets the one that it begins for each.
+        names = [x509.IPAddress(ipaddress.ip_address(one)) for one in (address, "127.0.0.1")]
+        made = (
+            self._builder(x509.Name([]), key)
+            .add_extension(x509.SubjectAlternativeName(names), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return made.public_bytes(Encoding.PEM), private
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+    ) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(minutes=5))
+            .not_valid_after(now + datetime.timedelta(days=1))
+        )
+
+
+def _free_port() -> int:
+    with socket.create_server((HEAD, 0)) as free:
+        return free.getsockname()[1]
