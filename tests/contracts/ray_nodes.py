@@ -8,7 +8,6 @@ Begun as docs/guides/corpus-ray.md says: one authority, one token, a certificate
 import contextlib
 import datetime
 import ipaddress
-import os
 import socket
 import subprocess
 import sys
