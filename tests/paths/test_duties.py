@@ -40,6 +40,7 @@ from bastide.app import (
     releases,
     shares,
     signing_keys,
+    store_denials,
     tenants,
     usage,
 )
@@ -103,6 +104,7 @@ def use_cases() -> Iterator[Callable[..., Any]]:
         releases,
         shares,
         signing_keys,
+        store_denials,
         tenants,
         usage,
     )

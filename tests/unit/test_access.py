@@ -121,7 +121,8 @@ def test_who_reads_a_decision_sees_the_line_of_each_policy() -> None:
         for party in policies.holders(action):
             who = Principal("somebody", frozenset({party}))
             for row in policies.decide(who, action, ("Environment", "")).reasons:
-                assert f'@id("{row.ident}")' in DEFAULT.splitlines()[row.line - 1]
+                text = DEFAULT if row.file == policies.file else RAILS
+                assert f'@id("{row.ident}")' in text.splitlines()[row.line - 1]
 
 
 def test_policies_are_split_where_cedar_splits_them() -> None:
@@ -138,7 +139,7 @@ def test_what_changes_is_told() -> None:
     rows = default_policies().widens(PolicySet(text, "x"))
     assert "operator may guard-set from now on" in rows
     assert "guardian may not guard-set any more" in rows
-    assert len(rows) == 4
+    assert len(rows) == 6
 
 
 def test_cases_are_read_and_asked() -> None:
@@ -166,3 +167,18 @@ def test_a_wrong_case_is_named(old: str, new: str, said: str) -> None:
     good = '[[case]]\nwho = "firm"\naction = "guard-set"\non = "a"\nexpect = "allow"\n'
     with pytest.raises(Misconfigured, match=said):
         read_cases(good.replace(old, new), "c.toml")
+
+
+@pytest.mark.parametrize("action", ["unseal", "store-deny"])
+def test_a_set_from_before_these_actions_locks_nobody_out_and_one_can_forbid_them(
+    action: str,
+) -> None:
+    on, guardian = ("Environment", ""), 'principal in Party::"guardian"'
+    policies = PolicySet('permit (principal, action == Action::"policy-apply", resource);', "x")
+    assert policies.holders(action) == tuple(Party)
+    assert not policies.decide(Principal("nobody", frozenset()), action, on).allowed
+    forbid = f'forbid (principal, action == Action::"{action}", resource) unless {{ {guardian} }};'
+    without = PolicySet(OPEN + forbid, "x")
+    two = Principal("two", frozenset({Party.FIRM, Party.OPERATOR}))
+    assert without.holders(action) == (Party.GUARDIAN,)
+    assert not without.decide(two, action, on).allowed

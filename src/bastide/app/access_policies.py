@@ -5,18 +5,22 @@
 A proposal is a file that travels: `bastide sign` adds a party's signature to it anywhere.
 """
 
+from itertools import combinations
 from typing import Any
 
 from bastide.app.access import KIND, history
 from bastide.app.duties import require
+from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
 from bastide.app.versions import apply_version, propose_version
 from bastide.core.errors import Refused
 from bastide.core.evidence import Evidence
+from bastide.core.party import Party, Principal
 from bastide.core.subject import Subject
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.gates.access.cases import read_who, thing_of
 from bastide.gates.access.policy_set import PolicySet
+from bastide.ledger.statements import check_shape
 
 __all__ = ["apply_policies", "explain", "list_versions", "propose_policies", "widens"]
 
@@ -26,9 +30,10 @@ def propose_policies(
 ) -> Envelope:
     """The next version as a statement, signed by the given key, or by those held under `solo`.
 
-    Raises Refused if it is the set in force.
+    Raises Refused if it is the set in force, or if no two custodians could unseal under it.
     """
     require(env, "read")
+    _require_unsealing(policies)
     now = env.access.statement()
     if env.access.policies().text == policies.text and now is not None:
         raise Refused(f"this set is in force already: version {now.body['version']}")
@@ -46,9 +51,14 @@ def apply_policies(env: Environment, text: str) -> Evidence:
     """Put a signed proposal in force.
 
     Raises Waiting while a signature is missing, whose reasons say whose; Refused if it does not
-    follow the version in force; NotProven if a signature does not hold.
+    follow the version in force, or if no two custodians could unseal under it; NotProven if a
+    signature does not hold.
     """
     require(env, "policy-apply")
+    _, statement = read_draft(text)
+    if statement.kind == KIND:  # else it is told below what it is
+        check_shape(statement)
+        _require_unsealing(PolicySet(statement.body["policies"], "access.cedar"))
     return apply_version(env, text, KIND, "access policies", env.access.statement())
 
 
@@ -91,3 +101,14 @@ def explain(policies: PolicySet, who: str, action: str, on: str | None) -> dict[
         "needed": needed,
         "set": {"file": policies.file, "digest": str(policies.digest)},
     }
+
+
+def _require_unsealing(policies: PolicySet) -> None:
+    """Raise Refused where nobody could open the environment again, to sign another set."""
+    pairs = (Principal("custodians", frozenset(pair)) for pair in combinations(Party, 2))
+    on = ("Environment", "")
+    if not any(policies.decide(pair, "unseal", on).allowed for pair in pairs):
+        raise Refused(
+            f"{policies.file}: no two custodians may unseal: what is locked would stay locked",
+            fix="let two of the parties unseal",
+        )

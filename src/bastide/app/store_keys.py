@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The keys that open sealed objects: who opened what, what nobody may open, and new keys.
+"""The keys that open sealed objects: where they are, and new keys.
 
 A rotation gives every object a new header; bodies are not touched. Whoever copied a header and
 has its old key can still open that copy, so after a compromise `rekey` seals the bodies anew too.
@@ -8,8 +8,7 @@ Both go on where they were after a kill: the keyring holds new and old keys unti
 """
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from bastide.app import wiring
@@ -18,51 +17,17 @@ from bastide.app.config import Home
 from bastide.app.duties import require
 from bastide.app.environment import Environment, open_environment
 from bastide.app.services import running_pid
+from bastide.app.store_denials import denied
 from bastide.app.store_key_entries import note_active, note_replaced, refuse_known
 from bastide.app.store_move import objects
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven, Refused
 from bastide.core.limits import MIB
 from bastide.ports import Reader, SealingStore
 
-__all__ = ["allow", "denied", "deny", "openings", "rotate", "where"]
+__all__ = ["rotate", "where"]
 
 Progress = Callable[[str, int, int], None]
 _SAVE_EACH: Final = 64  # headers: a kill repeats at most so many, and repeating is harmless
-
-
-def openings(home: Home, limit: int) -> list[dict[str, Any]]:
-    """The newest lines of the record of openings, oldest first."""
-    newest: deque[dict[str, Any]] = deque(maxlen=limit)
-    for path in (home.openings.with_name(home.openings.name + ".1"), home.openings):
-        if path.exists():
-            with path.open() as lines:
-                newest.extend(json.loads(line) for line in lines if line.endswith("\n"))
-    return list(newest)
-
-
-def denied(home: Home) -> list[str]:
-    """What nobody may open."""
-    return list(wiring.deny_list(home.denied).read())
-
-
-def deny(home: Home, names: Sequence[str]) -> list[str]:
-    """Let nobody open objects of these names, or that begin so; ``*`` is all. It holds at once."""
-    listed = denied(home)
-    listed += [name for name in names if name not in listed]
-    wiring.deny_list(home.denied).write(listed)
-    return listed
-
-
-def allow(home: Home, names: Sequence[str]) -> list[str]:
-    """Take names off the deny list. Raises Misconfigured for one that is not on it."""
-    listed = denied(home)
-    for name in names:
-        if name not in listed:
-            reason = f"{name} is not on the deny list"
-            raise Misconfigured(reason, fix=f"on it: {', '.join(listed) or 'nothing'}")
-        listed.remove(name)
-    wiring.deny_list(home.denied).write(listed)
-    return listed
 
 
 def where(home: Home, passphrase: str) -> dict[str, Any]:

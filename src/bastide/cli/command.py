@@ -69,6 +69,29 @@ class Call:
             self._warn(env)
             yield env
 
+    @contextlib.contextmanager
+    def environment_if_open(self, key: "Signer | None" = None) -> "Iterator[Environment | None]":
+        """The environment, or None if nobody unlocks it or it cannot be read: then it says so.
+
+        It asks for no passphrase. Raises NotFound where there is no environment.
+        """
+        from bastide.app.config import read_settings
+        from bastide.app.environment import open_environment, read_passphrase
+
+        read_settings(self.home)
+        file = self.passphrase_file
+        given = None if file is None else read_text(file).strip()
+        with contextlib.ExitStack() as stack:
+            try:
+                passphrase = read_passphrase(self.home) if given is None else given
+                env = stack.enter_context(open_environment(self.home, passphrase, key))
+            except BastideError as error:
+                self.tell(f"no policy is asked: {error.message}")
+                env = None
+            else:
+                self._warn(env)
+            yield env
+
     def _warn(self, env: "Environment") -> None:
         """Say that an emergency is open: every command does, so that nobody overlooks one."""
         if env.ledger.newest_of("break-glass/v1") < 0:

@@ -180,6 +180,10 @@ def _tell(call: Call, founded: "Founded", wishes: "Wishes") -> None:
         call.tell(f"  share of the {path.name.partition('.')[0]}: {path}  (opens with their key)")
     if wishes.store_keys != "file":
         call.tell(f"  sealed objects open only through {wishes.store_keys.partition('?')[0]}")
+    call.tell(
+        "  who may what: the default policies (bastide policy show --text); the guardian and one"
+        " more party can sign others"
+    )
     if founded.exit_identity is not None:
         call.tell(
             f"  exit identity: {founded.exit_identity}  (opens every export with the age tool)"

@@ -34,40 +34,53 @@ def where(call: Call) -> None:
     call.show(row, "\n".join(lines))
 
 
+_KEY = click.option("--key", metavar="FILE", help="A party's key: it says who you are.")
+
+
 @parameters(
     "openings",
     "bastide store openings --limit 20",
     click.option("--limit", type=click.IntRange(1), default=100, show_default=True),
+    _KEY,
 )
-def openings(call: Call, limit: int) -> None:
-    """List the newest openings: time, object, who held the key, process, outcome. Needs no key."""
-    from bastide.app.store_keys import openings as read
+def openings(call: Call, limit: int, key: str | None) -> None:
+    """List the newest openings: time, object, who held the key, process, outcome.
 
-    rows = read(call.home, limit)
+    While the environment is locked it needs no key, and no policy is asked.
+    """
+    from bastide.app.store_denials import openings as read
+    from bastide.app.store_denials import openings_locked
+
+    with call.environment_if_open(call.party_key(key)) as env:
+        rows = openings_locked(call.home, limit) if env is None else read(env, limit)
     call.rows(rows, ("time_ms", "outcome", "process", "object"), "nothing was opened")
 
 
 _NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 
 
-@parameters("deny", "bastide store deny '*'", _NAMES)
-def deny(call: Call, names: tuple[str, ...]) -> None:
+@parameters("deny", "bastide store deny '*'", _NAMES, _KEY)
+def deny(call: Call, names: tuple[str, ...], key: str | None) -> None:
     """Let nobody open objects whose names begin so; '*' is all. It holds for the next opening.
 
-    What is open stays open: `bastide revoke` ends what runs.
+    What is open stays open: `bastide revoke` ends what runs. While the environment is locked it
+    needs no key, and no policy is asked: a stop does not wait.
     """
-    from bastide.app.store_keys import deny as put
+    from bastide.app.store_denials import deny as put
+    from bastide.app.store_denials import deny_locked
 
-    listed = put(call.home, names)
+    with call.environment_if_open(call.party_key(key)) as env:
+        listed = deny_locked(call.home, names) if env is None else put(env, names)
     call.show({"denied": listed}, "\n".join(f"denied  {name}" for name in listed))
 
 
-@parameters("allow", "bastide store allow '*'", _NAMES)
-def allow(call: Call, names: tuple[str, ...]) -> None:
-    """Take names off the deny list."""
-    from bastide.app.store_keys import allow as take
+@parameters("allow", "bastide store allow '*' --key guardian.key", _NAMES, _KEY)
+def allow(call: Call, names: tuple[str, ...], key: str | None) -> None:
+    """Take names off the deny list: the guardian, unless the policies say otherwise."""
+    from bastide.app.store_denials import allow as take
 
-    listed = take(call.home, names)
+    with call.environment(call.party_key(key)) as env:
+        listed = take(env, names)
     text = "\n".join(f"denied  {name}" for name in listed) or "nothing is denied"
     call.show({"denied": listed}, text)
 

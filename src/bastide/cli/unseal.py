@@ -40,9 +40,11 @@ def unseal(
     """Start the services with two of the three custodians' shares.
 
     The first custodian waits, the second hands over; each in a terminal of this machine. Shares are
-    in memory only, and forgotten when the time is over.
+    in memory only, and forgotten when the time is over. The access policies say which two may.
     """
     from bastide.app import wiring
+    from bastide.app.custody import admit_custodians
+    from bastide.app.environment import open_environment
     from bastide.app.quorum import Collected, open_share, read_identities
     from bastide.app.services import prepare_run, start_services
     from bastide.app.unsealing import collect, hand_over, read_record
@@ -66,7 +68,9 @@ def unseal(
         return
 
     def opened(passphrase: str) -> float:
-        wiring.open_keyring(home.keyring, passphrase)  # are they right, all together?
+        # Are they right, all together, and may they?
+        with open_environment(home, passphrase) as env:
+            admit_custodians(env, collected.shares)
         services = start_services(home, passphrase, clock, time.sleep)
         services.wait_ready(0, clock, time.sleep)
         names = sorted(collected.shares)

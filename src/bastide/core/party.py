@@ -25,6 +25,7 @@ class Duty(StrEnum):
     MANAGE_TENANTS = "manage-tenants"
     GUARD = "guard"
     SIGN = "sign"
+    STOP = "stop"
     BREAK_GLASS = "break-glass"
     READ = "read"
 
@@ -38,6 +39,7 @@ DUTIES: dict[Duty, frozenset[Party]] = {
     Duty.MANAGE_TENANTS: frozenset({Party.OPERATOR}),
     Duty.GUARD: frozenset({Party.GUARDIAN}),
     Duty.SIGN: frozenset(Party),
+    Duty.STOP: frozenset(Party),
     Duty.BREAK_GLASS: frozenset({Party.OPERATOR, Party.GUARDIAN}),
     Duty.READ: frozenset(Party),
 }

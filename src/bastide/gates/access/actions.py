@@ -63,6 +63,9 @@ ACTIONS: Final[dict[str, Action]] = {
     "policy-apply": Action(Duty.SIGN, "Ledger", "record another set of access policies"),
     "people-apply": Action(Duty.SIGN, "Ledger", "record who logs in, and where"),
     "incident-end": Action(Duty.SIGN, "Ledger", "close an incident with a report"),
+    "unseal": Action(Duty.SIGN, "Ledger", "start the services with custodians' shares"),
+    "store-deny": Action(Duty.STOP, "Store", "let nobody open sealed objects"),
+    "store-allow": Action(Duty.GUARD, "Store", "let denied objects be opened again"),
     "break-glass-open": Action(Duty.BREAK_GLASS, "Ledger", "open an emergency"),
     "login": Action(Duty.READ, "Ledger", "log in"),
     "read": Action(Duty.READ, "Ledger", "read what the ledger says"),
@@ -79,6 +82,7 @@ NEVER_IN_EMERGENCY: Final = (
     "pseudonym-key-end",
     "service-key-rotate",
     "signing-key-change",
+    "store-allow",
     "store-key-shred",
     "witness-enrol",
 )

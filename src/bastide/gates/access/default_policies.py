@@ -55,6 +55,12 @@ permit (
     principal in Party::"firm" || principal in Party::"operator" || principal in Party::"guardian"
 };
 
+// Whoever stands for a party can stop the opening of weights and data; the guardian lets it go on.
+@id("parties-stop")
+permit (principal, action in Action::"stop", resource) when {
+    principal in Party::"firm" || principal in Party::"operator" || principal in Party::"guardian"
+};
+
 // An emergency: who may open one, and what it adds while it is open.
 @id("operator-or-guardian-breaks-the-glass")
 permit (principal, action in Action::"break-glass", resource) when {
@@ -90,6 +96,17 @@ forbid (
     resource
 ) when {{
     context.break_glass
+}};
+
+// Sets that were signed before these actions were there permit neither. Without the first nothing
+// could be opened to sign another set; without the second nobody could stop. A set can forbid both.
+@id("custodians-unseal-and-parties-stop")
+permit (
+    principal,
+    action in [Action::"unseal", Action::"store-deny"],
+    resource
+) when {{
+    principal in Party::"firm" || principal in Party::"operator" || principal in Party::"guardian"
 }};
 """
 

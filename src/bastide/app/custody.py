@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Use case of custodians: whether those who came with their shares may start the services.
+
+Their shares say who they are, before anybody can log in. So it is asked for their parties, once
+the ledger opens; a set of policies can demand that the guardian is one of them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bastide.app.duties import require
+from bastide.app.environment import Environment
+from bastide.core.party import Party, Principal
+
+__all__ = ["admit_custodians"]
+
+
+def admit_custodians(env: Environment, custodians: Iterable[str]) -> None:
+    """Return if the policies let these custodians unseal. Raises NotAllowed, NotProven."""
+    parties = frozenset(map(Party, custodians))
+    name = f"the custodians {' and '.join(sorted(parties)) or 'of no party'}"
+    require(replace(env, principal=Principal(name, parties)), "unseal")

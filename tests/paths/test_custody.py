@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Policies say who stops the opening of objects, who lets it go on, and which two may unseal.
+
+Broken once to prove the tests: with `allow` and `deny` that ask nobody, with `deny` that needs an
+open ledger, and with an `unseal` that asks nobody, they fail.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bastide.app.quorum import Collected, open_share
+from bastide.gates.access.default_policies import DEFAULT
+from paths.demo import Demo
+from paths.test_quorum import PARTIES, _identity, _share, founded
+
+__all__ = ["founded"]  # the fixture: an environment of three custodians
+
+GUARDIAN_TOO = (
+    '\nforbid (principal, action == Action::"unseal", resource)'
+    ' unless { principal in Party::"guardian" };\n'
+)
+NOBODY = '\nforbid (principal, action == Action::"unseal", resource);\n'
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
+    folder = tmp_path_factory.mktemp("denials")
+    demo, people = Demo(folder / "home"), folder / "people"
+    demo.found_apart(people)
+    return demo, people
+
+
+def test_any_party_stops_and_the_guardian_lets_go_on(apart: tuple[Demo, Path]) -> None:
+    demo, people = apart
+    assert demo.json("store", "deny", "models/", "*") == {"denied": ["models/", "*"]}
+    row = demo.json("store", "allow", "*", status=4)
+    assert "the action store-allow belongs to: guardian" in row["reasons"]
+    assert (demo.home / "denied").read_text().split() == ["models/", "*"]
+    key = ("--key", str(people / "guardian.key"))
+    assert demo.json("store", "allow", "*", *key) == {"denied": ["models/"]}
+    assert demo.json("store", "openings") == []
+
+
+def test_what_is_locked_or_damaged_can_be_stopped_and_opened_by_nobody(
+    apart: tuple[Demo, Path],
+) -> None:
+    demo, people = apart
+    unlock = demo.home / "unlock"
+    passphrase = unlock.read_text()
+    unlock.unlink()
+    done = demo.run("store", "deny", "corpora/")
+    assert "no policy is asked: the keyring in" in done.stderr
+    assert "corpora/" in (demo.home / "denied").read_text()
+    assert "no policy is asked" in demo.run("store", "openings").stderr
+    key = ("--key", str(people / "guardian.key"))
+    row = demo.json("store", "allow", "corpora/", *key, status=4)
+    assert "locked" in row["message"]
+    unlock.write_text(passphrase)
+    database = next(demo.home.glob("ledger.*"))
+    kept = database.read_bytes()
+    try:
+        database.write_bytes(b"no database at all" * 300)
+        assert "no policy is asked" in demo.run("store", "deny", "desk/").stderr
+        assert demo.run("store", "allow", "desk/", *key, status=None).returncode != 0
+        assert "desk/" in (demo.home / "denied").read_text()
+    finally:
+        database.write_bytes(kept)
+
+
+def test_a_policy_can_forbid_a_party_to_stop(apart: tuple[Demo, Path]) -> None:
+    demo, people = apart
+    forbid = 'forbid (principal in Party::"operator", action == Action::"store-deny", resource);'
+    _apply(demo, people, DEFAULT + forbid)
+    assert demo.json("store", "deny", "all/", status=4)["error"] == "not-allowed"
+    assert "all/" not in (demo.home / "denied").read_text()
+
+
+def test_policies_say_which_custodians_unseal(founded: tuple[Demo, Path]) -> None:
+    demo, people = founded
+    collected = Collected(json.loads((demo.home / "public" / "quorum.json").read_text()))
+    for number, party in enumerate(PARTIES, start=1):
+        share = (people / f"{party}.share.age").read_text()
+        collected.add(open_share(share, [_identity(number)]))
+    secret = people / "passphrase"
+    secret.write_text(collected.passphrase())
+    given = ("--passphrase-file", str(secret))
+    row = _propose(demo, people, DEFAULT + NOBODY, *given, status=3)
+    assert "would stay locked" in row["message"]
+    _apply(demo, people, DEFAULT + GUARDIAN_TOO, *given)
+    two = (*_share(people, "firm"), *_share(people, "operator"))
+    row = demo.json("unseal", *two, "--wait", "0", status=4)
+    assert row["message"].startswith("the custodians firm and operator may not sign")
+    assert not demo.json("status")["running"]
+    two = (*_share(people, "guardian"), *_share(people, "operator"))
+    assert demo.json("unseal", *two, "--wait", "0")["custodians"] == ["guardian", "operator"]
+    demo.run("down")
+
+
+def _propose(demo: Demo, people: Path, text: str, *given: str, status: int = 0) -> dict[str, str]:
+    file = people / "access.cedar"
+    file.write_text(text)
+    told = ("--reason", "a test", "--out", str(people / "p.json"))
+    return demo.json("policy", "propose", str(file), *told, *given, status=status)
+
+
+def _apply(demo: Demo, people: Path, text: str, *given: str) -> None:
+    _propose(demo, people, text, *given)
+    for party in ("guardian", "operator"):
+        demo.json("sign", str(people / "p.json"), "--key", str(people / f"{party}.key"))
+    demo.json("policy", "apply", str(people / "p.json"), *given)
