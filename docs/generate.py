@@ -28,6 +28,7 @@ from bastide.app.config import SETTINGS_DOC, Home, Settings
 from bastide.app.founding import default_policy
 from bastide.cli.root import bastide
 from bastide.core import errors, limits
+from bastide.core.act import ACTS, BY
 from bastide.core.evidence import KINDS
 from bastide.core.key import Purpose
 from bastide.core.lifecycle import LIFECYCLE
@@ -218,6 +219,8 @@ def statements() -> str:
             name: about["types"][name] if name in told else _type(shapes[name]) for name in shapes
         }
         rows = [[f"`{name}`", types[name], about["fields"][name]] for name in shapes]
+        if kind in ACTS:
+            rows.append([f"`{BY}`", "digest, if it is there", "Login of the person who did it."])
         parts += [f"## {kind}", "", about["about"], ""]
         parts += [f"Subject: {about['subject']}. Signed by {about['signed']}.", ""]
         parts += [_table(["field", "type", "meaning"], rows), ""]

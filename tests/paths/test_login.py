@@ -138,6 +138,14 @@ def test_two_parties_make_a_list_and_a_person_logs_in(
     assert (status, row["person"], row["party"], row["how"]) == (0, "anna", "operator", "code")
     assert demo.json("whoami") == {"name": "anna", "parties": ["operator"]}
     demo.json("tenant", "add", "acme")
+    *_, login, act = demo.json("ledger", "ls")
+    assert (act["kind"], act["by"]) == ("tenant/v1", "anna")
+    shown = demo.json("ledger", "show", str(act["entry"]))
+    assert shown["by"] == {"person": "anna", "party": "operator", "login": login["entry"]}
+    assert "anna" not in json.dumps(shown["statement"])
+    acts = [{"person": "anna", "party": "operator", "statements": 1}]
+    assert demo.json("ledger", "audit")["acts"] == acts
+    assert "by anna (operator): 1 statements" in demo.run("ledger", "audit").stdout
     # At another terminal nobody has logged in.
     with subprocess.Popen(
         [*ARGV, "whoami", "--json", "--home", str(demo.home)],
@@ -162,6 +170,7 @@ def test_two_parties_make_a_list_and_a_person_logs_in(
     demo.json("people", "apply", alone, "--key", key)
     assert demo.json("people", "show")["login"] is False
     demo.json("tenant", "add", "late")
+    assert demo.json("ledger", "ls")[-1]["by"] is None
 
 
 def test_a_code_is_confirmed_on_another_device(place: tuple[Demo, Path, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from bastide.app.duties import require
 from bastide.app.emergencies import KIND, ends_ms, told
 from bastide.app.environment import Environment
+from bastide.core.act import name_actor
 from bastide.core.canonical import canonical
 from bastide.core.errors import NotAllowed, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement
@@ -47,6 +48,7 @@ def open_emergency(env: Environment, reason: str, minutes: int, given: Signer | 
     # Both or none: in one transaction.
     about = {"what": "break-glass", "about": str(opened.digest), "time_ms": now_ms}
     incident = Statement("incident/v1", (Subject("incident", opened.digest),), about)
+    incident = name_actor(incident, env.ledger.login)
     env.ledger.append([opened, dsse.sign(incident.payload(), [env.signer(Purpose.EVIDENCE)])])
     return env.ledger.by_digest(opened.digest)
 

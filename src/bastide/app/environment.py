@@ -13,6 +13,7 @@ from bastide.app.duties import everyone
 from bastide.app.sessions import newest_people, session_at
 from bastide.app.unsealing import kept_passphrase
 from bastide.core.errors import NotAllowed, NotFound
+from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
 from bastide.crypto.dsse import Signer
@@ -111,6 +112,8 @@ def open_environment(
         hold_all(keyring, ledger, book)
         exits = ledger.charter().body["exit_recipients"]
         store = wiring.open_store(home.store, keyring.identities(), exits, entropy)
+        principal, session = _caller(home, settings, ledger, party_key, clock)
+        ledger.login = None if session is None else session.digest
         yield Environment(
             home=home,
             settings=settings,
@@ -122,7 +125,7 @@ def open_environment(
             store=store,
             clock=clock,
             entropy=entropy,
-            principal=_principal(home, settings, ledger, party_key, clock),
+            principal=principal,
             reread_keyring=lambda: wiring.open_keyring(home.keyring, passphrase),
             save_keyring=lambda kept: wiring.save_keyring(home.keyring, kept, passphrase, entropy),
             access=Access(ledger, clock),
@@ -156,17 +159,17 @@ def read_passphrase(home: Home) -> str:
         raise NotAllowed(f"the keyring in {home.root} is locked", fix=fix) from error
 
 
-def _principal(
+def _caller(
     home: Home, settings: Settings, ledger: Ledger, party_key: Signer | None, clock: Clock
-) -> Principal:
-    """Who is at the door.
+) -> tuple[Principal, Evidence | None]:
+    """Who is at the door, and the login by which one is.
 
     The whole of `solo`; else who logged in, or the operator where nobody logs in, plus the party
     of a given key.
     """
     if settings.parties == "solo":
-        return everyone("the holder of the keyring")
-    name, parties = "the operator", {Party.OPERATOR}
+        return everyone("the holder of the keyring"), None
+    name, parties, session = "the operator", {Party.OPERATOR}, None
     if (listed := newest_people(ledger)) is not None:
         session = session_at(home, ledger, listed, clock.now_ms())
         name, parties = "who has not logged in (`bastide login`)", set()
@@ -175,4 +178,4 @@ def _principal(
     enrolled = ledger.keys().get(party_key.public.ident) if party_key is not None else None
     if enrolled is not None and enrolled.party:
         parties.add(Party(enrolled.party))
-    return Principal(name, frozenset(parties))
+    return Principal(name, frozenset(parties)), session

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bastide.app.acts import acted, count_acts
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.witnesses import compare_head, compare_heads
@@ -44,6 +45,7 @@ def list_entries(
             "subject": row.subject.name,
             "digest": str(row.subject.digest),
             "signers": [names.get(ident, ident) for ident in row.signers],
+            "by": (acted(env.ledger, row) or {}).get("person"),
         }
         for row in rows[-limit:]
     ]
@@ -57,6 +59,7 @@ def show_entry(env: Environment, entry: int) -> dict[str, Any]:
         "entry": entry,
         "digest": str(row.digest),
         "signers": list(row.signers),
+        "by": acted(env.ledger, row),
         "statement": row.statement.to_json(),
     }
 
@@ -102,8 +105,8 @@ def tlog_proof(env: Environment, entry: int) -> str:
     return write_proof(entry, env.ledger.prove_inclusion(entry, size), checkpoint)
 
 
-def audit_ledger(env: Environment, heads: Sequence[str] = ()) -> tuple[int, int]:
-    """Recompute everything; the number of entries, and of cosigned heads that are kept.
+def audit_ledger(env: Environment, heads: Sequence[str] = ()) -> dict[str, Any]:
+    """Recompute everything; what was there, and how much each person who logged in has done.
 
     heads: such as others kept. Raises NotProven, naming the first fault.
     """
@@ -112,7 +115,11 @@ def audit_ledger(env: Environment, heads: Sequence[str] = ()) -> tuple[int, int]
     env.book.audit()
     for note in heads:
         compare_head(env.ledger, note)
-    return env.ledger.size, compare_heads(env.ledger, env.heads)
+    return {
+        "entries": env.ledger.size,
+        "cosigned_heads": compare_heads(env.ledger, env.heads),
+        "acts": count_acts(env.ledger, env.ledger.entries()),
+    }
 
 
 def rebuild_ledger(env: Environment) -> int:

@@ -5,6 +5,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from bastide.app.acts import acted
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.loading import bundle_name
@@ -111,6 +112,7 @@ def show_release(env: Environment, name: str) -> dict[str, Any]:
         "template": admission.body["template"],
         "scores": evaluation.body["scores"],
         "author": candidate.body["author"],
+        "proposed_by": acted(env.ledger, candidate),
         "approvals": [
             {
                 "party": row.body["party"],

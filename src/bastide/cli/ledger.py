@@ -29,7 +29,7 @@ def ls(call: Call, kind: str | None, after: int, limit: int) -> None:
 
     with call.environment() as env:
         rows = list_entries(env, kind, after, limit)
-    call.rows(rows, ("entry", "time", "kind", "subject", "signers"), "no such entry")
+    call.rows(rows, ("entry", "time", "kind", "subject", "signers", "by"), "no such entry")
 
 
 @parameters("show", "bastide ledger show 0", click.argument("entry", type=click.IntRange(0)))
@@ -101,10 +101,15 @@ def audit(call: Call, heads: tuple[str, ...]) -> None:
     from bastide.app.records import audit_ledger
 
     with call.environment() as env:
-        size, cosigned = audit_ledger(env, [read_text(file) for file in heads])
-    result = {"entries": size, "cosigned_heads": cosigned, "holds": True}
+        row = audit_ledger(env, [read_text(file) for file in heads])
+    cosigned = row["cosigned_heads"]
     also = f", and so do {cosigned} cosigned heads" if cosigned else ""
-    call.show(result, f"{size} entries: everything holds{also}")
+    lines = [f"{row['entries']} entries: everything holds{also}"]
+    lines += [
+        f"  by {act['person']} ({act['party']}): {act['statements']} statements"
+        for act in row["acts"]
+    ]
+    call.show({**row, "holds": True}, "\n".join(lines))
 
 
 @parameters("rebuild", "bastide ledger rebuild")

@@ -59,6 +59,8 @@ def show(call: Call, name: str) -> None:
     if row["template"]:
         lines.append(f"  template {row['template']['digest']}")
     lines.append("  scores   " + ", ".join(f"{k} {v:.3f}" for k, v in row["scores"].items()))
+    if (who := row["proposed_by"]) is not None:
+        lines.append(f"  by       {who['person']} ({who['party']}), login in entry {who['login']}")
     for approval in row["approvals"]:
         comment = f": {approval['comment']}" if approval["comment"] else ""
         lines.append(f"  approved {approval['party']} by {approval['key']}{comment}")

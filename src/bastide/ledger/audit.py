@@ -11,6 +11,7 @@ from bastide.core.evidence import Evidence
 from bastide.core.register import KEY_KINDS, Register
 from bastide.crypto import merkle, note
 from bastide.ledger import queries, schema, statements
+from bastide.ledger.acts import verify_actor
 from bastide.ledger.projections import PROJECTIONS, rows_of, stored_rows
 from bastide.ledger.tree import Tree, head
 
@@ -35,7 +36,7 @@ def audit(records: Engine) -> None:
         tree = Tree()
         for chunk in queries.chunks(connection, 0, size):
             # 2. Every entry is admissible, in its one form, and only the first is a charter.
-            leaves = [_check_entry(row, keys) for row in chunk]
+            leaves = [_check_entry(connection, row, keys) for row in chunk]
             # 3. Its leaf hash, the tiles and the checkpoints are those of these entries.
             first = tree.size
             _check_leaves(connection, first, leaves)
@@ -57,10 +58,11 @@ class _Keys:
         self.signing = self.register.signing(evidence.entry + 1)
 
 
-def _check_entry(row: queries.Row, keys: _Keys) -> bytes:
+def _check_entry(connection: Connection, row: queries.Row, keys: _Keys) -> bytes:
     data, envelope, evidence = row
     try:
         verified = statements.read_signed(envelope, keys.signing)
+        verify_actor(connection, evidence, evidence.entry or 0)
         if evidence.kind in KEY_KINDS:
             keys.learn(evidence)
     except BastideError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect
 
+from bastide.core.act import name_actor
 from bastide.core.errors import (
     BastideError,
     Misconfigured,
@@ -32,8 +33,9 @@ from bastide.crypto import dsse, note
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.crypto.note import Checkpoint
 from bastide.ledger import audit, export, proofs, queries, schema, statements
+from bastide.ledger.acts import verify_actor
 from bastide.ledger.commit import Batch, Committer
-from bastide.ledger.projections import drop_rows, project
+from bastide.ledger.projections import drop_rows, project, project_batches
 from bastide.ledger.tree import head
 from bastide.ports import Clock
 
@@ -51,11 +53,12 @@ class Ledger:
         self._records = records
         self._signers = {} if signer is None else {signer.public.ident: signer}
         self._clock = clock
+        self.login: Digest | None = None  # of the person for whom this process acts
         self._charter: Evidence | None = None
         self._register = Register({})
         self._learned = 0  # up to which entry the register has followed the ledger
         self._learning = threading.Lock()
-        self._committer = Committer(records, self._seal, self._admit, _project)
+        self._committer = Committer(records, self._seal, self._admit, project_batches)
         self._prepare()
 
     # Append
@@ -97,6 +100,7 @@ class Ledger:
 
     def append_statement(self, statement: Statement, signers: Sequence[Signer]) -> Evidence:
         """Sign a statement with every signer and append it. Raises what `append` raises."""
+        statement = name_actor(statement, self.login)
         envelope = dsse.sign(statement.payload(), signers)
         (index,) = self.append([envelope])
         idents = tuple(signer.public.ident for signer in signers)
@@ -351,7 +355,7 @@ class Ledger:
                 )
             elif charters != ([0] if fresh else []) and batch.items:
                 batch.error = Refused("a charter is the first entry, and only the first")
-            elif not fresh and (error := self._refusal(batch, signing, size)) is not None:
+            elif not fresh and (error := self._refusal(connection, batch, signing, size)):
                 batch.error = error
             else:
                 known.update(digests)
@@ -362,17 +366,17 @@ class Ledger:
                     fresh = False
 
     def _refusal(
-        self, batch: Batch, signing: Mapping[str, PublicKey], size: int
+        self, connection: Connection, batch: Batch, signing: Mapping[str, PublicKey], size: int
     ) -> BastideError | None:
         """Why a batch may not be written, by the register under the write lock."""
-        for item in batch.items:
-            evidence = item.evidence
-            if evidence.kind in KEY_KINDS:
-                # Alone in its commit (see `append`), so it stands at the end of what there is.
-                try:
+        for evidence in (item.evidence for item in batch.items):
+            try:
+                verify_actor(connection, evidence, size)
+                if evidence.kind in KEY_KINDS:
+                    # Alone in its commit (see `append`), so it stands at the end of what there is.
                     self._register.after(dataclasses.replace(evidence, entry=size))
-                except BastideError as error:
-                    return error
+            except BastideError as error:
+                return error
             new = {evidence.body["key"]["id"]} if evidence.kind == "key-enrolment/v1" else set()
             if gone := set(evidence.signers) - signing.keys() - new:
                 return NotProven(f"the signer {min(gone)} may not sign any more")
@@ -386,14 +390,3 @@ class Ledger:
 
 def _nothing_else(connection: Connection, indexes: range) -> None:
     """Write nothing with the entry."""
-
-
-def _project(connection: Connection, batches: Sequence[Batch]) -> None:
-    project(
-        connection,
-        [
-            dataclasses.replace(item.evidence, entry=index)
-            for batch in batches
-            for index, item in zip(batch.indexes, batch.items, strict=True)
-        ],
-    )

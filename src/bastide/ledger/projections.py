@@ -7,14 +7,16 @@ Each projection is a pure function from one entry's evidence to rows, so a commi
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
 from bastide.core.evidence import Evidence
 from bastide.ledger import schema
+from bastide.ledger.commit import Batch
 
-__all__ = ["PROJECTIONS", "drop_rows", "project", "rows_of", "stored_rows"]
+__all__ = ["PROJECTIONS", "drop_rows", "project", "project_batches", "rows_of", "stored_rows"]
 
 Row = tuple[Any, ...]  # in the order of the table's columns; the first is the entry
 
@@ -38,6 +40,19 @@ def project(connection: Connection, entries: Sequence[Evidence]) -> None:
     """Write the rows of appended entries."""
     for table, rows in rows_of(entries).items():
         schema.insert_rows(connection, table, rows)
+
+
+def project_batches(connection: Connection, batches: Sequence[Batch]) -> None:
+    """Write the rows of batches that a commit has just given their places."""
+    placed = ((batch.indexes, batch.items) for batch in batches)
+    project(
+        connection,
+        [
+            replace(item.evidence, entry=index)
+            for indexes, items in placed
+            for index, item in zip(indexes, items, strict=True)
+        ],
+    )
 
 
 def rows_of(entries: Iterable[Evidence]) -> dict[Table, list[Row]]:

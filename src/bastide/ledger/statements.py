@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bastide.core.act import ACTS, BY
 from bastide.core.artifact import Artifact
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotProven, Refused
@@ -30,6 +31,7 @@ from bastide.crypto.attestation import verify_evidence
 from bastide.crypto.cosignature import read_cosigner
 from bastide.crypto.dsse import Envelope
 from bastide.gates.access.policy_set import PolicySet
+from bastide.ledger import field_checks
 from bastide.ledger.shapes import LATER, SHAPES
 
 __all__ = [
@@ -218,11 +220,14 @@ def check_shape(statement: Statement) -> None:
     kind, body = statement.kind, statement.body
     shape = SHAPES[kind]
     later = LATER.get(kind, frozenset()) - body.keys()
-    if wrong := sorted((body.keys() ^ shape.keys()) - later):
+    acted = {BY} & body.keys() if kind in ACTS else set()
+    if wrong := sorted((body.keys() ^ shape.keys()) - later - acted):
         raise Misconfigured(f"{kind}: unknown or missing fields: {', '.join(wrong)}")
     for field, holds in shape.items():
         if field not in later and not holds(body[field]):
             raise Misconfigured(f"{kind}.{field}: not a value of the right kind")
+    if acted and not field_checks.digest(body[BY]):
+        raise Misconfigured(f"{kind}.{BY}: not the digest of a login")
     subjects = [(subject.name, subject.digest.hex) for subject in statement.subjects]
     expected = _SUBJECTS.get(kind)
     if len(subjects) != (2 if kind in _RELEASES else 1):
