@@ -18,6 +18,7 @@ from bastide.app import corpus_files, corpus_part, corpus_pool
 from bastide.app.config import Home
 from bastide.app.corpora import export_dataset, show_dataset
 from bastide.app.corpus_build import build_dataset, folder_of
+from bastide.app.corpus_check import check_collection
 from bastide.app.corpus_estimate import plan_dataset
 from bastide.app.corpus_part import Workbench, read_part
 from bastide.app.corpus_plan import Part, find_files, load_recipe
@@ -28,7 +29,18 @@ from paths.corpus_rig import copied, found_home, seeded
 from paths.test_corpus_cli import bastide
 from paths.test_object_store import in_bucket
 from paths.test_sealed_at_rest import found_below
-from unit.collection_files import BABY, FLAG, PHONE, TEXTS, make_dataset, put, seal
+from unit.collection_files import (
+    BABY,
+    DONE,
+    FLAG,
+    NONE,
+    PHONE,
+    TEXTS,
+    count,
+    make_dataset,
+    put,
+    seal,
+)
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "openeurollm.md"
 RECIPE = """
@@ -130,6 +142,21 @@ def moved_and_sealed(folder: Path) -> None:
     seal(folder / ASKED, folder / SOURCE, 4)
 
 
+def empty_part(folder: Path) -> None:
+    path = folder / "counts" / "ces_Latn" / "release.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(count(0, 2405))
+
+
+def contradicting(folder: Path) -> None:
+    table = f"| Path | PII | Contamination |\n|---|---|---|\n| letters-1.0 | {NONE} | {DONE} |\n"
+    (folder.parent / "README.md").write_text(table)
+
+
+def mixed(folder: Path) -> None:
+    (folder.parent / "datamix.txt").write_text("0.5 letters-1.0/ces_Latn\n0.5 leters-2.0/x\n")
+
+
 CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "PII annotation missing": (lost(PII), "annotation-missing"),
     "contamination annotation missing": (lost(ASKED), "annotation-missing"),
@@ -139,6 +166,9 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "annotation not finished": (lost(PII + ".made-for.json"), "annotation-undigested"),
     "filter is code": (edited("sample: full", "filter: ../any.py"), "filter-is-code"),
     "annotation never read": (edited("[nemo", "[jql, nemo"), "annotation-unread"),
+    "a part without documents": (empty_part, "no-documents: 0 documents, 2405 errors"),
+    "the table contradicts the metadata": (contradicting, "letters-1.0.PII: contradiction"),
+    "the mix names what is not there": (mixed, "leters-2.0/x: datamix-unknown"),
     "unknown field": (edited("mask:", "maks:"), "did you mean 'mask'"),
 }
 
@@ -170,6 +200,23 @@ def test_every_fault_is_a_reason(empty: Home, tmp_path: Path) -> None:
     with seeded(home) as env, pytest.raises(Refused) as error:
         build_dataset(env, recipe, 1)
     assert len(error.value.reasons) == 3
+
+
+@pytest.mark.parametrize("path", ["flag/*", "flag", "flag/letters-1.0"])
+def test_a_build_and_a_check_judge_alike(empty: Home, tmp_path: Path, path: str) -> None:
+    home = copied(empty, tmp_path / "home")
+    recipe = made(tmp_path / "corpus", path=path)
+    cycle = tmp_path / "corpus" / "flag"
+    for spoil in (empty_part, contradicting, mixed, lost(PII)):
+        spoil(cycle / "letters-1.0")
+    found = check_collection(tmp_path / "corpus")["faults"]
+    assert len(found) == 4
+    with seeded(home) as env, pytest.raises(Refused) as error:
+        build_dataset(env, recipe, 1)
+    told = [reason.partition(": ")[0] for reason in error.value.reasons]
+    assert told == [
+        ":".join(str(one[key]) for key in ("file", "line", "field") if one[key]) for one in found
+    ]
 
 
 def test_a_recipe_without_the_step_is_refused(empty: Home, tmp_path: Path) -> None:
@@ -249,7 +296,7 @@ def test_a_collection_in_a_bucket_makes_the_same_dataset(empty: Home, tmp_path: 
                 key = f"eu/{path.relative_to(tmp_path).as_posix()}"
                 client.upload_file(str(path), bucket, key)
         client.put_object(Bucket=bucket, Key="eu/flag/letters-1.0/source/.part", Body=b"hidden")
-        shutil.rmtree(tmp_path / "flag")
+        shutil.rmtree(tmp_path / "flag" / "letters-1.0")
         for number, pattern in enumerate(("eu/flag/*", "eu/flag", "eu/flag/letters-1.0/")):
             own = copied(home, tmp_path / f"home-{number}")
             recipe.write_text(RECIPE.format(path=f"s3://{bucket}/{pattern}"))
@@ -260,6 +307,11 @@ def test_a_collection_in_a_bucket_makes_the_same_dataset(empty: Home, tmp_path: 
             build_dataset(env, recipe, 1)
         recipe.write_text(RECIPE.format(path=f"s3://{bucket}/eu/flag/*"))
         client.delete_object(Bucket=bucket, Key=f"eu/flag/letters-1.0/{PII}")
-        with seeded(home) as env, pytest.raises(Refused) as caught:
-            build_dataset(env, recipe, 1)
-        assert "annotation-missing" in str(caught.value.reasons)
+        contradicting(tmp_path / "flag" / "letters-1.0")
+        client.upload_file(str(tmp_path / "flag" / "README.md"), bucket, "eu/flag/README.md")
+        for pattern in ("eu/flag/*", "eu/flag/letters-1.0/"):
+            recipe.write_text(RECIPE.format(path=f"s3://{bucket}/{pattern}"))
+            with seeded(home) as env, pytest.raises(Refused) as caught:
+                build_dataset(env, recipe, 1)
+            assert "annotation-missing" in str(caught.value.reasons)
+            assert "flag/README.md:3:letters-1.0.PII: contradiction" in str(caught.value.reasons)

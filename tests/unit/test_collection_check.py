@@ -11,7 +11,7 @@ import pytest
 from bastide.app.corpus_check import check_collection
 from bastide.core.errors import NotFound
 from bastide.readers.openeurollm_metadata import FAULTS, parse_metadata
-from unit.collection_files import BABY, FLAG, PHONE, make_collection, make_dataset, put, seal
+from unit.collection_files import BABY, FLAG, NONE, PHONE, make_collection, make_dataset, put, seal
 
 Found = list[tuple[str, int, str, str]]
 
@@ -244,6 +244,25 @@ def test_a_mix_names_datasets_that_are_there(tmp_path: Path) -> None:
         ("datamix.txt", 3, "leters/megatron-lm", "datamix-unknown"),
         ("datamix.txt", 4, "", "datamix-unreadable"),
     ]
+
+
+def test_a_dataset_that_is_given_alone_answers_for_its_cycle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_dataset(tmp_path / "letters")
+    make_dataset(tmp_path / "stories")
+    (tmp_path / "datamix.txt").write_text("1 stories/a\n1 leters/a\n1 ../letters\n")
+    (tmp_path / "README.md").write_text(
+        f"| Path | PII |\n|---|---|\n| stories | {NONE} |\n| letters | {NONE} |\n"
+    )
+    found = [
+        ("../README.md", 4, "letters.PII", "contradiction"),
+        ("../datamix.txt", 2, "leters/a", "datamix-unknown"),
+        ("../datamix.txt", 3, "../letters", "datamix-unknown"),
+    ]
+    assert faults(folder) == found
+    monkeypatch.chdir(folder)
+    assert faults(Path()) == found
 
 
 def test_no_fault_quotes_a_text(tmp_path: Path) -> None:

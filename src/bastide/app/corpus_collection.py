@@ -8,117 +8,32 @@ and every annotation that the metadata names, made for exactly this text.
 """
 
 import glob
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
 
+from bastide.app.corpus_claims import judge_claims
+from bastide.app.corpus_datasets import Dataset, files_below, read_small, shown_below
 from bastide.app.corpus_files import InputFile
 from bastide.app.far_folder import FarFolder
-from bastide.app.remedies import outside
 from bastide.core.errors import NotFound, Refused
-from bastide.core.limits import CORPUS_METADATA_BYTES_MAX, FAULTS_MAX
+from bastide.core.limits import FAULTS_MAX
 from bastide.core.recipe import Source
 from bastide.readers.openeurollm import LABELS, MadeFor
-from bastide.readers.openeurollm_metadata import (
-    CONTAMINATION,
-    PII,
-    CollectionFault,
-    Metadata,
-    parse_metadata,
-)
+from bastide.readers.openeurollm_metadata import CONTAMINATION, PII, CollectionFault
 
 __all__ = [
     "MADE_FOR",
-    "Dataset",
     "collection_files",
-    "find_datasets",
     "input_files",
-    "read_small",
     "refuse_unfit",
     "unfit",
 ]
 
 MADE_FOR: Final = ".made-for.json"
-_METADATA: Final = "metadata.yaml"
 _SUFFIX: Final = ".jsonl.zst"
-_DEEP: Final = 2  # a dataset lies at most so deep below the directory
-_DATA: Final = ("source", "release", "counts")
-
-
-@dataclass(slots=True)
-class Dataset:
-    """One dataset. root: what the names of faults are relative to. cycle: the metadata above."""
-
-    path: Path
-    root: Path
-    metadata: Metadata
-    cycle: Metadata
-    faults: list[CollectionFault] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """Its path below the root."""
-        return _shown(self.root, self.path)
-
-    def fault(self, code: str, message: str, place: str = "", file: str = "") -> None:
-        """Note a fault, of its metadata unless another file is named."""
-        known = self.metadata.lines if not file else {}
-        name = file or _shown(self.root, self.path / _METADATA)
-        self.faults.append(CollectionFault(name, known.get(place, 0), place, code, message))
-
-
-def find_datasets(root: Path) -> list[Dataset]:
-    """Every dataset below a directory, sorted by path. Raises NotFound, Unavailable."""
-    if not root.is_dir():
-        raise NotFound(f"there is no directory {root}", fix="check the path")
-    cycle = _parsed(root, root.parent)[0] if (root.parent / _METADATA).is_file() else Metadata()
-    found = list(_walk(root, root, cycle if cycle.is_cycle else Metadata(), _DEEP))
-    if not found:
-        raise NotFound(f"{root} holds no dataset", fix=f"a dataset is a directory with {_METADATA}")
-    return found
-
-
-def _walk(root: Path, path: Path, cycle: Metadata, deep: int) -> Iterator[Dataset]:
-    own: list[CollectionFault] = []
-    if (path / _METADATA).is_file():
-        metadata, own = _parsed(root, path)
-        if not metadata.is_cycle:
-            yield Dataset(path, root, metadata, cycle, own)
-            return
-        cycle = metadata
-    elif any((path / name).is_dir() for name in _DATA):
-        lost = Dataset(path, root, Metadata(), cycle)
-        lost.fault("metadata-missing", "the dataset has none")
-        yield lost
-        return
-    first = True
-    try:
-        folders = sorted(one for one in path.iterdir() if one.is_dir() and one.name[0] != ".")
-    except OSError as error:
-        raise outside(error, str(path)) from error
-    for folder in folders if deep else ():
-        for dataset in _walk(root, folder, cycle, deep - 1):
-            # What the cycle's own file lacks is told once, with its first dataset.
-            dataset.faults[:0] = own if first else []
-            first = False
-            yield dataset
-
-
-def _parsed(root: Path, path: Path) -> tuple[Metadata, list[CollectionFault]]:
-    return parse_metadata(read_small(path / _METADATA), _shown(root, path / _METADATA))
-
-
-def read_small(path: Path) -> bytes:
-    """A file of a bounded size; of a larger one, one byte too many. Raises Unavailable."""
-    try:
-        with path.open("rb") as file:
-            return file.read(CORPUS_METADATA_BYTES_MAX + 1)
-    except OSError as error:
-        raise outside(error, str(path)) from error
 
 
 def input_files(dataset: Dataset, base: Path) -> list[InputFile]:
@@ -139,8 +54,8 @@ def input_files(dataset: Dataset, base: Path) -> list[InputFile]:
     declared = metadata.default(name, "suffix") or metadata.fields.get("suffix") or _SUFFIX
     needed = _needed(dataset)
     files = []
-    for path in _below(folder):
-        shown = _shown(dataset.root, path)
+    for path in files_below(folder):
+        shown = shown_below(dataset.base, path)
         if not path.name.endswith(declared):
             dataset.fault("file-unread", f"it does not end in {declared}", file=shown)
             continue
@@ -179,7 +94,7 @@ def _beside(
         paths = [dataset.path / kind / (stem + ending) for ending in endings]
         path = next((one for one in paths if one.is_file()), None)
         if path is None:
-            shown = _shown(dataset.root, paths[0])
+            shown = shown_below(dataset.base, paths[0])
             dataset.fault("annotation-missing", f"the metadata names {kind}", file=shown)
             continue
         if (made_for := _made_for(dataset, path)) is None:
@@ -187,7 +102,7 @@ def _beside(
         settings = msgspec.structs.asdict(made_for)
         found.append(_input(base, path, kind=kind, settings=settings))
     if len({one.settings["documents"] for one in found}) > 1:
-        shown = _shown(dataset.root, dataset.path / found[0].kind / stem)
+        shown = shown_below(dataset.base, dataset.path / found[0].kind / stem)
         dataset.fault("annotation-partial", "two annotations counted other documents", file=shown)
         return None
     return tuple(found) if len(found) == len(needed) else None
@@ -195,10 +110,10 @@ def _beside(
 
 def _made_for(dataset: Dataset, path: Path) -> MadeFor | None:
     own = path.with_name(path.name + MADE_FOR)
-    shown = _shown(dataset.root, own)
+    shown = shown_below(dataset.base, own)
     if not own.is_file():
         dataset.fault("annotation-undigested", "nothing says for which text it was made",
-                      file=_shown(dataset.root, path))  # fmt: skip
+                      file=shown_below(dataset.base, path))  # fmt: skip
         return None
     try:
         return msgspec.json.decode(read_small(own), type=MadeFor)
@@ -276,7 +191,7 @@ def _part(dataset: Dataset, path: str, shown: str) -> dict[str, Any] | None:
 
 def _input(base: Path, path: Path, **more: Any) -> InputFile:
     home = path.home if isinstance(path, FarFolder) else ""
-    return InputFile(_shown(base, path), str(path), path.stat().st_size, home=home, **more)
+    return InputFile(shown_below(base, path), str(path), path.stat().st_size, home=home, **more)
 
 
 def collection_files(
@@ -289,12 +204,17 @@ def collection_files(
     files: list[InputFile] = []
     faults: list[CollectionFault] = []
     names = sorted(glob.iglob(source.path, root_dir=folder)) if far is None else ()  # noqa: PTH207
+    # Files beside the datasets are the cycle's.
+    near = [folder / name for name in names if (folder / name).is_dir()]
     # Of a place in a bucket only what FarFolder has is used.
-    for root in cast(Sequence[Path], far) if far else [folder / name for name in names]:
-        for dataset in find_datasets(root):
+    for root in cast(Sequence[Path], far) if far else near:
+        claims = judge_claims(root, folder)
+        faults += claims.faults
+        for dataset in claims.datasets:
             files += input_files(dataset, folder)
             faults += dataset.faults
-    _refuse(faults)
+    # Two directories of one cycle are told of its table and mix twice.
+    _refuse(sorted(set(faults)))
     if not files:
         raise NotFound(
             f"the source {source.name} has no file: {source.path}",
@@ -330,26 +250,3 @@ def _refuse(faults: Sequence[CollectionFault]) -> None:
             reasons=[str(fault) for fault in faults[:FAULTS_MAX]] + more,
             fix="bastide corpus check DIR lists them all, each with a remedy",
         )
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """All files, sorted. Collections are made of links to directories, so these are followed."""
-    if isinstance(folder, FarFolder):
-        return iter(cast(Sequence[Path], folder.below()))
-    seen: set[str] = set()
-    found = []
-    for path, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(path)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [one for one in folders if one[0] != "."]
-        found += [Path(path, name) for name in names if name[0] != "."]
-    return iter(sorted(found))
-
-
-def _shown(base: Path, path: Path) -> str:
-    if isinstance(path, FarFolder):
-        return str(path.relative_to(base)) if isinstance(base, FarFolder) else str(path)
-    return os.path.relpath(path, base)

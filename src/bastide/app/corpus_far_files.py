@@ -32,13 +32,15 @@ def far_inputs(home: Home, source: Source) -> list[InputFile]:
     """The files of a source, sorted by name. Raises NotFound without any, Misconfigured."""
     bucket, _, pattern = source.path.removeprefix(SCHEME).partition("/")
     split_url(SCHEME + bucket, "path")
+    if source.reader == OpenEuroLlmRules.ident:
+        pattern = pattern.rstrip("/")  # so that the cycle above a dataset is listed, too
     fixed = pattern[: found.start()] if (found := _WILD.search(pattern)) else pattern
     folder = fixed.rpartition("/")[0]
     there = far_files(home, SCHEME + bucket)
     sizes = there.sizes(folder)
     if source.reader == OpenEuroLlmRules.ident:
         listing = Listing(there, SCHEME + bucket, os.fspath(home.root), dict(sizes))
-        found = listing.matching(_expression(pattern.rstrip("/")))
+        found = listing.matching(_expression(pattern))
         return collection_files(Path(), source, found)
     fits = re.compile(_expression(pattern))
     files = [
