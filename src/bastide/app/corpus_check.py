@@ -15,6 +15,7 @@ from typing import Any
 from bastide.app.corpus_claims import judge_claims
 from bastide.app.corpus_collection import input_files, unfit
 from bastide.app.corpus_files import InputFile, hash_file, read_file
+from bastide.app.extras import require_extra
 from bastide.app.remedies import outside
 from bastide.core.errors import Refused
 from bastide.readers.openeurollm import OpenEuroLlm
@@ -27,6 +28,7 @@ Progress = Callable[[str, int, int], None]
 
 def check_collection(root: Path, progress: Progress | None = None) -> dict[str, Any]:
     """All faults of a directory, sorted, with what was looked at. Raises NotFound, Unavailable."""
+    require_extra("corpus")
     stage = "reading metadata and counts"
     claims = judge_claims(root, root, partial(progress, stage) if progress is not None else None)
     faults = list(claims.faults)

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from bastide.app.corpus_export import Export, shard_lines, write_manifest, write_shards
+from bastide.app.extras import require_extra
 from bastide.core.dataset import Shard
-from bastide.core.errors import Misconfigured
 
 __all__ = ["export_parquet", "parquet_files"]
 
@@ -24,17 +24,14 @@ def export_parquet(export: Export) -> list[Path]:
 
 def parquet_files(export: Export) -> list[Path]:
     """Write every shard as one file; the paths. Raises Misconfigured without pyarrow."""
+    require_extra("corpus")
     return write_shards(export, "parquet", _write)
 
 
 def _write(export: Export, shard: Shard, file: BinaryIO) -> None:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise Misconfigured(
-            "Parquet needs pyarrow, which is not installed", fix="pip install 'bastide[corpus]'"
-        ) from error
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     names = ("id", "text", "source", "url", "language")
     fields = [pa.field(name, pa.large_string(), nullable=False) for name in names]
     schema = pa.schema([*fields, pa.field("notes", pa.large_string(), nullable=False)])

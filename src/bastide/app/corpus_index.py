@@ -33,8 +33,9 @@ from bastide.app.corpus_objects import bytes_of, read_object
 from bastide.app.corpus_shards import Line
 from bastide.app.duties import require
 from bastide.app.environment import Environment
+from bastide.app.extras import require_extra
 from bastide.core.dataset import Manifest
-from bastide.core.errors import Misconfigured, NotFound, NotProven
+from bastide.core.errors import NotFound, NotProven
 from bastide.core.limits import MIB
 from bastide.ports import SealingStore
 
@@ -275,11 +276,7 @@ def _digest(data: bytearray | memoryview) -> str:
 
 def _sorter() -> Callable[[bytearray], Any]:
     """The suffix sorter. Raises Misconfigured if the corpus parts are not installed."""
-    try:
-        from pydivsufsort import divsufsort
-    except ImportError as error:
-        raise Misconfigured(
-            "the search index needs packages that are not installed",
-            fix="pip install 'bastide[corpus]'",
-        ) from error
+    require_extra("corpus")
+    from pydivsufsort import divsufsort
+
     return divsufsort

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from bastide.app.extras import require_extra
 from bastide.core.errors import Misconfigured, NotFound, NotProven
 from bastide.core.limits import CORPUS_MEMORY_MIB_MAX, CORPUS_MEMORY_MIB_MIN, MIB
 from bastide.ports import Reader, SealingStore
@@ -54,13 +55,9 @@ _LENGTH_BYTES: Final = 4
 
 def zstandard() -> Any:
     """The library. Raises Misconfigured if the corpus parts are not installed."""
-    try:
-        import zstandard as library
-    except ImportError as error:
-        raise Misconfigured(
-            "the corpus commands need packages that are not installed",
-            fix="pip install 'bastide[corpus]'",
-        ) from error
+    require_extra("corpus")
+    import zstandard as library
+
     return library
 
 

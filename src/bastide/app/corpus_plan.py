@@ -18,6 +18,7 @@ from bastide.app.corpus_collection import collection_files
 from bastide.app.corpus_far_files import far_inputs
 from bastide.app.corpus_files import InputFile
 from bastide.app.corpus_step_files import StepFile, fill, find_step_files
+from bastide.app.extras import require_extra
 from bastide.app.remedies import outside
 from bastide.core.bucket import SCHEME
 from bastide.core.canonical import canonical
@@ -84,6 +85,7 @@ class Part(msgspec.Struct, frozen=True):
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe, and make each reader and each step once. Raises Misconfigured, NotFound."""
+    require_extra("corpus")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bastide.app.corpus_shards import Line
+from bastide.app.extras import require_extra
 from bastide.app.remedies import outside
 from bastide.core.errors import Misconfigured, Refused
 from bastide.core.limits import MIB
@@ -55,12 +56,9 @@ def open_tokenizer(path: Path, end_token: str, digest: str | None = None) -> Tok
     digest: what the file must have, or None. Raises Misconfigured for what is no tokenizer or lacks
     the end token, Refused for another digest, Unavailable for a file that cannot be read.
     """
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise Misconfigured(
-            "tokenizing needs a package that is not installed", fix="pip install 'bastide[corpus]'"
-        ) from error
+    require_extra("corpus")
+    import tokenizers
+
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -8,7 +8,6 @@ only to hosts that are in the signed list. Tokens are read once and kept nowhere
 """
 
 import hmac
-import importlib.util
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,8 +15,9 @@ from typing import Any, Protocol
 
 from bastide.app.duties import require
 from bastide.app.environment import Environment
+from bastide.app.extras import require_extra
 from bastide.app.sessions import Listed, newest_people, open_session
-from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Unavailable
+from bastide.core.errors import NotAllowed, NotFound, NotProven, Unavailable
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.party import Principal
@@ -67,7 +67,7 @@ class Login:
 
 def begin_login(env: Environment, ask: Ask) -> Login:
     """Ask the issuer what it is. Raises NotFound if nobody logs in here, NotProven, Unavailable."""
-    _verify_installed()
+    require_extra("oidc")  # before anybody is sent to a browser
     listed = newest_people(env.ledger)
     if listed is None or (provider := listed.people.provider) is None:
         raise NotFound(
@@ -158,14 +158,6 @@ def log_in_by_device(
         elif row.get("error") != "authorization_pending":
             raise NotAllowed(f"the login was not confirmed: {_error(row)}")
     raise Unavailable("the login was not confirmed in time", fix="bastide login --device")
-
-
-def _verify_installed() -> None:
-    """Raise Misconfigured where the extra is missing: before anybody is sent to a browser."""
-    if importlib.util.find_spec("joserfc") is None:
-        raise Misconfigured(
-            "a login needs a package that is not installed", fix="pip install 'bastide[oidc]'"
-        )
 
 
 def _verify_answer(login: Login, answer: Mapping[str, str]) -> None:

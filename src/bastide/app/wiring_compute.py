@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 from bastide.app import wiring
 from bastide.app.config import Settings, child_environment
+from bastide.app.extras import require_extra
 from bastide.ports import Compute
 
 __all__ = ["open_compute"]
@@ -15,7 +16,12 @@ __all__ = ["open_compute"]
 def open_compute(
     settings: Settings, workers: int, bench: object, lost: Callable[[], None]
 ) -> AbstractContextManager[Compute]:
-    """The workers that the settings name; `lost` is called with each that is lost."""
+    """The workers that the settings name; `lost` is called with each that is lost.
+
+    Raises Misconfigured if Ray is named and not installed.
+    """
+    if settings.compute != "processes":
+        require_extra("ray")
     from bastide.adapters.compute.choose import open_compute as choose
 
     return choose(

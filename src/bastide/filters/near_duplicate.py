@@ -57,7 +57,7 @@ class NearDuplicate:
         if RMinHash.ALGORITHM_VERSION != _ALGORITHM:
             raise Misconfigured(
                 f"rensa makes signatures of version {RMinHash.ALGORITHM_VERSION}, not {_ALGORITHM}",
-                fix="install bastide[corpus] as it is locked",
+                fix="install the extra corpus as it is locked",
             )
         sketch = RMinHash(num_perm=PERMUTATIONS, seed=_SEED)
         sketch.update(shingles)

@@ -79,7 +79,7 @@ class RayLink:
             self._end()
             if not left:
                 if told is not None and told[0] == "missing":
-                    raise Misconfigured("Ray is not installed", fix="pip install 'bastide[ray]'")
+                    raise Misconfigured("Ray is not installed", fix="install the extra ray")
                 why = "it did not answer in time" if told is None else told[1]
                 raise Unavailable(
                     f"there is no Ray cluster for compute = {address!r}: {why}",

@@ -76,7 +76,7 @@ class Finder:
             import re2
         except ImportError as error:
             raise Misconfigured(
-                "personal data in a corpus needs google-re2", fix="pip install 'bastide[corpus]'"
+                "personal data in a corpus needs google-re2", fix="install the extra corpus"
             ) from error
         options = re2.Options()
         # Bytes, not letters: the automaton stays small, and non-ASCII words are spelled out.
