@@ -347,6 +347,23 @@ class Compute(Protocol):
         ...
 
 
+class SpanFinder(Protocol):
+    """Finds names and addresses of persons in texts: a model, or what stands in for one.
+
+    Nobody trusts it: its caller judges every answer, and refuses what is no answer. It MUST find
+    the same spans in the same text each time, alone or among others.
+    """
+
+    def find(self, texts: Sequence[str]) -> Sequence[Sequence[tuple[int, int, str]]]:
+        """For each text its spans: the first character, the one after the last, and the kind.
+
+        MUST be in order, none inside another. Raises Refused or Unavailable, never quoting a text.
+        """
+
+    def close(self) -> None:
+        """End what it holds. MUST be safe to call twice."""
+
+
 class WitnessMemory(Protocol):
     """What a witness knows of the logs that it watches. Several threads and processes may ask."""
 

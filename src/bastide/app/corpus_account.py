@@ -9,6 +9,7 @@ from bastide.app import corpus_plan as plan
 from bastide.app.corpus_part import PartReport, StepTally
 from bastide.app.corpus_shards import BatchReport
 from bastide.core.dataset import (
+    Asked,
     BudgetCount,
     Manifest,
     Searched,
@@ -32,6 +33,7 @@ def make_manifest(
     batches: Sequence[BatchReport] = (),
     covered: Sequence[Searched] = (),
     budgets: Sequence[BudgetCount] = (),
+    asked: Sequence[Asked] = (),
 ) -> Manifest:
     """The manifest; before a build without reports, and then of no document."""
     shards: list[Shard] = [shard for batch in batches for shard in batch.shards]
@@ -51,6 +53,7 @@ def make_manifest(
         shards=shards,
         decontaminated=list(covered),
         budgets=list(budgets),
+        asked=list(asked),
     )
 
 

@@ -51,12 +51,12 @@ from bastide.app.corpus_shards import (
     write_batch,
 )
 from bastide.app.corpus_standing import read_standing
-from bastide.app.corpus_step_files import StepFile, searched_suites
+from bastide.app.corpus_step_files import StepFile, asked_finders, searched_suites
 from bastide.app.corpus_tidy import tidy
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
-from bastide.core.dataset import Manifest, Searched, StepCount
+from bastide.core.dataset import Asked, Manifest, Searched, StepCount
 from bastide.core.erasure import ErasureList
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence
@@ -113,9 +113,9 @@ def build_dataset(
         build = plan.build_of(recipe, files, needed, erased)
         if known := _finished(env, recipe, build):
             return known
-        covered = searched_suites(filters)
+        covered, asked = searched_suites(filters), asked_finders(filters)
         return _Build(
-            env, recipe, files, build, workers, progress, needed, covered, memory, standing
+            env, recipe, files, build, workers, progress, needed, covered, asked, memory, standing
         ).run()
 
 
@@ -175,6 +175,7 @@ class _Build:
     progress: Progress | None
     needed: tuple[StepFile, ...]
     covered: list[Searched]
+    asked: list[Asked]
     memory: int
     standing: ErasureList | None
 
@@ -351,6 +352,7 @@ class _Build:
             batches,
             self.covered,
             joined.budgets,
+            self.asked,
         )
         if size != manifest.documents:
             raise NotProven(f"{size} leaves for {manifest.documents} documents")

@@ -27,6 +27,7 @@ from bastide.core.limits import CORPUS_PARTS_MAX
 from bastide.core.recipe import Recipe, Source, Step, parse_recipe
 from bastide.core.subject import Digest
 from bastide.filters.budget import Budget, Budgeter
+from bastide.filters.names import Names
 from bastide.filters.near_duplicate import NearDuplicate
 from bastide.filters.openeurollm import OpenEuroLlmRules
 
@@ -166,12 +167,13 @@ def local_steps(steps: Sequence[Step]) -> list[Step]:
 
 def treated_kinds(recipe: Recipe) -> tuple[str, ...]:
     """The kinds of personal data that a recipe masks or removes."""
-    from bastide.detectors.personal.kinds import KINDS
+    from bastide.detectors.personal.kinds import KINDS, MODEL_KINDS
 
     found: set[str] = set()
     for step in recipe.steps:
-        if step.step == PERSONAL_DATA:
-            found |= {*step.settings.get("mask", KINDS), *step.settings.get("remove", ())}
+        if step.step in (PERSONAL_DATA, Names.ident):
+            every = KINDS if step.step == PERSONAL_DATA else MODEL_KINDS
+            found |= {*step.settings.get("mask", every), *step.settings.get("remove", ())}
     return tuple(sorted(found))
 
 

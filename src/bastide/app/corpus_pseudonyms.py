@@ -22,7 +22,7 @@ from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.recipe import Step
 from bastide.detectors.erasure import PSEUDONYM
-from bastide.detectors.personal.kinds import KINDS
+from bastide.detectors.personal.kinds import KINDS, MODEL_KINDS
 from bastide.filters.chain import hidden, masked_name
 from bastide.filters.pseudonym import pseudonym
 
@@ -87,7 +87,8 @@ def pseudonyms_of(
     """
     folder = folder_of(row.body["build"])
     steps = _steps(env, folder)
-    if not any(hasattr(one, "hidden") for one in build_filters(steps, bytes(range(32)))):
+    unkeyed = build_filters(steps, bytes(range(32)))
+    if not any(hasattr(one, "hidden") or hasattr(one, "asking") for one in unkeyed):
         return (), "none"
     try:
         key = read_object(env.store, f"{folder}/key")
@@ -99,7 +100,9 @@ def pseudonyms_of(
         for carrier in _CARRIERS:
             found.update(PSEUDONYM.findall(hidden(filters, carrier.format(value))))
         forms = tuple(_forms(value))
-        found.update(pseudonym(key, kind, form) for kind in (*KINDS, "id") for form in forms)
+        found.update(
+            pseudonym(key, kind, form) for kind in (*KINDS, *MODEL_KINDS, "id") for form in forms
+        )
     return tuple(sorted(found)), "used"
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that steps need: suites, records of sites, block lists.
+"""Files that steps need: suites, records of sites, block lists, finders of names.
 
 A filter says which of its settings name files (`filters.filter.NeedsFiles`). They are hashed as the
 sources are and are part of a build's name. A worker reads them again, and refuses what changed.
@@ -8,18 +8,22 @@ sources are and are part of a build's name. A worker reads them again, and refus
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from bastide.app import wiring_spans
+from bastide.app.asked_finder import AskedFinder
 from bastide.app.remedies import outside
-from bastide.core.dataset import Searched
+from bastide.core.canonical import canonical
+from bastide.core.dataset import Asked, Searched
 from bastide.core.errors import Misconfigured, NotFound, Refused
 from bastide.core.limits import CORPUS_STEP_FILE_BYTES_MAX
+from bastide.core.subject import Digest
 
-__all__ = ["StepFile", "fill", "find_step_files", "searched_suites"]
+__all__ = ["StepFile", "asked_finders", "fill", "find_step_files", "searched_suites"]
 
 
 class StepFile(msgspec.Struct, frozen=True):
@@ -56,11 +60,22 @@ def searched_suites(filters: Sequence[Any]) -> list[Searched]:
     return [row for one in filters for row in getattr(one, "covered", ())]
 
 
+def asked_finders(filters: Sequence[Any]) -> list[Asked]:
+    """The finders of names that some filled filters ask."""
+    return [row for one in filters for row in getattr(one, "asked", ())]
+
+
 # A process makes a table once, however many parts it reads. Who refers to a changed file has
 # another digest, and so another entry.
 @lru_cache(maxsize=8)
 def _filled(one: Any, files: tuple[StepFile, ...]) -> Any:
-    return one.given({file.name: _content(file) for file in files})
+    if not hasattr(one, "asking"):
+        return one.given({file.name: _content(file) for file in files})
+    name = files[0].name
+    reads = [partial(_content, file) for file in files]
+    finder = wiring_spans.open_finder(one.scheme, name, reads)
+    digest = Digest.of(canonical([one.scheme, *(file.digest for file in files)]))
+    return one.asking(AskedFinder(name, finder).find, str(digest))
 
 
 def _names(one: Any) -> list[str]:

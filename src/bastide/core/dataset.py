@@ -15,6 +15,7 @@ from bastide.core.canonical import canonical
 from bastide.core.subject import Digest
 
 __all__ = [
+    "Asked",
     "BudgetCount",
     "Manifest",
     "Searched",
@@ -108,6 +109,18 @@ class Searched(msgspec.Struct, frozen=True):
     searched: int
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A finder of names that was asked about every document.
+
+    scheme: `list` or `program`. digest: of the scheme and the digests of all its files. kinds: that
+    were masked or removed.
+    """
+
+    scheme: str
+    digest: str
+    kinds: list[str]
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """A whole dataset. It holds digests and counts, and no name of a file or of a document.
 
@@ -131,6 +144,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     shards: list[Shard]
     decontaminated: list[Searched] = []  # left out if empty, so that older digests stay
     budgets: list[BudgetCount] = []  # the same
+    asked: list[Asked] = []  # the same
 
     @property
     def digest(self) -> Digest:

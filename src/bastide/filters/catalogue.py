@@ -18,6 +18,7 @@ from bastide.filters.gopher_quality import GopherQuality
 from bastide.filters.gopher_repetition import GopherRepetition
 from bastide.filters.language import Language
 from bastide.filters.length import Length
+from bastide.filters.names import Names
 from bastide.filters.near_duplicate import NearDuplicate
 from bastide.filters.normalise import Normalise
 from bastide.filters.openeurollm import OpenEuroLlmRules
@@ -43,6 +44,7 @@ FILTERS: Final[Mapping[str, type[Filter]]] = MappingProxyType(
             Rights,
             OpenEuroLlmRules,
             Secrets,
+            Names,
             Sample,
         )
     }

@@ -73,6 +73,7 @@ _STEP: dict[str, Check] = {
 }
 
 _SEARCHED: dict[str, Check] = {"suite": _text, "digest": _digest, "ngram": _count}
+_ASKED: dict[str, Check] = {"scheme": _text, "digest": _digest, "kinds": _list_of(_text)}
 
 _DATASET_RELEASE: dict[str, Check] = {
     "name": _text,
@@ -189,6 +190,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "steps": _list_of(_fields(_STEP)),
         "personal_data": _list_of(_text),
         "decontaminated": _list_of(_fields(_SEARCHED)),
+        "asked": _list_of(_fields(_ASKED)),
         "verdicts": _list_of(lambda row: isinstance(row, dict)),
         "time_ms": _count,
     },
@@ -356,7 +358,7 @@ SHAPES: dict[str, dict[str, Check]] = {
 LATER: dict[str, frozenset[str]] = {
     "admission/v1": frozenset({"signature"}),
     "api-key/v2": frozenset({"peers"}),
-    "dataset/v1": frozenset({"decontaminated"}),
+    "dataset/v1": frozenset({"asked", "decontaminated"}),
     # The one also of a runner that is no attested node; the other since there are replicas.
     "load/v1": frozenset({"attestation", "replica"}),
     "packing/v1": frozenset({"documents_root", "release"}),

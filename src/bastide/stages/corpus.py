@@ -10,6 +10,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from bastide.core.dataset import Manifest
 from bastide.core.errors import Refused
 from bastide.core.evidence import Evidence, Statement, Verdict, refusals
@@ -95,6 +97,7 @@ def judge_early(
 
 
 def _account(manifest: Manifest, recipe: Recipe, treated: Sequence[str], clock: Clock) -> Statement:
+    asked = [msgspec.to_builtins(row) for row in manifest.asked]
     body: dict[str, Any] = {
         "dataset": manifest.name,
         "recipe": str(recipe.digest),
@@ -106,6 +109,7 @@ def _account(manifest: Manifest, recipe: Recipe, treated: Sequence[str], clock: 
             {"suite": row.suite, "digest": row.digest, "ngram": row.ngram}
             for row in manifest.decontaminated
         ],
+        **({"asked": asked} if asked else {}),
         "verdicts": [],
         "time_ms": clock.now_ms(),
     }

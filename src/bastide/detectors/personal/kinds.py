@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""KINDS: the kinds of personal data that are found, and Rule, one written form of one of them."""
+"""KINDS: the kinds of personal data that rules find, and Rule, one written form of one of them."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["KINDS", "Rule", "Span"]
+__all__ = ["KINDS", "MODEL_KINDS", "Rule", "Span"]
 
 KINDS: Final = (
     "email",
@@ -25,6 +25,8 @@ KINDS: Final = (
     "birth-date",
     "secret",
 )
+
+MODEL_KINDS: Final = ("name", "address")  # for which no rule is honest: a finder is asked
 
 
 @dataclass(frozen=True, slots=True)
