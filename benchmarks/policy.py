@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long a decision of the access policies takes: the default set, and one of 100 policies more.
+"""How long a decision of the access policies takes: the default set, and such of 100 policies more.
 
     python benchmarks/policy.py          # CPU time per decision; the goal is below 150 µs
 
@@ -23,17 +23,22 @@ GOAL_US = 150.0
 
 def main() -> None:
     """Measure and print a row for each set."""
-    more = "".join(
-        f'forbid (principal in Party::"firm", action == Action::"budget-set",'
-        f' resource == Tenant::"t{number}");\n'
-        for number in range(100)
-    )
-    print(f"{'policies':>8}  {'median µs':>9}  {'worst round µs':>14}  goal {GOAL_US:.0f}")
-    for text in (DEFAULT, DEFAULT + more):
-        count = len(split(text))
+    each = {
+        "the default set": "",
+        "100 more, of tenants": 'forbid (principal in Party::"firm", action == '
+        'Action::"budget-set", resource == Tenant::"t{}");\n',
+        "100 more, of one action": 'permit (principal == Person::"p{}", action == '
+        'Action::"budget-set", resource);\n',
+        "100 more, that match all": "permit (principal, action, resource) when "
+        "{{ context.break_glass && {} == 0 }};\n",
+    }
+    print(f"{'set':<26}{'policies':>8}{'median µs':>11}{'worst round µs':>16}  goal {GOAL_US:.0f}")
+    for name, form in each.items():
+        text = DEFAULT + "".join(form.format(number) for number in range(100) if form)
         policies = PolicySet(text, "benchmark.cedar")
         rounds = [_round_us(policies) for _ in range(ROUNDS)]
-        print(f"{count:>8}  {statistics.median(rounds):>9.1f}  {max(rounds):>14.1f}")
+        middle, worst = statistics.median(rounds), max(rounds)
+        print(f"{name:<26}{len(split(text)):>8}{middle:>11.1f}{worst:>16.1f}")
 
 
 def _round_us(policies: PolicySet) -> float:

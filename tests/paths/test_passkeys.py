@@ -3,7 +3,7 @@
 """People found an environment and approve with passkeys, through the page that the program serves.
 
 The authenticator is in software (unit/authenticator.py); the page's own script is run by Node.js in
-the last test. No real browser and no real device is here.
+the last test. test_passkey_chromium.py has a real browser; no real device is here.
 """
 
 import base64

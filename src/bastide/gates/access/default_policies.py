@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """DEFAULT: the policies in force until the parties sign others. RAILS: those that always are.
 
-PEOPLE: the rails that can be about a person; all others are about services.
-
 The defaults say what core/party.py says of each duty; tests/unit/test_access.py compares every
 party, action and object.
 """
@@ -13,7 +11,7 @@ from typing import Final
 from bastide.gates.access.actions import NEVER_IN_EMERGENCY
 from bastide.gates.access.calls import SERVICES
 
-__all__ = ["DEFAULT", "PEOPLE", "RAILS"]
+__all__ = ["DEFAULT", "RAILS"]
 
 DEFAULT: Final = """\
 // Who may begin what. What no policy permits is refused.
@@ -84,7 +82,7 @@ permit (
 
 _NEVER = ",\n        ".join(f'Action::"{name}"' for name in NEVER_IN_EMERGENCY)
 
-PEOPLE: Final = f"""\
+_PEOPLE = f"""\
 // These hold whatever the parties sign.
 
 @id("an-emergency-ends-nothing-for-good")
@@ -110,4 +108,4 @@ permit (
 }};
 """
 
-RAILS: Final = f"{PEOPLE}\n{SERVICES}"
+RAILS: Final = f"{_PEOPLE}\n{SERVICES}"

@@ -18,7 +18,8 @@ from bastide.core.party import Party, Principal
 from bastide.core.subject import Digest
 from bastide.gates.access.actions import ACTIONS
 from bastide.gates.access.calls import CALLS
-from bastide.gates.access.default_policies import DEFAULT, PEOPLE, RAILS
+from bastide.gates.access.default_policies import DEFAULT, RAILS
+from bastide.gates.access.policy_slices import Slices
 from bastide.gates.access.policy_source import Source, split
 from bastide.gates.access.schema import SCHEMA
 
@@ -64,7 +65,7 @@ class PolicySet:
         self.text, self.file = text, file
         self._sources = split(text)
         self._rails = split(RAILS)
-        self._people, self._services = self._parse()
+        self._slices = self._parse()
         self._require_change()
 
     @property
@@ -90,7 +91,7 @@ class PolicySet:
         return frozenset(
             call
             for call in CALLS
-            if self._decide(service, f"call-{call}", on, False, self._services).allowed
+            if self._decide(service, f"call-{call}", on, broken=False).allowed
         )
 
     def holders(self, action: str) -> tuple[Party, ...]:
@@ -114,11 +115,14 @@ class PolicySet:
         action: str,
         on: tuple[str, str],
         broken: bool,
-        policies: "cedarpy.PolicySet | None" = None,
     ) -> Decision:
         """`who`: type and name, and the type and names of the groups that one belongs to."""
         import cedarpy  # here and below: it takes as long to import as a whole command
 
+        groups = [(who[2], str(group)) for group in who[3]]
+        numbers = self._slices.select((who[0], who[1]), groups, action, on)
+        if not numbers:
+            return Decision(False, ())  # no policy is about it
         asked = {
             "principal": {"type": who[0], "id": who[1]},
             "action": {"type": "Action", "id": action},
@@ -127,19 +131,20 @@ class PolicySet:
         }
         entities = _entities(*who)
         try:
-            judged = cedarpy.is_authorized(asked, policies or self._people, entities, _schema())
+            policies = self._slices.policies(numbers)
+            judged = cedarpy.is_authorized(asked, policies, entities, _schema())
         except ValueError:
             return Decision(False, ())
         allowed = judged.allowed and not judged.diagnostics.errors
-        return Decision(allowed, tuple(map(self._reason, judged.diagnostics.reasons)))
+        found = (int(name.removeprefix("policy")) for name in judged.diagnostics.reasons)
+        return Decision(allowed, tuple(self._reason(numbers[one]) for one in sorted(found)))
 
-    def _reason(self, ident: str) -> Reason:
-        number = int(ident.removeprefix("policy"))
+    def _reason(self, number: int) -> Reason:
         inside = number < len(self._sources)
         source = self._sources[number] if inside else self._rails[number - len(self._sources)]
         return Reason(source.ident, self.file if inside else _RAILS_FILE, source.line)
 
-    def _parse(self) -> "tuple[cedarpy.PolicySet, cedarpy.PolicySet]":
+    def _parse(self) -> Slices:
         import cedarpy
 
         # 1. Each policy by itself, so that an error has a place.
@@ -153,9 +158,7 @@ class PolicySet:
         judged = cedarpy.validate_policies(whole, _schema())
         if not judged.validation_passed:
             raise self._invalid(judged.errors)
-        # A decision about a person need not look at the rails of services: half the time.
-        people = cedarpy.PolicySet.from_str(f"{self.text}\n{PEOPLE}")
-        return people, cedarpy.PolicySet.from_str(whole)
+        return Slices([source.text for source in (*self._sources, *self._rails)], _groups())
 
     def _invalid(self, errors: "Iterable[cedarpy.ValidationError]") -> Misconfigured:
         found: dict[str, Misconfigured] = {}
@@ -188,6 +191,14 @@ class PolicySet:
 def default_policies() -> PolicySet:
     """The set in force until the parties sign another."""
     return PolicySet(DEFAULT, "default.cedar")
+
+
+def _groups() -> dict[str, tuple[str, ...]]:
+    """Every action, and the groups that the schema puts it in."""
+    people = {
+        name: () if name == row.duty.value else (row.duty.value,) for name, row in ACTIONS.items()
+    }
+    return {**people, **{f"call-{call}": () for call in CALLS}}
 
 
 @functools.cache
