@@ -16,8 +16,12 @@ from bastide.adapters.clock.fixed import FixedClock
 from bastide.app.access import Access
 from bastide.app.access_policies import apply_policies, propose_policies
 from bastide.app.break_glass import close_emergency, list_emergencies, open_emergency
+from bastide.app.deployments import deployment_approvals
+from bastide.app.emergencies import approvals_told, mark
 from bastide.app.environment import Environment
 from bastide.app.guards import set_guard
+from bastide.app.records import audit_ledger, list_entries, show_entry
+from bastide.app.releases import list_releases, show_release
 from bastide.app.tenants import add_tenant
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, Refused
@@ -28,6 +32,7 @@ from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
 from bastide.gates.access.default_policies import DEFAULT
 from bastide.gates.access.policy_set import PolicySet
+from bastide.stages.release import Approval, approval_statement
 from paths.demo import Demo
 from paths.loading_rig import Served
 
@@ -169,3 +174,63 @@ def stated(env: Environment, party: str, minutes: int) -> Statement:
     now_ms = env.clock.now_ms()
     body = {"party": party, "reason": "a test", "minutes": minutes, "time_ms": now_ms}
     return Statement("break-glass/v1", (Subject("break-glass", Digest.of(canonical(body))),), body)
+
+
+def approved(env: Environment, party: str, time_ms: int, name: str = "r") -> Any:
+    """An approval by a party's key, as it would be brought here, at a time of its own."""
+    body = {"party": party, "action": "release", "decision": "approve", "comment": name}
+    subject = Subject(name, Digest.of(name.encode()))
+    statement = Statement("approval/v1", (subject,), {**body, "time_ms": time_ms})
+    signer = env.party_signers()[Party(party)]
+    return env.ledger.append_statement(statement, [signer])
+
+
+def test_approvals_under_it_are_marked_wherever_they_show(
+    env: Environment, clock: FixedClock
+) -> None:
+    before = approved(env, "firm", clock.now_ms() - MINUTE, "before")
+    row = opened(env)
+    inside = approved(env, "firm", clock.now_ms() + MINUTE, "inside")
+    hidden = [
+        approved(env, "operator", clock.now_ms() - MINUTE, "backdated"),
+        approved(env, "guardian", clock.now_ms() + 60 * MINUTE, "postdated"),
+    ]
+    clock.advance(16 * MINUTE)
+    add_tenant(env, "later")  # a service's entry: from here on it is over
+    carried = approved(env, "guardian", clock.now_ms() - 10 * MINUTE, "carried over later")
+    after = approved(env, "guardian", clock.now_ms(), "after")
+    told = approvals_told(env.ledger, [before, inside, *hidden, carried, after])
+    marks = [one["break_glass"] for one in told]
+    assert marks == [None, row.entry, row.entry, row.entry, row.entry, None]
+    assert [bool(mark(one)) for one in told] == [False, True, True, True, True, False]
+    audited = audit_ledger(env)["approvals_under_break_glass"]
+    assert [one["entry"] for one in audited] == [one.entry for one in (inside, *hidden, carried)]
+    assert show_entry(env, inside.entry or 0)["break_glass"] == row.entry
+    assert show_entry(env, after.entry or 0)["break_glass"] is None
+    listed = {one["entry"]: one["break_glass"] for one in list_entries(env, None, -1, 1000)}
+    assert (listed[inside.entry], listed[before.entry]) == (row.entry, None)
+
+
+def test_a_release_and_a_deployment_show_the_mark(env: Environment, clock: FixedClock) -> None:
+    """The release of this home was approved before; a deployment is approved in an emergency."""
+    (name,) = {one["release"] for one in list_releases(env)}
+    assert [one["under_break_glass"] for one in list_releases(env)] == [[]]
+    assert {one["break_glass"] for one in show_release(env, name)["approvals"]} == {None}
+    (deployment,) = env.ledger.deployments()
+    assert [one["break_glass"] for one in deployment_approvals(env, deployment)] == [None]
+    row = opened(env)
+    candidate = env.ledger.find("candidate/v1")[-1]
+    again = Approval(name, candidate.subject.digest, "release", "guardian", "in an emergency")
+    signer = env.party_signers()[Party.GUARDIAN]
+    statement = approval_statement(again, clock)
+    env.ledger.append([dsse.sign(statement.payload(), [signer])])
+    shown = show_release(env, name)
+    assert shown["under_break_glass"] == ["guardian"]
+    assert [one["break_glass"] for one in shown["approvals"]][-1] == row.entry
+    plan = Approval(name, deployment.subject.digest, "deploy", "operator", "in an emergency")
+    given = env.ledger.append_statement(
+        approval_statement(plan, clock), [env.party_signers()[Party.OPERATOR]]
+    )
+    body = {**deployment.body, "approvals": [*deployment.body["approvals"], str(given.digest)]}
+    made = replace(deployment, statement=replace(deployment.statement, body=body))
+    assert [one["break_glass"] for one in deployment_approvals(env, made)] == [None, row.entry]

@@ -5,7 +5,7 @@
 from typing import Any
 
 from bastide.app.duties import require
-from bastide.app.emergencies import KIND, ends_ms, told
+from bastide.app.emergencies import KIND, Span, spans, told
 from bastide.app.environment import Environment
 from bastide.core.act import name_actor
 from bastide.core.canonical import canonical
@@ -71,18 +71,18 @@ def list_emergencies(env: Environment) -> list[dict[str, Any]]:
     require(env, "read")
     ends = {row.body["about"]: row for row in env.ledger.find(_INCIDENT_END)}
     open_now = env.access.emergency()
-    return [_listed(env, row, ends.get(str(row.digest)), open_now) for row in env.ledger.find(KIND)]
+    return [
+        _listed(env, span, ends.get(str(span.row.digest)), open_now) for span in spans(env.ledger)
+    ]
 
 
 def _listed(
-    env: Environment, row: Evidence, end: Evidence | None, open_now: Evidence | None
+    env: Environment, span: Span, end: Evidence | None, open_now: Evidence | None
 ) -> dict[str, Any]:
-    entry = row.entry or 0
-    stop = None if end is None else end.entry
+    row, found = span.row, span.entries
     under = [
         {"entry": other.entry, "kind": other.kind, "name": other.subject.name}
-        for other in env.ledger.entries(entry + 2, stop)
-        if other.body.get("time_ms", 0) < ends_ms(row)
+        for other in env.ledger.entries(found.start, found.stop)
     ]
     return {
         **told(row),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bastide.app.duties import require
+from bastide.app.emergencies import approvals_told
 from bastide.app.enrolment import key_statements
 from bastide.app.environment import Environment
 from bastide.app.naming import named_dataset
@@ -111,15 +112,7 @@ def release_state(env: Environment, dataset: Evidence) -> dict[str, Any]:
         "state": "withdrawn" if released and waits_for else state,
         "release": str(released.digest) if released else None,
         "release_entry": released.entry if released else None,
-        "approvals": [
-            {
-                "party": row.body["party"],
-                "key": row.signers[0],
-                "comment": row.body["comment"],
-                "entry": row.entry,
-            }
-            for row in approvals
-        ],
+        "approvals": approvals_told(env.ledger, approvals),
         "waits_for": waits_for,
         **versions_of(env, dataset),
     }

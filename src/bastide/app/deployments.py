@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases about deployments: give a release a share of this machine, and take it back."""
 
+from typing import Any
+
 from bastide.app import wiring_engines
 from bastide.app.approvals import approve_here
 from bastide.app.duties import require
+from bastide.app.emergencies import approvals_told
 from bastide.app.environment import Environment
 from bastide.app.loading import context_of
 from bastide.app.releases import find_candidate
@@ -20,7 +23,7 @@ from bastide.crypto.dsse import Signer
 from bastide.stages import deploy
 from bastide.stages.release import Approval
 
-__all__ = ["deploy_release", "end_deployment", "plan_deployment"]
+__all__ = ["deploy_release", "deployment_approvals", "end_deployment", "plan_deployment"]
 
 
 def plan_deployment(env: Environment, name: str, replicas: int = 1) -> deploy.Plan:
@@ -81,6 +84,13 @@ def deploy_release(
     for row in older if at_once or running_pid(env.home) is None else older[1:]:
         deploy.end(env.ledger, row, "replaced", signer, env.clock)
     return made
+
+
+def deployment_approvals(env: Environment, deployment: Evidence) -> list[dict[str, Any]]:
+    """The approvals on which a deployment rests, marked where an emergency was open."""
+    require(env, "read")
+    named = (Digest.parse(row) for row in deployment.body["approvals"])
+    return approvals_told(env.ledger, [env.ledger.by_digest(one) for one in named])
 
 
 def end_deployment(env: Environment, name: str, reason: str) -> Evidence:

@@ -10,16 +10,32 @@ A clock that is set back does not prolong it: time is the latest that any entry 
 and before its own time it is not in force.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence
+from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
 from bastide.gates.access.policy_set import PolicySet
 from bastide.ledger import Ledger, statements
 
-__all__ = ["KIND", "emergency_at", "ends_ms", "told", "warning"]
+__all__ = [
+    "KIND",
+    "Span",
+    "approvals_told",
+    "emergency_at",
+    "ends_ms",
+    "entry_under",
+    "mark",
+    "seen_ms",
+    "spans",
+    "time_of",
+    "told",
+    "warning",
+]
 
 KIND = "break-glass/v1"
 _MINUTE_MS = 60_000
@@ -54,6 +70,80 @@ def emergency_at(ledger: Ledger, policies: PolicySet, now_ms: int) -> Evidence |
 def ends_ms(row: Evidence) -> int:
     """When an emergency ends by itself."""
     return row.body["time_ms"] + row.body["minutes"] * _MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An emergency, and the entries that were written while it was open."""
+
+    row: Evidence
+    entries: range
+
+    def has(self, other: Evidence) -> bool:
+        """Whether something was stated under it. An approval also by the time that it names."""
+        if other.entry in self.entries:
+            return True
+        begun, time_ms = self.row.body["time_ms"], other.body.get("time_ms", 0)
+        return other.kind == "approval/v1" and begun <= time_ms < ends_ms(self.row)
+
+
+def spans(ledger: Ledger) -> list[Span]:
+    """Every emergency, oldest first, with what was written under it.
+
+    It ends before its `incident-end/v1`, or before the first entry of a service that is later than
+    its minutes. Times that parties sign end nothing: who signs chooses them.
+    """
+    ends = {row.body["about"]: row.entry for row in ledger.find("incident-end/v1")}
+    keys = ledger.known_keys()
+    found = []
+    for row in ledger.find(KIND):
+        first = (row.entry or 0) + 2  # after its incident
+        stop = ends.get(str(row.digest))
+        last = ledger.size if stop is None else stop
+        for other in ledger.entries(first, last):
+            by_party = any(keys[ident].purpose is Purpose.PARTY for ident in other.signers)
+            if not by_party and time_of(other) >= ends_ms(row):
+                last = other.entry or 0
+                break
+        found.append(Span(row, range(first, last)))
+    return found
+
+
+def entry_under(found: Sequence[Span], row: Evidence) -> int | None:
+    """The entry of the emergency under which something was stated; None if there was none."""
+    return next((span.row.entry for span in found if span.has(row)), None)
+
+
+def approvals_told(ledger: Ledger, rows: Iterable[Evidence]) -> list[dict[str, Any]]:
+    """Approvals as plain JSON values, marked where an emergency was open."""
+    found = spans(ledger)
+    return [
+        {
+            "party": row.body["party"],
+            "key": row.signers[0],
+            "comment": row.body["comment"],
+            "entry": row.entry,
+            "break_glass": entry_under(found, row),
+        }
+        for row in rows
+    ]
+
+
+def mark(row: Mapping[str, Any]) -> str:
+    """What a line about an approval ends with if it was made under an emergency."""
+    entry = row["break_glass"]
+    return "" if entry is None else f"  UNDER BREAK-GLASS (entry {entry})"
+
+
+def seen_ms(ledger: Ledger, now_ms: int) -> int:
+    """The latest time that this clock or the newest entries say; those of services come often."""
+    newest = ledger.entries(max(0, ledger.size - 8))
+    return max([now_ms, *map(time_of, newest)])
+
+
+def time_of(row: Evidence) -> int:
+    """When an entry was made, in ms; 0 if it does not say."""
+    return max(row.body.get(name, 0) for name in ("time_ms", "sealed_ms"))
 
 
 def told(row: Evidence) -> dict[str, Any]:

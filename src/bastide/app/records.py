@@ -9,10 +9,12 @@ from typing import Any
 
 from bastide.app.acts import acted, count_acts
 from bastide.app.duties import require
+from bastide.app.emergencies import approvals_told, entry_under, spans
 from bastide.app.environment import Environment
 from bastide.app.witnesses import compare_head, compare_heads
 from bastide.core.errors import NotFound
 from bastide.core.evidence import Evidence
+from bastide.core.subject import Digest
 from bastide.crypto import merkle
 from bastide.crypto.tlog_proof import write_proof
 
@@ -36,6 +38,7 @@ def list_entries(
     rows = [
         row for row in env.ledger.entries(max(0, after + 1)) if kind is None or row.kind == kind
     ]
+    found = spans(env.ledger)
     names = {key.ident: key.party or key.purpose.value for key in env.ledger.known_keys().values()}
     return [
         {
@@ -45,6 +48,7 @@ def list_entries(
             "subject": row.subject.name,
             "digest": str(row.subject.digest),
             "signers": [names.get(ident, ident) for ident in row.signers],
+            "break_glass": entry_under(found, row),
             "by": (acted(env.ledger, row) or {}).get("person"),
         }
         for row in rows[-limit:]
@@ -55,11 +59,14 @@ def show_entry(env: Environment, entry: int) -> dict[str, Any]:
     """One entry: its statement, signers and digests. Raises NotFound."""
     require(env, "read")
     row = _entry(env, entry)
+    given = (env.ledger.by_digest(Digest.parse(one)) for one in row.body.get("approvals", ()))
     return {
         "entry": entry,
         "digest": str(row.digest),
         "signers": list(row.signers),
         "by": acted(env.ledger, row),
+        "break_glass": entry_under(spans(env.ledger), row),
+        "approvals": approvals_told(env.ledger, given),
         "statement": row.statement.to_json(),
     }
 
@@ -119,6 +126,7 @@ def audit_ledger(env: Environment, heads: Sequence[str] = ()) -> dict[str, Any]:
         "entries": env.ledger.size,
         "cosigned_heads": compare_heads(env.ledger, env.heads),
         "acts": count_acts(env.ledger, env.ledger.entries()),
+        "approvals_under_break_glass": _approvals_under(env),
     }
 
 
@@ -136,6 +144,11 @@ def export_ledger(env: Environment, folder: Path) -> int:
     folder.parent.mkdir(parents=True, exist_ok=True)
     env.ledger.export(folder)
     return env.ledger.size
+
+
+def _approvals_under(env: Environment) -> list[dict[str, Any]]:
+    told = approvals_told(env.ledger, env.ledger.find("approval/v1"))
+    return [row for row in told if row["break_glass"] is not None]
 
 
 def _entry(env: Environment, entry: int) -> Evidence:

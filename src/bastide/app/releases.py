@@ -7,6 +7,7 @@ from typing import Any
 
 from bastide.app.acts import acted
 from bastide.app.duties import require
+from bastide.app.emergencies import approvals_told, entry_under, spans
 from bastide.app.environment import Environment
 from bastide.app.loading import bundle_name
 from bastide.app.models import find_model
@@ -113,15 +114,7 @@ def show_release(env: Environment, name: str) -> dict[str, Any]:
         "scores": evaluation.body["scores"],
         "author": candidate.body["author"],
         "proposed_by": acted(env.ledger, candidate),
-        "approvals": [
-            {
-                "party": row.body["party"],
-                "key": row.signers[0],
-                "comment": row.body["comment"],
-                "entry": row.entry,
-            }
-            for row in _approvals(env, candidate)
-        ],
+        "approvals": approvals_told(env.ledger, _approvals(env, candidate)),
         "verdicts": [verdict.to_json() for verdict in release.judge(env.ledger, candidate)],
     }
 
@@ -169,12 +162,16 @@ def _row(env: Environment, candidate: Evidence) -> dict[str, Any]:
     digest = candidate.subject.digest
     published = env.ledger.find("release/v1", subject=digest)
     verdicts = release.judge(env.ledger, candidate)
+    approvals = _approvals(env, candidate)
+    found = spans(env.ledger)
+    under = {row.body["party"] for row in approvals if entry_under(found, row) is not None}
     return {
         "release": candidate.subject.name,
         "digest": str(digest),
         "model": candidate.body["release"]["model"],
         "state": "published" if published else "proposed",
-        "approved_by": [row.body["party"] for row in _approvals(env, candidate)],
+        "approved_by": [row.body["party"] for row in approvals],
+        "under_break_glass": sorted(under),
         "waits_for": [reason for verdict in verdicts for reason in verdict.reasons],
         "entry": published[-1].entry if published else candidate.entry,
     }

@@ -12,12 +12,11 @@ It names a person for the access policies. It signs nothing.
 
 import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from bastide.app.access import history
 from bastide.app.config import Home
+from bastide.app.emergencies import seen_ms
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.people import People, Person
@@ -113,21 +112,10 @@ def session_at(home: Home, ledger: Ledger, listed: Listed, now_ms: int) -> Evide
         except BastideError as error:
             raise NotProven(f"the login of entry {entry}: {error.message}") from error
         # A clock that is set back prolongs nothing that the ledger has seen.
-        seen_ms = max(now_ms, *_times(ledger))
-        holds = row.body["time_ms"] <= now_ms and seen_ms < row.body["until_ms"]
+        holds = row.body["time_ms"] <= now_ms and seen_ms(ledger, now_ms) < row.body["until_ms"]
         current = row.body["people"] == str(listed.statement.digest)
         return row if holds and current and register.counts(row) else None
     return None
-
-
-def _times(ledger: Ledger) -> Iterator[int]:
-    """The time of the newest entry that has one; entries of services come each minute."""
-    for row in ledger.entries(max(0, ledger.size - 8)):
-        yield _time(row.body)
-
-
-def _time(body: Any) -> int:
-    return max((body.get(name, 0) for name in ("time_ms", "sealed_ms")), default=0)
 
 
 def _mark(secret: bytes) -> Digest:

@@ -15,10 +15,12 @@ from bastide.app.alone import alone
 from bastide.app.duties import require
 from bastide.app.enrolment import add_signature
 from bastide.app.environment import Environment
+from bastide.app.orders import DAY_MS, is_over, verify_alive
 from bastide.app.store_key_entries import ORDER, forget_place_of, lives, note, place_of
 from bastide.app.wiring_keys import Held, destroy, held, of_keyring, opens
 from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused, Waiting
 from bastide.core.evidence import Evidence, Statement
+from bastide.core.limits import ORDER_DAYS
 from bastide.core.party import Party
 from bastide.core.register import QUORUM, KeyState
 from bastide.core.store_key import StoreKey, subject_of
@@ -35,21 +37,22 @@ _NO_COPY = "the keyring file of this environment does not hold it"
 _REPLACED = (KeyState.DEACTIVATED, KeyState.COMPROMISED)
 
 
-def draft_order(env: Environment, key: str, reason: str) -> Envelope:
-    """The order to destroy a replaced key, with no signature yet.
+def draft_order(env: Environment, key: str, reason: str, days: int = ORDER_DAYS) -> Envelope:
+    """The order to destroy a replaced key within some days, with no signature yet.
 
     Raises NotFound for no key of the store's, Refused for one that is not replaced.
     """
     require(env, "store-key-shred", key)
     life = _replaced(env, key)
-    here = _held(env, life)
+    here, now_ms = _held(env, life), env.clock.now_ms()
     body = {
         "key": key,
         "service": life.service,
         "means": here.means,
         "leaves": [here.leaves, _EXITS],
         "reason": reason,
-        "time_ms": env.clock.now_ms(),
+        "time_ms": now_ms,
+        "expires_ms": now_ms + days * DAY_MS,
     }
     return Envelope(Statement(ORDER, (subject_of(key),), body).payload(), ())
 
@@ -57,9 +60,10 @@ def draft_order(env: Environment, key: str, reason: str) -> Envelope:
 def sign_order(env: Environment, order: Envelope, given: Sequence[Signer]) -> Envelope:
     """Sign with the given keys, else with those of parties that the keyring holds.
 
-    Raises NotAllowed for a key of no party, NotProven for one that has signed already.
+    Raises NotAllowed for a key of no party, NotProven for one that has signed already, Refused for
+    an order whose days are over.
     """
-    _read(order)
+    verify_alive(env, _read(order))
     for signer in given or [*env.party_signers().values()]:
         env.party_of(signer)
         order = add_signature(order, signer)
@@ -67,14 +71,18 @@ def sign_order(env: Environment, order: Envelope, given: Sequence[Signer]) -> En
 
 
 def pending_order(env: Environment, key: str) -> Evidence | None:
-    """An order in the ledger that counts and was not carried out: a kill came between."""
+    """An order in the ledger that counts and was not carried out: a kill came between.
+
+    One whose days are over is pending only if its key is gone: then that is still to be stated.
+    """
     require(env, "read")
     life = lives(env).get(key)
     if life is None or life.state not in _REPLACED:
         return None
     register = env.ledger.register()
     rows = [row for row in env.ledger.find(ORDER) if row.body["key"] == key]
-    return next((row for row in rows if register.counts(row)), None)
+    counting = (row for row in rows if register.counts(row))
+    return next((row for row in counting if not _too_late(env, row.statement, life)), None)
 
 
 def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]:
@@ -82,7 +90,8 @@ def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]
 
     order: an envelope, or the evidence of `pending_order`. Raises Waiting, naming who is missing;
     NotProven for a signature that does not hold, or if the key still opens; Refused for a key that
-    is in use or gone; Unavailable if its key service is away: then nothing is appended.
+    is in use or gone, or for an order whose days are over; Unavailable if its key service is away:
+    then nothing is appended.
     """
     statement = order.statement if isinstance(order, Evidence) else _read(order)
     key = statement.body["key"]
@@ -93,6 +102,8 @@ def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]
         here = _held(env, life)
         if (statement.body["service"], statement.body["means"]) != (life.service, here.means):
             raise NotProven(f"the order says of {key} what is not so", fix="make a new one")
+        if not isinstance(order, Evidence) or _too_late(env, statement, life):
+            verify_alive(env, statement)
         ordered = order if isinstance(order, Evidence) else _ordered(env, here, order)
         proof = _carry_out(env, here)
         row = note(env, key, life.service, KeyState.DESTROYED, str(ordered.digest), proof)
@@ -105,6 +116,14 @@ def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]
         "proof": proof,
         "leaves": list(ordered.body["leaves"]),
     }
+
+
+def _too_late(env: Environment, statement: Statement, life: StoreKey) -> bool:
+    """Whether an order's days are over, while its key still opens."""
+    if not is_over(env, statement):
+        return False
+    here = _held(env, life)
+    return here.place is None or opens(here.place, env.entropy)
 
 
 def _ordered(env: Environment, here: Held, order: Envelope) -> Evidence:

@@ -17,6 +17,7 @@ from bastide.app.alone import alone
 from bastide.app.duties import require
 from bastide.app.enrolment import add_signature, enrolment, key_subject
 from bastide.app.environment import Environment
+from bastide.app.orders import verify_alive
 from bastide.core.errors import Misconfigured, NotAllowed
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey, Purpose
@@ -146,8 +147,8 @@ def merge(envelopes: Iterable[Envelope]) -> Envelope:
 def settle(env: Environment, envelope: Envelope) -> Evidence:
     """Append a key statement once its signatures suffice, and do what follows here.
 
-    Raises Waiting, whose reasons say who is missing; Refused if the register's rules forbid it;
-    NotProven if a signature does not hold.
+    Raises Waiting, whose reasons say who is missing; Refused if the register's rules forbid it, or
+    if it was made too long ago; NotProven if a signature does not hold.
     """
     require(env, "signing-key-change")
     statement = read_request(envelope)
@@ -157,6 +158,9 @@ def settle(env: Environment, envelope: Envelope) -> Evidence:
         dsse.verify_envelope(envelope, {**env.ledger.keys(), **_newcomer(statement)})
     evidence = Evidence(statement, signers, envelope.digest, env.ledger.size)
     register.after(evidence)
+    # A stop that was signed beforehand and kept in a safe counts on the day it is needed.
+    if statement.body["state"] in (KeyState.ACTIVE, KeyState.PRE_ACTIVE, KeyState.DESTROYED):
+        verify_alive(env, statement)
     return _append(env, envelope)
 
 

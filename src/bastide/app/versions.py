@@ -11,6 +11,7 @@ from typing import Any
 
 from bastide.app.enrolment import add_signature, read_draft
 from bastide.app.environment import Environment
+from bastide.app.orders import verify_alive
 from bastide.core.errors import Misconfigured, Refused, Waiting
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.party import Party
@@ -51,7 +52,8 @@ def apply_version(
     """Put a signed proposal in force, in the place of `now`.
 
     Raises Waiting while a signature is missing, whose reasons say whose; Refused if it does not
-    follow the version in force; NotProven if a signature does not hold.
+    follow the version in force, or was proposed too long ago; NotProven if a signature does not
+    hold.
     """
     envelope, statement = read_draft(text)
     if statement.kind != kind:
@@ -70,6 +72,7 @@ def apply_version(
             reasons=missing,
             fix="each runs `bastide sign FILE --key KEY` on a machine of their own",
         )
+    verify_alive(env, statement)
     version = 1 if now is None else now.body["version"] + 1
     previous = None if now is None else str(now.digest)
     if (statement.body["version"], statement.body["previous"]) != (version, previous):

@@ -100,7 +100,8 @@ def deploy(
     what has begun there comes to its end. Both need memory meanwhile: with --at-once the first one
     is stopped before the other loads, and nobody answers until it has.
     """
-    from bastide.app.deployments import deploy_release
+    from bastide.app.deployments import deploy_release, deployment_approvals
+    from bastide.app.emergencies import mark
 
     operator = call.party_key(key)
     with call.environment(operator) as env:
@@ -111,16 +112,18 @@ def deploy(
             again = f"bastide deploy {release}{more} --key OPERATOR.KEY"
             error.fix = error.fix if operator else again
             raise
+        approvals = deployment_approvals(env, row)
     result = {
         "deployment": row.subject.name,
         "digest": str(row.subject.digest),
         "replicas": replicas,
         "entry": row.entry,
+        "approvals": approvals,
     }
     times = f"  {replicas} replicas" if replicas > 1 else ""
-    call.show(
-        result, f"deployed {row.subject.name}{times}  {row.subject.digest}  (entry {row.entry})"
-    )
+    lines = [f"deployed {row.subject.name}{times}  {row.subject.digest}  (entry {row.entry})"]
+    lines += [f"  approved {one['party']} by {one['key']}{mark(one)}" for one in approvals]
+    call.show(result, "\n".join(lines))
 
 
 @parameters(
@@ -145,6 +148,7 @@ def _here(call: Call, name: str, key: str | None, comment: str, what: str, repli
     from bastide.app.approvals import approve_here, request_deployment
     from bastide.app.dataset_releases import approval_of
     from bastide.app.deployments import plan_deployment
+    from bastide.app.emergencies import approvals_told, mark
     from bastide.app.releases import find_candidate
     from bastide.stages.release import Approval
 
@@ -158,14 +162,11 @@ def _here(call: Call, name: str, key: str | None, comment: str, what: str, repli
             candidate = find_candidate(env, name)
             asked = Approval(name, candidate.subject.digest, "release", "", comment)
         rows = approve_here(env, asked, env.parties_at_hand(given))
+        result = approvals_told(env.ledger, rows)
     if not rows:
         raise Misconfigured("no key of a party that this asks for", fix="give --key FILE")
-    result = [
-        {"party": row.body["party"], "key": row.signers[0], "entry": row.entry} for row in rows
-    ]
-    call.show(
-        result, "\n".join(f"approved as {row['party']}  (entry {row['entry']})" for row in result)
-    )
+    lines = [f"approved as {row['party']}  (entry {row['entry']}){mark(row)}" for row in result]
+    call.show(result, "\n".join(lines))
 
 
 def _offline(
@@ -261,11 +262,13 @@ def _release_lines(summary: dict[str, Any]) -> list[str]:
 
 def _import(call: Call, file: str) -> None:
     from bastide.app.approvals import counter_note, import_approval
+    from bastide.app.emergencies import approvals_told, mark
 
     with call.environment() as env:
         row = import_approval(env, read_text(file))
         note = counter_note(env, row)
+        (result,) = approvals_told(env.ledger, [row])
     if note is not None:
         call.tell(f"note: {note}")
-    result = {"party": row.body["party"], "key": row.signers[0], "entry": row.entry}
-    call.show(result, f"recorded the {row.body['party']}'s approval  (entry {row.entry})")
+    said = f"recorded the {result['party']}'s approval  (entry {row.entry}){mark(result)}"
+    call.show(result, said)

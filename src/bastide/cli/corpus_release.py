@@ -114,12 +114,16 @@ def summary(
 
 def state_lines(row: dict[str, Any]) -> list[str]:
     """The part of a dataset's card that says whether it is released."""
+    from bastide.app.emergencies import mark
+
     lines = [f"  state           {row['state']}"]
     if row["release_entry"] is not None:
         lines[0] += f"  (entry {row['release_entry']})"
     for approval in row["approvals"]:
         comment = f": {approval['comment']}" if approval["comment"] else ""
-        lines.append(f"  approved        {approval['party']} by {approval['key']}{comment}")
+        lines.append(
+            f"  approved        {approval['party']} by {approval['key']}{comment}{mark(approval)}"
+        )
     lines += [f"  waits for       {reason}" for reason in row["waits_for"]]
     for which in ("previous", "next"):
         if row[which]:

@@ -29,7 +29,9 @@ def ls(call: Call, kind: str | None, after: int, limit: int) -> None:
 
     with call.environment() as env:
         rows = list_entries(env, kind, after, limit)
-    call.rows(rows, ("entry", "time", "kind", "subject", "signers", "by"), "no such entry")
+    call.rows(
+        rows, ("entry", "time", "kind", "subject", "signers", "by", "break_glass"), "no such entry"
+    )
 
 
 @parameters("show", "bastide ledger show 0", click.argument("entry", type=click.IntRange(0)))
@@ -98,6 +100,7 @@ def audit(call: Call, heads: tuple[str, ...]) -> None:
     Every head that witnesses have cosigned must be one of this ledger, too: else it was rolled back
     or forked.
     """
+    from bastide.app.emergencies import mark
     from bastide.app.records import audit_ledger
 
     with call.environment() as env:
@@ -108,6 +111,10 @@ def audit(call: Call, heads: tuple[str, ...]) -> None:
     lines += [
         f"  by {act['person']} ({act['party']}): {act['statements']} statements"
         for act in row["acts"]
+    ]
+    lines += [
+        f"  approval of the {one['party']} in entry {one['entry']}{mark(one)}"
+        for one in row["approvals_under_break_glass"]
     ]
     call.show({**row, "holds": True}, "\n".join(lines))
 

@@ -43,13 +43,22 @@ def ls(call: Call) -> None:
 
     with call.environment() as env:
         rows = list_releases(env)
-    columns = ("release", "state", "approved_by", "waits_for", "digest", "entry")
+    columns = (
+        "release",
+        "state",
+        "approved_by",
+        "under_break_glass",
+        "waits_for",
+        "digest",
+        "entry",
+    )
     call.rows(rows, columns, "nothing is proposed yet: bastide release propose MODEL")
 
 
 @parameters("show", "bastide release show smollm2-135m-instruct", click.argument("name"))
 def show(call: Call, name: str) -> None:
     """Show a release: its evidence, its approvals, and every gate's verdict."""
+    from bastide.app.emergencies import mark
     from bastide.app.releases import show_release
 
     with call.environment() as env:
@@ -63,7 +72,9 @@ def show(call: Call, name: str) -> None:
         lines.append(f"  by       {who['person']} ({who['party']}), login in entry {who['login']}")
     for approval in row["approvals"]:
         comment = f": {approval['comment']}" if approval["comment"] else ""
-        lines.append(f"  approved {approval['party']} by {approval['key']}{comment}")
+        lines.append(
+            f"  approved {approval['party']} by {approval['key']}{comment}{mark(approval)}"
+        )
     for verdict in row["verdicts"]:
         lines.append(f"  {'pass' if verdict['passed'] else 'FAIL'}     {verdict['gate']}")
         lines += [f"           - {reason}" for reason in verdict["reasons"]]

@@ -8,6 +8,7 @@ import click
 
 from bastide.cli.command import Call, parameters, read_text, write_envelope
 from bastide.core.errors import Misconfigured, Waiting
+from bastide.core.limits import ORDER_DAYS, ORDER_DAYS_MAX
 
 if TYPE_CHECKING:
     from bastide.app.environment import Environment
@@ -38,6 +39,13 @@ def keys(call: Call) -> None:
         "--key", "signers", metavar="FILE", multiple=True, help="A party's key that signs; repeat."
     ),
     click.option("--out", metavar="FILE", help="Write the order, for others to sign."),
+    click.option(
+        "--days",
+        type=click.IntRange(1, ORDER_DAYS_MAX),
+        default=ORDER_DAYS,
+        show_default=True,
+        help="How long the order may be carried out.",
+    ),
     click.option("--import", "files", metavar="FILE", multiple=True, help="Signed orders; repeat."),
 )
 def shred(
@@ -46,12 +54,14 @@ def shred(
     reason: str | None,
     signers: tuple[str, ...],
     out: str | None,
+    days: int,
     files: tuple[str, ...],
 ) -> None:
     """Destroy a replaced key of the store for ever. It takes two parties, and leaves proof.
 
     Headers that were sealed to it, in backups too, open no more with it; `bastide store rotate`
-    replaces the key in use first. An order that a kill interrupted goes on: give its KEY again.
+    replaces the key in use first. After its days an order destroys nothing. An order that a kill
+    interrupted goes on: give its KEY again.
     """
     from bastide.app.shredding import draft_order, pending_order, sign_order
     from bastide.app.signing_keys import merge
@@ -69,7 +79,7 @@ def shred(
             return
         if reason is None:
             raise Misconfigured("give --reason", fix="why: it is kept in the ledger")
-        order = draft_order(env, key, reason)
+        order = draft_order(env, key, reason, days)
         if given or out is None:
             order = sign_order(env, order, given)
         if out is None:

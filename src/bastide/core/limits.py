@@ -22,6 +22,11 @@ AGE_SCRYPT_LOG_N_MAX: Final = 20  # 1 GiB of memory; the reference CLI refuses a
 # Emergencies.
 BREAK_GLASS_MINUTES_MAX: Final = 60  # an emergency that takes longer is opened again, by a person
 
+# Orders and proposals that several parties sign.
+ORDER_DAYS_MAX: Final = 30  # who signed long ago may have forgotten, or left; ask again
+ORDER_DAYS: Final = 7  # unless an order says another number
+ORDER_AHEAD_MS: Final = 86_400_000  # by which the clock of who drafted may be ahead of ours
+
 # Logins.
 LOGIN_MINUTES_MAX: Final = 720  # a working day; who works on logs in again
 

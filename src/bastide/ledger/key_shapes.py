@@ -55,5 +55,6 @@ KEY_SHAPES: dict[str, dict[str, Check]] = {
         "leaves": _list_of(_text),
         "reason": _text,
         "time_ms": _count,
+        "expires_ms": _count,
     },
 }

@@ -364,4 +364,5 @@ LATER: dict[str, frozenset[str]] = {
     "packing/v1": frozenset({"documents_root", "release"}),
     "receipts/v1": frozenset({"sealed_ms"}),
     "share-minute/v1": frozenset({"replica"}),
+    "store-key-shred/v1": frozenset({"expires_ms"}),
 }

@@ -18,7 +18,7 @@ from bastide.core.errors import Misconfigured, NotProven, Refused
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.guard import GuardPolicy
 from bastide.core.key import PublicKey, Purpose
-from bastide.core.limits import BREAK_GLASS_MINUTES_MAX, ENTRY_BYTES_MAX
+from bastide.core.limits import BREAK_GLASS_MINUTES_MAX, ENTRY_BYTES_MAX, ORDER_DAYS_MAX
 from bastide.core.party import Party
 from bastide.core.people import People
 from bastide.core.policy import Policy
@@ -288,6 +288,13 @@ def _break_glass(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [("break-glass", _hex(dict(body)))]
 
 
+def _shred(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    life = body.get("expires_ms", body["time_ms"] + 1) - body["time_ms"]
+    if not 0 < life <= ORDER_DAYS_MAX * 86_400_000:
+        raise Misconfigured(f"store-key-shred/v1.expires_ms: not within {ORDER_DAYS_MAX} days")
+    return [(body["key"], _hex({"store-key": body["key"]}))]
+
+
 def _reference(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     Reference.from_json(body)
     return [(body["name"], _hex({"node-reference": body["name"]}))]
@@ -323,7 +330,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "key-enrolment/v1": lambda body: _signing_key(body["key"]["id"]),
     "key-state/v1": lambda body: _signing_key(body["key"]),
     "store-key/v1": lambda body: [(body["key"], _hex({"store-key": body["key"]}))],
-    "store-key-shred/v1": lambda body: [(body["key"], _hex({"store-key": body["key"]}))],
+    "store-key-shred/v1": _shred,
     "ceremony/v1": lambda body: [("ceremony", Digest.parse(body["record"]).hex)],
     "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],
     "api-key/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],

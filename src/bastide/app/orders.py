@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""How long a file that parties sign may wait until it is used: its life is in what they signed.
+
+An order says when it ends (`expires_ms`). Proposals of policies, of people and of keys have the
+time at which they were made, and live for ORDER_DAYS_MAX days from then. A clock that is set back
+prolongs nothing that the ledger has seen.
+"""
+
+from datetime import UTC, datetime
+
+from bastide.app.emergencies import seen_ms
+from bastide.app.environment import Environment
+from bastide.core.errors import Refused
+from bastide.core.evidence import Statement
+from bastide.core.limits import ORDER_AHEAD_MS, ORDER_DAYS_MAX
+
+__all__ = ["DAY_MS", "ends_ms", "is_over", "verify_alive"]
+
+DAY_MS = 86_400_000
+
+
+def ends_ms(statement: Statement) -> int:
+    """When a signed file ends."""
+    body = statement.body
+    return int(body.get("expires_ms", body["time_ms"] + ORDER_DAYS_MAX * DAY_MS))
+
+
+def is_over(env: Environment, statement: Statement) -> bool:
+    """Whether its life is over by the clock, or by what the ledger has seen."""
+    return seen_ms(env.ledger, env.clock.now_ms()) >= ends_ms(statement)
+
+
+def verify_alive(env: Environment, statement: Statement) -> None:
+    """Raise Refused for a signed file whose life is over, or which is from the future."""
+    if is_over(env, statement):
+        raise Refused(
+            f"this {statement.kind} ended on {_day(ends_ms(statement))}: who signed it may think"
+            " otherwise by now",
+            fix="make it again, and let the parties sign again",
+        )
+    if statement.body["time_ms"] > env.clock.now_ms() + ORDER_AHEAD_MS:
+        raise Refused(
+            f"this {statement.kind} is of {_day(statement.body['time_ms'])}, which is to come",
+            fix="compare the clocks, and make it again",
+        )
+
+
+def _day(time_ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError):
+        return f"the millisecond {time_ms}"
