@@ -43,21 +43,26 @@ class Site:
 class Clients:
     """An authority of clients, with the certificates that it gives out."""
 
-    def __init__(self, folder: Path, name: str = "clients") -> None:
+    def __init__(self, folder: Path, name: str = "clients", domain: str = "example.org") -> None:
+        """An authority of this name, for a trust domain, as SPIRE makes one; "" for none."""
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        made = (
-            self._builder(self._name, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(self._key, hashes.SHA256())
+        builder = self._builder(self._name, self._key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
+        if domain:
+            named = x509.SubjectAlternativeName(
+                [x509.UniformResourceIdentifier(f"spiffe://{domain}")]
+            )
+            builder = builder.add_extension(named, critical=False)
+        made = builder.sign(self._key, hashes.SHA256())
         self.pem = made.public_bytes(Encoding.PEM).decode()
 
-    def give(self, subject: x509.Name | None = None, *uris: str) -> Path:
-        """A file with a certificate and its key."""
+    def give(self, subject: x509.Name | None = None, *uris: str, seconds: float = 86_400) -> Path:
+        """A file with a certificate, which lasts so long, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder(subject or x509.Name([]), key)
+        builder = self._builder(subject or x509.Name([]), key, seconds)
         if uris:
             names = [x509.UniformResourceIdentifier(uri) for uri in uris]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
@@ -68,7 +73,7 @@ class Clients:
         return path
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, seconds: float = 86_400
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
@@ -78,7 +83,7 @@ class Clients:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(seconds=seconds))
         )
 
 

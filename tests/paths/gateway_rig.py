@@ -151,7 +151,14 @@ class Rig:
             PEPPER,
             self._log,
         )
-        self.server = Server(routes, self.clock.now_ms, self._log, patience, connections_max)
+        self.server = Server(
+            routes,
+            self.clock.now_ms,
+            self._log,
+            patience,
+            connections_max,
+            lambda: () if (now := self.control.snapshot) is None else now.certificates,
+        )
         self.call(self.server.start(listening))
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:

@@ -45,7 +45,7 @@ SPIFFE = "spiffe://example.org/ns/chat/sa/web"
 class TlsRig:
     """A gateway with a TLS port."""
 
-    def __init__(self, rig: Rig, client_ca: str = "") -> None:
+    def __init__(self, rig: Rig, client_ca: dict[str, str] | None = None) -> None:
         self.rig = rig
         self.site = Site.make()
         self.client_ca = client_ca
@@ -218,7 +218,7 @@ def clients(tmp_path: Path) -> Clients:
 
 @pytest.fixture
 def mutual(rig: Rig, clients: Clients) -> TlsRig:
-    return TlsRig(rig, clients.pem)
+    return TlsRig(rig, {"": clients.pem})
 
 
 def refused(mutual: TlsRig, context: ssl.SSLContext) -> bool:
@@ -278,7 +278,7 @@ def test_other_authorities_count_from_the_next_connection_on(
 ) -> None:
     context = trusting(mutual.site.authority, client=clients.give(None, SPIFFE))
     assert not refused(mutual, context)
-    mutual.client_ca = Clients(tmp_path, "others").pem
+    mutual.client_ca = {"": Clients(tmp_path, "others").pem}
     mutual.rig.call(mutual.rig.server.renew_tls(mutual.context()))
     assert refused(mutual, context)
 

@@ -7,15 +7,17 @@ each certificate and never stored: the gateway gets them on its standard input.
 """
 
 import os
+from pathlib import Path
 
 from bastide.app.config import Home, Settings
 from bastide.core.errors import NotFound
 from bastide.core.key import Purpose
 from bastide.core.limits import TLS_RENEW_BEFORE_DAYS
+from bastide.core.spiffe import verify_spiffe_id
 from bastide.crypto import p256, x509
 from bastide.ports import Clock, Entropy, Keyring
 
-__all__ = ["client_authorities", "due", "ensure_authority", "server_certificate"]
+__all__ = ["client_authorities", "client_files", "due", "ensure_authority", "server_certificate"]
 
 _DAY_MS = 86_400_000
 
@@ -65,12 +67,28 @@ def due(issued: x509.Issued, now_ms: int) -> bool:
     return issued.ends_ms - now_ms < TLS_RENEW_BEFORE_DAYS * _DAY_MS
 
 
-def client_authorities(home: Home, settings: Settings) -> str:
-    """The PEM of the authorities whose clients may come; empty if any may. Raises NotFound."""
+def client_authorities(home: Home, settings: Settings) -> dict[str, str]:
+    """The PEM of the authorities whose clients may come, by trust domain; empty if any may.
+
+    Those of a file are under "". Raises NotFound, Misconfigured for a name that is no domain.
+    """
     if not settings.client_ca:
-        return ""
+        return {}
     path = home.root / settings.client_ca
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotFound(f"client_ca: {path} cannot be read", fix="give a PEM file") from error
+    found = {}
+    for file in client_files(path):
+        domain = "" if file == path else file.stem
+        if domain:
+            verify_spiffe_id(f"spiffe://{domain}/any")
+        try:
+            found[domain] = file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotFound(f"client_ca: {file} cannot be read", fix="give a PEM file") from error
+    if not found:  # else clients would be asked for nothing
+        raise NotFound(f"client_ca: {path} has no TRUST-DOMAIN.pem", fix="spiffe.example.org.pem")
+    return found
+
+
+def client_files(path: Path) -> list[Path]:
+    """The files of authorities: the one that is named, or all of a folder, by their names."""
+    return sorted(path.glob("*.pem")) if path.is_dir() else [path]

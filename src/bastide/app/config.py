@@ -34,7 +34,7 @@ SETTINGS_DOC: Mapping[str, str] = {
     "listen": "Address and port of the gateway, for instance `127.0.0.1:8471`.",
     "tls_listen": "Address and port of the gateway's HTTPS; empty for none. May be any address.",
     "tls_names": "More names and addresses of the gateway for its certificate, by commas.",
-    "client_ca": "PEM file; with it, HTTPS clients must show a certificate of these authorities.",
+    "client_ca": "PEM file or folder of DOMAIN.pem: HTTPS clients show certificates of these.",
     "gateway_workers": "Processes of the gateway, which share its ports.",
     "node": "Name of this machine in receipts.",
     "attestation": "`tpm2`: runners prove what they are before they get weights; empty for not.",

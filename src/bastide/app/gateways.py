@@ -10,7 +10,13 @@ one that is started in its place.
 import socket
 from typing import Any
 
-from bastide.app.certificates import client_authorities, due, ensure_authority, server_certificate
+from bastide.app.certificates import (
+    client_authorities,
+    client_files,
+    due,
+    ensure_authority,
+    server_certificate,
+)
 from bastide.app.config import Home, Settings
 from bastide.app.listening import bind_shared
 from bastide.core.key import Purpose
@@ -33,8 +39,8 @@ class Gateways:
         self._entropy = entropy
         self._issued: Issued | None = None
         self._authority_ends_ms = 0
-        self._client_ca = ""
-        self._client_ca_ns = 0
+        self._client_ca: dict[str, str] = {}
+        self._client_ca_ns: tuple[tuple[str, int], ...] = ()
         self._tls: list[socket.socket] = []
         count = settings.gateway_workers
         self._plain = bind_shared(settings.listen, count)
@@ -91,7 +97,7 @@ class Gateways:
         self._client_ca_ns = self._stamp()
         self._client_ca = client_authorities(self._home, self._settings)
 
-    def _material(self) -> dict[str, str]:
+    def _material(self) -> dict[str, Any]:
         assert self._issued is not None
         return {
             "certificate": self._issued.certificate.decode(),
@@ -99,11 +105,12 @@ class Gateways:
             "client_ca": self._client_ca,
         }
 
-    def _stamp(self) -> int:
-        """When the clients' authorities were last changed; as before while the file is away."""
+    def _stamp(self) -> tuple[tuple[str, int], ...]:
+        """Names and times of the clients' authorities; as before while the file is away."""
         if not self._settings.client_ca:
-            return 0
+            return ()
+        files = client_files(self._home.root / self._settings.client_ca)
         try:
-            return (self._home.root / self._settings.client_ca).stat().st_mtime_ns
+            return tuple((file.name, file.stat().st_mtime_ns) for file in files)
         except OSError:
             return self._client_ca_ns

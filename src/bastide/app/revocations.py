@@ -16,13 +16,24 @@ from bastide.core.errors import NotAllowed, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement, refusals
 from bastide.core.revocation import Revocable, key_of, may_revoke
 from bastide.core.subject import Digest, Subject
-from bastide.crypto import dsse
+from bastide.crypto import dsse, x509
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.ledger import Ledger, statements
 from bastide.ports import Clock
 from bastide.stages import deploy, release
 
-__all__ = ["find_revocable", "import_revocation", "revocation", "revoke_here", "sign", "stopped"]
+__all__ = [
+    "certificate_digest",
+    "find_revocable",
+    "import_revocation",
+    "revocation",
+    "revoke_here",
+    "sign",
+    "stopped",
+]
+
+
+_CERTIFICATE = "certificate"
 
 
 def stopped(ledger: Ledger, running: Evidence) -> list[str]:
@@ -71,7 +82,7 @@ def _revoked_nodes(ledger: Ledger, running: Evidence) -> list[str]:
 def find_revocable(env: Environment, what: Revocable, name: str) -> tuple[Subject, str | None]:
     """The thing of a name or digest; for an approval, also the party that gave it.
 
-    Raises NotFound.
+    A certificate has no name in the ledger: it could be a person's. Raises NotFound.
     """
     require(env, "read")
     match what:
@@ -88,10 +99,17 @@ def find_revocable(env: Environment, what: Revocable, name: str) -> tuple[Subjec
             return Subject(row.subject.name, row.digest), row.body["party"]
         case Revocable.NODE:
             return find_node(env.ledger, name).subject, None
+        case Revocable.CERTIFICATE:
+            return Subject(_CERTIFICATE, Digest.parse(name)), None
     for row in reversed(rows):
         if name in (row.subject.name, str(row.subject.digest)):
             return row.subject, None
     raise NotFound(f"there is no {what} {name!r}")
+
+
+def certificate_digest(pem: str) -> Digest:
+    """What a client's certificate is revoked by. Raises Misconfigured."""
+    return x509.certificates(pem)[0]
 
 
 def revocation(

@@ -20,6 +20,7 @@ from bastide.core.embedding import EMBEDDING_ENGINE
 from bastide.core.evidence import Evidence
 from bastide.core.limits import REPLACED_DRAIN_S, SNAPSHOT_AGE_MAX_S
 from bastide.core.register import KEY_KINDS
+from bastide.core.revocation import Revocable
 from bastide.core.share import Promise
 from bastide.core.snapshot import Served, Snapshot
 from bastide.core.subject import Digest
@@ -168,6 +169,7 @@ def build_snapshot(
         receipts=settings.receipts,
         coming=tuple(map(told, coming(standing).values())),
         stopped=(*(str(row.subject.digest) for row in out), *known.recalled(ledger, now_ms)),
+        certificates=tuple(ledger.revocations().digests(Revocable.CERTIFICATE)),
     )
 
 

@@ -18,6 +18,7 @@ __all__ = ["revoke"]
     "bastide revoke release smollm2-135m-instruct --key guardian.key --reason 'poisoned data'\n"
     "bastide revoke approval sha256:4f0c... --key firm.key --reason 'signed in error'\n"
     "bastide revoke release NAME --digest sha256:... --key guardian.key --out revocation.json\n"
+    "bastide revoke certificate web.pem --key operator.key --reason 'its key leaked'\n"
     "bastide revoke --import revocation.json",
     click.argument("what", type=click.Choice([what.value for what in Revocable]), required=False),
     click.argument("name", required=False),
@@ -39,10 +40,10 @@ def revoke(
     out: str | None,
     file: str | None,
 ) -> None:
-    """Stop a release, a deployment, the release of a dataset, an approval or a node, for ever.
+    """Stop a release, a deployment, a dataset's release, an approval, a node or a certificate.
 
-    What serves it stops within a second: running answers are cut with their client's terminal
-    event.
+    For ever. What serves it stops within a second: running answers are cut with their client's
+    terminal event. NAME of a client's certificate is its PEM file, or the digest of its DER.
     """
     if file is not None:
         _import(call, file)
@@ -67,10 +68,17 @@ def revoke(
 
 
 def _here(call: Call, what: Revocable, name: str, key: str | None, reason: str) -> None:
-    from bastide.app.revocations import find_revocable, revocation, revoke_here
+    from bastide.app.revocations import (
+        certificate_digest,
+        find_revocable,
+        revocation,
+        revoke_here,
+    )
 
     signer = call.party_key(key)
     with call.environment(signer) as env:
+        if what is Revocable.CERTIFICATE and not name.startswith("sha256:"):
+            name = str(certificate_digest(read_text(name)))
         subject, party = find_revocable(env, what, name)
         statement: Statement = revocation(what, subject, party, reason, env.clock)
         row = revoke_here(env, statement, signer)

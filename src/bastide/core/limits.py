@@ -27,6 +27,9 @@ ORDER_DAYS_MAX: Final = 30  # who signed long ago may have forgotten, or left; a
 ORDER_DAYS: Final = 7  # unless an order says another number
 ORDER_AHEAD_MS: Final = 86_400_000  # by which the clock of who drafted may be ahead of ours
 
+# Certificates of clients.
+CERTIFICATES_CHECK_S: Final = 0.25  # with control's 0.1 s, a revocation ends connections in time
+
 # Logins.
 LOGIN_MINUTES_MAX: Final = 720  # a working day; who works on logs in again
 

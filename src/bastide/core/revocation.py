@@ -28,6 +28,7 @@ class Revocable(StrEnum):
     DATASET = "dataset-release"  # that which was approved
     APPROVAL = "approval"  # the signed approval's
     NODE = "node"  # that of its hardware's own key
+    CERTIFICATE = "certificate"  # that of a client's certificate in DER
 
 
 # Who made it or runs it, and the guardian. An approval's own party is not here: it varies.
@@ -38,6 +39,7 @@ MAY_REVOKE: Final[Mapping[Revocable, frozenset[Party]]] = MappingProxyType(
         Revocable.DATASET: frozenset({Party.FIRM, Party.GUARDIAN}),
         Revocable.APPROVAL: frozenset({Party.GUARDIAN}),
         Revocable.NODE: frozenset({Party.OPERATOR, Party.GUARDIAN}),
+        Revocable.CERTIFICATE: frozenset({Party.OPERATOR, Party.GUARDIAN}),
     }
 )
 
@@ -80,6 +82,10 @@ class Revocations:
         if row is None:
             return []
         return [f"the {what} {digest} was revoked in entry {row.entry}: {row.body['reason']}"]
+
+    def digests(self, what: Revocable) -> list[str]:
+        """What was revoked of a kind."""
+        return [digest for kind, digest, _ in self.rows if kind == what]
 
     def ended(self, approval: Evidence) -> bool:
         """True if an approval was revoked by its own party, or by the guardian."""

@@ -21,11 +21,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import TLS_BACKDATE_S, TLS_CA_DAYS, TLS_NAMES_MAX, TLS_SERVER_DAYS
+from bastide.core.subject import Digest
 
 __all__ = [
     "LOOPBACK_NAMES",
     "Issued",
+    "authorities",
     "authority_pem",
+    "certificates",
     "covers",
     "ends_ms",
     "issue_server",
@@ -35,6 +38,7 @@ __all__ = [
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 _LOOPBACK_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
+_SPIFFE: Final = "spiffe://"
 _COMMON_NAME_MAX: Final = 64  # RFC 5280, ub-common-name
 
 
@@ -72,6 +76,37 @@ def authority_pem(
     )
     made = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
     return made.public_bytes(Encoding.PEM)
+
+
+def certificates(pem: str) -> list[Digest]:
+    """The digests of the DER of a PEM's certificates. Raises Misconfigured if it has none."""
+    return [Digest.of(found.public_bytes(Encoding.DER)) for found in _read(pem)]
+
+
+def authorities(pem: str) -> dict[str, frozenset[str]]:
+    """The trust domains that each authority of a PEM says that it is for, by its digest in hex.
+
+    It says so by a URI of SPIFFE without a path (X.509-SVID, section 3). Raises Misconfigured.
+    """
+    found = {}
+    for one in _read(pem):
+        try:
+            names = one.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            uris: list[str] = []
+        else:
+            uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+        domains = (uri.removeprefix(_SPIFFE) for uri in uris if uri.startswith(_SPIFFE))
+        digest = Digest.of(one.public_bytes(Encoding.DER))
+        found[digest.hex] = frozenset(name for name in domains if name and "/" not in name)
+    return found
+
+
+def _read(pem: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())
+    except ValueError as error:
+        raise Misconfigured("there is no certificate in it", fix="give PEM") from error
 
 
 def covers(authority: bytes, secret: bytes, names: Sequence[str], now_ms: int) -> bool:

@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         peer, address = peer_of(self._transport), address_of(self._transport)
         self._inbound = Inbound(self._screen, peer, address, self._server.bodies)
-        if not self._server.enter(self):
+        if not self._server.enter(self, transport):
             self._transport.abort()
             return
         self._set_alarm(self._patience.request_s, self.close)

@@ -33,7 +33,7 @@ class Entrance(asyncio.Protocol):
         """Hand on what the handshake has agreed on; wait for others to speak."""
         # uvloop's transports have the methods of asyncio.Transport but not its class.
         self._transport = cast(asyncio.Transport, transport)
-        if not self._host.enter(self):
+        if not self._host.enter(self, transport):
             self._transport.abort()
             return
         self._alarm = asyncio.get_running_loop().call_later(self._patience.request_s, self.close)

@@ -90,7 +90,7 @@ class H2Connection(asyncio.Protocol):
         """Begin, if there is room."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        if not self.host.enter(self):
+        if not self.host.enter(self, transport):
             self._transport.abort()
             return
         self._peer, self._address = peer_of(transport), address_of(transport)

@@ -50,8 +50,8 @@ class Host(Protocol):
     now_ms: Callable[[], int]
     bodies: Bodies
 
-    def enter(self, connection: Guest) -> bool:
-        """Count a connection in. False if there are too many."""
+    def enter(self, connection: Guest, transport: asyncio.BaseTransport) -> bool:
+        """Count a connection in. False if there are too many, or its certificate has ended."""
         ...
 
     def leave(self, connection: Guest) -> None:

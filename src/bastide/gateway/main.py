@@ -64,7 +64,13 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     entropy = wiring.entropy()
     promises = Promises(control, clock, entropy.token(32), note)
     routes = Routes(control, pool, clock, entropy, pepper, note, desk, watch, promises, recall)
-    server = Server(routes, clock.now_ms, note, connections_max=connections_max)
+    server = Server(
+        routes,
+        clock.now_ms,
+        note,
+        connections_max=connections_max,
+        revoked=lambda: () if (now := control.snapshot) is None else now.certificates,
+    )
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: server.report(context.get("exception") or RuntimeError())
     )

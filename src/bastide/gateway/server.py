@@ -7,7 +7,7 @@ import socket
 import ssl
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from bastide.core.limits import CONNECTIONS_MAX, STOP_GRACE_S, TLS_HANDSHAKE_TIMEOUT_S
@@ -15,8 +15,10 @@ from bastide.gateway.doors import Doors
 from bastide.gateway.entrance import Entrance
 from bastide.gateway.host import Guest, Patience
 from bastide.gateway.inbound import Bodies
+from bastide.gateway.peers import Peers
 from bastide.gateway.reply import Pen
 from bastide.gateway.routes import Routes
+from bastide.gateway.tls import shown_by
 
 __all__ = ["Server"]
 
@@ -33,7 +35,9 @@ class Server:
         log: Callable[..., None],
         patience: Patience | None = None,
         connections_max: int = CONNECTIONS_MAX,
+        revoked: Callable[[], Collection[str]] = tuple,
     ) -> None:
+        """revoked: the certificates of clients that may be used no more, as `Snapshot` has them."""
         self.routes = routes
         self.pen = Pen(now_ms)
         self.bodies = Bodies()
@@ -42,6 +46,7 @@ class Server:
         self._patience = patience or Patience()
         self._connections_max = connections_max
         self._connections: set[Guest] = set()
+        self._peers = Peers(now_ms, revoked)
         self._tasks: set[asyncio.Task[Any]] = set()
         # Accepted and not counted in yet: a handshake of TLS goes on. One that fails is forgotten.
         self._arriving: weakref.WeakSet[Guest] = weakref.WeakSet()
@@ -79,10 +84,15 @@ class Server:
         """How many connections are open."""
         return len(self._connections)
 
-    def enter(self, connection: Guest) -> bool:
-        """Count a connection in. False if there are too many, before the doors were shut."""
+    def enter(self, connection: Guest, transport: asyncio.BaseTransport) -> bool:
+        """Count a connection in. False if there are too many, before the doors were shut.
+
+        Also if its client has shown a certificate that may not be used any more.
+        """
         self._arriving.discard(connection)
         if self._inside >= self._connections_max:
+            return False
+        if not self._peers.admit(connection, shown_by(transport)):
             return False
         self._connections.add(connection)
         return True
@@ -90,6 +100,7 @@ class Server:
     def leave(self, connection: Guest) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
+        self._peers.forget(connection)
 
     def _accept(self) -> Entrance:
         entrance = Entrance(self, self._patience)

@@ -6,32 +6,63 @@ A context is made once and never changed: a new certificate or other authorities
 which takes the next connections (server.py).
 """
 
+import _ssl
 import asyncio
+import hashlib
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bastide.core.errors import Misconfigured
+from bastide.crypto.x509 import authorities
 
-__all__ = ["ALPN_H2", "address_of", "peer_of", "server_context", "speaks_h2"]
+__all__ = [
+    "ALPN_H2",
+    "Context",
+    "Shown",
+    "address_of",
+    "peer_of",
+    "server_context",
+    "shown_by",
+    "speaks_h2",
+]
 
 ALPN_H2: Final = "h2"
 
 
-def server_context(certificate: str, key: str, client_ca: str = "") -> ssl.SSLContext:
+class Context(ssl.SSLContext):
+    """`trust`: the trust domains that each authority of clients is believed for, by its digest."""
+
+    trust: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A client's certificate: the SHA-256 of its DER in hex, and when it ends, in ms."""
+
+    digest: str
+    ends_ms: int
+
+
+def server_context(
+    certificate: str, key: str, client_ca: Mapping[str, str] | None = None
+) -> ssl.SSLContext:
     """What the gateway shows its clients, in PEM, and whose certificates it asks of them.
 
-    client_ca: PEM of authorities; with it, who has no certificate of theirs gets no connection.
-    Raises Misconfigured.
+    client_ca: PEM of authorities by the trust domain that they are believed for, and under "" those
+    that are believed for the domains which they name themselves; with it, who has no certificate of
+    theirs gets no connection. Raises Misconfigured.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = Context(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols([ALPN_H2, "http/1.1"])
     try:
+        context.trust = _trust(client_ca or {})
         _load(context, (certificate + "\n" + key).encode())
         if client_ca:
-            context.load_verify_locations(cadata=client_ca)
+            context.load_verify_locations(cadata="\n".join(client_ca.values()))
             context.verify_mode = ssl.CERT_REQUIRED
             # A resumed session would not be asked again for its certificate.
             context.num_tickets = 0
@@ -62,10 +93,45 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
         for kind, value in found.get("subjectAltName", ())
         if kind == "URI" and value.startswith("spiffe://")
     ]
-    # A certificate with two SPIFFE IDs is no SVID (SPIFFE X.509-SVID, 2): it names nobody.
+    # A certificate with two SPIFFE IDs is no SVID (SPIFFE X.509-SVID, 2): it names nobody. Nor does
+    # one whose authority is not believed for its trust domain.
     if identities:
-        return identities[0] if len(identities) == 1 else ""
+        domain = identities[0].removeprefix("spiffe://").partition("/")[0]
+        believed = len(identities) == 1 and domain in _domains(transport)
+        return identities[0] if believed else ""
     return ",".join(_relative(part) for part in found.get("subject", ()))
+
+
+def shown_by(transport: asyncio.BaseTransport) -> Shown | None:
+    """The certificate that a client has shown; None if it was asked for none."""
+    found: dict[str, Any] | None = transport.get_extra_info("peercert")
+    if not found:
+        return None
+    der = transport.get_extra_info("ssl_object").getpeercert(True)
+    ends_s = ssl.cert_time_to_seconds(found["notAfter"])
+    return Shown(hashlib.sha256(der).hexdigest(), int(ends_s) * 1000)
+
+
+def _trust(client_ca: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """The trust domains of each authority; one that is listed for several has them all."""
+    found: dict[str, frozenset[str]] = {}
+    for domain, pem in client_ca.items():
+        for digest, own in authorities(pem).items():
+            named = frozenset({domain}) if domain else own
+            found[digest] = found.get(digest, frozenset()) | named
+    return found
+
+
+def _domains(transport: asyncio.BaseTransport) -> frozenset[str]:
+    """The trust domains of the authority at the end of the chain that was verified."""
+    connected = transport.get_extra_info("ssl_object")
+    public = getattr(connected, "get_verified_chain", None)  # since Python 3.13
+    if public is not None:
+        anchor = public()[-1]
+    else:
+        anchor = connected._sslobj.get_verified_chain()[-1].public_bytes(_ssl.ENCODING_DER)
+    digest = hashlib.sha256(anchor).hexdigest()
+    return connected.context.trust.get(digest, frozenset())
 
 
 def _relative(part: Sequence[tuple[str, str]]) -> str:

@@ -1,0 +1,250 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates of clients: whose authority may name whom, and connections that end with them.
+
+Broken once to prove the tests: with every authority believed for every trust domain, without the
+look at open connections, and with one that looks at neither times nor revocations, they fail.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from cryptography import x509 as public_x509
+
+from bastide.app.certificates import client_authorities
+from bastide.app.config import Home, Settings
+from bastide.app.revocations import certificate_digest
+from bastide.core import apikey
+from bastide.core.errors import Misconfigured, NotFound
+from bastide.core.snapshot import KeyGrant
+from bastide.crypto import x509
+from paths.certificates import Clients, trusting
+from paths.gateway_rig import KEY, PEPPER, Rig, bugs, gateway, request_bytes
+from paths.h2_client import Client
+from paths.test_gateway_tls import SPIFFE, STREAM_BODY, TlsRig, ask, refused
+from paths.worker_rig import services
+
+REACHES_S = 1.0
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with gateway() as made:
+        yield made
+        assert bugs(made) == []
+
+
+def status_of(tls: TlsRig, client: Path) -> int:
+    with closing(tls.connect(trusting(tls.site.authority, client=client))) as connected:
+        return ask(connected)
+
+
+def bind(rig: Rig, *peers: str, certificates: tuple[str, ...] = ()) -> None:
+    """Let the key open nothing without a certificate of these names."""
+    grant = KeyGrant("k_wide", "acme", ("*",), peers=peers)
+    rig.publish(keys={apikey.mac(PEPPER, KEY): grant}, certificates=certificates)
+
+
+def at(rig: Rig, time_ms: int) -> None:
+    """Move the gateway's clock, and let control confirm what it knows."""
+    rig.do(lambda: rig.clock.advance(time_ms - rig.clock.now_ms()))
+    rig.publish()
+
+
+def stream_until_closed(
+    connected: ssl.SSLSocket, alpn: str, meanwhile: Callable[[], None]
+) -> bytes:
+    """Ask for a stream; when it has begun do something; what came until the other side closed."""
+    if alpn == "h2":
+        client = Client(connected)
+        stream = client.ask(STREAM_BODY)
+        while b"data:" not in client.bodies[stream]:
+            client.read()
+        meanwhile()
+        client.until_closed()
+        return client.bodies[stream]
+    connected.settimeout(20)
+    connected.sendall(request_bytes(STREAM_BODY))
+    told = b""
+    while b"data:" not in told:
+        told += connected.recv(65_536)
+    meanwhile()
+    while piece := connected.recv(65_536):
+        told += piece
+    return told
+
+
+def ends(connected: ssl.SSLSocket) -> float:
+    """Read until the other side has closed; how long that took, in seconds."""
+    began = time.monotonic()
+    connected.settimeout(10)
+    try:
+        while connected.recv(65_536):
+            pass
+    except (ssl.SSLError, ConnectionError):
+        pass
+    return time.monotonic() - began
+
+
+def test_one_tenants_authority_names_no_service_of_another(rig: Rig, tmp_path: Path) -> None:
+    ours, theirs = Clients(tmp_path, "ours"), Clients(tmp_path, "theirs", "acme.example")
+    nobodys = Clients(tmp_path, "nobodys", "")
+    tls = TlsRig(rig, {"": ours.pem + theirs.pem + nobodys.pem})
+    other = "spiffe://acme.example/web"
+    bind(rig, SPIFFE, other)
+    assert [status_of(tls, clients.give(None, SPIFFE)) for clients in (ours, theirs, nobodys)] == [
+        200, 403, 403,
+    ]  # fmt: skip
+    assert [status_of(tls, clients.give(None, other)) for clients in (ours, theirs, nobodys)] == [
+        403, 200, 403,
+    ]  # fmt: skip
+    # A domain that begins or ends so is another one.
+    for name in ("spiffe://example.org.evil/ns/chat/sa/web", "spiffe://evil.example.org/web"):
+        bind(rig, name)
+        assert status_of(tls, ours.give(None, name)) == 403
+    assert [request.peer for request in tls.seen if request.peer] == [SPIFFE, other]
+
+
+def test_a_folder_says_whose_authority_is_for_which_domain(rig: Rig, tmp_path: Path) -> None:
+    """What the authority says of itself counts for nothing then."""
+    plain, lying = Clients(tmp_path, "plain", ""), Clients(tmp_path, "lying", "acme.example")
+    tls = TlsRig(rig, {"example.org": plain.pem, "other.example": lying.pem + plain.pem})
+    bind(rig, SPIFFE, "spiffe://acme.example/web", "spiffe://other.example/web")
+    for clients, name, status in (
+        (plain, SPIFFE, 200),
+        (plain, "spiffe://other.example/web", 200),
+        (lying, "spiffe://other.example/web", 200),
+        (lying, "spiffe://acme.example/web", 403),
+        (lying, SPIFFE, 403),
+    ):
+        assert status_of(tls, clients.give(None, name)) == status, name
+
+
+def test_the_setting_names_a_file_or_a_folder(tmp_path: Path) -> None:
+    home, folder, pem = Home(tmp_path), tmp_path / "clients", Clients(tmp_path).pem
+    folder.mkdir()
+
+    def read(client_ca: str) -> dict[str, str]:
+        return client_authorities(
+            home, Settings("test", client_ca=client_ca, tls_listen="127.0.0.1:1")
+        )
+
+    assert read("") == {}
+    # An empty folder must not mean that nobody is asked for a certificate.
+    for missing in ("clients", "none.pem"):
+        with pytest.raises(NotFound):
+            read(missing)
+    (folder / "example.org.pem").write_text(pem)
+    (folder / "readme.txt").write_text("not read")
+    (tmp_path / "all.pem").write_text(pem)
+    assert read("clients") == {"example.org": pem}
+    assert read("all.pem") == {"": pem}
+    (folder / "Example.ORG.pem").write_text(pem)
+    with pytest.raises(Misconfigured):
+        read("clients")
+    (digest,) = x509.authorities(pem)
+    assert x509.authorities(pem) == {digest: frozenset({"example.org"})}
+    with pytest.raises(Misconfigured):
+        x509.authorities("no certificate")
+
+
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+def test_a_certificate_that_ends_takes_its_connection_along(
+    rig: Rig, tmp_path: Path, alpn: str
+) -> None:
+    clients = Clients(tmp_path)
+    tls = TlsRig(rig, {"": clients.pem})
+    rig.engine.words, rig.engine.pace_s = ["x"] * 1_000, 0.05
+    short = clients.give(None, SPIFFE, seconds=3_600)
+    read = public_x509.load_pem_x509_certificate(short.read_bytes())
+    ends_ms = int(read.not_valid_after_utc.timestamp()) * 1_000
+    at(rig, ends_ms - 1)
+    long = tls.connect(trusting(tls.site.authority, client=clients.give(None, SPIFFE)))
+    with closing(tls.connect(trusting(tls.site.authority, alpn, client=short))) as connected:
+        began = time.monotonic()
+        told = stream_until_closed(connected, alpn, lambda: at(rig, ends_ms))
+    assert time.monotonic() - began < REACHES_S + 5, "it would take 50 seconds"
+    assert b"[DONE]" not in told
+    assert b"error" in told
+    with closing(long):
+        rig.engine.words, rig.engine.pace_s = ["x"], 0.0
+        assert ask(long) == 200, "another's goes on"
+    assert refused(tls, trusting(tls.site.authority, alpn, client=short))
+
+
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+def test_a_revoked_certificate_ends_what_is_open_and_opens_nothing(
+    rig: Rig, tmp_path: Path, alpn: str
+) -> None:
+    clients = Clients(tmp_path)
+    tls = TlsRig(rig, {"": clients.pem})
+    rig.engine.words, rig.engine.pace_s = ["x"] * 1_000, 0.05
+    stolen, good = clients.give(None, SPIFFE), clients.give(None, SPIFFE)
+    idle = tls.connect(trusting(tls.site.authority, alpn, client=stolen))
+    with closing(tls.connect(trusting(tls.site.authority, alpn, client=stolen))) as connected:
+        digest = certificate_digest(stolen.read_text()).hex
+        began = time.monotonic()
+        told = stream_until_closed(
+            connected, alpn, lambda: bind(rig, SPIFFE, certificates=(digest,))
+        )
+    assert time.monotonic() - began < REACHES_S + 5, "it would take 50 seconds"
+    assert b"[DONE]" not in told
+    assert b"error" in told
+    with closing(idle):
+        assert ends(idle) < REACHES_S + 1
+    assert refused(tls, trusting(tls.site.authority, alpn, client=stolen))
+    rig.engine.words, rig.engine.pace_s = ["x"], 0.0
+    assert status_of(tls, good) == 200, "the same name in another certificate"
+
+
+def test_a_command_revokes_it_in_every_worker(tmp_path: Path) -> None:
+    clients = Clients(tmp_path)
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    (folder / "example.org.pem").write_text(clients.pem)
+    stolen, good = clients.give(None, SPIFFE), clients.give(None, SPIFFE)
+    with services(tmp_path / "home", gateway_workers=2, client_ca=str(folder)) as made:
+        authority, key = made.home.authority.read_bytes(), made.key()["key"]
+
+        def served(client: Path) -> bool:
+            context = trusting(authority, client=client)
+            try:
+                with closing(made_connection(made.tls_port, context)) as connected:
+                    head = f"Host: localhost\r\nAuthorization: Bearer {key}"
+                    connected.sendall(f"GET /v1/models HTTP/1.1\r\n{head}\r\n\r\n".encode())
+                    return connected.recv(12).endswith(b"200")
+            except (ssl.SSLError, ConnectionError):
+                return False
+
+        wait(lambda: served(stolen) and served(good))
+        context = trusting(authority, client=stolen)
+        open_now = [made_connection(made.tls_port, context) for _ in range(4)]
+        row = made.demo.json("revoke", "certificate", str(stolen), "--reason", "its key leaked")
+        assert (row["what"], row["name"]) == ("certificate", "certificate")
+        assert row["digest"] == str(certificate_digest(stolen.read_text()))
+        assert all(ends(connected) < REACHES_S + 1 for connected in open_now)
+        for connected in open_now:
+            connected.close()
+        assert not any(served(stolen) for _ in range(6))
+        assert all(served(good) for _ in range(6))
+        # By its digest, and only once.
+        again = made.demo.json("revoke", "certificate", row["digest"], "--reason", "again")
+        assert again["entry"] == row["entry"]
+        made.demo.json("ledger", "audit")
+
+
+def made_connection(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
+    plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    return context.wrap_socket(plain, server_hostname="localhost")
+
+
+def wait(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
