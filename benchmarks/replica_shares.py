@@ -33,7 +33,7 @@ from bastide.core.fair_queue import FairQueue
 from bastide.core.limits import REPLICA_TRIES
 from bastide.core.replicas import Replicas
 from bastide.core.share import Promise
-from bastide.core.taken import Taken
+from bastide.core.taken import Exchange, Taken
 
 SYNC_S = 0.1  # as app/share_minutes.py
 
@@ -41,10 +41,11 @@ SYNC_S = 0.1  # as app/share_minutes.py
 class Router(LeastLoaded):
     """The real routing of one gateway, and the real exchange; without that if not `joint`."""
 
-    def __init__(self, queues: list[FairQueue], slots: int, joint: bool) -> None:
+    def __init__(self, queues: list[FairQueue], slots: int, joint: bool, promise: float) -> None:
         self._queues = queues
         self._routing = Replicas(len(queues), slots)
-        self._taken = Taken()
+        self._taken, self._rates = Taken(), {"a": promise}
+        self._exchanges = [Exchange(("", at), f"life {at}") for at in range(len(queues))]
         self._next = SYNC_S if joint else float("inf")
 
     def weighed(self, index: int) -> Weighed:
@@ -68,8 +69,11 @@ class Router(LeastLoaded):
 
     def sync(self, now: float) -> None:
         self._next = now + SYNC_S
-        for index, queue in enumerate(self._queues):
-            queue.taken_elsewhere(now, self._taken.tell(("", index), queue.taken()))
+        for queue, exchange in zip(self._queues, self._exchanges, strict=True):
+            report = exchange.report("m", queue.taken(), queue.ahead(now))
+            heard = self._taken.tell(now, report, self._rates)
+            if (others := exchange.hear(report, heard)) is not None:
+                queue.taken_elsewhere(now, others, heard.replicas, heard.ahead)
 
 
 class World:
@@ -102,7 +106,7 @@ class World:
         queues = [FairQueue(self.slots, COST, replicas=self.replicas) for _ in range(self.replicas)]
         for queue in queues:
             queue.share_out(0.0, {"a": Promise(part)})
-        router = Router(queues, self.slots, joint)
+        router = Router(queues, self.slots, joint, promise)
         return simulate(merged(asks, self._floods), queues, self.end, 4, router)
 
     def fcfs(self, asks: list[Ask]) -> Seen:

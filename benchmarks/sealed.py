@@ -55,7 +55,7 @@ class _Proven(SealedClient):
 
     node: KnownNode
 
-    def choose(self, key: str, model: str, fresh: bool = False) -> KnownNode:
+    def choose(self, key: str, model: str, fresh: bool = False, without: str = "") -> KnownNode:
         return self.node
 
 

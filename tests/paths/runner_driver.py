@@ -11,6 +11,7 @@ it reports what it had handed to gateways that die, and follows the promises.
 
 import asyncio
 import json
+import secrets
 import sys
 import threading
 import warnings
@@ -42,9 +43,9 @@ class HeardTurns(Turns):
         self.here.update(rows)
         return rows
 
-    def taken_elsewhere(self, rows: Mapping[str, float]) -> None:
+    def taken_elsewhere(self, rows: Mapping[str, float], *rest: Any) -> None:
         self.elsewhere.update(rows)
-        super().taken_elsewhere(rows)
+        super().taken_elsewhere(rows, *rest)
 
 
 async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
@@ -55,7 +56,7 @@ async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
         return engine
 
     replica, replicas = (int(number) for number in control[3:] or ("1", "1"))
-    turns, stop = HeardTurns(slots, clock, replicas=replicas), asyncio.Event()
+    turns, stop = HeardTurns(slots, clock, replicas=replicas, joins=True), asyncio.Event()
     keeper: ShareKeeper | None = None
 
     def report() -> None:
@@ -76,7 +77,7 @@ async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
     journal = HandedJournal(socket.with_suffix(".handed"), clock)
     runner = Runner(make, socket, clock, turns=turns, on_cut=reporter.take, journal=journal)
     keeper = ShareKeeper(
-        turns, link, Digest.parse(control[1]), clock, replica=replica, replicas=replicas
+        turns, link, Digest.parse(control[1]), clock, secrets.token_hex(8), replica=replica
     )
     async with reporting(reporter, stop, journal, runner.handed), kept_in_step(keeper, stop):
         await runner.run(stop)

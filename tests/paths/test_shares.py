@@ -185,7 +185,7 @@ def test_the_door_takes_no_other_minute(env: Environment, broken: Served) -> Non
 
 
 @asynccontextmanager
-async def kept(env: Environment):
+async def kept(env: Environment, turns: Turns | None = None):
     """A real control over the environment's ledger, and a keeper connected to it."""
     env.home.run.mkdir(exist_ok=True)
     known = callers(env.ledger)
@@ -194,9 +194,9 @@ async def kept(env: Environment):
     serving = asyncio.create_task(control.run(env.home, stop))
     link = ControlLink(str(env.home.control_socket), CLOCK, credential=passing("runner"))
     await link.start()
-    turns = Turns(2, CLOCK)
+    turns = turns or Turns(2, CLOCK)
     (deployment,) = env.ledger.deployments(active=True)
-    keeper = ShareKeeper(turns, link, deployment.subject.digest, CLOCK)
+    keeper = ShareKeeper(turns, link, deployment.subject.digest, CLOCK, "life")
     try:
         yield turns, keeper, link
     finally:
@@ -256,7 +256,7 @@ def test_minutes_wait_while_control_is_away(env: Environment) -> None:
     async def scenario() -> None:
         away = Away()
         turns = Turns(2, CLOCK)
-        keeper = ShareKeeper(turns, away, Digest.of(b"d"), CLOCK)  # type: ignore[arg-type]
+        keeper = ShareKeeper(turns, away, Digest.of(b"d"), CLOCK, "life")  # type: ignore[arg-type]
         for number in range(SHARE_ROWS_MAX + 1):
             await use(turns, f"t{number}")
         await keeper.state()
@@ -285,7 +285,7 @@ def test_a_keeper_that_fails_stops_its_runner(env: Environment) -> None:
 
     async def scenario() -> None:
         stop = asyncio.Event()
-        keeper = ShareKeeper(Turns(2, CLOCK), Broken(), Digest.of(b"d"), CLOCK)
+        keeper = ShareKeeper(Turns(2, CLOCK), Broken(), Digest.of(b"d"), CLOCK, "life")
         with pytest.raises(RuntimeError):
             async with kept_in_step(keeper, stop), asyncio.timeout(10):
                 await stop.wait()
@@ -336,7 +336,7 @@ def test_what_a_runner_lost_is_stated_and_proved(env: Environment, broken: Serve
     async def scenario() -> list[dict[str, Any]]:
         away, clock = Away(), FixedClock(NOVEMBER_MS)
         turns = Turns(2, clock)
-        keeper = ShareKeeper(turns, away, Digest.of(b"d"), clock)  # type: ignore[arg-type]
+        keeper = ShareKeeper(turns, away, Digest.of(b"d"), clock, "life")  # type: ignore[arg-type]
         for _ in range(SHARE_PERIODS_KEPT + 3):
             await use(turns, "acme")
             clock.advance(60_000)

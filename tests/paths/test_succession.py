@@ -5,22 +5,23 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from bastide.adapters.clock.fixed import FixedClock
 from bastide.app.deployments import deploy_release, end_deployment
 from bastide.app.environment import Environment
 from bastide.app.revocations import revocation, revoke_here
 from bastide.app.snapshots import Known, build_snapshot, runners
 from bastide.app.succession import succeed
 from bastide.app.supervisor import take_lock
-from bastide.app.takings import Takings
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
-from bastide.core.limits import REPLACED_DRAIN_S, TAKEN_KEPT_S
+from bastide.core.limits import REPLACED_DRAIN_S
 from bastide.core.revocation import Revocable
-from bastide.core.snapshot import Served as Row
 from bastide.core.snapshot import Snapshot
+from bastide.ledger import queries
 from bastide.stages import deploy
 from paths.loading_rig import Served
 
@@ -142,22 +143,33 @@ def test_what_is_revoked_cuts_the_last_answers_of_a_replaced_deployment(
     assert set(snapshot_of(env, later).stopped) == new
 
 
-def row(deployment: str, name: str = "m") -> Row:
-    return Row(name, "r", deployment, "s", "n", "none", 4, 100, 0)
+def test_no_snapshot_reads_again_which_deployments_have_ended(
+    broken: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted are rows of the ledger that are read: as many after any number of ends."""
+    env, known, kinds = broken.env, Known(), list[str]()
+    read = queries._read
 
+    def counted(*given: Any) -> list[Evidence]:
+        found = read(*given)
+        kinds.extend(row.kind for row in found)
+        return found
 
-def test_replicas_of_both_deployments_share_one_promise() -> None:
-    """What answers of the old one still take, the new one's replicas hear of."""
-    takings = Takings()
-    takings.tell(0.0, [row("old")], "old", 1, {}, True)
-    takings.tell(1.0, [row("new")], "new", 1, {}, True)
-    takings.tell(1.1, [row("new")], "old", 1, {"a": 7.0})
-    assert takings.tell(1.2, [row("new")], "new", 1, {"a": 1.0}) == {"a": 7.0}
-    assert takings.tell(1.3, [row("new")], "old", 1, {}) == {"a": 1.0}
-    assert takings.tell(1.4, [row("new"), row("x", "other")], "x", 1, {}) == {}
-    # Silent for long, it is forgotten, and who was never served is told nothing.
-    late = 2.0 + TAKEN_KEPT_S
-    takings.tell(late, [row("new")], "new", 1, {"a": 2.0})
-    assert takings.tell(late, [row("new")], "old", 1, {}) == {}
-    assert takings.tell(late, [row("new")], "unknown", 1, {"a": 9.0}) == {}
-    assert takings.tell(late, [row("new")], "new", 1, {}) == {}
+    def ends_read() -> int:
+        kinds.clear()
+        build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, now_ms, known)
+        return kinds.count("deployment-end/v1")
+
+    monkeypatch.setattr(queries, "_read", counted)
+    now_ms = env.clock.now_ms()
+    assert ends_read() == 0 and kinds, "something else is read"
+    row, signer = deploy.active(env.ledger)[0], env.signer(Purpose.EVIDENCE)
+    for number in range(20):
+        ago_ms = 1_000_000_000 - number
+        deploy.end(env.ledger, row, "one of many", signer, FixedClock(now_ms - ago_ms))
+    assert ends_read() == 20
+    assert ends_read() == 0
+    deploy.end(env.ledger, row, "one more", signer, FixedClock(now_ms))
+    assert ends_read() >= 1
+    assert ends_read() == 0
+    assert [end.body["reason"] for end in known.ends] == ["one more"]

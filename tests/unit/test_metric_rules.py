@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bastide.adapters.clock.fixed import FixedClock
 from bastide.app.cosigning import Cosigning
 from bastide.app.metric_files import metric_file
 from bastide.core import metric_rules
@@ -126,7 +127,8 @@ def test_a_file_that_there_is_not() -> None:
 
 
 def test_a_witness_that_refuses_is_behind_even_if_it_has_cosigned_all() -> None:
-    cosigning = Cosigning(None, None, {"guardian": "", "firm": ""}, lambda *_: (0, b""))  # type: ignore[arg-type]
+    urls = {"guardian": "", "firm": ""}
+    cosigning = Cosigning(None, None, urls, lambda *_: (0, b""), FixedClock())  # type: ignore[arg-type]
     cosigning._shown, cosigning.cosigned = 12, {"guardian": 12, "firm": 9}
     cosigning.problems["guardian"] = "it refused"
     told = {labels: value for _, labels, value in cosigning.samples()}

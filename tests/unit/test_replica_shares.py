@@ -6,7 +6,7 @@ import pytest
 
 from bastide.core.fair_queue import FairQueue
 from bastide.core.share import Cost, Promise
-from bastide.core.taken import Taken
+from bastide.core.taken import Heard, Report, Taken
 from unit.benchmark import loaded
 
 
@@ -27,7 +27,10 @@ def test_more_than_one_replica_can_do_is_kept_under_a_flood(bench, replicas, slo
 
 
 def test_without_the_exchange_each_replica_would_keep_the_promise_anew(bench, monkeypatch):
-    monkeypatch.setattr(Taken, "tell", lambda *_: {})
+    def tell(taken: Taken, now: float, report: Report, rates: object) -> Heard:
+        return Heard(report.number, {}, (), {}, 0)
+
+    monkeypatch.setattr(Taken, "tell", tell)
     assert bench.big(4, 8, 30.0)["taken_beyond"] > 0.5
 
 
@@ -35,29 +38,6 @@ def test_a_promise_is_whole_at_the_replica_where_its_tenant_is(bench):
     seen = bench.small(4, 8, 30.0)
     assert seen["share_all_joint"] >= 0.98
     assert seen["ttft_p50_ms_joint"] * 2 < seen["ttft_p50_ms_divided"]
-
-
-ONE, TWO = ("deployment", 1), ("deployment", 2)
-
-
-def test_a_replica_learns_what_the_others_took():
-    taken = Taken()
-    assert taken.tell(ONE, {}, True) == taken.tell(TWO, {}, True) == {}
-    assert taken.tell(ONE, {"a": 5.0}) == {}
-    assert taken.tell(TWO, {"a": 1.0, "b": 2.0}) == {"a": 5.0}
-    assert taken.tell(ONE, {"a": -3.0}) == {"a": 1.0, "b": 2.0}
-    assert taken.tell(TWO, {}) == {"a": -3.0}
-    assert taken.tell(TWO, {}) == {}
-
-
-def test_one_that_was_silent_learns_all_and_one_that_has_just_begun_nothing():
-    taken = Taken()
-    taken.tell(ONE, {}, True)
-    taken.tell(TWO, {"a": 100.0}, True)
-    assert taken.tell(ONE, {}) == {"a": 100.0}
-    taken.tell(TWO, {"a": 7.0})
-    assert taken.tell(ONE, {"a": 1.0}, True) == {}
-    assert taken.tell(TWO, {}) == {"a": 1.0}
 
 
 def test_what_was_missed_in_a_silence_is_a_debt_of_that_time_and_not_of_now():

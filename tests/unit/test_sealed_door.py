@@ -54,8 +54,8 @@ class Engine:
 
 
 class World:
-    def __init__(self, **snapshot: Any) -> None:
-        self.clock, self.engine = FixedClock(), Engine()
+    def __init__(self, clock: FixedClock | None = None, **snapshot: Any) -> None:
+        self.clock, self.engine = clock or FixedClock(), Engine()
         about: dict[str, Any] = {"version": 1, "issued_ms": 1, "environment": "e", "policy": "p"}
         control = MemoryControl(self.clock, Snapshot(**about, **snapshot))
         served = Served("sha256:d", MODEL, "sha256:r")
@@ -142,6 +142,42 @@ def test_replays_are_known_until_their_time_is_over(monkeypatch: pytest.MonkeyPa
         world.deltas(kept)
     world.clock.advance(3_000)
     world.opened(world.seal())
+
+
+class SetBack(FixedClock):
+    """A machine whose clock somebody sets. What has passed since it began, nobody can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.set_ms
+
+
+def test_no_request_is_answered_twice_whatever_the_clock_is_set_to() -> None:
+    """Root on the node's machine keeps requests, waits, sets the clock back, and sends them."""
+    world = World(clock=SetBack())
+    recorded = [world.seal(late_ms=late_ms) for late_ms in (-100_000, 0, 100_000)]
+    for request in recorded:
+        world.opened(request)
+    for waited_ms in (1_000, 239_000, 2_000, 86_400_000):
+        world.clock.advance(waited_ms)
+        world.clock.set_ms -= waited_ms  # what the machine says it is now: as at the beginning
+        for request in recorded:
+            with pytest.raises(NotProven, match=r"came before|this node has forgotten"):
+                world.deltas(request)
+    # The clock is right again, and so is what clients ask.
+    world.clock.set_ms = 0
+    world.opened(world.seal())
+
+
+def test_a_clock_that_is_right_refuses_nobody() -> None:
+    """A client that is 2 min behind, after one that is 2 min ahead was forgotten."""
+    world = World()
+    world.opened(world.seal(late_ms=119_999))
+    world.clock.advance(240_001)
+    world.opened(world.seal(late_ms=-120_000))
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,18 @@ from typing import Any
 
 import pytest
 
+from bastide.adapters.witness.sqlite import WitnessMemory
+from bastide.app.cosigning import Cosigning
 from bastide.app.sealed_nodes import NodeTeller
+from bastide.app.witness import Witness
 from bastide.core.canonical import canonical
-from bastide.core.errors import NotProven
+from bastide.core.errors import NotProven, Unavailable
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
+from bastide.core.limits import COSIGN_AGAIN_S, SEALED_HEAD_AGE_S
 from bastide.core.party import Party
 from bastide.core.subject import Digest, Subject
-from bastide.crypto import dsse
+from bastide.crypto import dsse, note
 from bastide.crypto.base64url import b64url
 from bastide.crypto.cosignature import CosignerKey, with_cosignatures
 from bastide.ledger.bundle import export_anchors
@@ -66,11 +70,11 @@ class Told:
         return self.ledger.by_digest(envelope.digest)
 
     def cosign(self, *parties: str, time_s: int | None = None) -> None:
-        note = self.ledger.checkpoint()
-        text = note.partition("\n\n")[0] + "\n"
+        head = self.ledger.checkpoint()
+        text = head.partition("\n\n")[0] + "\n"
         when = self.world.clock.now_ms() // 1000 if time_s is None else time_s
         lines = "".join(WITNESSES[party].cosign(text, when) for party in parties)
-        self.heads.put(self.ledger.size, with_cosignatures(note, "", lines))
+        self.heads.put(self.ledger.size, with_cosignatures(head, "", lines))
 
     def bundle(self, *nodes: Evidence, since: int = 0) -> dict[str, Any]:
         if not self.heads.all():
@@ -82,8 +86,8 @@ class Told:
         now_ms = self.world.clock.now_ms()
         return trace_nodes(bundle, export_anchors(self.ledger), Trust(**trust), seen, now_ms)
 
-    def reasons(self, bundle: Any) -> str:
-        found = self.verify(bundle)
+    def reasons(self, bundle: Any, **trust: int) -> str:
+        found = self.verify(bundle, **trust)
         assert not found.nodes and found.refused
         return "; ".join(text for row in found.refused.values() for text in row)
 
@@ -151,7 +155,7 @@ def test_a_machine_that_the_guardian_did_not_list_is_refused(told: Told) -> None
 def test_an_expired_quote_is_refused(told: Told) -> None:
     bundle = told.bundle()
     told.world.clock.advance(3_600_001)
-    assert "its quote has expired" in told.reasons(bundle)
+    assert "its quote has expired" in told.reasons(bundle, head_age_s=86_400)
 
 
 def test_a_revoked_machine_is_refused(told: Told) -> None:
@@ -219,12 +223,66 @@ def test_a_head_that_was_cosigned_long_ago_is_refused(told: Told) -> None:
     """A log that is held back for one client, so that it does not learn of a revocation."""
     now_s = told.world.clock.now_ms() // 1000
     told.cosign(*WITNESSES, time_s=now_s - 90_000)
-    with pytest.raises(NotProven, match="of 0 parties cosigned the head within 86400 s") as error:
+    with pytest.raises(NotProven, match="of 0 parties cosigned the head within 1800 s") as error:
         told.verify(told.bundle())
     assert "cosigned it too long ago" in "".join(error.value.reasons)
     told.cosign(*WITNESSES, time_s=now_s + 9_000)
     with pytest.raises(NotProven, match="of 0 parties"):
         told.verify(told.bundle())
+
+
+def test_an_operator_who_withholds_new_heads_has_half_an_hour(told: Told) -> None:
+    """What it shows is true, signed and cosigned, and of before the machine was revoked."""
+    withheld = told.bundle()
+    told.world.clock.advance(1_000)
+    told.sign(_revocation(told, "node", told.made.node.subject), Party.GUARDIAN)
+    told.cosign(*WITNESSES)
+    assert told.verify(withheld).nodes, "it is too young to tell"
+    told.world.clock.advance(1_000 * SEALED_HEAD_AGE_S)
+    with pytest.raises(NotProven, match="of 0 parties cosigned the head within 1800 s"):
+        told.verify(withheld)
+    # Who asks for less has less to wait, and an honest operator shows what it may no longer hide.
+    told.cosign(*WITNESSES)
+    assert "was revoked in entry" in told.reasons(told.bundle())
+    told.world.clock.advance(61_000)
+    with pytest.raises(NotProven, match="of 0 parties cosigned the head within 60 s"):
+        told.verify(told.bundle(), head_age_s=60)
+
+
+def test_a_log_in_which_nothing_happens_is_cosigned_again(told: Told, tmp_path: Path) -> None:
+    """Else no head would be young enough for a client. Real witnesses, one of them away first."""
+    clock, away, asked = told.world.clock, {"guardian"}, list[str]()
+    origin = export_anchors(told.ledger)["origin"]
+    vkey = note.verifier_key(origin, told.world.signers[Purpose.LEDGER].public)
+    witnesses = {}
+    for party, key in WITNESSES.items():
+        memory = WitnessMemory(tmp_path / party)
+        memory.watch(origin, [vkey])
+        witnesses[party] = Witness(key, memory, clock)
+
+    def post(url: str, body: bytes) -> tuple[int, bytes]:
+        party, _, path = url.partition("/")
+        asked.append(party)
+        if party in away:
+            raise Unavailable("it is away")
+        answer = witnesses[party].answer("POST", f"/{path}", body)
+        return answer.status, answer.text.encode()
+
+    cosigning = Cosigning(told.ledger, told.heads, {name: name for name in WITNESSES}, post, clock)
+
+    def rounds() -> list[str]:
+        asked.clear()
+        cosigning.round()
+        return sorted(set(asked))
+
+    assert rounds() == ["firm", "guardian"] and rounds() == ["guardian"]
+    away.clear()
+    assert rounds() == ["guardian"] and rounds() == [] and told.verify(told.bundle()).nodes
+    for _ in range(5):
+        clock.advance(round(1_000 * COSIGN_AGAIN_S))
+        assert rounds() == ["firm", "guardian"] and rounds() == []
+    assert set(told.verify(told.bundle(), head_age_s=60).witnessed) == set(WITNESSES)
+    assert not cosigning.problems
 
 
 def test_a_forked_and_a_rolled_back_log_are_refused(told: Told) -> None:

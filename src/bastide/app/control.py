@@ -44,6 +44,7 @@ from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
 from bastide.core.standing import Cuts
 from bastide.core.subject import Digest
+from bastide.core.taken import Heard, Report
 from bastide.crypto.dsse import Signer
 from bastide.dialects import frames
 from bastide.gates.access.calls import GUEST
@@ -331,11 +332,10 @@ class Control:
         stated = {**body, "time_ms": self._clock.now_ms()}
         self._ledger.append_statement(Statement(kind, (row.subject,), stated), [self.evidence()])
 
-    def _take(self, frame: frames.Frame) -> dict[str, float]:
+    def _take(self, frame: frames.Frame) -> Heard:
         """What other replicas took from promises, for one that says what it took."""
-        told = frames.decode(frame, tuple[str, int, dict[str, float], bool])
-        served = () if self._snapshot is None else self._snapshot.served.values()
-        return self._takings.tell(self._clock.monotonic(), served, *told)
+        shares = {} if self._snapshot is None else self._snapshot.shares
+        return self._takings.tell(self._clock.monotonic(), shares, frames.decode(frame, Report))
 
     def _delegate(self, frame: frames.Frame) -> str:
         key, now_ms = frames.decode(frame, str), self._clock.now_ms()
@@ -376,7 +376,7 @@ async def _serve(orders: dict[str, Any]) -> None:
         book = ReceiptBook(records, ledger, keyring.signer(Purpose.EVIDENCE), clock)
         stop = asyncio.Event()
         on_stop(stop)
-        cosigning = cosigning_of(settings, ledger, records, wiring.ask_witness)
+        cosigning = cosigning_of(settings, ledger, records, wiring.ask_witness, clock)
         callers = Callers(bytes.fromhex(orders["passes"]), ledger, clock)
         lists = ErasureShelf(records)
         control = Control(ledger, book, keyring, settings, clock, lists, cosigning, callers)

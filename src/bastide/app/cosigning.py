@@ -4,7 +4,8 @@
 
 The settings name where each party's witness listens; whose keys it has, the ledger says. A witness
 that is away is asked again with the next head. One that refuses has seen another history, and the
-status tells everybody.
+status tells everybody. A head that stays the newest is cosigned again now and then, so that clients
+of sealed mode see by its time that no newer one is kept from them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +16,14 @@ from sqlalchemy import Engine
 from bastide.app.config import Settings
 from bastide.core.errors import BastideError, NotProven, Unavailable
 from bastide.core.evidence import Evidence
+from bastide.core.limits import COSIGN_AGAIN_S
 from bastide.core.metrics import WITNESS_BEHIND, Sample, sample
 from bastide.crypto.cosignature import cosigned_by, with_cosignatures
 from bastide.crypto.submission import write_submission
 from bastide.ledger import Ledger
 from bastide.ledger.cosigned import CosignedHeads, cosigner_of, enrolled
 from bastide.ledger.heads import open_head
+from bastide.ports import Clock
 
 __all__ = ["Cosigning", "Post", "cosigning_of"]
 
@@ -29,11 +32,11 @@ _OK, _CONFLICT = 200, 409
 
 
 def cosigning_of(
-    settings: Settings, ledger: Ledger, records: Engine, post: Post
+    settings: Settings, ledger: Ledger, records: Engine, post: Post, clock: Clock
 ) -> "Cosigning | None":
     """What collects the cosignatures that the settings ask for; None if they ask for none."""
     urls = settings.witness_urls
-    return Cosigning(ledger, CosignedHeads(records), urls, post) if urls else None
+    return Cosigning(ledger, CosignedHeads(records), urls, post, clock) if urls else None
 
 
 class Cosigning:
@@ -43,13 +46,20 @@ class Cosigning:
     """
 
     def __init__(
-        self, ledger: Ledger, heads: CosignedHeads, urls: Mapping[str, str], post: Post
+        self,
+        ledger: Ledger,
+        heads: CosignedHeads,
+        urls: Mapping[str, str],
+        post: Post,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._ledger = ledger
         self._heads = heads
         self._urls = urls
         self._post = post
         self._sizes: dict[str, int] = {}  # what each witness cosigned last
+        self._at: dict[str, float] = {}  # and when, on our monotonic clock
         self._shown = 0
         self.problems: dict[str, str] = {}
         self.cosigned: dict[str, int] = {}
@@ -72,8 +82,11 @@ class Cosigning:
         origin = self._ledger.charter().body["origin"]
         size = open_head(note, origin, self._ledger.register()).size
         self._shown = size
+        old = self._clock.monotonic() - COSIGN_AGAIN_S
         asked = [
-            party for party in self._urls if party in rows and self.cosigned.get(party, 0) < size
+            party
+            for party in self._urls
+            if party in rows and (self.cosigned.get(party, 0) < size or self._at[party] <= old)
         ]
         if not asked:
             return
@@ -108,6 +121,7 @@ class Cosigning:
             return ""
         self.problems.pop(party, None)
         self.cosigned[party] = self._sizes[party] = size
+        self._at[party] = self._clock.monotonic()
         return lines
 
     def _cosigned(self, party: str, note: str, size: int) -> str:

@@ -139,7 +139,7 @@ async def _run(
         await state_load()
         watch.loaded()
 
-    turns = Turns(settings.slots, clock, settings.cost, watch.answered, replicas)
+    turns = Turns(settings.slots, clock, settings.cost, watch.answered, replicas, joins=True)
     reporter = CutReporter(control, deployment, clock)
     socket = runner_socket(home.run, deployment, replica)
     journal = HandedJournal(socket.with_suffix(".handed"), clock)
@@ -149,8 +149,8 @@ async def _run(
         on_cut=reporter.take, journal=journal, sealed=door,
     )  # fmt: skip
     keeper = ShareKeeper(
-        turns, control, deployment, clock,
-        ended=watch.share_minute, replica=replica, replicas=replicas,
+        turns, control, deployment, clock, wiring.entropy().token(8).hex(),
+        ended=watch.share_minute, replica=replica,
     )  # fmt: skip
     tell = functools.partial(watch.told, turns, runner, keeper)
     async with (

@@ -4,7 +4,8 @@
 
 It asks the gateway for the nodes, believes nothing of it (ledger/verify_nodes.py), chooses one of
 those that serve the model at random, seals the request to it, and opens the answer. The gateway
-does not choose, and cannot move a request to another node.
+does not choose. If it says that the node is down, one other is chosen by chance and no third: so
+who denies answers moves a request to a node of their choice with at most twice its chance.
 
     client = SealedClient(Gateway("https://llm.example"), anchors, clock, entropy)
     answer = client.ask(key, "/v1/chat/completions", "", {}, body)
@@ -25,6 +26,7 @@ import msgspec
 
 from bastide.core.errors import (
     BastideError,
+    Down,
     Misconfigured,
     NotAllowed,
     NotFound,
@@ -47,6 +49,7 @@ _BUNDLE_BYTES_MAX: Final = 64 << 20
 _ERROR_BYTES_MAX: Final = 65_536
 _ERRORS: Final[dict[int, type[BastideError]]] = {
     400: Misconfigured, 401: NotAllowed, 403: NotAllowed, 404: NotFound, 422: NotProven,
+    503: Down,
 }  # fmt: skip
 
 
@@ -119,12 +122,19 @@ class SealedClient:
                 self._asked_at = self._clock.monotonic()
             return self._nodes
 
-    def choose(self, key: str, model: str, fresh: bool = False) -> KnownNode:
-        """One of the nodes that serve a model, by chance. Raises NotFound with all reasons."""
+    def choose(self, key: str, model: str, fresh: bool = False, without: str = "") -> KnownNode:
+        """One of the nodes that serve a model, by chance; another than `without`, a statement.
+
+        Raises NotFound with all reasons.
+        """
         known, now_ms = self.nodes(key, fresh), self._clock.now_ms()
-        able = [row for row in known.nodes if row.model == model and row.expires_ms > now_ms]
+        able = [
+            row
+            for row in known.nodes
+            if row.model == model and row.expires_ms > now_ms and row.statement != without
+        ]
         if not able and not fresh:
-            return self.choose(key, model, fresh=True)
+            return self.choose(key, model, True, without)
         if not able:
             names = sorted({row.model for row in known.nodes})
             raise NotFound(
@@ -150,14 +160,24 @@ class SealedClient:
         model = asked_model(path, query, headers, body)
         inside = {"path": path, "query": query, "headers": dict(headers)}
         content = json.dumps(inside).encode() + b"\n" + body
+        down: tuple[str, Down] | None = None
         for fresh in (False, True):
-            node = self.choose(key, model, fresh)
+            try:
+                node = self.choose(key, model, fresh, down[0] if down else "")
+            except NotFound:
+                if down is None:
+                    raise
+                raise down[1] from None  # there is no other
             try:
                 return self._ask(key, node, content)
             except NotProven:
                 # It may have started again with another key since: ask for the nodes once more.
                 if fresh:
                     raise
+            except Down as error:
+                if fresh:
+                    raise
+                down = node.statement, error
         raise AssertionError
 
     def _ask(self, key: str, node: KnownNode, content: bytes) -> "SealedAnswer":
@@ -360,4 +380,10 @@ def _raise(status: int, data: bytes) -> None:
 
 
 def _away(gateway: Gateway, error: Exception) -> Unavailable:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Unavailable(
+            f"nobody whom this machine trusts vouches for the certificate of {gateway.url}:"
+            f" {error.verify_message}",
+            fix="--ca FILE with its authority: ca.pem, from somebody whom you trust",
+        )
     return Unavailable(f"the gateway at {gateway.url} does not answer: {error}")

@@ -3,7 +3,7 @@
 """The runner's side of sealed mode: opens requests, and seals what is answered.
 
 1. Open with the key that this machine's hardware quoted; what stands beside the ciphertext is bound
-   to it. Not older than SEALED_SKEW_S, and never twice.
+   to it. Not older than SEALED_SKEW_S, and never twice, also if the machine's clock is set back.
 2. Read the request inside in its own dialect. It asks the model that the key was checked for, and
    for no more tokens than the client said outside.
 3. Answer it behind the tenant's guard, in its dialect, one sealed line a piece. What is wrong with
@@ -81,20 +81,31 @@ _read_inside = msgspec.json.Decoder(_Inside).decode
 
 
 class _Seen:
-    """Requests that were opened, by what makes each another one, while their time counts."""
+    """Requests that were opened, by what makes each another one, while their time counts.
+
+    None that is forgotten is taken again, whatever the machine's clock is set to: no time up to the
+    latest of those that are forgotten counts any more, and nobody sets the monotonic clock back.
+    """
 
     def __init__(self) -> None:
-        self._when: OrderedDict[bytes, float] = OrderedDict()
+        self._when: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
+        self._forgotten_ms = 0
 
-    def take(self, mark: bytes, now: float) -> None:
-        """Raises NotProven if it came before, Busy if no more can be remembered."""
-        while self._when and next(iter(self._when.values())) < now - 2 * SEALED_SKEW_S:
-            self._when.popitem(last=False)
+    def take(self, mark: bytes, time_ms: int, now: float) -> None:
+        """Raises NotProven if it came before or may have, Busy if no more can be remembered."""
+        while self._when and next(iter(self._when.values()))[0] < now - 2 * SEALED_SKEW_S:
+            _, (_, forgotten_ms) = self._when.popitem(last=False)
+            self._forgotten_ms = max(self._forgotten_ms, forgotten_ms)
+        if time_ms <= self._forgotten_ms:
+            raise NotProven(
+                "sealed: older than requests that this node has forgotten; its clock was set back",
+                fix="set the node's clock, or start its runner again, which makes a new key",
+            )
         if mark in self._when:
             raise NotProven("sealed: this request came before, and none is answered twice")
         if len(self._when) >= SEALED_SEEN_MAX:
             raise Busy("Too many sealed requests in a short time.", retry_after_s=SEALED_SKEW_S)
-        self._when[mark] = now
+        self._when[mark] = now, time_ms
 
 
 class SealedDoor:
@@ -159,7 +170,7 @@ class SealedDoor:
                 f"sealed: its time is more than {SEALED_SKEW_S:g} s from the node's",
                 fix="set the client's clock",
             )
-        self._seen.take(sealed[:ENC_BYTES], self._clock.monotonic())
+        self._seen.take(sealed[:ENC_BYTES], opened.time_ms, self._clock.monotonic())
         return opened, sealed
 
     def _guard(self, tenant: str) -> Guard | None:

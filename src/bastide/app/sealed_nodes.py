@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from bastide.app.config import Home
 from bastide.app.node_broker import open_broker
 from bastide.app.nodes import in_force
+from bastide.app.succession import serving
 from bastide.core.errors import Misconfigured
 from bastide.crypto.dsse import Signer
 from bastide.ledger import Ledger
@@ -44,7 +45,11 @@ class NodeTeller:
         now_ms = self._clock.now_ms()
         with self._turn:
             cosigned = self._heads.newest()
-            standing = in_force(self._ledger, now_ms).values()
+            serve = serving(self._ledger.deployments(active=True)).values()
+            # What loads to take another's place is asked by nobody yet.
+            asked = {str(row.subject.digest) for row in serve}
+            nodes = in_force(self._ledger, now_ms).values()
+            standing = [row for row in nodes if row.body["deployment"] in asked]
             # A head of the same size gets more cosignatures, and later ones.
             known = (since, cosigned or self._ledger.size, *(row.digest for row in standing))
             if (text := self._kept.get(known)) is None:

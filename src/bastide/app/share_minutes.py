@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from bastide.app.process import log
 from bastide.app.turns import Turns
 from bastide.app.wiring import ControlClient
@@ -26,6 +28,7 @@ from bastide.core.limits import (
 )
 from bastide.core.share import Promise, Tally
 from bastide.core.subject import Digest
+from bastide.core.taken import Exchange, Heard
 from bastide.ports import Clock
 
 __all__ = ["ShareKeeper", "kept_in_step"]
@@ -35,7 +38,7 @@ _LAST_S = 1.0  # how long a runner that ends tries to state its last period
 
 
 class ShareKeeper:
-    """Keeps one runner's turns and control in step."""
+    """Keeps one runner's turns and control in step. `life` names this process, and no other."""
 
     def __init__(
         self,
@@ -43,15 +46,14 @@ class ShareKeeper:
         control: ControlClient,
         deployment: Digest,
         clock: Clock,
+        life: str,
         period_s: float = SHARE_PERIOD_S,
         ended: Callable[[Mapping[str, Tally], float], None] | None = None,
         replica: int = 1,
-        replicas: int = 1,
     ) -> None:
         self._replica = replica
-        self._replicas = replicas
-        self._untold: dict[str, float] = {}  # taken from promises, and control was not told
-        self._first = True  # control has not heard of this life
+        self._exchanged = Exchange((str(deployment), replica), life)
+        self._model = ""  # the last that was known
         self._turns = turns
         self._control = control
         self._deployment = str(deployment)
@@ -70,9 +72,12 @@ class ShareKeeper:
 
     @property
     def model(self) -> str:
-        """The deployment's name; empty while it is not known, and after it has ended."""
+        """The deployment's name; empty while it is not known, and after it has ended.
+
+        What is to take another's place counts: it knows what is promised before it serves.
+        """
         snapshot = self._control.snapshot
-        rows = () if snapshot is None else snapshot.served.values()
+        rows = () if snapshot is None else (*snapshot.served.values(), *snapshot.coming)
         return next((row.name for row in rows if row.deployment == self._deployment), "")
 
     async def run(self) -> None:
@@ -80,7 +85,7 @@ class ShareKeeper:
         ends = self._clock.monotonic() + self._period_s
         while True:
             self._follow()
-            if self._replicas > 1 and self._promises:
+            if self._promises:
                 await self._exchange()
             if self._clock.monotonic() >= ends:
                 ends += self._period_s
@@ -113,6 +118,7 @@ class ShareKeeper:
         # Of a deployment that was replaced, the last promises count until its answers have ended.
         if snapshot is None or not (model := self.model):
             return
+        self._model = model
         promises = snapshot.shares.get(model, {})
         if promises != self._promises:
             self._promises = promises
@@ -120,13 +126,12 @@ class ShareKeeper:
 
     async def _exchange(self) -> None:
         """Tell what was taken of promises here, and learn what was at the other replicas."""
-        for tenant, units in self._turns.taken().items():
-            self._untold[tenant] = self._untold.get(tenant, 0.0) + units
-        body = (self._deployment, self._replica, self._untold, self._first)
+        told = self._exchanged.report(self._model, self._turns.taken(), self._turns.ahead())
         # What control did not take is told with the next: a debt is exact, however late.
         with contextlib.suppress(BastideError):
-            self._turns.taken_elsewhere(await self._control.ask("taken", body))
-            self._untold, self._first = {}, False
+            heard = msgspec.convert(await self._control.ask("taken", told), Heard)
+            if (others := self._exchanged.hear(told, heard)) is not None:
+                self._turns.taken_elsewhere(others, heard.replicas, heard.ahead)
 
     def _close(self) -> list[dict[str, Any]]:
         given = self._turns.close_period()

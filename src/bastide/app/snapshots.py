@@ -49,6 +49,8 @@ class Known:
     nodes_at: int = -2
     proven_at: int = -1
     judged_at: int = -1
+    ends: list[Evidence] = field(default_factory=list)  # lately; of all, only new ones are read
+    ends_read: int = 0  # entries in which they were looked for
 
     def follow(self, ledger: Ledger) -> None:
         """Forget what a newer entry can change."""
@@ -78,10 +80,12 @@ class Known:
     def recalled(self, ledger: Ledger, now_ms: int) -> Iterator[str]:
         """Deployments whose last answers may still run, and must not: their digests."""
         since_ms = now_ms - 1_000 * (REPLACED_DRAIN_S + SNAPSHOT_AGE_MAX_S)
-        for end in ledger.find("deployment-end/v1"):
+        fresh = ledger.find("deployment-end/v1", since=self.ends_read)
+        self.ends = [row for row in (*self.ends, *fresh) if row.body["time_ms"] >= since_ms]
+        if fresh:
+            self.ends_read = (fresh[-1].entry or 0) + 1
+        for end in self.ends:
             digest = end.subject.digest
-            if end.body["time_ms"] < since_ms:
-                continue
             if digest not in self.ended:
                 (row,) = ledger.find("deployment/v1", subject=digest)[-1:]
                 self.ended[digest] = recalled(ledger, row)

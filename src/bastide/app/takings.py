@@ -6,39 +6,31 @@ By model: answers of a deployment that another has replaced may still run for mi
 take is a part of the same promise.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from bastide.core.limits import TAKEN_KEPT_S
-from bastide.core.snapshot import Served
-from bastide.core.taken import Taken
+from bastide.core.share import Promise
+from bastide.core.taken import Heard, Report, Taken
 
 __all__ = ["Takings"]
 
 
 class Takings:
-    """A model that is not served any more is forgotten, and so are replicas that are silent."""
+    """A model to whose tenants nothing is promised any more is forgotten."""
 
     def __init__(self) -> None:
         self._taken: dict[str, Taken] = {}
-        self._models: dict[str, tuple[str, float]] = {}  # by deployment; when it was last known
 
     def tell(
-        self,
-        now: float,
-        served: Iterable[Served],
-        deployment: str,
-        replica: int,
-        units: Mapping[str, float],
-        first: bool = False,
-    ) -> dict[str, float]:
-        """What the others took, for a replica that says what it took."""
-        self._models.update((row.deployment, (row.name, now)) for row in served)
-        known = self._models.get(deployment)
-        if known is None:
-            return {}
-        self._models[deployment] = known[0], now
-        for gone in [row for row, (_, at) in self._models.items() if now - at > TAKEN_KEPT_S]:
-            self._taken[self._models.pop(gone)[0]].forget(gone)
-        models = {model for model, _ in self._models.values()}
-        self._taken = {model: row for model, row in self._taken.items() if model in models}
-        return self._taken.setdefault(known[0], Taken()).tell((deployment, replica), units, first)
+        self, now: float, shares: Mapping[str, Mapping[str, Promise]], report: Report
+    ) -> Heard:
+        """What the others took, for a replica that says what it took.
+
+        `shares` is what is promised, by model and tenant. Of a model to whose tenants nothing is,
+        nothing is counted.
+        """
+        self._taken = {model: row for model, row in self._taken.items() if shares.get(model)}
+        promised = shares.get(report.model)
+        if not promised:
+            return Heard(0, {}, (), {}, 0)
+        rates = {tenant: row.tokens_per_s for tenant, row in promised.items()}
+        return self._taken.setdefault(report.model, Taken()).tell(now, report, rates)

@@ -76,9 +76,10 @@ class Turns:
         cost: Cost | None = None,
         answered: Callable[[Turn], None] | None = None,
         replicas: int = 1,
+        joins: bool = False,
     ) -> None:
         self._clock = clock
-        self._queue = FairQueue(slots, cost, replicas=replicas)
+        self._queue = FairQueue(slots, cost, replicas=replicas, joins=joins)
         self._answered = answered
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -139,9 +140,18 @@ class Turns:
         """Units that were taken from promises since the last call."""
         return self._queue.taken()
 
-    def taken_elsewhere(self, rows: Mapping[str, float]) -> None:
-        """Other replicas took units from promises, and have heard of what was taken here."""
-        self._queue.taken_elsewhere(self.now(), rows)
+    def ahead(self) -> dict[str, float]:
+        """Seconds by which the clocks of promises are ahead of now."""
+        return self._queue.ahead(self.now())
+
+    def taken_elsewhere(
+        self, rows: Mapping[str, float], replicas: int, ahead: Mapping[str, float]
+    ) -> None:
+        """Other replicas took units from promises, and have heard of what was taken here.
+
+        `replicas` take from them now. `ahead` are clocks that others kept before this one began.
+        """
+        self._queue.taken_elsewhere(self.now(), rows, replicas, ahead)
         self._go_on()
 
     def close_period(self) -> dict[str, Tally]:

@@ -13,6 +13,7 @@ import click
 
 from bastide.cli.command import Call, parameters, read_text
 from bastide.core.errors import Misconfigured, NotAllowed, Refused
+from bastide.core.limits import SEALED_HEAD_AGE_S
 
 if TYPE_CHECKING:
     from bastide.app.sealed_client import SealedClient
@@ -42,7 +43,7 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--head-age",
             type=click.IntRange(60),
-            default=86_400,
+            default=SEALED_HEAD_AGE_S,
             show_default=True,
             help="Seconds for which such a cosignature counts.",
         ),

@@ -51,20 +51,16 @@ class FairQueue:
     """The queue of one of `replicas` engines. `dispatch` after what may have freed something."""
 
     def __init__(
-        self,
-        slots: int,
-        cost: Cost | None = None,
-        queue_s_max: float = SHARE_QUEUE_S_MAX,
-        wait_s_max: float = SHARE_WAIT_S_MAX,
-        replicas: int = 1,
-    ) -> None:
+        self, slots: int, cost: Cost | None = None, queue_s_max: float = SHARE_QUEUE_S_MAX,
+        wait_s_max: float = SHARE_WAIT_S_MAX, replicas: int = 1, joins: bool = False,
+    ) -> None:  # fmt: skip
         self.slots = slots
         self.free = slots
         self._cost = cost or Cost()
         self._queue_s_max = queue_s_max
         self._wait_s_max = wait_s_max
         self._part = 1 / replicas  # of each promise, that this one is expected to keep
-        self._lease = Lease(replicas)
+        self._lease = Lease(replicas, joins)
         self._tenants: dict[str, Standing] = {}
         self._backlog: dict[str, Standing] = {}  # who has something waiting that is not due
         self._due: list[tuple[float, int, Ticket]] = []  # a heap; withdrawn ones stay until popped
@@ -84,8 +80,7 @@ class FairQueue:
     @property
     def waiting(self) -> int:
         """Requests that wait."""
-        rows = self._tenants.values()
-        return sum(len(row.waiting) + len(row.due) + len(row.later) for row in rows)
+        return sum(row.queue_length for row in self._tenants.values())
 
     @property
     def kept(self) -> int:
@@ -105,18 +100,25 @@ class FairQueue:
             # What it borrowed is counted in weights.
             tenant.borrowed *= old.weight / new.weight
             tenant.promise = new
-        promised = any(row.tokens_per_s > 0 for row in promises.values())
-        self._reserve.promise(now, promised)
+        self._reserve.promise(now, any(row.tokens_per_s > 0 for row in promises.values()))
 
     def taken(self) -> dict[str, float]:
         """Units that were taken from promises since the last call, for the other replicas."""
         return {name: row.told() for name, row in self._tenants.items() if row.taken}
 
-    def taken_elsewhere(self, now: float, rows: Mapping[str, float]) -> None:
-        """Others took units from promises, which are one for all, and know what `taken` told."""
-        for name in rows.keys() & self._tenants.keys():
-            self._tenants[name].taken_elsewhere(self._lease.heard_at, rows[name])
-        self._lease.heard(now, self._tenants.values())
+    def ahead(self, now: float) -> dict[str, float]:
+        """Seconds by which the clocks of promises are ahead of now."""
+        return {name: at for name, row in self._tenants.items() if (at := row.ahead(now)) > 0}
+
+    def taken_elsewhere(
+        self, now: float, rows: Mapping[str, float], replicas: int = 0,
+        ahead: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
+        """Others took units from promises, which are one for all, and know what `taken` told.
+
+        `replicas` take from them now. `ahead` are clocks that others kept before this began.
+        """
+        self._lease.heard(now, self._tenants, rows, replicas, ahead or {})
 
     def enter(
         self,
@@ -204,8 +206,7 @@ class FairQueue:
         late = [
             ticket
             for tenant in self._tenants.values()
-            for queue in (tenant.due, tenant.waiting, tenant.later)
-            for ticket in queue
+            for ticket in (*tenant.due, *tenant.waiting, *tenant.later)
             if now - ticket.entered >= self._wait_s_max
         ]
         for ticket in late:

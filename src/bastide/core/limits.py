@@ -220,7 +220,8 @@ SHARE_WAITING_MAX: Final = 1_024  # requests of one tenant, while nobody knows h
 SHARE_TENANTS_MAX: Final = 4_096  # remembered by one queue
 PROMPT_BYTES_PER_TOKEN: Final = 4  # of a usual tokenizer; the engine's count settles it
 SHARE_LEASE_S: Final = 0.25  # of a promise, that a replica may give before others hear of it
-TAKEN_KEPT_S: Final = 60.0  # what a silent replica of an ended deployment missed is forgotten
+TAKEN_KEPT_S: Final = 60.0  # what a silent replica took is forgotten by control
+TAKEN_FORGOTTEN: Final = 1_000  # reports without a word of another replica: then it is forgotten
 SHARE_PERIOD_S: Final = 60.0  # how often a runner states what tenants got
 SHARE_PERIODS_KEPT: Final = 1_440  # a day of them, while control is away
 SHARE_ROWS_MAX: Final = 200  # tenants in one statement: 40 KiB of an entry's 64
@@ -290,6 +291,8 @@ NODE_CHALLENGE_S: Final = 60.0  # a nonce that is not quoted in this time is for
 NODE_CHALLENGES_MAX: Final = 1_024  # nonces that wait
 
 # Sealed mode (docs/guides/sealed.md).
+COSIGN_AGAIN_S: Final = 300.0  # a head that stays the newest is cosigned again, so that it is fresh
+SEALED_HEAD_AGE_S: Final = 1_800  # clients take no head that was cosigned longer ago
 SEALED_SKEW_S: Final = 120.0  # by which a request's time may be wrong; replays are known for twice
 SEALED_SEEN_MAX: Final = 200_000  # requests in that time; more are refused, for none is forgotten
 SEALED_HEADERS_MAX: Final = 64  # of the request inside

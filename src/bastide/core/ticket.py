@@ -87,6 +87,11 @@ class Standing:
         return not (self.running or self.waiting or self.due or self.later)
 
     @property
+    def queue_length(self) -> int:
+        """Requests that wait."""
+        return len(self.waiting) + len(self.due) + len(self.later)
+
+    @property
     def next(self) -> Ticket | None:
         """What it would begin with a slot that is lent: the background comes last."""
         queue = self.waiting or self.later
@@ -121,6 +126,15 @@ class Standing:
         if rate > 0:
             before = self.used_until if units < 0 else max(since, self.used_until)
             self.used_until = before + units / rate
+
+    def ahead(self, now: float) -> float:
+        """Seconds by which the clock of its promise is ahead of now."""
+        return self.used_until - now if self.promise.tokens_per_s > 0 else 0.0
+
+    def join(self, now: float, ahead_s: float) -> None:
+        """Take up the clock that others kept; what was taken here since they were told comes on."""
+        if (rate := self.promise.tokens_per_s) > 0:
+            self.used_until = max(self.used_until, now + ahead_s + self.taken / rate)
 
     def wait(self, ticket: Ticket) -> None:
         """Put a request at the end of its queue."""

@@ -136,11 +136,11 @@ class Ledger:
             return queries.entry(connection, queries.index_of(connection, digest))[1]
 
     def find(
-        self, kind: str, subject: Digest | None = None, name: str | None = None
+        self, kind: str, subject: Digest | None = None, name: str | None = None, since: int = 0
     ) -> list[Evidence]:
-        """Evidence of a kind, oldest first; only about `subject` or `name` if given."""
+        """Evidence of a kind, oldest first, from entry `since` on; about `subject`, `name`."""
         with schema.reading(self._records) as connection:
-            return queries.find(connection, kind, subject, name)
+            return queries.find(connection, kind, subject, name, since)
 
     def charter(self) -> Evidence:
         """Entry 0. Raises NotFound before there is one."""

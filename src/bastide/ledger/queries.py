@@ -52,11 +52,18 @@ def index_of(connection: Connection, digest: Digest) -> int:
 
 
 def find(
-    connection: Connection, kind: str, digest: Digest | None = None, name: str | None = None
+    connection: Connection,
+    kind: str,
+    digest: Digest | None = None,
+    name: str | None = None,
+    since: int = 0,
 ) -> list[Evidence]:
-    """Evidence of a kind, oldest first, of which one subject has the digest and the name."""
+    """Evidence of a kind, oldest first, of which one subject has the digest and the name.
+
+    `since` is the first entry that is read.
+    """
     table = schema.subject
-    about = [table.c.kind == kind]
+    about = [table.c.kind == kind, table.c.entry >= since]
     if digest is not None:
         about.append(table.c.digest == digest.raw)
     if name is not None:

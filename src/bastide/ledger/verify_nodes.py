@@ -15,7 +15,8 @@
    is not revoked; it serves a deployment of 6.
 
 1 to 5 refuse everything; 6 and 7 refuse what they are about, with the reason. A bundle cannot prove
-what is absent: a revocation that is kept from the client does not reach it before the quote ends.
+what is absent: a revocation that is under the head and left out of the bundle is found by who
+audits the whole log, and by no client.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,7 @@ from typing import Any, Final
 
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence
-from bastide.core.limits import SEALED_NODES_MAX
+from bastide.core.limits import SEALED_HEAD_AGE_S, SEALED_NODES_MAX
 from bastide.core.policy import Policy
 from bastide.core.reference import Reference
 from bastide.core.register import Register
@@ -76,7 +77,7 @@ class Trust:
     """What a client asks for: witnesses of so many parties, a cosignature of so late."""
 
     witnesses: int = 2
-    head_age_s: int = 86_400
+    head_age_s: int = SEALED_HEAD_AGE_S
 
 
 @dataclass(frozen=True, slots=True)
