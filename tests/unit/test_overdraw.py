@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all replicas together give under one promise is bounded, however late they hear of it.
 
-docs/adr/0065-no-gap.md and 0071-totals.md derive the bound; here it is checked over random
+docs/adr/0065-no-gap.md and 0075-totals.md derive the bound; here it is checked over random
 schedules in virtual time.
 """
 

@@ -8,7 +8,7 @@ gives at most a lease, rate * max(burst_s / N, SHARE_LEASE_S), and the request t
 then it waits for the next exchange. While nobody answers, the lease grows by rate / N: a fixed part
 of the promise, which is right without any exchange. One that joins others, or takes their place,
 has no lease but that growth until it has heard of them. docs/adr/0065-no-gap.md derives the bound,
-and 0071-totals.md that of the beginning.
+and 0075-totals.md that of the beginning.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ them.
 Each life of a replica tells totals since it began, numbered, and hears the totals of the others. So
 a message that is lost, comes twice or comes late changes nothing, and neither does a control that
 begins anew and knows nobody: what was counted of a total is not counted again. Only what changed
-since the other side last had it is sent. docs/adr/0071-totals.md says why.
+since the other side last had it is sent. docs/adr/0075-totals.md says why.
 """
 
 from collections.abc import Mapping
