@@ -250,7 +250,7 @@ def test_the_command(built: Home, subject: Path, tmp_path: Path) -> None:
     home = copied(built, tmp_path / "home")
     shown = bastide(home, "erase", "--subject", str(subject), "--dry-run")
     assert "5 of 58 would go" in shown.stdout
-    assert "no statement links a model to a dataset yet" in shown.stdout
+    assert "no statement links a model to these: ask who trained on them" in shown.stdout
     done = bastide(
         home, "erase", "--subject", str(subject), "--json", "--list-out", str(tmp_path / "list")
     )

@@ -14,10 +14,11 @@ from personal_data import values
 from personal_data.negatives import NEGATIVES, wrong
 from personal_data.persons import PERSONS
 
-__all__ = ["LANGUAGES", "Case", "cases", "held_out", "score"]
+__all__ = ["LANGUAGES", "UNSEEN", "Case", "cases", "held_out", "score", "unseen"]
 
 CARRIERS = tomllib.loads((Path(__file__).parent / "carriers.toml").read_text())
 HELD_OUT = tomllib.loads((Path(__file__).parent / "held_out.toml").read_text())
+UNSEEN = Path(__file__).parent / "unseen.toml"
 LANGUAGES = {
     "AT": "de", "BE": "nl", "BG": "bg", "HR": "hr", "CY": "el", "CZ": "cs", "DK": "da", "EE": "et",
     "FI": "fi", "FR": "fr", "DE": "de", "GR": "el", "HU": "hu", "IE": "ga", "IT": "it", "LV": "lv",
@@ -120,26 +121,36 @@ def cases(seed: int, rounds: int) -> Iterator[Case]:
 def held_out(seed: int, rounds: int) -> Iterator[Case]:
     """Values announced by the words of held_out.toml."""
     chance = Random(seed)
-    names = {"ip": "ip-address", "born": "birth-date", "vat": "vat-number"}
-    speaking = [state for state, language in LANGUAGES.items() if language in HELD_OUT["said"]]
     for _ in range(rounds):
         for kind, state, maker, _ in PERSONS:
             if maker.__name__ == "bulgarian_foreigner":
                 continue
             said = chance.choice(HELD_OUT["persons"][state][kind])
             yield _case(chance, kind, state, maker(chance), said, True)
-        for state in speaking:
-            for name, sentences in HELD_OUT["said"][LANGUAGES[state]].items():
-                value = {
-                    "phone": lambda s: values.phone(chance, s, chance.random() < 0.5),
-                    "card": lambda s: values.card(chance),
-                    "born": lambda s: values.date(chance, LANGUAGES[s]),
-                    "plate": lambda s: values.plate(chance),
-                    "ip": lambda s: values.ip(chance),
-                    "vat": lambda s: values.vat(chance, s),
-                }[name](state)
-                said = chance.choice(sentences)
-                yield _case(chance, names.get(name, name), state, value, said, True)
+        yield from _announced(chance, HELD_OUT["said"])
+
+
+def unseen(seed: int, rounds: int) -> Iterator[Case]:
+    """Values announced by the words of unseen.toml, from which no rule has learned."""
+    chance, said = Random(seed), tomllib.loads(UNSEEN.read_text())["said"]
+    for _ in range(rounds):
+        yield from _announced(chance, said)
+
+
+def _announced(chance: Random, said_in: dict[str, dict[str, list[str]]]) -> Iterator[Case]:
+    names = {"ip": "ip-address", "born": "birth-date", "vat": "vat-number"}
+    for state, language in LANGUAGES.items():
+        for name, sentences in said_in.get(language, {}).items():
+            value = {
+                "phone": lambda s: values.phone(chance, s, chance.random() < 0.5),
+                "card": lambda s: values.card(chance),
+                "born": lambda s: values.date(chance, LANGUAGES[s]),
+                "plate": lambda s: values.plate(chance),
+                "ip": lambda s: values.ip(chance),
+                "vat": lambda s: values.vat(chance, s),
+            }[name](state)
+            said = chance.choice(sentences)
+            yield _case(chance, names.get(name, name), state, value, said, True)
 
 
 def _of_everyone(chance: Random, state: str, said: dict[str, list[str]]) -> Iterator[Case]:

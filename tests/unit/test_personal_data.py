@@ -4,6 +4,7 @@
 
 import collections
 import functools
+import hashlib
 import json
 
 import pytest
@@ -15,11 +16,12 @@ from bastide.detectors.personal.finder import Finder
 from bastide.detectors.personal.kinds import KINDS
 from bastide.detectors.personal.state_numbers import RULES
 from bastide.filters.personal_data import PersonalData, PersonalDataSettings
-from personal_data.make import LANGUAGES, cases, held_out, score
+from personal_data.make import LANGUAGES, UNSEEN, cases, held_out, score, unseen
 
 KEY = bytes(range(32))
 SEED, ROUNDS = 20261126, 6
 PRECISION_LEAST, RECALL_LEAST = 0.99, 0.95
+UNSEEN_DIGEST = "e2396eb91ba0c85002a277fa0ee24ebe2c42b28ea2273ee53c072323e6df879d"
 
 
 @functools.cache
@@ -50,25 +52,44 @@ def masked(text: str, key: bytes = KEY) -> str:
 
 
 def test_precision_and_recall_on_the_generated_set() -> None:
-    right = wrong = values = covered = 0
     own: collections.Counter[str] = collections.Counter()
-    by: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
+    values: dict[str, list[bool]] = collections.defaultdict(list)  # covered?
+    spans: dict[str, list[bool]] = collections.defaultdict(list)  # of a value?
     for case in cases(SEED, ROUNDS):
-        spans = found(case.text)
-        cover, same, off = score(spans, case)
-        right, wrong = right + len(spans) - off, wrong + off
+        rows = found(case.text)
+        cover, same, _ = score(rows, case)
         if case.kind:
-            values, covered = values + 1, covered + cover
             own[case.kind] += same
-            for name in (case.kind, case.language):
-                by[name][0] += 1
-                by[name][1] += cover
-    assert values > 1_500
-    assert right / (right + wrong) >= PRECISION_LEAST
-    assert covered / values >= RECALL_LEAST
-    assert {name: hit / count for name, (count, hit) in by.items() if hit / count < 0.9} == {}
+            for name in ("all", case.kind, case.language):
+                values[name].append(cover)
+        for start, end, kind in rows:
+            right = bool(case.kind) and start < case.end and end > case.start
+            for name in ("all", kind, case.language):
+                spans[name].append(right)
+    assert len(values["all"]) > 1_500
+    assert below(values, RECALL_LEAST, 30) == {}
+    assert below(spans, PRECISION_LEAST, 100) == {}  # one wrong span of fewer is too much
     assert set(KINDS) - {"secret"} == set(own)
-    assert set(LANGUAGES.values()) <= set(by)
+    assert set(LANGUAGES.values()) <= set(values)
+
+
+def below(rows: dict[str, list[bool]], least: float, enough: int) -> dict[str, float]:
+    """Which kinds and languages, of which there are enough, are below a floor, and where."""
+    shares = {name: sum(row) / len(row) for name, row in rows.items() if len(row) >= enough}
+    return {name: share for name, share in shares.items() if share < least}
+
+
+def test_words_from_which_no_rule_has_learned() -> None:
+    """The list is frozen, so that its figures in the reference stay those of unseen words. The
+    least is what was measured when it was written: a rule that gets worse shows here."""
+    assert hashlib.sha256(UNSEEN.read_bytes()).hexdigest() == UNSEEN_DIGEST
+    rows = [(case, score(found(case.text), case)) for case in unseen(20261127, 10)]
+    assert len(rows) == 870
+    assert sum(off for _, (_, _, off) in rows) == 0
+    least = {"birth-date": 0.98, "card": 1.0, "phone": 0.96, "plate": 0.88}
+    for kind, share in least.items():
+        hits = [covered for case, (covered, _, _) in rows if case.kind == kind]
+        assert sum(hits) / len(hits) >= share, kind
 
 
 def test_recall_with_the_words_of_a_second_list() -> None:

@@ -329,12 +329,7 @@ def _resting(rows: Sequence[Evidence]) -> dict[str, list[dict[str, Any]]]:
     """What rests on a dataset, by what it is."""
     found: dict[str, list[dict[str, Any]]] = {what: [] for what in RESTING.values()}
     for row in rows:
-        found[RESTING[row.kind]].append(
-            {
-                "name": row.subject.name,
-                "digest": str(row.subject.digest),
-                "kind": row.kind,
-                "entry": row.entry,
-            }
-        )
+        subject = {"name": row.subject.name, "digest": str(row.subject.digest)}
+        for shown in row.body["runs"] if row.kind == "training/v1" else [subject]:
+            found[RESTING[row.kind]].append({**shown, "kind": row.kind, "entry": row.entry})
     return found

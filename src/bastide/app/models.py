@@ -98,6 +98,10 @@ def show_model(env: Environment, name: str) -> dict[str, Any]:
         "signature": admission.body.get("signature"),
         "template": admission.body["template"],
         "scan": admission.body["scan"],
+        "trainings": [
+            {"entry": row.entry, "datasets": row.body["datasets"], "runs": row.body["runs"]}
+            for row in env.ledger.find("training/v1", subject=admission.subject.digest)
+        ],
         "evaluations": [
             {"entry": row.entry, "suite": row.body["suite"], "scores": row.body["scores"]}
             for row in evaluations

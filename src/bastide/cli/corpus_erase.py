@@ -13,7 +13,7 @@ from bastide.core.errors import Misconfigured
 
 __all__ = ["erase", "tombstones"]
 
-_RESTING = ("releases", "summaries", "models", "deployments")
+_RESTING = ("releases", "summaries", "runs", "models", "deployments")
 
 
 @parameters(
@@ -92,7 +92,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
     for one in row["datasets"]:
         lines += _dataset_lines(one, "would go" if would else "went")
     if row["datasets"] and not any(one["models"] for one in row["datasets"]):
-        lines.append("no statement links a model to a dataset yet: ask who trained on these")
+        lines.append("no statement links a model to these: ask who trained on them")
     return lines
 
 

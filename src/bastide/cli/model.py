@@ -206,5 +206,35 @@ def evaluate(call: Call, name: str, suite: str | None) -> None:
     call.show(result, "\n".join(lines))
 
 
-for _command in (add, pull, ls, show, export):
+@parameters(
+    "trained",
+    "bastide model trained letters-7b --on letters --run train.log",
+    click.argument("name"),
+    click.option("--on", multiple=True, required=True, help="Dataset, or digest of a packing."),
+    click.option(
+        "--run",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Record of a training run: its name and digest are kept.",
+    ),
+)
+def trained(call: Call, name: str, on: tuple[str, ...], run: tuple[Path, ...]) -> None:
+    """Say what an admitted model was trained on. May be said again for further datasets.
+
+    Nobody can check it from the weights. `bastide corpus erase` follows it to the models, releases
+    and deployments that an erasure concerns.
+    """
+    from bastide.app.trainings import record_training
+
+    with call.environment() as env:
+        row = record_training(env, name, on, run)
+    result = {"model": row.subject.name, "digest": str(row.subject.digest), "entry": row.entry}
+    result |= {"datasets": row.body["datasets"], "runs": row.body["runs"]}
+    lines = [f"{row.subject.name}  {row.subject.digest}  (entry {row.entry})"]
+    lines += [f"  on              {one}" for one in row.body["datasets"]]
+    lines += [f"  by {one['name']:<13}{one['digest']}" for one in row.body["runs"]]
+    call.show(result, "\n".join(lines))
+
+
+for _command in (add, pull, ls, show, export, trained):
     model.add_command(_command)

@@ -48,6 +48,7 @@ ACTS: Final = frozenset(
         "store-key/v1",
         "summary/v1",
         "tenant/v1",
+        "training/v1",
     }
 )
 

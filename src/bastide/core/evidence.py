@@ -41,6 +41,7 @@ KINDS: tuple[str, ...] = (
     "dataset-erasure/v1",
     "summary/v1",
     "admission/v1",
+    "training/v1",
     "evaluation/v1",
     "candidate/v1",
     "approval/v1",

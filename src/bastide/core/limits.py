@@ -274,6 +274,7 @@ CORPUS_STEP_FILE_BYTES_MAX: Final = 512 * MIB  # one file that a step needs; eve
 FINDER_ANSWER_S: Final = 120.0  # that a finder of names may take for one text, its start included
 FINDER_ANSWER_BYTES_MAX: Final = 64 * MIB  # of what it says to one text
 FINDER_ASKED_TWICE: Final = 512  # one text of so many is asked twice, and must be answered alike
+TRAINING_ROWS_MAX: Final = 1_024  # datasets, and records of runs, that a training names
 CORPUS_NGRAMS_MAX: Final = 1_000_000  # of all suites; a worker holds about 400 bytes for each
 CORPUS_ROBOTS_BYTES_MAX: Final = 500 * KIB  # of a robots.txt that are read (RFC 9309, section 2.5)
 CORPUS_EXAMPLES: Final = 3  # texts that are kept for each reason of a removal

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lineage: what rests on a dataset, by what the statements of the ledger say of each other.
 
-A statement rests on what it names by digest, and what it is about rests on that too. So one reading
-from the oldest to the newest entry finds everything, over any number of steps.
+A statement rests on what it names by digest, and what it is about rests on that too: a training on
+datasets, the model on its training, the release on the model, the deployment on the release.
 """
 
 import json
@@ -22,6 +22,7 @@ RESTING: Final[Mapping[str, str]] = MappingProxyType(
     {
         "dataset-release/v1": "releases",
         "summary/v1": "summaries",
+        "training/v1": "runs",
         "admission/v1": "models",
         "evaluation/v1": "models",
         "candidate/v1": "models",
@@ -39,25 +40,39 @@ _HEX: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 def resting_on(ledger: Ledger, datasets: Collection[Evidence]) -> dict[str, list[Evidence]]:
     """For each dataset, by the digest of its manifest: the evidence of RESTING that rests on it."""
     roots: dict[str, set[str]] = {}  # a digest in hex, and the datasets that it rests on
-    found: dict[str, list[Evidence]] = {}
     for row in datasets:
-        own = str(row.subject.digest)
-        found[own] = []
-        roots[row.subject.digest.hex] = {own}
-        roots[row.digest.hex] = {own}
+        own = {str(row.subject.digest)}
+        roots[row.subject.digest.hex] = set(own)
+        roots[row.digest.hex] = set(own)
     if not roots:
-        return found
-    for row in ledger.entries():
-        if row.kind in _SKIPPED:
-            continue
-        subjects = [subject.digest.hex for subject in row.statement.subjects]
-        named = {*_HEX.findall(json.dumps(row.statement.to_json())), *subjects}
-        on = set[str]().union(*(roots[one] for one in named if one in roots))
-        if not on:
-            continue
+        return {}
+    # A model may be released before anybody says what it was trained on, so one reading is not
+    # enough; the last one finds nothing new.
+    before = -1
+    found: dict[str, list[Evidence]] = {}
+    while before < (before := sum(map(len, roots.values()))):
+        found = {str(row.subject.digest): [] for row in datasets}
+        for row in ledger.entries():
+            for one in _on(row, roots):
+                if row.kind in RESTING:
+                    found[one].append(row)
+    return found
+
+
+def _on(row: Evidence, roots: dict[str, set[str]]) -> set[str]:
+    """The datasets that a statement rests on; what it is about rests on them from now on."""
+    if row.kind == "dataset-erasure/v1":
+        for made in row.body["datasets"]:
+            # Who was in the successor was in the older dataset, on which a model may rest.
+            newer = roots.get(made["new"].rpartition(":")[2], set())
+            if newer:
+                roots.setdefault(made["old"].rpartition(":")[2], set()).update(newer)
+    if row.kind in _SKIPPED:
+        return set()
+    subjects = [subject.digest.hex for subject in row.statement.subjects]
+    named = {*_HEX.findall(json.dumps(row.statement.to_json())), *subjects}
+    on = set[str]().union(*(roots[one] for one in named if one in roots))
+    if on:
         for one in (*subjects, row.digest.hex):
             roots.setdefault(one, set()).update(on)
-        if row.kind in RESTING:
-            for one in on:
-                found[one].append(row)
-    return found
+    return on

@@ -238,6 +238,11 @@ SHAPES: dict[str, dict[str, Check]] = {
         "forms": _map_of(_digest),
         "time_ms": _count,
     },
+    "training/v1": {
+        "datasets": _list_of(_digest),
+        "runs": _list_of(_fields({"name": _text, "digest": _digest})),
+        "time_ms": _count,
+    },
     "admission/v1": {
         "model": _text,
         "artifact": _fields({"parts": lambda value: isinstance(value, list)}),
