@@ -120,18 +120,19 @@ def driven(home: Home, recipe: Path, *full: str) -> subprocess.Popen[str]:
 
 
 def begun(home: Home, recipe: Path) -> subprocess.Popen[str]:
-    """A build in a process of its own that has told its first step: Python's imports are over."""
+    """A build in a process of its own of which something is done: the imports of Python, in the
+    workers, too, are most of its time, and a kill then proves nothing."""
     child = driven(home, recipe)
     assert child.stdout is not None
     for line in child.stdout:
-        if not line.startswith("pid "):
+        if not line.startswith(("pid ", "hashing the sources", "reading 0/")):
             return child
     raise AssertionError("the build ended before it began")
 
 
 @pytest.fixture(scope="module")
 def length_s(empty: Home, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
-    """Seconds from the first step of a whole build to its end."""
+    """Seconds from the first part of a whole build to its end."""
     child = begun(copied(empty, tmp_path_factory.mktemp("measured") / "home"), recipe)
     start = time.monotonic()
     child.communicate()
@@ -165,8 +166,7 @@ def test_three_kills_at_random_points(
                 continue
         # It was finished sooner: a kill must meet one that is not.
         home, homes, length_s = copied(empty, tmp_path / f"home{homes}"), homes + 1, length_s * 0.9
-    print(length_s, homes, with_parts)
-    assert with_parts >= 2, "too few kills left a part that the next build could take over"
+    assert with_parts == 3, "a kill left no part that the next build could take over"
     assert finished(home, recipe, tmp_path / "out")[0] == wanted
 
 
