@@ -106,6 +106,50 @@ def test_all_states_have_rules() -> None:
     assert {row.shape for row in ROWS} <= {rule.shape for rule in RULES}
 
 
+PASSPORT_OF = {
+    "AT": ("Reisepass: {}", "P1234567"), "BE": ("Paspoortnummer {}", "EH123456"),
+    "BG": ("Паспорт № {}", "381234567"), "HR": ("Putovnica br. {}", "012345678"),
+    "CY": ("Αριθμός διαβατηρίου: {}", "K00123456"), "CZ": ("Číslo pasu: {}", "39512345"),
+    "DE": ("Reisepass-Nr. {}", "C01X00T478"), "DK": ("Pasnummer: {}", "204512345"),
+    "EE": ("Passi number: {}", "KB0123456"), "ES": ("Pasaporte: {}", "AAB123456"),
+    "FI": ("Passin numero: {}", "FP1234567"), "FR": ("Passeport n° {}", "12AB34567"),
+    "GR": ("Διαβατήριο: {}", "AE1234567"), "HU": ("Útlevélszám: {}", "BD1234567"),
+    "IE": ("Uimhir phas: {}", "PA1234567"), "IT": ("Passaporto n. {}", "YA1234567"),
+    "LT": ("Paso numeris: {}", "24123456"), "LU": ("Passeport : {}", "JAB12C34"),
+    "LV": ("Pases numurs: {}", "LV1234567"), "MT": ("Numru tal-passaport: {}", "1234567"),
+    "NL": ("Paspoort: {}", "NPR1B23C4"), "PL": ("Numer paszportu: {}", "EB2934567"),
+    "PT": ("Passaporte: {}", "CA123456"), "RO": ("Pașaport nr. {}", "055123456"),
+    "SE": ("Passnummer: {}", "87654321"), "SI": ("Številka potnega lista: {}", "PB1234567"),
+    "SK": ("Cestovný pas č. {}", "BA1234567"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("state", sorted(LANGUAGES))
+def test_the_passport_of_each_state_behind_its_word(state: str) -> None:
+    said, number = PASSPORT_OF[state]
+    assert shown(f"Ja. {said.format(number)} … 14") == [("passport", number)]
+    # Without the word it is no passport, and neither is what another word announces.
+    for other in (f"Ja. {number} … 14", f"passport office, invoice {number}",
+                  f"{said.format('…')}\n\n{number}"):  # fmt: skip
+        assert "passport" not in [kind for kind, _ in shown(other)]
+
+
+# Which kinds of number a state has that a rule finds; docs/reference/personal-data.md says why not.
+NONE_FOUND = {
+    "national-id": "AT CY DE",
+    "tax-number": "BE BG CZ DK EE ES FI HR IE IT LT LU LV NL RO SE SK",
+    "health-number": "BE BG CY CZ DK EE FI FR GR HR IE IT LT LU LV MT NL PL RO SE SI SK",
+    "vat-number": "",
+    "passport": "",
+}
+
+
+@pytest.mark.parametrize("kind", sorted(NONE_FOUND))
+def test_every_state_has_the_kind_or_is_said_to_have_none(kind: str) -> None:
+    states = {rule.state for rule in RULES if rule.kind == kind}
+    assert set(LANGUAGES) - states == set(NONE_FOUND[kind].split())
+
+
 MRZ = "L898902C36UTO7408122F1204159ZE184226B<<<<<10"  # the specimen of ICAO Doc 9303
 
 

@@ -21,6 +21,7 @@ from bastide.detectors import national_checks
 from bastide.detectors.national_number import ROWS
 from bastide.detectors.personal import state_checks as own
 from bastide.detectors.personal.kinds import Rule
+from bastide.detectors.personal.passports import PASSPORT_WORDS, PASSPORTS
 
 __all__ = ["RULES"]
 
@@ -84,11 +85,6 @@ _CARD: Final = (
     r"id-kaart\w*|carte d.identité|dow\w* osobist\w*|identiteitsbewijs|document number|card number|"
     r"seria i numer|kaartnummer|numéro de carte"
 )
-_PASSPORT: Final = (
-    r"passport\w*|reisepass\w*|pass(?:nummer|[- ]nr)|passeport\w*|paspoort\w*|paszport\w*|"
-    r"pasaporte|passaporto|pasport\w*|cestovní\w* pas\w*|pas(?:ul|nr)|"
-    r"pass\w{0,2} nummer|passi number|passin numero"
-)
 
 
 def _rule(
@@ -123,6 +119,11 @@ def _letters(number: str) -> bool:
     """At least two digits, and not digits alone: what stands for a checksum that is missing."""
     digits = sum(map(str.isdigit, number))
     return 2 <= digits < len(number)
+
+
+def _numbered(number: str) -> bool:
+    """A number, and no date without its signs: a passport's may look like one, most do not."""
+    return not (len(number) == 8 and number[:2] in ("19", "20") and number[4:6] <= "12")
 
 
 _GERMAN: Final = "[CFGHJKLMNPRTVWXYZ][CFGHJKLMNPRTVWXYZ0-9]{8}"
@@ -200,8 +201,9 @@ RULES: Final = (
         _CARD + r"|id-kaart|documentnummer",
     ),
     _rule("id-card", "PL", "[A-Z]{3} ?[0-9]{6}", own.polish_card, _CARD + r"|dowód|dowodu"),
-    _rule("passport", "DE", _GERMAN + "[ -]?[0-9]D?", own.german_document, _PASSPORT),
+    _rule("passport", "DE", _GERMAN + "[ -]?[0-9]D?", own.german_document, PASSPORT_WORDS),
     _rule("passport", "DE", _GERMAN, _letters, r"reisepass\w*|passnummer|pass-nr"),
     _rule("passport", "NL", "[A-NP-Z]{2}[0-9A-NP-Z]{6}[0-9]", _letters, r"paspoort\w*"),
-    _rule("passport", "PL", "[A-Z]{2} ?[0-9]{7}", own.polish_passport, _PASSPORT),
+    _rule("passport", "PL", "[A-Z]{2} ?[0-9]{7}", own.polish_passport, PASSPORT_WORDS),
+    *(_rule("passport", state, shape, _numbered, PASSPORT_WORDS) for state, shape in PASSPORTS),
 )
