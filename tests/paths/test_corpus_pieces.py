@@ -34,7 +34,8 @@ from bastide.core.errors import Refused
 from paths.corpus_rig import RECIPE, copied, found_home, kill_build, seeded, sentence
 
 MARK = b"\xef\xbb\xbf"
-PIECES = {"jsonl": 8, "parquet": 5}
+PIECES = {"jsonl": 8, "parquet": 5, "warc": 8, "plain-text": 8}
+HEAD = "WARC/1.0\r\nWARC-Type: conversion\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,23 @@ def write(folder: Path, reader: str, part_bytes: int) -> Path:
         lines[40] = b'{"text": "half'
         lines[170] = b""
         (folder / "letters" / "all.jsonl").write_bytes(MARK + b"\n".join(lines))
+    elif reader == "warc":
+        records = [HEAD.format(len(row) + 9 * (at == 40)).encode() + row.encode() + b"\r\n\r\n"
+                   for at, row in enumerate(rows)]  # fmt: skip
+        records[170] = records[170].replace(b"WARC/1.0", b"WARC/9.9")
+        (folder / "letters" / "all.warc.gz").write_bytes(b"".join(map(gzip.compress, records)))
+    elif reader == "plain-text":
+        parts = [row.encode() for row in rows]
+        parts[40] += b"\n\xff half"
+        parts[170] = b"\xfe"
+        (folder / "letters" / "all.txt").write_bytes(MARK + b"\n \n".join(parts))
     else:
         table = pa.table({"text": [None if at in (3, 180) else row for at, row in enumerate(rows)]})
         pq.write_table(table, folder / "letters" / "all.parquet", row_group_size=30)
     text = RECIPE.format(share=0.1, personal_data='[[steps]]\nstep = "personal-data"')
     text = text.replace("letters/*.jsonl", "letters/*").replace('"jsonl"', f'"{reader}"')
+    if reader == "plain-text":
+        text = text.replace('"plain-text"', '"plain-text"\nsettings = { split = "blank-line" }')
     text = text.replace("= 6000", f"= {part_bytes}").replace("= 9000", "= 9_000_000")
     recipe = folder / "tiny.toml"
     recipe.write_text(text)
@@ -78,7 +91,7 @@ def made(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reader", ["jsonl", "parquet"])
+@pytest.mark.parametrize("reader", sorted(PIECES))
 def test_pieces_make_the_dataset_of_the_whole(empty: Home, tmp_path: Path, reader: str) -> None:
     found = []
     for part_bytes in (4_000, 4_000_000):
@@ -283,9 +296,9 @@ def test_packed_pieces_are_the_whole_content(tmp_path: Path, kind: str, size: in
 
 def test_the_plan_counts_the_parts_of_large_files(empty: Home, tmp_path: Path) -> None:
     with seeded(empty) as env:
-        for number, kind in enumerate(("", "seekable", "parquet")):
+        for number, kind in enumerate(("", "seekable", "parquet", "warc")):
             folder = tmp_path / str(number)
-            recipe = write(folder, "parquet" if kind == "parquet" else "jsonl", 2_000)
+            recipe = write(folder, kind if kind in PIECES else "jsonl", 2_000)
             if kind == "seekable":
                 pack(recipe, kind)
             parts = plan_dataset(env, recipe, 4)["parts"]

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 
@@ -23,9 +23,11 @@ from bastide.core.limits import MIB
 from bastide.filters.pseudonym import pseudonym
 from bastide.ports import SealingStore
 from bastide.readers.compressed import Unreadable, framed, is_packed
+from bastide.readers.openeurollm import Annotations, Tally, load_annotations
 from bastide.readers.reader import Piece, Read
 
 __all__ = [
+    "ROW_GROUPS",
     "Chunks",
     "Hashing",
     "InputFile",
@@ -34,6 +36,9 @@ __all__ = [
     "hash_file",
     "read_file",
 ]
+
+
+ROW_GROUPS: Final = "row-groups"  # pieces that are no ranges of bytes
 
 
 class InputFile(msgspec.Struct, frozen=True):
@@ -95,15 +100,35 @@ def hash_file(file: InputFile) -> InputFile:
     return msgspec.structs.replace(file, size=size, digest=digest, beside=beside)
 
 
-def read_file(reader: Any, stream: BinaryIO, source: str, file: InputFile, key: bytes) -> Read:
-    """Read a file with its annotations. `key` is for pseudonyms. Raises Refused if an annotation is
-    not the one that was hashed."""
-    if file.piece is not None:
-        yield from reader.read(stream, source, file.name, file.piece)
-        return
+def read_file(
+    reader: Any,
+    stream: BinaryIO,
+    source: str,
+    file: InputFile,
+    key: bytes,
+    tally: Tally | None = None,
+) -> Read:
+    """Read a file, or a piece of one, with its annotations. `key` is for pseudonyms.
+
+    tally: of an annotated piece, for `verify_tally` over all of them. Raises Refused if an
+    annotation is not the one that was hashed.
+    """
+    mask = partial(pseudonym, key)
     if not file.beside:
-        yield from reader.read(stream, source, file.name)
-        return
+        more = (file.piece,) if file.piece is not None else ()
+        yield from reader.read(stream, source, file.name, *more)
+    elif file.piece is None:
+        with _opened(file, source) as beside:
+            yield from reader.read_beside(stream, source, file.name, beside, mask)
+    else:
+        found = _annotations(file, source)
+        told = tally if tally is not None else Tally()
+        yield from reader.read_joined(stream, source, file.name, found, mask, told, file.piece)
+
+
+@contextmanager
+def _opened(file: InputFile, source: str) -> Iterator[dict[str, tuple[str, BinaryIO]]]:
+    """The annotations of a file, each with its name. Raises Refused if one changed."""
     with ExitStack() as stack:
         beside = {one.kind: (one.name, stack.enter_context(one.open())) for one in file.beside}
         for one in file.beside:
@@ -112,17 +137,30 @@ def read_file(reader: Any, stream: BinaryIO, source: str, file: InputFile, key: 
                 if hashlib.file_digest(own, "sha256").hexdigest() != one.digest:
                     raise changed(one.name, source)
                 own.seek(0)
-        yield from reader.read_beside(stream, source, file.name, beside, partial(pseudonym, key))
+        yield cast(dict[str, tuple[str, BinaryIO]], beside)
+
+
+# Of the last annotated file of which this process read a piece: others follow.
+_held: dict[tuple[str, ...], Annotations] = {}
+
+
+def _annotations(file: InputFile, source: str) -> Annotations:
+    digests = tuple(one.digest for one in file.beside)
+    if digests not in _held:
+        _held.clear()  # first, for two of them would be too many
+        with _opened(file, source) as beside:
+            _held[digests] = load_annotations(file.name, beside)
+    return _held[digests]
 
 
 @contextmanager
 def content_of(store: SealingStore, file: InputFile, kind: str) -> Iterator[BinaryIO]:
-    """What a reader gets: the file, or no more than the lines of its piece, decompressed."""
+    """What a reader gets: the file, or no more than the bytes of its piece, decompressed."""
     if file.held:
         yield cast(BinaryIO, Chunks(unpacked(store, file.held)))
         return
     with file.open() as stream:
-        if file.piece is None or kind != "lines":
+        if file.piece is None or kind == ROW_GROUPS:
             yield stream
         elif file.frame is None:
             stream.seek(file.piece.begin)

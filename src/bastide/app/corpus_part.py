@@ -7,15 +7,16 @@ No error quotes a text: it may be personal data, and errors are printed and logg
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from bastide.app import wiring
-from bastide.app.corpus_files import Hashing, InputFile, changed, content_of, read_file
+from bastide.app.corpus_files import InputFile
+from bastide.app.corpus_items import items_of
 from bastide.app.corpus_objects import RunWriter, SegmentWriter
 from bastide.app.corpus_plan import (
     EXACT,
@@ -23,11 +24,9 @@ from bastide.app.corpus_plan import (
     budget_of,
     filled_filters,
     local_steps,
-    make_reader,
     near_duplicate,
 )
 from bastide.app.corpus_step_files import StepFile
-from bastide.app.remedies import outside
 from bastide.core.dataset import document_key
 from bastide.core.document import Document, Outcome
 from bastide.core.erasure import ErasureList
@@ -43,6 +42,7 @@ from bastide.filters.chain import hidden, masked_name, run_filters
 from bastide.filters.erasure import ERASURE, ERASURE_REASON, Erasure
 from bastide.filters.near_duplicate import bands, exact_digest
 from bastide.ports import SealingStore
+from bastide.readers.openeurollm import Tally
 from bastide.readers.reader import Broken
 
 if TYPE_CHECKING:  # workers import this module, and need no environment
@@ -148,6 +148,7 @@ class PartReport(msgspec.Struct):
     examples: list[Example] = []
     objects: dict[str, int] = {}
     amounts: dict[int, int] = {}  # of each budget, by its number: what the documents take
+    joined: dict[str, Tally] = {}  # by path, of pieces of annotated files
 
 
 def runs_of(folder: str, reports: Sequence[PartReport], kind: str) -> list[str]:
@@ -238,24 +239,14 @@ class PartWorker:
         return self._report
 
     def _read_file(self, file: InputFile) -> None:
-        reader = make_reader(self._part.reader, {**self._part.settings, **file.settings})
-        kind = getattr(reader, "pieces", "")
-        try:
-            with content_of(self._store, file, kind) as stream:
-                hashing = Hashing(stream)
-                read = read_file(
-                    reader, cast(BinaryIO, hashing), self._part.source, file, self._key
-                )
-                for item in _guarded(read, self._part.reader, file.name):
-                    if isinstance(item, Broken):
-                        self._quarantine(file, item)
-                    else:
-                        self.take(file, item)
-                digest = hashing.finish()
-        except OSError as error:
-            raise outside(error, file.name) from error
-        if digest != file.digest:
-            raise changed(file.name, self._part.source)
+        tally = Tally()
+        for item in items_of(self._store, self._part, file, self._key, tally):
+            if isinstance(item, Broken):
+                self._quarantine(file, item)
+            else:
+                self.take(file, item)
+        if file.beside and file.piece is not None:
+            self._report.joined.setdefault(file.path, Tally()).add(tally)
 
     def _quarantine(self, file: InputFile, broken: Broken) -> None:
         counts = self._report.broken
@@ -384,17 +375,3 @@ class PartWorker:
             row = digest[:16] + key + place
             for band in bands(signature):
                 self._runs["bands"].add(band.to_bytes(8, "big") + row)
-
-
-def _guarded(items: Iterator[Any], reader: str, name: str) -> Iterator[Any]:
-    """What a reader yields; an error that it should not raise, without its text."""
-    try:
-        yield from items
-    except (BastideError, OSError):
-        raise
-    except Exception as error:
-        raise Refused(
-            f"the reader {reader} failed, so nothing is built",
-            reasons=(f"{name}: {type(error).__name__}",),
-            fix="this is a defect of the reader: report it",
-        ) from None

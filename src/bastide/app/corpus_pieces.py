@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large files in pieces, so that several workers share one.
 
-JSON Lines are cut behind a line feed, Parquet between row groups. Where a file is cut depends on
-its content and the recipe alone. A piece knows how many lines or rows stand
-before it, so names, broken places and documents are those of the whole file. A piece of lines is
-verified by its own digest, one of a table by that of the file, for its footer rules every piece.
+JSON Lines are cut behind a line feed, paragraphs behind a blank line, WARC between records, Parquet
+between row groups. Where a file is cut depends on its content and the recipe alone. A piece knows
+how many lines, records or rows stand before it, so names, broken places and documents are those of
+the whole file. It is verified by its own digest, one of a table by that of the file, for its footer
+rules every piece.
 
 A piece of a compressed file is read from the frame (a member of gzip, a block of bgzip) that begins
 before it. Where frames are far apart, as in a file of a single one, the process that leads
 decompresses while workers read (`HandOver`): a piece is sealed, read by one worker, and deleted.
 """
 
-import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -20,7 +20,8 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from bastide.app.corpus_files import Chunks, Hashing, InputFile, hash_file
+from bastide.app.corpus_cut import CUTS, Cutter
+from bastide.app.corpus_files import ROW_GROUPS, Chunks, Hashing, InputFile, hash_file
 from bastide.app.corpus_objects import compressor
 from bastide.app.corpus_plan import Part
 from bastide.app.remedies import outside
@@ -38,14 +39,14 @@ def hash_and_cut(file: InputFile, kind: str, piece_bytes: int) -> InputFile:
 
     kind: what its reader calls `pieces`, "" for none. Raises NotFound or Unavailable.
     """
-    if file.size <= piece_bytes or file.beside or not kind:
+    if file.size <= piece_bytes or not kind:
         return hash_file(file)
+    # Before the file is cut: each piece names the annotations that it is read with.
+    file = msgspec.structs.replace(file, beside=tuple(map(hash_file, file.beside)))
     try:
-        if kind == "lines" and is_packed(file.name):
-            return _of_packed(file, piece_bytes)
-        if kind == "lines":
-            return _of_lines(file, piece_bytes)
-        return _of_groups(hash_file(file), piece_bytes)
+        if kind == ROW_GROUPS:
+            return _of_groups(hash_file(file), piece_bytes)
+        return _of_content(file, kind, piece_bytes)
     except OSError as error:
         raise outside(error, file.name) from error
 
@@ -55,9 +56,9 @@ def pieces_about(file: InputFile, kind: str, piece_bytes: int, expansion: float)
 
     expansion: bytes of content for each of a compressed file. Raises NotFound or Unavailable.
     """
-    if file.size <= piece_bytes or file.beside or not kind:
+    if file.size <= piece_bytes or not kind:
         return 1
-    if kind == "lines":
+    if kind != ROW_GROUPS:
         content = file.size * (expansion if is_packed(file.name) else 1.0)
         return max(1, math.ceil(content / piece_bytes))
     try:
@@ -66,100 +67,21 @@ def pieces_about(file: InputFile, kind: str, piece_bytes: int, expansion: float)
         raise outside(error, file.name) from error
 
 
-def _of_lines(file: InputFile, piece_bytes: int) -> InputFile:
-    """Read the file once, for its digest and those of its pieces."""
-    whole = hashlib.sha256()
-    cutter = _Cutter(file, piece_bytes)
-    with file.open() as stream:
-        while chunk := stream.read(MIB):
-            whole.update(chunk)
-            cutter.take(chunk)
-    return msgspec.structs.replace(
-        file, size=cutter.at, digest=whole.hexdigest(), pieces=cutter.close()
-    )
-
-
-def _of_packed(file: InputFile, piece_bytes: int) -> InputFile:
-    """The same of a compressed file. One that is broken is not cut: its reader says where it is."""
-    cutter = _Cutter(file, piece_bytes)
+def _of_content(file: InputFile, kind: str, piece_bytes: int) -> InputFile:
+    """Read the file once, for its digest and those of its pieces. One that cannot be decompressed
+    is not cut: its reader says where it is broken."""
+    cutter = Cutter(file, piece_bytes)
     pieces: tuple[InputFile, ...] = ()
     with file.open() as stream:
         hashing = Hashing(cast(BinaryIO, stream))
         try:
-            for chunk in framed(cast(BinaryIO, hashing), file.name, cutter.frame):
-                cutter.take(chunk)
+            CUTS[kind](cutter.content(cast(BinaryIO, hashing)), cutter)
             pieces = cutter.close()
         except Unreadable:
             pass
         digest = hashing.finish()
         size = stream.tell()
     return msgspec.structs.replace(file, size=size, digest=digest, pieces=pieces)
-
-
-class _Cutter:
-    """Cuts content that comes in chunks behind line feeds. at: how much came."""
-
-    def __init__(self, file: InputFile, piece_bytes: int) -> None:
-        self._file = file
-        self._piece_bytes = piece_bytes
-        self._pieces: list[InputFile] = []
-        self._begin = self._before = self._lines = self.at = 0
-        self._state = hashlib.sha256()
-        # Of the frames that have begun only those are remembered that pieces are read from.
-        self._frame: tuple[int, int] | None = None
-        self._own: tuple[int, int] | None = None
-        self._near = True
-
-    def frame(self, place: int) -> None:
-        """A frame begins at this place of the file, and here in the content."""
-        self._frame = place, self.at
-        if self.at == self._begin:
-            self._own = self._frame
-
-    def take(self, chunk: bytes) -> None:
-        """The next of the content."""
-        for at in range(0, len(chunk), self._piece_bytes):
-            self._take(chunk[at : at + self._piece_bytes])
-
-    def close(self) -> tuple[InputFile, ...]:
-        """The pieces, or none if it is only one."""
-        if self.at > self._begin:
-            self._end()
-        if len(self._pieces) < 2:
-            return ()
-        if self._near:
-            return tuple(self._pieces)
-        return tuple(msgspec.structs.replace(one, frame=None) for one in self._pieces)
-
-    def _take(self, chunk: bytes) -> None:
-        # A chunk is no longer than a piece, so no more than one ends in it.
-        cut = chunk.find(b"\n", max(0, self._begin + self._piece_bytes - self.at - 1)) + 1
-        self._state.update(chunk[:cut])
-        self._lines += chunk.count(b"\n", 0, cut)
-        self.at += cut
-        if cut:
-            self._end()
-            self._begin, self._before, self._state = self.at, self._lines, hashlib.sha256()
-            self._own = self._frame
-        self._state.update(chunk[cut:])
-        self._lines += chunk.count(b"\n", cut)
-        self.at += len(chunk) - cut
-
-    def _end(self) -> None:
-        file = self._file
-        if self._own is not None and self._begin - self._own[1] > self._piece_bytes:
-            self._near = False
-        self._pieces.append(
-            InputFile(
-                file.name,
-                file.path,
-                self.at - self._begin,
-                self._state.hexdigest(),
-                piece=Piece(self._begin, self.at, self._before),
-                home=file.home,
-                frame=self._own,
-            )
-        )
 
 
 class HandOver:

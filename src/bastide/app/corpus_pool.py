@@ -83,6 +83,8 @@ def _one(troubles: Sequence[BastideError]) -> BastideError:
     if len(ordered) == 1:
         return first
     reasons = [reason for error in ordered for reason in (error.reasons or (error.message,))]
+    # Pieces of one file may find the same.
+    reasons = list(dict.fromkeys(reasons))
     return type(first)(first.message, reasons=reasons[:FAULTS_MAX], fix=first.fix)
 
 

@@ -16,8 +16,8 @@ PII rows: `id`, `name` (a label), `value`, `start_pos`, `end_pos` in characters.
 `id` and anything else.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, ClassVar, Final, NamedTuple
 
 import msgspec
@@ -28,9 +28,20 @@ from bastide.core.errors import Refused
 from bastide.readers.jsonl import Fault, own_name, parse_object, text_field
 from bastide.readers.lines import lines
 from bastide.readers.openeurollm_metadata import CONTAMINATION, PII
-from bastide.readers.reader import Broken, Read, identify
+from bastide.readers.reader import Broken, Piece, Read, identify
 
-__all__ = ["BLOCKED", "CONTAMINATED", "LABELS", "SHARE", "MadeFor", "OpenEuroLlm", "path_value"]
+__all__ = [
+    "BLOCKED",
+    "CONTAMINATED",
+    "LABELS",
+    "SHARE",
+    "Annotations",
+    "MadeFor",
+    "OpenEuroLlm",
+    "Tally",
+    "load_annotations",
+    "path_value",
+]
 
 CONTAMINATED: Final = "openeurollm-contaminated"
 BLOCKED: Final = "openeurollm-blocked"
@@ -67,6 +78,7 @@ class OpenEuroLlm:
     """One file of a collection. All settings come from its metadata.yaml."""
 
     ident: ClassVar[str] = "openeurollm"
+    pieces: ClassVar[str] = "lines"
 
     id: str = "id"  # path of the field with the name, such as metadata.WARC-Record-ID
     text: str = "text"  # path of the field with the text, such as rollout_results[0].text
@@ -77,9 +89,14 @@ class OpenEuroLlm:
     annotations: tuple[str, ...] = ()  # that must stand beside the file
     documents: int = -1  # lines that the annotations were made for
 
-    def read(self, stream: BinaryIO, source: str, name: str) -> Read:
-        """Read a file without annotations; see reader.Reader. Raises Refused if it needs some."""
-        return self.read_beside(stream, source, name, {}, lambda label, value: f"<{label}>")
+    def read(self, stream: BinaryIO, source: str, name: str, piece: Piece | None = None) -> Read:
+        """Read a file without annotations, or a piece of which `stream` has nothing else; see
+        reader.Reader. Raises Refused if it needs some."""
+        if self.annotations:
+            raise self._missing(name, self.annotations)
+        return _Joining(self, name, Annotations(), lambda label, value: "").read(
+            stream, source, piece
+        )
 
     def read_beside(
         self,
@@ -91,33 +108,100 @@ class OpenEuroLlm:
     ) -> Read:
         """Read a file with its annotations, each with its name. Raises Refused, with reasons."""
         if missing := sorted(set(self.annotations) - set(beside)):
-            raise _refused(name, [f"{name}: there is no {one} annotation" for one in missing])
-        return _Joining(self, name, mask).read(stream, source, beside)
+            raise self._missing(name, missing)
+        tally = Tally()
+        found = load_annotations(name, beside)
+        yield from self.read_joined(stream, source, name, found, mask, tally)
+        self.verify_tally(name, tally)
+
+    def read_joined(
+        self,
+        stream: BinaryIO,
+        source: str,
+        name: str,
+        annotations: "Annotations",
+        mask: Mask,
+        tally: "Tally",
+        piece: Piece | None = None,
+    ) -> Read:
+        """Read a file, or a piece of it, with annotations that were loaded before. What only the
+        whole file shows is added to the tally. Raises Refused, with reasons."""
+        yield from _Joining(self, name, annotations, mask).read(stream, source, piece, tally)
+
+    def verify_tally(self, name: str, tally: "Tally") -> None:
+        """Return if all pieces together are what was annotated. Raises Refused, with reasons."""
+        faults = []
+        if unseen := tally.annotated - tally.seen:
+            faults.append(f"{name}: {unseen} annotated documents are not in the file")
+        if self.annotations and self.documents not in (-1, tally.lines):
+            told = f"{self.documents} documents were annotated, the file has {tally.lines}"
+            faults.append(f"{name}: {told}")
+        if faults:
+            raise _refused(name, faults)
+
+    def _missing(self, name: str, kinds: Sequence[str]) -> Refused:
+        return _refused(name, [f"{name}: there is no {one} annotation" for one in kinds])
+
+
+class Tally(msgspec.Struct):
+    """What was seen of an annotated file: its lines, and of how many annotated documents how many
+    are in it."""
+
+    lines: int = 0
+    annotated: int = 0
+    seen: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """That of a further piece, which was read with the same annotations."""
+        self.lines += other.lines
+        self.seen += other.seen
+        self.annotated = other.annotated
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """All that stands beside one file, by the names of its documents."""
+
+    spans: dict[str, list["_Span"]] = field(default_factory=dict)
+    contaminated: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        """The documents that are annotated."""
+        return set(self.spans) | set(self.contaminated)
+
+
+def load_annotations(name: str, beside: Mapping[str, tuple[str, BinaryIO]]) -> Annotations:
+    """Read the annotations of a file, each by its kind with its name. Raises Refused with every
+    fault."""
+    found, faults = Annotations(), list[str]()
+    for kind, (own, stream) in sorted(beside.items()):
+        _load(found, faults, kind, own, stream)
+    if faults:
+        raise _refused(name, faults[: limits.FAULTS_MAX])
+    return found
 
 
 class _Joining:
     """The documents of one file, joined with what annotations say of them."""
 
-    def __init__(self, reader: OpenEuroLlm, name: str, mask: Mask) -> None:
+    def __init__(
+        self, reader: OpenEuroLlm, name: str, annotations: Annotations, mask: Mask
+    ) -> None:
         self._reader = reader
         self._name = name
         self._mask = mask
+        self._annotations = annotations
         self._labels = frozenset(reader.mask or LABELS)
         self._blocked = frozenset(reader.block)
-        self._spans: dict[str, list[_Span]] = {}
-        self._contaminated: dict[str, int] = {}
         self._faults: list[str] = []
 
     def read(
-        self, stream: BinaryIO, source: str, beside: Mapping[str, tuple[str, BinaryIO]]
+        self, stream: BinaryIO, source: str, piece: Piece | None, tally: Tally | None = None
     ) -> Read:
-        for kind, (own, annotation) in sorted(beside.items()):
-            self._load(kind, own, annotation)
-        self._refuse()
-        unseen = set(self._spans) | set(self._contaminated)
-        annotated = frozenset(unseen)
+        annotated, seen = self._annotations.names, set[str]()
         number = 0
-        for line in lines(stream, self._name):
+        for line in lines(stream, self._name, piece=piece):
             number += 1
             if isinstance(line, Broken):
                 yield line
@@ -128,38 +212,15 @@ class _Joining:
             except Fault as fault:
                 yield Broken(place, byte, fault.reason, fault.detail)
                 continue
-            if document.ident in annotated and document.ident not in unseen:
-                self._fault(f"line {place}: a second document with an annotated name")
-            unseen.discard(document.ident)
+            if document.ident in annotated:
+                if document.ident in seen:
+                    self._fault(f"line {place}: a second document with an annotated name")
+                seen.add(document.ident)
             self._refuse(limits.FAULTS_MAX)
             yield document
-        if unseen:
-            self._fault(f"{len(unseen)} annotated documents are not in the file")
-        if beside and self._reader.documents not in (-1, number):
-            self._fault(f"{self._reader.documents} documents were annotated, the file has {number}")
         self._refuse()
-
-    def _load(self, kind: str, own: str, stream: BinaryIO) -> None:
-        for number, line in enumerate(lines(stream, own), 1):
-            if number > limits.CORPUS_ANNOTATION_ROWS_MAX:
-                raise _refused(own, [f"{own}: over {limits.CORPUS_ANNOTATION_ROWS_MAX} rows"])
-            if isinstance(line, Broken):
-                self._faults.append(f"{own}: line {line.line}: {line.reason}")
-                continue
-            try:
-                row = parse_object(line[2])
-                ident = own_name(row, "id")
-                if not ident:
-                    raise Fault("text-missing", "field id")
-                if kind in CONTAMINATION:
-                    self._contaminated[ident] = self._contaminated.get(ident, 0) + 1
-                elif kind in PII:
-                    self._spans.setdefault(ident, []).append(_span(row))
-                else:
-                    raise Fault("wrong-type", "nothing reads this annotation")
-            except Fault as fault:
-                detail = f" ({fault.detail})" if fault.detail else ""
-                self._faults.append(f"{own}: line {number}: {fault.reason}{detail}")
+        if tally is not None:
+            tally.add(Tally(number, len(annotated), len(seen)))
 
     def _document(self, record: dict[str, Any], source: str, number: int) -> Document:
         reader = self._reader
@@ -174,10 +235,10 @@ class _Joining:
             raise Fault("text-missing", f"field {reader.id}")
         text = text_field(flat, "text")
         notes: dict[str, str | int | float] = {}
-        if spans := self._spans.get(ident):
+        if spans := self._annotations.spans.get(ident):
             text = self._masked(text, spans, number, notes)
-        if ident in self._contaminated:
-            notes[CONTAMINATED] = self._contaminated[ident]
+        if ident in self._annotations.contaminated:
+            notes[CONTAMINATED] = self._annotations.contaminated[ident]
         if ident in self._blocked:
             notes[BLOCKED] = 1
         if reader.share < 1:
@@ -213,6 +274,29 @@ class _Joining:
             raise _refused(self._name, self._faults[: limits.FAULTS_MAX])
 
 
+def _load(found: Annotations, faults: list[str], kind: str, own: str, stream: BinaryIO) -> None:
+    for number, line in enumerate(lines(stream, own), 1):
+        if number > limits.CORPUS_ANNOTATION_ROWS_MAX:
+            raise _refused(own, [f"{own}: over {limits.CORPUS_ANNOTATION_ROWS_MAX} rows"])
+        if isinstance(line, Broken):
+            faults.append(f"{own}: line {line.line}: {line.reason}")
+            continue
+        try:
+            row = parse_object(line[2])
+            ident = own_name(row, "id")
+            if not ident:
+                raise Fault("text-missing", "field id")
+            if kind in CONTAMINATION:
+                found.contaminated[ident] = found.contaminated.get(ident, 0) + 1
+            elif kind in PII:
+                found.spans.setdefault(ident, []).append(_span(row))
+            else:
+                raise Fault("wrong-type", "nothing reads this annotation")
+        except Fault as fault:
+            detail = f" ({fault.detail})" if fault.detail else ""
+            faults.append(f"{own}: line {number}: {fault.reason}{detail}")
+
+
 def path_value(record: Mapping[str, Any], path: str) -> Any:
     """The value at a path with dots and [numbers]; None if there is none. A key that is the whole
     path comes first."""
@@ -238,8 +322,8 @@ def _steps(path: str) -> Iterator[str | int]:
 
 
 def _span(row: dict[str, Any]) -> _Span:
-    for field in row:
-        if field not in _SPAN:
+    for key in row:
+        if key not in _SPAN:
             raise Fault("wrong-type", "an unknown field")
     start, end, label, value = (row.get(one) for one in ("start_pos", "end_pos", "name", "value"))
     if type(start) is not int or type(end) is not int or not 0 <= start < end:

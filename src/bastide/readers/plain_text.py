@@ -9,7 +9,7 @@ from bastide.core import limits
 from bastide.core.document import Document
 from bastide.core.errors import Misconfigured
 from bastide.readers.lines import Line, lines
-from bastide.readers.reader import Broken, Read, identify
+from bastide.readers.reader import Broken, Piece, Read, identify
 
 __all__ = ["PlainText"]
 
@@ -30,13 +30,18 @@ class PlainText:
         if self.split not in ("file", "blank-line"):
             raise Misconfigured('split must be "file" or "blank-line"', place="split")
 
-    def read(self, stream: BinaryIO, source: str, name: str) -> Read:
-        """Read a file; see reader.Reader."""
+    @property
+    def pieces(self) -> str:
+        """In what a file may be cut: one document is not."""
+        return "paragraphs" if self.split == "blank-line" else ""
+
+    def read(self, stream: BinaryIO, source: str, name: str, piece: Piece | None = None) -> Read:
+        """Read a file, or a piece of which `stream` has nothing else; see reader.Reader."""
         part: list[str] = []
         first: Line | None = None
         size = 0
         sound = True
-        for line in lines(stream, name):
+        for line in lines(stream, name, piece=piece):
             if isinstance(line, Broken):
                 yield line
                 sound = False

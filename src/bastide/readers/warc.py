@@ -18,7 +18,7 @@ head, `robots-meta` and `tdm-reservation` of the page's. `warc-date` is the time
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -27,9 +27,9 @@ from bastide.core import limits
 from bastide.core.document import Document
 from bastide.readers.compressed import Unreadable, chunks
 from bastide.readers.jsonl import Fault
-from bastide.readers.reader import Broken, Read, identify
+from bastide.readers.reader import Broken, Piece, Read, identify
 
-__all__ = ["Warc"]
+__all__ = ["Warc", "record_ends"]
 
 _STARTS: Final = (b"WARC/1.0\r\n", b"WARC/1.1\r\n")
 _END: Final = b"\r\n\r\n"
@@ -46,13 +46,18 @@ class Warc:
     """Records of a crawl. `line` of a broken place is the number of the record, from 1."""
 
     ident: ClassVar[str] = "warc"
+    pieces: ClassVar[str] = "records"
 
     main_content: bool = True  # false: all text of a page, menus too
     cut: bool = False  # true: read records too that the crawl did not keep whole
 
-    def read(self, stream: BinaryIO, source: str, name: str) -> Read:
-        """Read a file; see reader.Reader. `byte` is counted in the unpacked file."""
-        for item in _records(_Buffer(chunks(stream, name))):
+    def read(self, stream: BinaryIO, source: str, name: str, piece: Piece | None = None) -> Read:
+        """Read a file, or a piece of which `stream` has nothing else; see reader.Reader. `byte` is
+        counted in the unpacked file."""
+        begin, before = (piece.begin, piece.before) if piece is not None else (0, 0)
+        # A piece of a compressed file comes decompressed.
+        buffer = _Buffer(chunks(stream, name if piece is None else ""), begin)
+        for item in _records(buffer, before):
             if isinstance(item, Broken):
                 yield item
                 continue
@@ -133,12 +138,16 @@ class _Page(NamedTuple):
 
 
 class _Buffer:
-    """A stream of chunks from which lines and blocks are taken; remembers where it is."""
+    """A stream of chunks from which lines and blocks are taken; remembers where it is. taken: told
+    of all that is."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(
+        self, pieces: Iterator[bytes], at: int = 0, taken: Callable[[bytes], None] | None = None
+    ) -> None:
         self._pieces = pieces
         self._held = bytearray()
-        self.at = 0
+        self._taken = taken
+        self.at = self.asked = at  # where it is, and the end of all that was looked at
         self.end = False
 
     def _more(self) -> bool:
@@ -148,6 +157,7 @@ class _Buffer:
         return bool(piece)
 
     def peek(self, size: int) -> bytes:
+        self.asked = max(self.asked, self.at + size)
         while len(self._held) < size and self._more():
             pass
         return bytes(self._held[:size])
@@ -157,6 +167,8 @@ class _Buffer:
         data = self.peek(size)
         del self._held[: len(data)]
         self.at += len(data)
+        if self._taken is not None:
+            self._taken(data)
         return data
 
     def skip(self, size: int) -> bool:
@@ -171,9 +183,9 @@ class _Buffer:
     def until(self, mark: bytes, most: int) -> bytes | None:
         """All up to and with a mark, not taken; None if it is not within so many bytes."""
         begin = 0
-        while (found := self._held.find(mark, max(0, begin - len(mark)))) < 0:
+        while (found := self._held.find(mark, max(0, begin - len(mark)), most)) < 0:
             begin = len(self._held)
-            if begin > most or not self._more():
+            if begin >= most or not self._more():
                 return None
         return self.peek(found + len(mark))
 
@@ -187,8 +199,23 @@ class _Buffer:
         return True
 
 
-def _records(buffer: _Buffer) -> Iterator[_Record | Broken]:
-    number = 0
+def record_ends(pieces: Iterator[bytes], taken: Callable[[bytes], None]) -> Iterator[int]:
+    """How many records there were, behind each from which on a file can be read by itself.
+
+    taken: told of all bytes, up to that place when it is yielded. Within what a damaged record
+    claims to be there is no such place, for what is wrong with it depends on all of that.
+    """
+    buffer, doubt = _Buffer(pieces, taken=taken), 0
+    for item in _records(buffer, 0):
+        if isinstance(item, Broken) and item.reason != "too-long":
+            doubt = buffer.asked
+        elif buffer.at >= doubt:
+            yield item.line if isinstance(item, Broken) else item.number
+    buffer.take(_HEAD)  # the end of a damaged record, which no search passed
+
+
+def _records(buffer: _Buffer, number: int) -> Iterator[_Record | Broken]:
+    """number: of records before."""
     try:
         while True:
             while buffer.peek(2) == b"\r\n":
