@@ -62,7 +62,7 @@ class Counting(Team):
 
     shared: list[float] = field(default_factory=lambda: [0.0])
 
-    def each(self, task, jobs):  # type: ignore[no-untyped-def]
+    def each(self, what, task, jobs, kind):  # type: ignore[no-untyped-def]
         begin = time.process_time()
         found = [task(self.bench, job) for job in jobs]
         self.shared[0] += time.process_time() - begin

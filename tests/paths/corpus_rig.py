@@ -123,10 +123,13 @@ def seeded(home: Home) -> Iterator[Environment]:
         yield replace(env, entropy=SeededEntropy(b"corpus"))
 
 
-def kill_build(home: Home, recipe: Path, reached: Callable[[str], bool]) -> None:
-    """Build in a process of its own, and kill it at a line of its progress; its workers end too."""
+def kill_build(home: Home, recipe: Path, reached: Callable[[str], bool], *more: str) -> None:
+    """Build in a process of its own, and kill it at a line of its progress; its workers end too.
+
+    more: arguments of the driver.
+    """
     child = subprocess.Popen(
-        [sys.executable, str(DRIVER), str(home.root), str(recipe)],
+        [sys.executable, str(DRIVER), str(home.root), str(recipe), *more],
         env={"PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])},
         stdout=subprocess.PIPE,
         text=True,

@@ -6,7 +6,7 @@
 2. Every file is hashed. Recipe, files and versions together name the build: the same again is the
    same folder, so a build that was killed goes on, and one that is finished is found.
 3. Workers read and filter the parts; each writes its report last (corpus_part).
-4. The steps over the whole corpus run over sorted rows (corpus_duplicates).
+4. The steps over the whole corpus run over sorted rows, by ranges; each is noted (corpus_join).
 5. Workers write the shards (corpus_shards).
 6. The leaves of all documents, sorted by key, give the root; the manifest is written.
 7. The gates judge, and the dataset is appended (stages.corpus). Then what is not needed goes.
@@ -19,7 +19,6 @@ the pseudonyms alone cannot be made again, so a damaged one refuses.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +30,7 @@ from bastide.app.alone import alone
 from bastide.app.corpus_account import make_manifest, source_counts, step_counts
 from bastide.app.corpus_collection import refuse_unfit
 from bastide.app.corpus_duplicates import GONE_WIDTH
+from bastide.app.corpus_items import verify_joined
 from bastide.app.corpus_join import Joined, join
 from bastide.app.corpus_objects import (
     Spill,
@@ -42,7 +42,7 @@ from bastide.app.corpus_objects import (
 from bastide.app.corpus_part import PartReport, Workbench, bench_of, damaged_objects, read_part
 from bastide.app.corpus_pieces import HandOver, hash_and_cut
 from bastide.app.corpus_pool import Pool
-from bastide.app.corpus_ranges import Team, ranges_for
+from bastide.app.corpus_ranges import Team, ranges_for, ranges_of
 from bastide.app.corpus_root import write_leaves
 from bastide.app.corpus_shards import (
     Batch,
@@ -72,7 +72,7 @@ from bastide.ledger.erased import standing_list
 from bastide.readers.reader import REASONS
 from bastide.stages import corpus
 
-__all__ = ["Progress", "build_dataset", "folder_of", "judge_recipe"]
+__all__ = ["Progress", "build_dataset", "folder_of", "hash_all", "judge_recipe"]
 
 Progress = Callable[[str, int, int], None]  # what is done, how much, of how much
 
@@ -107,7 +107,7 @@ def build_dataset(
     if reasons := judge_recipe(env, recipe, files):
         raise Refused(f"{recipe.name} may not be built", reasons=reasons, fix="change the recipe")
     with ExitStack() as stack:
-        files = _hash_all(stack, recipe, files, workers, progress)
+        files = hash_all(stack, recipe, files, workers, progress)
         standing = read_standing(env)
         erased = standing.names if standing is not None else b""
         build = plan.build_of(recipe, files, needed, erased)
@@ -129,7 +129,7 @@ def judge_recipe(
     return corpus.judge_early(env.ledger, manifest, recipe, plan.treated_kinds(recipe), env.clock)
 
 
-def _hash_all(
+def hash_all(
     stack: ExitStack,
     recipe: Recipe,
     files: dict[str, list[plan.InputFile]],
@@ -210,6 +210,7 @@ class _Build:
         for left in reversed(range(_TRIES)):
             try:
                 reports = self._read(pool, bench, parts)
+                verify_joined(self.recipe.sources, self.files, reports)
                 self._verify_quarantine(reports)
                 team = self._team(pool, bench, reports)
                 joined = join(team, reports, self.recipe.steps, self.needed)
@@ -218,6 +219,8 @@ class _Build:
             except (NotProven, NotAllowed) as error:  # NotAllowed: the wrapped key was changed
                 if not left:
                     raise
+                for name in self.env.store.names(f"{bench.folder}/merge"):
+                    self.env.store.delete(name)  # what was noted there rests on what is damaged
                 self._tell(f"looking for what is damaged: {error.message}", 0, 0)
         raise AssertionError("unreachable")
 
@@ -310,7 +313,7 @@ class _Build:
     def _team(self, pool: Pool, bench: Workbench, reports: Sequence[PartReport]) -> Team:
         spill = Spill(self.env.store, bench.folder, self.memory // 2)
         ranges = ranges_for(self.workers, sum(report.read for report in reports))
-        return Team(bench, spill, pool, ranges, partial(self._tell, "looking for duplicates"))
+        return ranges_of(Team(bench, spill, pool, tell=self._tell), ranges)
 
     def _write(
         self, pool: Pool, bench: Workbench, reports: Sequence[PartReport]

@@ -15,11 +15,11 @@ from itertools import groupby
 from typing import Final
 
 from bastide.app.corpus_budget import Draw
-from bastide.app.corpus_near import similar_rows
+from bastide.app.corpus_near import similar_edges, similar_rows
 from bastide.app.corpus_objects import RunWriter, Spill, put_rows, read_rows
 from bastide.app.corpus_part import KEY_WIDTH, TEXT_WIDTH, PartReport, Workbench
 from bastide.app.corpus_plan import EXACT, NEAR
-from bastide.app.corpus_ranges import RangeJob, Team, by_hash, joined_objects, runs_in
+from bastide.app.corpus_ranges import RangeJob, Team, by_hash, runs_in
 from bastide.core.errors import Refused
 from bastide.filters.budget import Budget
 from bastide.filters.near_duplicate import NearDuplicate
@@ -54,7 +54,7 @@ def merge_keys(team: Team, reports: Sequence[PartReport]) -> None:
     Raises Refused if two documents of one source have one name.
     """
     jobs = by_hash(team.ranges, runs_in(team, reports, "keys"))
-    for twice in team.each(key_range, jobs):
+    for twice in team.each("merging names", key_range, jobs, bytes):
         if twice:
             part = int.from_bytes(twice[32:36], "big")
             raise Refused(
@@ -64,7 +64,7 @@ def merge_keys(team: Team, reports: Sequence[PartReport]) -> None:
                 " its place",
             )
     names = [_keys(team.bench, job) for job in jobs]
-    joined_objects(team.spill.store, names, f"{team.bench.folder}/keys")
+    team.join_objects(names, "keys", jobs)
 
 
 def key_range(bench: Workbench, job: RangeJob) -> bytes:
@@ -107,14 +107,17 @@ def find_duplicates(
 ) -> dict[str, int]:
     """Find all duplicates that the recipe asks for, and what of the rest no budget has room for.
 
-    Writes the objects `duplicates` and `gone`; how many documents go, by reason.
+    Writes the objects `duplicates` and `gone`; how many documents go, by reason. What the ranges
+    wrote stays: who is killed here begins behind them.
     """
     spill = team.spill
     numbers = [0] * len(REASONS)
     places = RunWriter(spill.store, f"{spill.folder}/merge/gone", GONE_WIDTH, memory=spill.memory)
     jobs = by_hash(team.ranges, runs_in(team, reports, "texts"))
-    equal = team.made("equal", team.each(equal_range, jobs))
-    similar = similar_rows(team, reports, near) if near is not None else iter(())
+    told = "looking for equal texts"
+    equal = team.made("equal", team.each(told, equal_range, jobs, int))
+    edges = similar_edges(team, reports, near) if near is not None else []
+    similar = similar_rows(spill, edges) if edges else iter(())
     removed = heapq.merge(
         spill.merged("equal", _REMOVED_WIDTH, equal.names),
         spill.sorted("similar", _REMOVED_WIDTH, (row + bytes([1]) for row in similar)),
@@ -129,7 +132,6 @@ def find_duplicates(
             yield row[:32] + row[40:]
 
     put_rows(spill.store, f"{spill.folder}/duplicates", by_key())
-    team.drop(equal)
     runs = [f"{spill.folder}/merge/gone-{number}" for number in range(places.close())]
     put_rows(spill.store, f"{spill.folder}/gone", spill.merged("gone", GONE_WIDTH, runs))
     return {reason: count for reason, count in zip(REASONS, numbers, strict=True) if count}

@@ -26,7 +26,14 @@ from bastide.core.errors import NotProven
 from bastide.filters.near_duplicate import NearDuplicate, estimate
 from bastide.ports import SealingStore
 
-__all__ = ["edge_range", "half_range", "linked", "pair_range", "similar_rows"]
+__all__ = [
+    "edge_range",
+    "half_range",
+    "linked",
+    "pair_range",
+    "similar_edges",
+    "similar_rows",
+]
 
 _COMPARED_MAX: Final = 32  # documents with one band in common that are all compared with each other
 _END: Final = 40  # of an edge: a document's key and place; of a pair: place and key
@@ -34,29 +41,33 @@ _EDGE_WIDTH: Final = 2 * _END
 _HALF_WIDTH: Final = _EDGE_WIDTH + SIGNATURE_WIDTH - 8  # a pair and the signature of its first end
 
 
-def similar_rows(team: Team, reports: Sequence[PartReport], near: NearDuplicate) -> Iterator[bytes]:
-    """Key and place of what is similar to another, and the key of the one that stays."""
+def similar_edges(team: Team, reports: Sequence[PartReport], near: NearDuplicate) -> list[str]:
+    """Objects with all pairs of documents that are similar enough; by ranges."""
     # Where equal texts go, they are known by their digest: no list of what goes is needed.
     equal_go = any(report.objects.get("texts") for report in reports)
     bands = runs_in(team, reports, "bands")
     signatures = runs_in(team, reports, "signatures")
-    pairs = team.made(
-        "pairs", team.each(pair_range, by_hash(team.ranges, bands, equal_go=equal_go))
-    )
+    jobs = by_hash(team.ranges, bands, equal_go=equal_go)
+    pairs = team.made("pairs", team.each("pairing documents", pair_range, jobs, int))
     if not signatures.counts:
-        return
-    halves = team.made("halves", team.each(half_range, by_part(team.ranges, pairs, signatures)))
+        return []
+    jobs = by_part(team.ranges, pairs, signatures)
+    halves = team.made("halves", team.each("fetching signatures", half_range, jobs, int))
     team.drop(pairs)
     jobs = by_part(team.ranges, halves, signatures, similarity_min=near.similarity_min)
-    team.each(edge_range, jobs)
+    team.each("comparing signatures", edge_range, jobs, int)
     team.drop(halves)
-    names = [_edges(team.bench, job) for job in jobs]
-    store = team.spill.store
-    edges = chain.from_iterable(read_rows(store, name, _EDGE_WIDTH) for name in names)
-    for row in linked(team.spill, edges):
+    return [_edges(team.bench, job) for job in jobs]
+
+
+def similar_rows(spill: Spill, names: Sequence[str]) -> Iterator[bytes]:
+    """Key and place of what is similar to another, and the key of the one that stays.
+
+    names: of objects with edges.
+    """
+    edges = chain.from_iterable(read_rows(spill.store, name, _EDGE_WIDTH) for name in names)
+    for row in linked(spill, edges):
         yield row[: _END + 32]
-    for name in names:
-        store.delete(name)
 
 
 def pair_range(bench: Workbench, job: RangeJob) -> int:
@@ -80,8 +91,8 @@ def half_range(bench: Workbench, job: RangeJob) -> int:
     return runs.close()
 
 
-def edge_range(bench: Workbench, job: RangeJob) -> None:
-    """Write the pairs that are similar enough."""
+def edge_range(bench: Workbench, job: RangeJob) -> int:
+    """Write the pairs that are similar enough; their bytes."""
     store = bench.open()
     rows = job.rows(bench, store, _HALF_WIDTH)
     edges = (
@@ -89,7 +100,7 @@ def edge_range(bench: Workbench, job: RangeJob) -> None:
         for row, signature in _with_signatures(rows, _signed(store, job))
         if estimate(signature, row[_EDGE_WIDTH:]) >= job.similarity_min
     )
-    put_rows(store, _edges(bench, job), edges)
+    return put_rows(store, _edges(bench, job), edges)
 
 
 def _writer(

@@ -5,17 +5,22 @@
 What is sorted by a hash is cut at equal steps of it, what is sorted by place between parts. A
 worker reads of each run the rows of its range alone, found by halving, and merges them. So the
 results of all ranges, one after the other, are those of a single merge, however many they are.
+
+Each range that is done is noted beside what it wrote, with a digest of its job. So a join that was
+killed goes on, and what one process makes of the ranges is noted in the same way.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from bastide.app.corpus_objects import Spill, merged_rows
+from bastide.app.corpus_objects import Spill, merged_rows, read_object
 from bastide.app.corpus_part import PartReport, Workbench
 from bastide.app.corpus_pool import Pool
+from bastide.core.errors import NotFound
 from bastide.core.limits import MIB
 from bastide.ports import SealingStore
 
@@ -25,12 +30,14 @@ __all__ = [
     "Team",
     "by_hash",
     "by_part",
-    "joined_objects",
     "ranges_for",
+    "ranges_of",
     "runs_in",
 ]
 
 _R = TypeVar("_R")
+
+_JOURNAL: Final = "merge/done"  # below the folder of a build
 
 _ROWS_MIN: Final = 200_000  # of a range: below it, to divide costs more than it saves
 _RANGES_EACH: Final = 4  # for each worker, so that none waits long for the last
@@ -93,14 +100,68 @@ class Team:
     spill: Spill
     pool: Pool | None = None
     ranges: int = 1
-    tell: Callable[[int, int], None] = lambda done, total: None
+    tell: Callable[[str, int, int], None] = lambda what, done, total: None
 
-    def each(self, task: Callable[[Workbench, RangeJob], _R], jobs: Sequence[RangeJob]) -> list[_R]:
-        """Do a task with every job; the results in the order of the jobs."""
-        if self.pool is None or len(jobs) == 1:
+    def each(
+        self,
+        what: str,
+        task: Callable[[Workbench, RangeJob], _R],
+        jobs: Sequence[RangeJob],
+        kind: Any,
+    ) -> list[_R]:
+        """Do a task with every job; the results, of a kind, in the order of the jobs.
+
+        what: what is told of it. A job that an earlier run finished is not done again.
+        """
+        if self.pool is None:
             return [task(self.bench, job) for job in jobs]
-        found = {job.number: result for job, result in self.pool.each(task, jobs)}
+        names = {job.number: f"{task.__name__}-{job.number}" for job in jobs}
+        found: dict[int, Any] = {}
+        for job in jobs:
+            if (known := self.noted(names[job.number], job, kind)) is not None:
+                found[job.number] = known
+        missing = [job for job in jobs if job.number not in found]
+        self.tell(what, len(found), len(jobs))
+        for job, result in self.pool.each(task, missing):
+            found[job.number] = result
+            self.note(names[job.number], job, result)
+            self.tell(what, len(found), len(jobs))
         return [found[job.number] for job in jobs]
+
+    def noted(self, name: str, made_of: Any, kind: Any) -> Any:
+        """What was noted under a name, if it was of the same; else None."""
+        try:
+            data = read_object(self.spill.store, f"{self.bench.folder}/{_JOURNAL}-{name}")
+            digest, result = msgspec.msgpack.decode(data, type=tuple[bytes, kind])
+        except (NotFound, msgspec.DecodeError):
+            return None
+        return result if digest == _digest(made_of) else None
+
+    def note(self, name: str, made_of: Any, result: Any) -> None:
+        """Note what came of something, once all that it wrote is there."""
+        if self.pool is not None:
+            row = msgspec.msgpack.encode((_digest(made_of), result))
+            self.spill.store.put(f"{self.bench.folder}/{_JOURNAL}-{name}", [row])
+
+    def join_objects(self, names: Sequence[str], target: str, made_of: Any) -> None:
+        """Write what some objects hold as one, and delete them; once."""
+        store = self.spill.store
+        if self.noted(target, made_of, bool) is None:
+            store.put(f"{self.bench.folder}/{target}", _joined(store, names))
+            self.note(target, made_of, True)
+        for name in names:
+            store.delete(name)
+
+    def clear(self) -> None:
+        """Delete what was merged and is needed no more; what was noted stays."""
+        for name in self.spill.store.names(f"{self.bench.folder}/merge"):
+            if not name.startswith(f"{self.bench.folder}/{_JOURNAL}-"):
+                self.spill.store.delete(name)
+
+    def forget(self) -> None:
+        """Delete all that was merged and noted: it is done from the beginning."""
+        for name in self.spill.store.names(f"{self.bench.folder}/merge"):
+            self.spill.store.delete(name)
 
     def drop(self, *runs: Runs) -> None:
         """Delete runs that were read."""
@@ -119,6 +180,15 @@ def runs_in(team: Team, reports: Sequence[PartReport], kind: str) -> Runs:
     counts = [(report.number, report.objects.get(kind, 0)) for report in reports]
     pattern = f"{team.bench.folder}/parts/{{0:06d}}/{kind}-{{1}}"
     return Runs(pattern, tuple((number, count) for number, count in counts if count))
+
+
+def ranges_of(team: Team, ranges: int) -> Team:
+    """The team with the number of ranges that a join has, or had when it was begun: another one
+    would find nothing of what was done."""
+    known = team.noted("ranges", "", int)
+    if known is None:
+        team.note("ranges", "", ranges)
+    return replace(team, ranges=known or ranges)
 
 
 def ranges_for(workers: int, rows: int) -> int:
@@ -155,15 +225,13 @@ def by_part(ranges: int, runs: Runs, beside: Runs, **more: Any) -> list[RangeJob
     ]
 
 
-def joined_objects(store: SealingStore, names: Sequence[str], target: str) -> None:
-    """Write what some objects hold as one, and delete them."""
-
-    def chunks() -> Iterator[bytes]:
-        for name in names:
-            with store.open(name) as reader:
-                for offset in range(0, reader.size, MIB):
-                    yield reader.read_at(offset, MIB)
-
-    store.put(target, chunks())
+def _joined(store: SealingStore, names: Sequence[str]) -> Iterator[bytes]:
+    """What some objects hold, one after the other."""
     for name in names:
-        store.delete(name)
+        with store.open(name) as reader:
+            for offset in range(0, reader.size, MIB):
+                yield reader.read_at(offset, MIB)
+
+
+def _digest(made_of: Any) -> bytes:
+    return hashlib.sha256(msgspec.msgpack.encode(made_of)).digest()

@@ -12,7 +12,7 @@ from itertools import islice
 
 from bastide.app.corpus_objects import put_rows, read_rows
 from bastide.app.corpus_part import Workbench
-from bastide.app.corpus_ranges import RangeJob, Runs, Team, by_hash, joined_objects
+from bastide.app.corpus_ranges import RangeJob, Runs, Team, by_hash
 from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport
 from bastide.core.errors import NotProven
 from bastide.crypto.merkle import Frontier, leaf_hash
@@ -30,18 +30,18 @@ def write_leaves(team: Team, batches: Sequence[BatchReport]) -> tuple[bytes, int
         tuple((batch.number, batch.leaves) for batch in batches if batch.leaves),
     )
     jobs = by_hash(team.ranges, runs)
-    sizes = team.each(merge_leaves, jobs)
+    sizes = team.each("merging leaves", merge_leaves, jobs, int)
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
     hashing = [
         RangeJob(job.number, _place(start), _place(start + size), runs)
         for job, start, size in zip(jobs, starts, sizes, strict=True)
     ]
     tree = Frontier()
-    for found in team.each(subtrees, hashing):
+    for found in team.each("hashing leaves", subtrees, hashing, list[Subtree]):
         for height, node in found:
             tree.append_subtree(node, height)
     names = [_name(folder, job.number) for job in jobs]
-    joined_objects(team.spill.store, names, f"{folder}/leaves")
+    team.join_objects(names, "leaves", hashing)
     return tree.root(), tree.size
 
 
