@@ -3,18 +3,21 @@
 """What a build would do: files, bytes, steps, and how long, from a sample that is measured now.
 
 The sample goes the way of a build, with the build's own code: read, filtered, sealed, compared for
-duplicates, written as shards. All of it is in memory; nothing is written to the disk.
+duplicates, written as shards. All of it is in memory; nothing is written to the disk, but for what
+`--count` keeps.
 """
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from bastide.app import corpus_plan as plan
 from bastide.app import wiring
-from bastide.app.corpus_build import judge_recipe
+from bastide.app.corpus_build import Progress, judge_recipe
+from bastide.app.corpus_count import Counted, count_sources
 from bastide.app.corpus_duplicates import GONE_WIDTH
 from bastide.app.corpus_files import read_file
 from bastide.app.corpus_join import join
@@ -29,34 +32,59 @@ from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.remedies import outside
 from bastide.core.document import Document
+from bastide.core.limits import MIB
 from bastide.core.recipe import Recipe, Source
 from bastide.ports import SealingStore
+from bastide.readers.compressed import Unreadable, chunks, is_packed
 
 __all__ = ["plan_dataset"]
 
+_COUNTED: Final = ("documents", "characters", "broken", "parts")
+_GUESSED: Final = ("documents", "parts")
 _SAMPLE_S: Final = 1.0  # of each source
+_EXPANDED_BYTES: Final = 16 * MIB  # of content, from which it is reckoned how much a file has
 _DISK_SHARE: Final = 1.0  # sealed objects a build needs at most, beside the text that was read
 
 
-def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
-    """What `build` would read and do. Raises Misconfigured or NotFound for a bad recipe."""
+def plan_dataset(
+    env: Environment,
+    path: Path,
+    workers: int,
+    count: bool = False,
+    progress: Progress = lambda what, done, total: None,
+) -> dict[str, Any]:
+    """What `build` would read and do. count: read and count every document (corpus_count).
+
+    `exact` names what was measured of everything, `estimated` what is reckoned from samples.
+    Raises Misconfigured or NotFound for a bad recipe.
+    """
     require(env, "dataset-build")
     recipe = plan.load_recipe(path)
-    files = plan.find_files(recipe, path.parent, env.home)
+    needed = plan.step_files(recipe, path.parent)
+    counted = None
+    if count:
+        counted = count_sources(env, recipe, path.parent, needed, workers, progress)
+        files = counted.files
+    else:
+        files = plan.find_files(recipe, path.parent, env.home)
     parts = plan.cut_parts(recipe.sources, files, recipe.limits.part_bytes)
-    bench = _bench(env, recipe, plan.step_files(recipe, path.parent))
+    bench = _bench(env, recipe, needed)
     rows, reports = [], []
     for number, source in enumerate(recipe.sources):
         part_bytes = recipe.limits.part_bytes
         row, report = _measured(env, bench, number, source, files[source.name], part_bytes)
         reports.append(report)
+        if counted is not None:
+            own = counted.sources[source.name]
+            row |= {"documents": own.documents, "characters": own.characters, "broken": own.broken}
         rows.append(
             {"source": source.name, "licence": source.licence, "basis": source.basis, **row}
         )
     joining, writing = _rest(env, bench, recipe, reports)
     scale = sum(row["documents"] for row in rows) / max(1, sum(report.read for report in reports))
-    count = len(parts) + sum(row.pop("further_parts") for row in rows)
-    at_once = max(1, min(workers, count))
+    further = sum(row.pop("further_parts") for row in rows)
+    all_parts = len(parts) + further if counted is None else counted.parts
+    at_once = max(1, min(workers, all_parts))
     alone = joining * scale  # one process, however many workers there are
     shared = sum(row["seconds"] for row in rows) + writing * scale
     return {
@@ -64,7 +92,7 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
         "digest": str(recipe.digest),
         "sources": rows,
         "steps": [step.step for step in recipe.steps],
-        "parts": count,
+        "parts": all_parts,
         "bytes": sum(row["bytes"] for row in rows),
         "workers": workers,
         "seconds": round(shared / at_once + alone, 1),
@@ -72,8 +100,21 @@ def plan_dataset(env: Environment, path: Path, workers: int) -> dict[str, Any]:
         "disk_bytes": sum(row["disk_bytes"] for row in rows),
         "budgets": _budgets(recipe, bench, rows, reports),
         "disk_free_bytes": shutil.disk_usage(env.home.root).free,
-        "refused": list(judge_recipe(env, recipe, files)),
+        "refused": [*judge_recipe(env, recipe, files), *_quarantined(recipe, counted)],
+        "exact": ["files", "bytes", *(_COUNTED if counted is not None else ())],
+        "estimated": [*(() if counted is not None else _GUESSED), "seconds", "disk_bytes"],
     }
+
+
+def _quarantined(recipe: Recipe, counted: Counted | None) -> list[str]:
+    """Why a build would refuse the places that were counted as broken, if it would."""
+    rows = counted.sources.values() if counted is not None else ()
+    broken = sum(row.broken for row in rows)
+    places = broken + sum(row.documents for row in rows)
+    if broken <= recipe.limits.quarantine_share * places:
+        return []
+    share = recipe.limits.quarantine_share
+    return [f"{broken} of {places} places cannot be read; the recipe allows a share of {share}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +181,7 @@ def _measured(
     report = worker.finish()
     elapsed = env.clock.monotonic() - begun
     share = total / max(1, consumed)
-    kind, expansion = plan.pieces_of(source), max(1.0, chars / consumed)
+    kind, expansion = plan.pieces_of(source), _expansion(largest)
     pieces = (pieces_about(file, kind, part_bytes, expansion) for file in files)
     row = {
         "files": len(files),
@@ -152,6 +193,24 @@ def _measured(
         "disk_bytes": int(chars * share * _DISK_SHARE),
     }
     return row, report
+
+
+def _expansion(file: plan.InputFile) -> float:
+    """Bytes of content for each of a compressed file, by its beginning."""
+    if not is_packed(file.name):
+        return 1.0
+    made = 0
+    try:
+        with file.open() as stream:
+            counting = _Counting(cast(BinaryIO, stream))
+            with suppress(Unreadable):
+                for chunk in chunks(cast(BinaryIO, counting), file.name):
+                    made += len(chunk)
+                    if made > _EXPANDED_BYTES:
+                        break
+    except OSError as error:
+        raise outside(error, file.name) from error
+    return max(1.0, made / max(1, counting.count))
 
 
 def _rest(

@@ -13,9 +13,10 @@ _KEPT: Final = ("lives", "broken", "report")  # of a part, once the dataset is m
 
 def tidy(store: SealingStore, folder: str) -> None:
     """Delete what only the build needed. A kill here leaves sealed objects, and no harm."""
-    made = [*store.names(f"{folder}/merge"), *store.names(f"{folder}/unpacked")]
-    for name in [*made, f"{folder}/gone"]:
-        store.delete(name)
+    for kind in ("merge", "unpacked", "counts"):
+        for name in store.names(f"{folder}/{kind}"):
+            store.delete(name)
+    store.delete(f"{folder}/gone")
     for name in store.names(f"{folder}/parts"):
         if not name.rpartition("/")[2].startswith(_KEPT):
             store.delete(name)

@@ -27,7 +27,7 @@ __all__ = [
 _LOCAL: Final = "local:"
 # What a build of a corpus needs until it is finished, and the key of its pseudonyms: to shred a key
 # is to delete it, and a bucket may keep versions of what is deleted.
-_NEAR: Final = re.compile(r"corpora/[^/]+/((parts|merge|batches|unpacked)/.*|gone|key)")
+_NEAR: Final = re.compile(r"corpora/[^/]+/((parts|merge|batches|unpacked|counts)/.*|gone|key)")
 
 
 def open_age_file(file: Reader, keys: KeyService, name: str) -> Reader:

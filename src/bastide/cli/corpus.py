@@ -37,24 +37,36 @@ def corpus() -> None:
     """Make datasets from raw text: plan, build, show, explain, prove, export."""
 
 
-@parameters("plan", "bastide corpus plan examples/nordic.toml", _RECIPE, _WORKERS, _KEY)
-def plan(call: Call, recipe: Path, workers: int | None, key: str | None) -> None:
-    """Say what a build would read and do, and about how long; a second's sample is measured."""
+@parameters(
+    "plan",
+    "bastide corpus plan examples/nordic.toml",
+    _RECIPE,
+    _WORKERS,
+    click.option("--count", is_flag=True, help="Read everything, and count every document."),
+    _KEY,
+)
+def plan(call: Call, recipe: Path, workers: int | None, count: bool, key: str | None) -> None:
+    """Say what a build would read and do, and about how long; a second's sample is measured.
+
+    With --count nothing of what would be read is estimated. A count that was stopped or killed goes
+    on where it stopped.
+    """
     from bastide.app.corpus_estimate import plan_dataset
 
     with call.environment(call.party_key(key)) as env:
-        row = plan_dataset(env, recipe, workers or _cores())
+        row = plan_dataset(env, recipe, workers or _cores(), count, call.progress())
+    about = "" if count else "about "
     lines = [f"{row['recipe']}  {row['digest']}"]
     width = max([16, *(len(source["source"]) + 2 for source in row["sources"])])
     lines += [
         f"  {source['source']:<{width}}{source['files']} {_files(source['files'])}"
         f"  {_size(source['bytes'])}"
-        f"  about {source['documents']} documents  {source['licence']} ({source['basis']})"
+        f"  {about}{source['documents']} documents  {source['licence']} ({source['basis']})"
         for source in row["sources"]
     ]
     lines.append("  steps           " + ", ".join(row["steps"]))
     lines.append(
-        f"  in all          {_size(row['bytes'])} in {row['parts']} parts, about"
+        f"  in all          {_size(row['bytes'])} in {about}{row['parts']} parts, about"
         f" {row['seconds']:.0f} s with {row['workers']} workers,"
         f" {row['seconds_alone']:.1f} s of them for duplicates, in one process"
     )
@@ -68,6 +80,10 @@ def plan(call: Call, recipe: Path, workers: int | None, key: str | None) -> None
         for one in row["budgets"]
     ]
     lines += [f"  would be refused: {reason}" for reason in row["refused"]]
+    lines.append(
+        f"  measured: {', '.join(row['exact'])}; reckoned from samples:"
+        f" {', '.join(row['estimated'])}"
+    )
     call.show(row, "\n".join(lines))
 
 

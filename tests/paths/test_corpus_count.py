@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""`bastide corpus plan --count` counts what a build reads, goes on after a kill, and says what of
+the plan is reckoned.
+
+Broken once to prove the tests: where the count of each piece is that of the file, or what was
+counted before a kill is counted again, they fail.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bastide.app.config import Home
+from bastide.app.corpora import show_dataset
+from bastide.app.corpus_build import build_dataset
+from bastide.app.corpus_estimate import plan_dataset
+from bastide.app.corpus_pool import Pool
+from paths.corpus_rig import CANARY, PLANTED, copied, found_home, kill_build, seeded, write_corpus
+from paths.test_corpus_cli import bastide
+from paths.test_corpus_pieces import pack, write
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return found_home(tmp_path_factory.mktemp("count"))
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    found: Counter[str] = Counter()
+    original = Pool.each
+
+    def each(self: Pool, task: Any, jobs: Iterable[Any]) -> Iterator[Any]:
+        for row in original(self, task, jobs):
+            found[task.__name__] += 1
+            yield row
+
+    monkeypatch.setattr(Pool, "each", each)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["one member", "many members"])
+def test_a_count_is_what_a_build_reads(
+    kind: str, empty: Home, tmp_path: Path, done: Counter[str]
+) -> None:
+    recipe = write(tmp_path / "corpus", "jsonl", 2_000)
+    pack(recipe, kind)
+    home = copied(empty, tmp_path / "home")
+    with seeded(home) as env:
+        row = plan_dataset(env, recipe, 2, True)
+        (source,) = row["sources"]
+        assert (source["documents"], source["broken"]) == (198, 2)
+        assert row["parts"] == done["count_part"] > 8
+        assert row["exact"] == ["files", "bytes", "documents", "characters", "broken", "parts"]
+        assert row["estimated"] == ["seconds", "disk_bytes"]
+        again = plan_dataset(env, recipe, 1, True)
+        assert again["sources"][0]["documents"] == 198
+        assert row["parts"] == done["count_part"]  # nothing was read a second time
+        build_dataset(env, recipe, 2)
+        (read,) = show_dataset(env, "tiny")["sources"]
+        assert read["read"] == 198
+        assert not [name for name in env.store.names("corpora") if "/counts/" in name]
+
+
+def test_a_count_that_was_killed_goes_on(empty: Home, tmp_path: Path, done: Counter[str]) -> None:
+    recipe = write(tmp_path / "corpus", "jsonl", 2_000)
+    home = copied(empty, tmp_path / "home")
+    kill_build(
+        home, recipe,
+        lambda line: line.startswith("counting ") and not line.startswith("counting 0/"), "count",
+    )  # fmt: skip
+    with seeded(home) as env:
+        row = plan_dataset(env, recipe, 2, True)
+    assert row["sources"][0]["documents"] == 198
+    assert 0 < done["count_part"] < row["parts"]
+
+
+def test_what_a_build_would_refuse_is_told_and_nothing_lies_in_clear(
+    empty: Home, tmp_path: Path
+) -> None:
+    recipe = write_corpus(tmp_path / "corpus", share=0.0)
+    home = copied(empty, tmp_path / "home")
+    row = json.loads(bastide(home, "plan", str(recipe), "--count", "--json").stdout)
+    assert row["refused"] == ["1 of 61 places cannot be read; the recipe allows a share of 0.0"]
+    told = bastide(home, "plan", str(recipe)).stdout
+    assert re.search(r"B  about \d+ documents", told)
+    assert "reckoned from samples: documents, parts, seconds, disk_bytes" in told
+    told = bastide(home, "plan", str(recipe), "--count").stdout
+    assert "B  60 documents" in told
+    assert "reckoned from samples: seconds, disk_bytes" in told
+    for path in home.root.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert not [text for text in (CANARY, *PLANTED) if text.encode() in data]
