@@ -283,6 +283,42 @@ def test_check_prints_faults_and_exits_3(empty: Home, tmp_path: Path) -> None:
     assert bastide(empty, "check", str(tmp_path / "none")).returncode == 1
 
 
+TABLE = "| Path | PII | Contamination |\n|---|---|---|\n| `letters-1.0` | \u2796 | \u2705 |\n"
+
+
+def test_check_finds_in_a_bucket_what_it_finds_on_a_disk(empty: Home, tmp_path: Path) -> None:
+    """Metadata, annotations, counts, table and mix; the cycle's own file lies above."""
+    folder = make_dataset(tmp_path / "flag" / "letters-1.0")
+    make_dataset(tmp_path / "flag" / "sound-1.0")
+    lost(PII)(folder)
+    (folder / "counts" / "ces_Latn").mkdir(parents=True)
+    (folder / "counts" / "ces_Latn" / "source.json").write_text('{"documents": 0}')
+    (tmp_path / "flag" / "README.md").write_text(TABLE)
+    (tmp_path / "flag" / "datamix.txt").write_text("0.5 letters-1.0/ces_Latn\n0.5 none-1.0/x\n")
+    with running_server() as server:
+        home, bucket = in_bucket(server, empty, tmp_path, store=False)
+        for path in (tmp_path / "flag").rglob("*"):
+            if path.is_file():
+                key = f"eu/{path.relative_to(tmp_path).as_posix()}"
+                server.client().upload_file(str(path), bucket, key)
+        for name in ("flag", "flag/letters-1.0"):
+            rows = [
+                json.loads(bastide(home, "check", place, "--json").stdout)
+                for place in (str(tmp_path / name), f"s3://{bucket}/eu/{name}")
+            ]
+            assert rows[1].pop("directory") == f"s3://{bucket}/eu/{name}"
+            del rows[0]["directory"]
+            assert rows[0] == rows[1]
+            found = {one["code"] for one in rows[1]["faults"]}
+            cycle = {"contradiction", "datamix-unknown"} if name == "flag" else set()
+            assert found == {"annotation-missing", "no-documents"} | cycle
+        done = bastide(home, "check", f"s3://{bucket}/eu/flag/sound-1.0")
+        assert (done.returncode, done.stdout[:8]) == (0, "0 faults")
+        done = bastide(home, "check", f"s3://{bucket}/eu/none")
+        assert done.returncode == 1
+        assert "there is no directory s3://" in done.stderr
+
+
 def test_a_collection_in_a_bucket_makes_the_same_dataset(empty: Home, tmp_path: Path) -> None:
     recipe = made(tmp_path)
     near = copied(empty, tmp_path / "near")

@@ -18,15 +18,18 @@ from bastide.app.corpus_build import build_dataset, folder_of
 from bastide.app.corpus_erase import erase_subject
 from bastide.app.corpus_pack import pack_dataset, packing_folder
 from bastide.app.corpus_pack_work import PIECE, object_name
-from bastide.app.corpus_packings import export_packing, list_packings, show_packing
-from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused
+from bastide.app.corpus_packings import PACKED_FORMS, export_packing, list_packings, show_packing
+from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused, Unavailable
 from bastide.core.evidence import Evidence
 from bastide.crypto.merkle import leaf_hash, root
+from contracts.s3_server import running_server
 from paths.corpus_rig import CANARY, found_home, seeded, write_corpus
 from paths.demo import Demo
 from paths.erase_rig import PERSON, write_person
 from paths.test_collection_build import exported
+from paths.test_corpus_cli import bastide
 from paths.test_corpus_megatron import END, made_tokenizer, sequences
+from paths.test_object_store import in_bucket
 
 LENGTH = 64
 
@@ -171,6 +174,63 @@ def test_a_damaged_object_is_made_again_and_never_exported(
     assert pack(built).entry == row.entry
     with seeded(home) as env:
         export_packing(env, str(row.subject.digest), tmp_path / "out", "megatron")
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_another_packing_takes_no_file_of_the_first_over(
+    built: tuple[Home, Path], tmp_path: Path
+) -> None:
+    home, _ = built
+    with seeded(home) as env:
+        for method in ("best-fit", "concat"):
+            digest = str(pack(built, method=method).subject.digest)
+            for target in ("both", method):
+                export_packing(env, digest, tmp_path / target, "numpy")
+    assert content(tmp_path / "both") == content(tmp_path / "concat")
+    assert content(tmp_path / "both") != content(tmp_path / "best-fit")
+
+
+def test_an_export_to_a_bucket_is_what_it_is_on_a_disk(
+    built: tuple[Home, Path], tmp_path: Path
+) -> None:
+    digest = str(pack(built).subject.digest)
+    other = str(pack(built, method="concat").subject.digest)
+    with running_server() as server:
+        home, bucket = in_bucket(server, built[0], tmp_path, store=False)
+        client = server.client()
+
+        def there(prefix: str) -> dict[str, bytes]:
+            return {
+                key.rpartition("/")[2]: client.get_object(Bucket=bucket, Key=key)["Body"].read()
+                for key in server.keys(bucket)
+                if key.startswith(prefix + "/")
+            }
+
+        def kill(what: str, done: int, total: int) -> None:
+            if done == 1 and server.process is not None:
+                server.kill()
+
+        with seeded(home) as env:
+            for form in PACKED_FORMS:
+                export_packing(env, digest, tmp_path / form, form)
+                export_packing(env, digest, f"s3://{bucket}/{form}", form)
+                assert there(form) == content(tmp_path / form)
+            with pytest.raises(Unavailable):
+                export_packing(env, digest, f"s3://{bucket}/cut", "numpy", kill)
+            server.start()
+            before = client.head_object(Bucket=bucket, Key="cut/mix-00000.npy")["LastModified"]
+            assert "packing.json" not in there("cut")
+            done = bastide(home, "export-packing", digest, "--to", f"s3://{bucket}/cut", "--form",
+                           "numpy")  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            assert there("cut") == content(tmp_path / "numpy")
+            after = client.head_object(Bucket=bucket, Key="cut/mix-00000.npy")["LastModified"]
+            assert after == before  # it was there already
+            export_packing(env, other, f"s3://{bucket}/cut", "numpy")
+            assert there("cut") != content(tmp_path / "numpy")
 
 
 def test_killed_it_goes_on(tmp_path: Path, built: tuple[Home, Path]) -> None:

@@ -24,6 +24,7 @@ from bastide.app import corpus_index, corpus_search
 from bastide.app.config import Home
 from bastide.app.corpus_build import build_dataset, folder_of
 from bastide.app.corpus_index import build_index, index_folder
+from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_search import delete_index, find_spans, open_index
 from bastide.app.environment import Environment
 from bastide.core.errors import Misconfigured, NotFound, NotProven
@@ -221,11 +222,42 @@ def test_a_text_that_the_dataset_does_not_hold_is_not_believed(indexed: Environm
 
 def test_a_stale_index_is_refused(indexed: Environment) -> None:
     name = f"{index_folder(folder(indexed))}/index"
-    report = corpus_index.IndexReport(1, "sha256:" + "0" * 64, 1, [])
+    report = corpus_index.IndexReport(corpus_index.INDEX_VERSION, "sha256:" + "0" * 64, 1, [])
     indexed.store.put(name, [msgspec.msgpack.encode(report)])
     with pytest.raises(NotProven, match="stale") as caught:
         find_spans(indexed, "tiny", "a")
     assert caught.value.fix == "bastide corpus index tiny"
+
+
+def made_before(env: Environment) -> None:
+    """The index as the first version wrote it: fences for each segment, in none of the reports."""
+    store, own = env.store, folder(env)
+    name = f"{index_folder(own)}/index"
+    report = msgspec.msgpack.decode(read_object(store, name), type=corpus_index.IndexReport)
+    fences = read_object(store, corpus_index.fences_name(own))
+    for number in range(len(report.segments)):
+        begin, size = corpus_index.fences_of(report.segments, number)
+        store.put(corpus_index.segment_name(own, number, "fences"), [fences[begin : begin + size]])
+        place = corpus_index.segment_name(own, number, "report")
+        row = msgspec.msgpack.decode(read_object(store, place))
+        del row["fences"]
+        store.put(place, [msgspec.msgpack.encode(row)])
+    store.delete(corpus_index.fences_name(own))
+    store.put(name, [msgspec.msgpack.encode(msgspec.structs.replace(report, version=1))])
+
+
+def test_an_index_of_an_earlier_version_is_refused_and_made_anew(indexed: Environment) -> None:
+    now, found = contents(indexed), find_spans(indexed, "tiny", "e")
+    assert found.count
+    made_before(indexed)
+    assert contents(indexed) != now
+    with pytest.raises(NotProven, match="of another version of Bastide") as caught:
+        find_spans(indexed, "tiny", "e")
+    assert caught.value.fix == "bastide corpus index tiny"
+    again = build_index(indexed, "tiny", 8)
+    assert not again["kept"]
+    assert contents(indexed) == now
+    assert find_spans(indexed, "tiny", "e") == found
 
 
 def test_no_text_of_the_index_is_on_the_disk(indexed: Environment, tmp_path: Path) -> None:

@@ -10,24 +10,37 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from bastide.app.config import Home
 from bastide.app.corpus_claims import judge_claims
 from bastide.app.corpus_collection import input_files, unfit
+from bastide.app.corpus_far_files import far_folder
 from bastide.app.corpus_files import InputFile, hash_file, read_file
 from bastide.app.extras import require_extra
 from bastide.app.remedies import outside
+from bastide.core.bucket import SCHEME
 from bastide.core.errors import Refused
 from bastide.readers.openeurollm import OpenEuroLlm
 from bastide.readers.openeurollm_metadata import CollectionFault
 
-__all__ = ["check_collection"]
+__all__ = ["check_collection", "collection_at"]
 
 Progress = Callable[[str, int, int], None]
 
 
+def collection_at(home: Home, directory: str) -> Path:
+    """A directory, or a place in the object store of a home. Raises Misconfigured."""
+    # Of a place in a bucket only what FarFolder has is used.
+    far = directory.startswith(SCHEME)
+    return cast(Path, far_folder(home, directory)) if far else Path(directory)
+
+
 def check_collection(root: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """All faults of a directory, sorted, with what was looked at. Raises NotFound, Unavailable."""
+    """All faults of a directory, sorted, with what was looked at. Raises NotFound, Unavailable.
+
+    root: may be a place in a bucket (`far_folder`), of which no more is used than that has.
+    """
     require_extra("corpus")
     stage = "reading metadata and counts"
     claims = judge_claims(root, root, partial(progress, stage) if progress is not None else None)

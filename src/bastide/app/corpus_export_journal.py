@@ -18,7 +18,6 @@ from typing import Any, Final
 import msgspec
 
 from bastide.app.bucket_path import BucketPath, made_of
-from bastide.app.corpus_export import Export
 from bastide.core.canonical import canonical
 
 __all__ = ["JOURNAL", "Journal"]
@@ -34,12 +33,12 @@ class _Row(msgspec.Struct):
 
 
 class Journal:
-    """The journal of one export. how: what else decides the content of its files."""
+    """The journal of one export to a folder. what: all that decides the content of its files."""
 
-    def __init__(self, export: Export, how: Mapping[str, Any]) -> None:
-        self._target = export.target
-        self._far = isinstance(export.target, BucketPath)
-        self._head = canonical({"dataset": str(export.account.subject.digest), **how})
+    def __init__(self, target: Path, what: Mapping[str, Any]) -> None:
+        self._target = target
+        self._far = isinstance(target, BucketPath)
+        self._head = canonical(dict(what))
         found = None if self._far else self._read()
         self._rows: dict[int, _Row] = found or {}
         self.goes_on = found is not None  # an earlier run of the same export left it, on a disk

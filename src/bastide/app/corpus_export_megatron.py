@@ -53,7 +53,8 @@ def export_megatron(export: Export) -> list[Path]:
     Raises Misconfigured without a tokenizer, for one that cannot be read or lacks the end token.
     """
     tokenizer, counted = _tokenizer(export)
-    with Journal(export, {"form": "megatron", **msgspec.to_builtins(counted)}) as journal:
+    what = {"form": "megatron", **msgspec.to_builtins(counted)}
+    with Journal(export.target, what) as journal:
         written = [
             path
             for number, shard in enumerate(export.manifest.shards)

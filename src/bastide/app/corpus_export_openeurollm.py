@@ -61,7 +61,8 @@ def export_openeurollm(export: Export) -> list[Path]:
 
     Raises Misconfigured if the folder holds something else: what is there would become documents.
     """
-    journal = Journal(export, {"form": "openeurollm", "packages": export.manifest.made_with})
+    what = {"form": "openeurollm", "packages": export.manifest.made_with}
+    journal = Journal(export.target, {"dataset": str(export.account.subject.digest), **what})
     there = names_below(export.target) if export.target.exists() else []
     _verify_own(export, journal, there)
     begun = {int(found[1]) for name in there if (found := _TEXTS.search(name))}

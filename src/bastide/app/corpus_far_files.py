@@ -13,19 +13,28 @@ from typing import Final
 from bastide.app.config import Home
 from bastide.app.corpus_collection import collection_files
 from bastide.app.corpus_files import InputFile
-from bastide.app.far_folder import Listing
+from bastide.app.far_folder import FarFolder, Listing
 from bastide.app.wiring_store import far_files
 from bastide.core.bucket import SCHEME, split_url
 from bastide.core.errors import NotFound
 from bastide.core.recipe import Source
 from bastide.filters.openeurollm import OpenEuroLlmRules
 
-__all__ = ["far_inputs"]
+__all__ = ["far_folder", "far_inputs"]
 
 _WILD: Final = re.compile(r"[*?\[]")
 _PIECES: Final = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]/]+\]|[^*?\[]+|\[")
 # Within a name, or at its beginning if that is no dot.
 _BEGIN: Final = r"(?:(?<![^/])(?!\.)|(?<=[^/]))"
+
+
+def far_folder(home: Home, url: str) -> FarFolder:
+    """A folder below ``s3://bucket``, with what lies beside it. Raises Misconfigured."""
+    bucket, _, key = url.removeprefix(SCHEME).partition("/")
+    split_url(SCHEME + bucket, "directory")
+    there, key = far_files(home, SCHEME + bucket), key.strip("/")
+    sizes = dict(there.sizes(key.rpartition("/")[0]))
+    return FarFolder(Listing(there, SCHEME + bucket, os.fspath(home.root), sizes), key)
 
 
 def far_inputs(home: Home, source: Source) -> list[InputFile]:

@@ -11,13 +11,16 @@ a document ends.
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from bastide.app.bucket_path import folder_at
 from bastide.app.corpora import find_dataset
 from bastide.app.corpus_build import Progress
 from bastide.app.corpus_export import proven_chunks, whole
+from bastide.app.corpus_export_journal import Journal
 from bastide.app.corpus_export_megatron import write_index
 from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_pack import packing_folder
@@ -41,7 +44,11 @@ __all__ = [
     "show_packing",
 ]
 
-PACKED_FORMS: Final = ("megatron", "parquet", "numpy")
+# Of each form the endings of a shard's files, beside those of the pieces.
+_ENDINGS: Final = MappingProxyType(
+    {"megatron": ("bin", "idx"), "parquet": ("parquet",), "numpy": ("npy",)}
+)
+PACKED_FORMS: Final = tuple(_ENDINGS)
 _ROWS: Final = 4_096  # sequences of a row group
 
 
@@ -73,11 +80,12 @@ def show_packing(env: Environment, name: str) -> dict[str, Any]:
 
 
 def export_packing(
-    env: Environment, name: str, target: Path, form: str, progress: Progress | None = None
+    env: Environment, name: str, target: Path | str, form: str, progress: Progress | None = None
 ) -> list[Path]:
-    """Write a packing in clear; every digest is checked. A shard that is there stays.
+    """Write a packing in clear; every digest is checked. An export that was killed goes on.
 
-    Raises NotFound, Misconfigured, Refused if its dataset was erased from, NotProven.
+    target: a folder, or ``s3://bucket/prefix``. Raises NotFound, Misconfigured, Refused if its
+    dataset was erased from, NotProven.
     """
     require(env, "dataset-export", name)
     if form not in PACKED_FORMS:
@@ -89,14 +97,17 @@ def export_packing(
     packing = packing_manifest(env, row, folder)
     written = []
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        for done, shard in enumerate(packing.shards):
-            written += _Writer(env, folder, packing, shard, target, row.subject.name).write(form)
-            if progress is not None:
-                progress("exporting", done + 1, len(packing.shards))
-        path = target / "packing.json"
-        with whole(path) as file:
-            file.write(packing.encode())
+        to = folder_at(env.home, target)
+        to.mkdir(parents=True, exist_ok=True)
+        with Journal(to, {"packing": str(packing.digest), "form": form}) as journal:
+            for done, shard in enumerate(packing.shards):
+                writer = _Writer(env, folder, packing, shard, to / row.subject.name)
+                written += writer.write(form, journal)
+                if progress is not None:
+                    progress("exporting", done + 1, len(packing.shards))
+            path = to / "packing.json"
+            with whole(path) as file:
+                file.write(packing.encode())
     except OSError as error:
         raise outside(error, str(target)) from error
     return [*written, path]
@@ -140,42 +151,34 @@ class _Writer:
         folder: str,
         packing: Packing,
         shard: PackedShard,
-        target: Path,
-        name: str,
+        stem: Path,
     ) -> None:
         self._env, self._folder, self._packing, self._shard = env, folder, packing, shard
-        self._stem = target / f"{name}-{shard.number:05d}"
+        self._stem = stem.with_name(f"{stem.name}-{shard.number:05d}")
         self._width = 2 if packing.dtype == "uint16" else 4
 
-    def write(self, form: str) -> list[Path]:
-        """Write what is missing; the file that is renamed last says that all are whole."""
-        pieces = self._stem.with_name(self._stem.name + ".pieces.parquet")
-        if form == "parquet":
-            paths = [pieces, self._stem.with_name(self._stem.name + ".parquet")]
-            if not paths[-1].exists():
-                self._pieces(pieces)
-                with whole(paths[-1]) as file:
-                    self._parquet(file)
+    def write(self, form: str, journal: Journal) -> list[Path]:
+        """Write what is missing of the shard; all of its files."""
+        endings = ("pieces.parquet", *_ENDINGS[form])
+        paths = [self._stem.with_name(f"{self._stem.name}.{ending}") for ending in endings]
+        if journal.finished(self._shard.number, paths):
             return paths
-        if form == "numpy":
-            paths = [pieces, self._stem.with_name(self._stem.name + ".npy")]
-            if not paths[-1].exists():
-                self._pieces(pieces)
-                with whole(paths[-1]) as file:
-                    file.write(self._numpy_head())
-                    for chunk in self._chunks("sequences"):
-                        file.write(chunk)
-            return paths
-        data = self._stem.with_name(self._stem.name + ".bin")
-        index = self._stem.with_name(self._stem.name + ".idx")
-        if not index.exists():
-            self._pieces(pieces)
-            with whole(index) as index_file, whole(data) as data_file:
+        mark = journal.mark(self._shard.number)
+        with whole(paths[0], mark) as file:
+            self._pieces(file)
+        with whole(paths[1], mark) as file:
+            if form == "parquet":
+                self._parquet(file)
+            else:
+                file.write(self._numpy_head() if form == "numpy" else b"")
                 for chunk in self._chunks("sequences"):
-                    data_file.write(chunk)
-                lengths = array("i", [self._packing.length]) * self._shard.sequences
-                write_index(lengths, self._packing.dtype, index_file)
-        return [pieces, data, index]
+                    file.write(chunk)
+        if form == "megatron":
+            lengths = array("i", [self._packing.length]) * self._shard.sequences
+            with whole(paths[2], mark) as file:
+                write_index(lengths, self._packing.dtype, file)
+        journal.add(self._shard.number, paths)
+        return paths
 
     def _numpy_head(self) -> bytes:
         """The head of a `.npy` of version 1.0 (numpy.lib.format): what follows begins at a multiple
@@ -191,13 +194,13 @@ class _Writer:
         name = object_name(self._folder, self._shard.number, part)
         return proven_chunks(self._env.store, name, self._shard.objects[part], size)
 
-    def _pieces(self, path: Path) -> None:
+    def _pieces(self, file: BinaryIO) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         names = ("sequence", "document", "offset", "length")
         schema = pa.schema([(name, pa.uint32()) for name in names])
-        with whole(path) as file, pq.ParquetWriter(file, schema) as writer:
+        with pq.ParquetWriter(file, schema) as writer:
             for chunk in self._chunks("pieces", PIECE.size * 65_536):
                 rows = array("I")
                 rows.frombytes(chunk)

@@ -96,7 +96,9 @@ def open_index(env: Environment, dataset: str) -> "Iterator[Index]":
     except (NotProven, msgspec.DecodeError) as error:
         raise NotProven(f"the search index of {name} is damaged", fix=fix) from error
     digest = str(manifest_of(env, row).digest)
-    if report.version != INDEX_VERSION or report.manifest != digest:
+    if report.version != INDEX_VERSION:
+        raise NotProven(f"the search index of {name} is of another version of Bastide", fix=fix)
+    if report.manifest != digest:
         raise NotProven(f"the search index of {name} is stale: it is not of {digest}", fix=fix)
     with ExitStack() as stack:
         yield Index(env, stack, name, folder, report, fix)

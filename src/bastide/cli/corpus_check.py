@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bastide corpus check`."""
 
-from pathlib import Path
-
 import click
 
 from bastide.cli.command import Call, parameters
@@ -15,16 +13,17 @@ __all__ = ["check"]
 @parameters(
     "check",
     "bastide corpus check collection/flag",
-    click.argument("directory", type=click.Path(path_type=Path)),
+    click.argument("directory"),
 )
-def check(call: Call, directory: Path) -> None:
+def check(call: Call, directory: str) -> None:
     """Find every fault of an OpenEuroLLM collection: metadata, annotations, counts, table, mix.
 
-    Exits with 0 if there is none, with 3 if there are some. Nothing is written.
+    DIRECTORY may be s3://BUCKET/PREFIX. Exits with 0 if there is none, with 3 if there are some.
+    Nothing is written.
     """
-    from bastide.app.corpus_check import check_collection
+    from bastide.app.corpus_check import check_collection, collection_at
 
-    row = check_collection(directory, call.progress())
+    row = check_collection(collection_at(call.home, directory), call.progress())
     faults = row["faults"]
     looked = f"{row['datasets']} datasets, {row['files']} files, {row['counts']} counts"
     lines = []

@@ -84,7 +84,7 @@ def packings(call: Call, packing: str | None) -> None:
     "export-packing",
     "bastide corpus export-packing nordic --to out --form megatron",
     click.argument("packing"),
-    click.option("--to", type=click.Path(path_type=Path), required=True, help="Folder."),
+    click.option("--to", required=True, help="Folder, or s3://BUCKET/PREFIX."),
     click.option(
         "--form",
         type=click.Choice(["megatron", "parquet", "numpy"]),
@@ -93,10 +93,10 @@ def packings(call: Call, packing: str | None) -> None:
     ),
     _KEY,
 )
-def export_packing(call: Call, packing: str, to: Path, form: str, key: str | None) -> None:
+def export_packing(call: Call, packing: str, to: str, form: str, key: str | None) -> None:
     """Write a packing in clear: sequences for Megatron-LM, in Parquet or as NumPy's arrays, and
-    which documents are in each. PACKING is a dataset's name (the newest) or a digest. What is there
-    already is kept."""
+    which documents are in each. PACKING is a dataset's name (the newest) or a digest. An export
+    that was killed goes on."""
     from bastide.app.corpus_packings import export_packing as export
 
     with call.environment(call.party_key(key)) as env:
