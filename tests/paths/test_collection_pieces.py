@@ -123,7 +123,7 @@ def moved(path: Path) -> None:
 CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a document that is not there": (of_another, "1 annotated documents are not in the file"),
     "another number of documents": (miscounted, "121 documents were annotated, the file has 120"),
-    "a document twice": (twice, "letters: key"),
+    "a document twice": (twice, "1 annotated documents are in the file twice"),
     "another text": (moved, "the text is not the one that was annotated"),
 }
 

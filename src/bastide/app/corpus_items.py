@@ -62,8 +62,8 @@ def verify_joined(
     files: Mapping[str, Sequence[InputFile]],
     reports: "Sequence[PartReport]",
 ) -> None:
-    """Return if the pieces of each annotated file are together what was annotated. A second
-    document with an annotated name in another piece has a name that stands twice: the join refuses.
+    """Return if the pieces of each annotated file are together what was annotated. Where one name
+    stands twice and another is not there, the join refuses the one that stands twice.
 
     Raises Refused, with reasons.
     """
@@ -72,8 +72,8 @@ def verify_joined(
             if file.beside and file.pieces:
                 tally = Tally()
                 for report in reports:
-                    if (own := report.joined.get(file.path)) is not None:
-                        tally.add(own)
+                    if report.source == source.name and file.path in report.joined:
+                        tally.add(report.joined[file.path])
                 make_reader(source.reader, {**source.settings, **file.settings}).verify_tally(
                     file.name, tally
                 )

@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bastide.app.corpus_objects import Spill, merged_rows, read_object
-from bastide.app.corpus_part import PartReport, Workbench
+from bastide.app.corpus_part import PartReport, Workbench, damaged_objects
 from bastide.app.corpus_pool import Pool
-from bastide.core.errors import NotFound
+from bastide.core.errors import NotFound, NotProven
 from bastide.core.limits import MIB
 from bastide.ports import SealingStore
 
@@ -143,12 +143,18 @@ class Team:
             row = msgspec.msgpack.encode((_digest(made_of), result))
             self.spill.store.put(f"{self.bench.folder}/{_JOURNAL}-{name}", [row])
 
-    def join_objects(self, names: Sequence[str], target: str, made_of: Any) -> None:
-        """Write what some objects hold as one, and delete them; once."""
-        store = self.spill.store
+    def join_objects(self, names: Sequence[str], target: str, jobs: Sequence[RangeJob]) -> None:
+        """Write what the objects of some jobs hold as one, and delete them; once.
+
+        Raises NotProven if an earlier run did, and it is not as it was.
+        """
+        store, name = self.spill.store, f"{self.bench.folder}/{target}"
+        made_of = [_digest(job) for job in jobs]  # each names all runs
         if self.noted(target, made_of, bool) is None:
-            store.put(f"{self.bench.folder}/{target}", _joined(store, names))
+            store.put(name, _joined(store, names))
             self.note(target, made_of, True)
+        elif damaged_objects(self.bench, (target, [name])):
+            raise NotProven(f"{name} was changed", fix="build again")
         for name in names:
             store.delete(name)
 

@@ -131,8 +131,10 @@ class OpenEuroLlm:
     def verify_tally(self, name: str, tally: "Tally") -> None:
         """Return if all pieces together are what was annotated. Raises Refused, with reasons."""
         faults = []
-        if unseen := tally.annotated - tally.seen:
-            faults.append(f"{name}: {unseen} annotated documents are not in the file")
+        unseen = tally.annotated - tally.seen
+        if unseen:
+            told = "are not in the file" if unseen > 0 else "are in the file twice"
+            faults.append(f"{name}: {abs(unseen)} annotated documents {told}")
         if self.annotations and self.documents not in (-1, tally.lines):
             told = f"{self.documents} documents were annotated, the file has {tally.lines}"
             faults.append(f"{name}: {told}")

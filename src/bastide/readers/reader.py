@@ -59,7 +59,8 @@ class Piece(msgspec.Struct, frozen=True):
     """Some of a file, for one worker: a reader that has `pieces` makes of all pieces what it makes
     of the file.
 
-    begin, end: bytes of lines, or row groups of a table. before: lines or rows that stand before.
+    begin, end: bytes of lines or records, or row groups of a table. before: lines, records or rows
+    that stand before.
     """
 
     begin: int
