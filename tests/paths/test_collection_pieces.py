@@ -4,7 +4,7 @@
 worker makes of it, and what does not fit refuses however it is cut.
 
 Broken once to prove the tests: without the sum over all pieces, annotations of documents that are
-not there pass; with pieces that lose their annotations nothing is masked.
+not there pass.
 """
 
 import json

@@ -3,8 +3,7 @@
 """`bastide corpus plan --count` counts what a build reads, goes on after a kill, and says what of
 the plan is reckoned.
 
-Broken once to prove the tests: where the count of each piece is that of the file, or what was
-counted before a kill is counted again, they fail.
+Broken once to prove the tests: where what was counted before is counted again, they fail.
 """
 
 import json
