@@ -5,6 +5,7 @@
 The names below it are listed once. A folder is what names begin with; there are no links.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -107,9 +108,8 @@ class FarFolder:
         return sorted(FarFolder(self._listing, name) for name in plain)
 
     def relative_to(self, folder: "FarFolder") -> Path:
-        """The rest of its name."""
-        begin = f"{folder._key}/" if folder._key else ""
-        return Path(self._key.removeprefix(begin))
+        """The rest of its name; of what is not below the folder, with `..` as on a disk."""
+        return Path(os.path.relpath(f"/{self._key}", f"/{folder._key}"))
 
     def open(self, mode: str = "rb") -> BufferedReader:
         """Read the file. Raises NotFound, Unavailable."""
