@@ -289,7 +289,7 @@ TABLE = "| Path | PII | Contamination |\n|---|---|---|\n| `letters-1.0` | \u2796
 def test_check_finds_in_a_bucket_what_it_finds_on_a_disk(empty: Home, tmp_path: Path) -> None:
     """Metadata, annotations, counts, table and mix; the cycle's own file lies above."""
     folder = make_dataset(tmp_path / "flag" / "letters-1.0")
-    make_dataset(tmp_path / "flag" / "sound-1.0")
+    make_dataset(tmp_path / "eu" / "sound-1.0")
     lost(PII)(folder)
     (folder / "counts" / "ces_Latn").mkdir(parents=True)
     (folder / "counts" / "ces_Latn" / "source.json").write_text('{"documents": 0}')
@@ -297,7 +297,7 @@ def test_check_finds_in_a_bucket_what_it_finds_on_a_disk(empty: Home, tmp_path: 
     (tmp_path / "flag" / "datamix.txt").write_text("0.5 letters-1.0/ces_Latn\n0.5 none-1.0/x\n")
     with running_server() as server:
         home, bucket = in_bucket(server, empty, tmp_path, store=False)
-        for path in (tmp_path / "flag").rglob("*"):
+        for path in [*(tmp_path / "flag").rglob("*"), *(tmp_path / "eu").rglob("*")]:
             if path.is_file():
                 key = f"eu/{path.relative_to(tmp_path).as_posix()}"
                 server.client().upload_file(str(path), bucket, key)
@@ -313,7 +313,7 @@ def test_check_finds_in_a_bucket_what_it_finds_on_a_disk(empty: Home, tmp_path: 
             assert found == {
                 "annotation-missing", "no-documents", "contradiction", "datamix-unknown"
             }  # fmt: skip
-        done = bastide(home, "check", f"s3://{bucket}/eu/flag/sound-1.0")
+        done = bastide(home, "check", f"s3://{bucket}/eu/eu/sound-1.0")
         assert (done.returncode, done.stdout[:8]) == (0, "0 faults")
         done = bastide(home, "check", f"s3://{bucket}/eu/none")
         assert done.returncode == 1

@@ -17,10 +17,11 @@ from bastide.core.dataset import (
     SourceCount,
     StepCount,
 )
-from bastide.core.recipe import Recipe
+from bastide.core.recipe import Recipe, Source
 from bastide.filters.erasure import ERASURE
+from bastide.readers.openeurollm import Tally
 
-__all__ = ["make_manifest", "source_counts", "step_counts"]
+__all__ = ["make_manifest", "source_counts", "step_counts", "verify_joined"]
 
 
 def make_manifest(
@@ -120,3 +121,25 @@ def _summed(rows: Any) -> dict[str, int]:
         for name, count in row.items():
             total[name] = total.get(name, 0) + count
     return dict(sorted(total.items()))
+
+
+def verify_joined(
+    sources: Sequence[Source],
+    files: Mapping[str, Sequence[plan.InputFile]],
+    reports: Sequence[PartReport],
+) -> None:
+    """Return if the pieces of each annotated file are together what was annotated. Where one name
+    stands twice and another is not there, the join refuses the one that stands twice.
+
+    Raises Refused, with reasons.
+    """
+    for source in sources:
+        for file in files[source.name]:
+            if file.beside and file.pieces:
+                tally = Tally()
+                for report in reports:
+                    if report.source == source.name and file.path in report.joined:
+                        tally.add(report.joined[file.path])
+                plan.make_reader(source.reader, {**source.settings, **file.settings}).verify_tally(
+                    file.name, tally
+                )

@@ -27,10 +27,9 @@ import msgspec
 
 from bastide.app import corpus_plan as plan
 from bastide.app.alone import alone
-from bastide.app.corpus_account import make_manifest, source_counts, step_counts
+from bastide.app.corpus_account import make_manifest, source_counts, step_counts, verify_joined
 from bastide.app.corpus_collection import refuse_unfit
 from bastide.app.corpus_duplicates import GONE_WIDTH
-from bastide.app.corpus_items import verify_joined
 from bastide.app.corpus_join import Joined, join
 from bastide.app.corpus_objects import (
     Spill,

@@ -3,22 +3,18 @@
 """What a part holds, as its reader sees it: documents and broken places, proven to be of the files
 that were hashed."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
 
 from bastide.app.corpus_files import Hashing, InputFile, changed, content_of, read_file
 from bastide.app.corpus_plan import Part, make_reader
 from bastide.app.remedies import outside
 from bastide.core.errors import BastideError, Refused
-from bastide.core.recipe import Source
 from bastide.ports import SealingStore
 from bastide.readers.openeurollm import Tally
 from bastide.readers.reader import Read
 
-if TYPE_CHECKING:
-    from bastide.app.corpus_part import PartReport
-
-__all__ = ["items_of", "verify_joined"]
+__all__ = ["items_of"]
 
 
 def items_of(
@@ -55,25 +51,3 @@ def _guarded(items: Iterator[Any], reader: str, name: str) -> Iterator[Any]:
             reasons=(f"{name}: {type(error).__name__}",),
             fix="this is a defect of the reader: report it",
         ) from None
-
-
-def verify_joined(
-    sources: Sequence[Source],
-    files: Mapping[str, Sequence[InputFile]],
-    reports: "Sequence[PartReport]",
-) -> None:
-    """Return if the pieces of each annotated file are together what was annotated. Where one name
-    stands twice and another is not there, the join refuses the one that stands twice.
-
-    Raises Refused, with reasons.
-    """
-    for source in sources:
-        for file in files[source.name]:
-            if file.beside and file.pieces:
-                tally = Tally()
-                for report in reports:
-                    if report.source == source.name and file.path in report.joined:
-                        tally.add(report.joined[file.path])
-                make_reader(source.reader, {**source.settings, **file.settings}).verify_tally(
-                    file.name, tally
-                )
