@@ -141,7 +141,7 @@ class World:
         self.runner.spent_s, began = 0.0, time.thread_time()
         for protocol, request in zip(protocols, requests, strict=True):
             protocol.data_received(request)
-        while self.server._tasks:  # noqa: ASYNC110 - turns of the loop are what is measured
+        while any(protocol.tasks for protocol in protocols):  # noqa: ASYNC110 - turns of the loop are what is measured
             await asyncio.sleep(0)
         spent_s = time.thread_time() - began - self.runner.spent_s
         return 1e6 * spent_s / len(protocols)

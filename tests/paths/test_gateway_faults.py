@@ -5,6 +5,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message
 from bastide.core.errors import Busy
 from bastide.dialects.frames import FrameReader, encode
 from bastide.gateway import h2_connection, inbound
-from bastide.gateway.connection import Patience
+from bastide.gateway.connection import Connection, Patience
 from paths.gateway_rig import MODEL, gateway, read_response, request_bytes
 from paths.h2_client import Client
 
@@ -160,3 +161,27 @@ def test_what_came_while_an_answer_ran_does_not_keep_a_connection_open(
         while data := talking.recv(65_536):  # the rig's sockets give up after a while
             rest += data
         assert rest == b"" or b" 408 " in rest
+
+
+def test_an_answer_that_is_cancelled_before_it_began_is_told_and_its_connection_lives() -> None:
+    """As a stop does that falls between a request and its answer's first step."""
+    with gateway() as rig:
+        client, ours = socket.socketpair()
+
+        async def arrive_and_cancel() -> None:
+            loop = asyncio.get_running_loop()
+            connection = Connection(rig.server, Patience())
+            await loop.connect_accepted_socket(lambda: connection, ours)
+            connection.data_received(GOOD)
+            assert rig.server.running == list(connection.tasks)
+            for task in rig.server.running:
+                task.cancel()
+
+        rig.call(arrive_and_cancel())
+        with client:
+            client.settimeout(10)
+            assert read_response(client).status == 503
+            client.sendall(GOOD)
+            assert read_response(client).status == 200
+        rig.until(lambda: rig.server.connections == 0)
+        assert rig.server.running == []

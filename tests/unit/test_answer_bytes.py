@@ -3,7 +3,9 @@
 """What a receipt commits to as the answer, for text, calls and vectors."""
 
 import base64
+import gc
 import struct
+import tracemalloc
 
 from bastide.core.chat import CallPart, Delta, Hearing, Said, ToolCall
 from bastide.core.receipt import answer_bytes, vector_bytes
@@ -48,3 +50,27 @@ def test_vectors_are_what_the_client_decodes_from_base64() -> None:
     data = vector_bytes(((1.0, -0.5), (0.25, 0.0)))
     assert struct.unpack("<4f", data) == (1.0, -0.5, 0.25, 0.0)
     assert base64.b64encode(vector_bytes(((1.0,),))) == b"AACAPw=="
+
+
+def test_many_pieces_are_what_was_said_at_any_moment() -> None:
+    hearing, words = Hearing(), [f"w{number} " for number in range(500)]
+    for count, word in enumerate(words, 1):
+        hearing.hear(Delta(word))
+        if count % 61 == 0 or count % 64 in (0, 1, 63):
+            assert hearing.said() == Said("".join(words[:count]))
+    assert hearing.begun and hearing.said() == Said("".join(words))
+
+
+def test_many_pieces_take_little_more_than_their_letters() -> None:
+    count = 20_000
+    hearing = Hearing()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(count):
+            hearing.hear(Delta(f" {number:04}"))
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * len(hearing.said().text)

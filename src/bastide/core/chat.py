@@ -162,20 +162,31 @@ class Said(msgspec.Struct, frozen=True):
     calls: tuple[ToolCall, ...] = ()
 
 
+# A piece takes ten times the memory of its letters, and thousands of answers run at once.
+_PIECES_KEPT = 64
+
+
 class Hearing:
     """Puts the pieces of an answer together again."""
 
+    __slots__ = ("_calls", "_texts")
+
     def __init__(self) -> None:
         self._texts: list[str] = []
-        self._calls: list[tuple[CallPart, list[str]]] = []
+        self._calls: list[tuple[CallPart, list[str]]] | None = None
 
     def hear(self, delta: Delta) -> None:
         """Take the next piece."""
         if delta.text:
-            self._texts.append(delta.text)
+            texts = self._texts
+            texts.append(delta.text)
+            if len(texts) == _PIECES_KEPT:
+                texts[:] = ("".join(texts),)
         part = delta.call
         if part is None:
             return
+        if self._calls is None:
+            self._calls = []
         if part.name:
             self._calls.append((part, []))
         self._calls[part.index][1].append(part.arguments)
@@ -187,10 +198,11 @@ class Hearing:
 
     def said(self) -> Said:
         """All that was heard so far."""
-        calls = tuple(
-            ToolCall(first.ident, first.name, "".join(rest)) for first, rest in self._calls
-        )
-        return Said("".join(self._texts), calls)
+        calls = self._calls
+        if calls is None:
+            return Said("".join(self._texts))
+        made = tuple([ToolCall(one.ident, one.name, "".join(rest)) for one, rest in calls])
+        return Said("".join(self._texts), made)
 
 
 class EmbedRequest(msgspec.Struct, frozen=True):

@@ -78,6 +78,7 @@ _NAMED: Final = (RESPONSE_NOT_FOUND, "guard_not_found")  # what is missing is no
 class AzureChatWriter(ChatWriter):
     """Chat answers with Azure's fields; a stream opens with a chunk about the prompt."""
 
+    __slots__ = ()
     choice_fields = _NO_VERDICT
     filtered_fields = _FILTERED
     answer_fields = _NO_PROMPT_VERDICT

@@ -31,13 +31,15 @@ def _end(release: str) -> dict[str, str]:
 class ChatWriter:
     """Writes one answer, whole or as a stream of chunks. Its kin add fields."""
 
+    # No more than this: thousands of streams wait at once, each with its writer.
+    __slots__ = ("_around", "_context")
+
     choice_fields: ClassVar[dict[str, Any]] = {}
     filtered_fields: ClassVar[dict[str, Any]] = {}  # instead, where the guard ended the answer
     answer_fields: ClassVar[dict[str, Any]] = {}
     usage_at_finish: ClassVar[bool] = False  # the chunk that ends the text states the usage
 
     def __init__(self, context: Context) -> None:
-        # No more than this: thousands of streams wait at once, each with its writer.
         self._context = context
         self._around: tuple[bytes, bytes] | None = None
 
@@ -103,7 +105,7 @@ class ChatWriter:
             "message": message,
             "logprobs": None,
             "finish_reason": self._finish(delta.finish),
-            **self._about(delta.finish.value),
+            **self._about(delta.finish),
         }
         return _encode(
             {
@@ -152,7 +154,7 @@ class ChatWriter:
 
     def _finish(self, finish: FinishReason) -> str:
         called = self._functions and finish is FinishReason.TOOL_CALLS
-        return "function_call" if called else finish.value
+        return "function_call" if called else finish
 
     def _called(self, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
         functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
@@ -172,6 +174,7 @@ class MistralWriter(ChatWriter):
     So a call is written once it is whole, and the usage stands in the chunk that ends the text.
     """
 
+    __slots__ = ("_arguments", "_begun")
     usage_at_finish = True
 
     def __init__(self, context: Context) -> None:

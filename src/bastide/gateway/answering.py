@@ -6,7 +6,6 @@ An answer is a job, which the connection runs; what needs no engine is replied a
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -40,12 +39,12 @@ from bastide.dialects.surface import (
 )
 from bastide.gateway.filing import Desk, file_away
 from bastide.gateway.inbound import Request
-from bastide.gateway.jobs import Generation, House, Telling
+from bastide.gateway.jobs import Errand, Generation, House
 from bastide.gateway.listing import told_of
-from bastide.gateway.promising import Promised, Promises
+from bastide.gateway.promising import Promises
 from bastide.gateway.recall import Recall
 from bastide.gateway.reply import Headers, Outgoing, Reply, refusal
-from bastide.gateway.spending import Counted, Reserved, Spending, warning
+from bastide.gateway.spending import Spending, warning
 from bastide.gateway.watch import Watch
 from bastide.gateway.window import EnginePool, WindowedEngine
 from bastide.ports import Clock
@@ -89,7 +88,7 @@ Done = (
     Generate | Count | Embed | Judge | Keep | Listing | Single | Nodes | Deny
 )  # a model is known by now
 Log = Callable[..., None]
-Wish = TypeVar("Wish", GenerateRequest, EmbedRequest)
+Wish = TypeVar("Wish", bound=GenerateRequest | EmbedRequest)
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -139,8 +138,9 @@ class Answering:
         self._clock = clock
         self._desk = desk
         self._guards = Guards()
-        self._house = House(clock, log, watch or Watch(), Spending(clock), recall or Recall())
-        self._promises = promises
+        watch, recall = watch or Watch(), recall or Recall()
+        spending = Spending(clock)
+        self._house = House(clock, log, watch, spending, recall, watch.answered, control, promises)
 
     def respond(self, request: Request, ident: str, caller: Caller, route: Route) -> Reply | Job:
         """Answer at once, or by a job. Raises what is wrong with the request."""
@@ -168,8 +168,8 @@ class Answering:
         self, request: Request, ident: str, caller: Caller, action: Generate
     ) -> Reply | Job:
         asked = action.decode(request.body, ident)
-        meant = caller.as_own(asked.request, whole=not asked.stream)
-        call, engine = self._let_in(request, ident, caller, meant)
+        whole = not asked.stream
+        call, engine = self._let_in(request, ident, caller, asked.request, whole=whole)
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
         began_ms = self._clock.now_ms()
@@ -179,53 +179,53 @@ class Answering:
                 began_ms // 1000,
                 call.served.name,
                 call.served.release,
-                asked,
-                partial(_elapsed_ms, self._clock, began_ms),
+                # Of a stream that waits one request is enough, in the form that it was sent on.
+                structs.replace(asked, request=call.request) if asked.stream else asked,
+                _Since(self._clock, began_ms),
             )
         )
         headers = _headers(caller, call)
         # Not Google's streams, nor those of AWS: their clients know no comments.
         may_promise = not asked.stream or action.stream_type == EVENT_STREAM
-        deed = Generation(self._house, call, engine, writer, headers, self._counted, may_promise)
-        failing = action.failing
-        return Telling(
+        return Generation(
             self._house,
-            deed.stream if asked.stream else deed.whole,
             request.family,
-            ident,
             headers,
             call,
-            None if failing is None else partial(failing, writer),
+            engine,
+            writer,
+            asked.stream,
+            may_promise,
+            action.failing,
         )
 
     def _embed(self, request: Request, ident: str, caller: Caller, action: Embed) -> Reply | Job:
         asked = action.decode(request.body, ident)
-        meant = caller.as_own(asked.request)
-        call, engine = self._let_in(request, ident, caller, meant)
+        call, engine = self._let_in(request, ident, caller, asked.request)
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
-        headers = _headers(caller, call)
+        headers, house = _headers(caller, call), self._house
 
         async def run(out: Outgoing) -> None:
-            sink, reserved = self._counted(call, True)
+            sink, reserved = house.counted(call, True)
             try:
-                made = await embed(call, engine, sink, self._clock, self._house.watch.answered)
+                made = await embed(call, engine, sink, house.clock, house.note)
                 out.reply(Reply(200, asked.write(made, call.served), sink.headers(headers)))
             finally:
-                self._house.spending.release(reserved)
+                house.spending.release(reserved)
 
-        return Telling(self._house, run, request.family, ident, headers, call)
+        return Errand(house, request.family, ident, run, headers, call)
 
     def _count(self, request: Request, ident: str, caller: Caller, action: Count) -> Job:
-        meant = caller.as_own(action.decode(request.body, ident))
-        call, engine = self._let_in(request, ident, caller, meant)
+        wish = action.decode(request.body, ident)
+        call, engine = self._let_in(request, ident, caller, wish)
         asked = call.request
         assert isinstance(asked, GenerateRequest)
 
         async def run(out: Outgoing) -> None:
             out.reply(Reply(200, action.write(await engine.count(asked))))
 
-        return Telling(self._house, run, request.family, ident, (), call)
+        return Errand(self._house, request.family, ident, run, call=call)
 
     def _judge(self, request: Request, ident: str, caller: Caller, action: Judge) -> Reply:
         asked = action.decode(request.body, ident)
@@ -244,7 +244,7 @@ class Answering:
         async def run(out: Outgoing) -> None:
             await file_away(desk, out, deed, order, caller.grant, caller.key, ident)
 
-        return Telling(self._house, run, request.family, ident, ())
+        return Errand(self._house, request.family, ident, run)
 
     def _nodes(self, request: Request, ident: str, caller: Caller, action: Nodes) -> Job:
         served = caller.snapshot.served.values()
@@ -256,15 +256,22 @@ class Answering:
             told = await self._control.ask("sealed-nodes", {"since": action.since})
             out.reply(Reply(200, told.encode()))
 
-        return Telling(self._house, run, request.family, ident, ())
+        return Errand(self._house, request.family, ident, run)
 
     def _guard(self, caller: Caller) -> Guard | None:
+        if not caller.snapshot.guards:
+            return None
         return self._guards.guard(
             caller.snapshot, self._control.erasure, caller.grant.tenant, self._clock.now_ms()
         )
 
     def _let_in(
-        self, request: Request, ident: str, caller: Caller, asked: GenerateRequest | EmbedRequest
+        self,
+        request: Request,
+        ident: str,
+        caller: Caller,
+        asked: GenerateRequest | EmbedRequest,
+        **changes: Any,
     ) -> tuple[Call, WindowedEngine]:
         snapshot, grant = caller.snapshot, caller.grant
         served: Served = choose(snapshot, grant, asked.model)
@@ -277,7 +284,7 @@ class Answering:
         )
         call = Call(
             ident,
-            structs.replace(asked, standing=standing),
+            caller.as_own(asked, standing=standing, **changes),
             grant,
             served,
             snapshot,
@@ -290,24 +297,23 @@ class Answering:
         )
         return call, self._pool.engine(served, snapshot)
 
-    def _counted(self, call: Call, may_promise: bool) -> tuple[Promised, Reserved | None]:
-        """Where the call's receipt goes, and what it reserved of a budget. Raises Exhausted."""
-        snapshot = call.snapshot
-        promises = self._promises if may_promise and snapshot.receipts == "promised" else None
-        spending = self._house.spending
-        reserved = spending.reserve(snapshot, call.grant, call.served.name, call.request)
-        if reserved is None:
-            return Promised(promises, self._control), None
-        return Promised(promises, Counted(self._control, spending, reserved)), reserved
-
 
 def _is_sealed(asked: GenerateRequest | EmbedRequest) -> bool:
     """True for ciphertext, in which no guard finds anything: the runner applies the policy."""
     return isinstance(asked, GenerateRequest) and asked.sealed is not None
 
 
-def _elapsed_ms(clock: Clock, began_ms: int) -> int:
-    return max(0, clock.now_ms() - began_ms)
+class _Since:
+    """How many milliseconds have gone by."""
+
+    __slots__ = ("_began_ms", "_clock")
+
+    def __init__(self, clock: Clock, began_ms: int) -> None:
+        self._clock = clock
+        self._began_ms = began_ms
+
+    def __call__(self) -> int:
+        return max(0, self._clock.now_ms() - self._began_ms)
 
 
 def _headers(caller: Caller, call: Call) -> Headers:

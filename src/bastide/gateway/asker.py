@@ -128,7 +128,7 @@ class _Whole:
     def reply(self, reply: Reply) -> None:
         self.got = reply
 
-    async def stream(self, data: bytes, headers: Headers) -> None:
+    def stream(self, data: bytes, headers: Headers) -> None:
         raise Unavailable("A batch does not stream.")
 
     def finish(self, data: bytes, headers: Headers) -> None:

@@ -11,12 +11,12 @@ Rules:
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import cast
 
 from bastide.core.limits import PIPELINE_BYTES_MAX
 from bastide.dialects.openai import OPENAI
-from bastide.dialects.surface import EVENT_STREAM, STOPPING, Problem
-from bastide.gateway.answering import Job
+from bastide.dialects.surface import EVENT_STREAM, STOPPING, Family, Problem, Route
 from bastide.gateway.host import Host, Patience
 from bastide.gateway.inbound import Arrival, Inbound, Request
 from bastide.gateway.reply import Headers, Reply, refusal
@@ -25,6 +25,7 @@ from bastide.gateway.tls import address_of, peer_of
 __all__ = ["Connection", "Patience"]
 
 _WRITE_BUFFER_BYTES = 65_536
+_NONE: list[Arrival] = []  # of all connections that wait; nothing is ever put into it
 _BROKEN = Problem(500, "The gateway failed.", "internal_error", kind="server_error")
 _SLOW = Problem(408, "The request took too long to arrive.", "request_timeout")
 
@@ -33,24 +34,28 @@ class Connection(asyncio.Protocol):
     """An `Outgoing` for the jobs of its requests."""
 
     __slots__ = (
-        "__weakref__", "_alarm", "_arrivals", "_begun", "_chunked", "_closed", "_complete",
-        "_gone", "_held", "_ident", "_inbound", "_last", "_loop", "_patience", "_paused",
-        "_request", "_server", "_stalled", "_task", "_transport", "_writable",
+        "__weakref__", "_alarm", "_arrivals", "_begun", "_bodiless", "_chunked", "_closed",
+        "_complete", "_family", "_gone", "_held", "_ident", "_last", "_loop", "_patience",
+        "_paused", "_reader", "_route", "_server", "_stalled", "_task", "_transport",
+        "_writable",
     )  # fmt: skip
 
     def __init__(self, server: Host, patience: Patience) -> None:
         self._server = server
         self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._inbound: Inbound  # from the start of the connection
-        self._arrivals: list[Arrival] = []  # mostly none, and few
-        self._held = bytearray()
+        self._reader: Inbound | None = None  # made when something comes; none while a stream runs
+        self._arrivals: list[Arrival] = _NONE  # mostly none, and few
+        self._held: bytes | bytearray = b""
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._request: Request | None = None
+        # Of the request that is being answered, all that is needed; no family, no request.
+        self._family: Family | None = None
+        self._route: Route | None = None
+        self._bodiless = False
         self._ident = ""
         self._begun = False  # the head of the current answer was sent
         self._chunked = False
@@ -67,8 +72,6 @@ class Connection(asyncio.Protocol):
         # uvloop's transports have the methods of asyncio.Transport but not its class.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        peer, address = peer_of(self._transport), address_of(self._transport)
-        self._inbound = Inbound(self._screen, peer, address, self._server.bodies)
         if not self._server.enter(self, transport):
             self._transport.abort()
             return
@@ -78,8 +81,9 @@ class Connection(asyncio.Protocol):
         """Read, or hold while an answer runs or the client does not read."""
         if self._last:
             return  # lingering: read and forget, so that the client gets to read our refusal
-        if self._request is not None or self._arrivals or self._writable is not None:
-            self._held += data
+        if self._family is not None or self._arrivals or self._writable is not None:
+            held = self._held = self._held or bytearray()
+            held += data
             if len(self._held) > PIPELINE_BYTES_MAX:
                 self._refuse_more()
             return
@@ -93,7 +97,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the answer: nobody waits for it."""
         self._gone = True
-        self._inbound.forget()
+        self._read_no_more()
         self._server.leave(self)
         self._set_alarm(0, None)
         self._set_stalled(False)
@@ -101,6 +105,7 @@ class Connection(asyncio.Protocol):
             self._writable.set_result(None)
         if self._task is not None:
             self._task.cancel()
+            self._server.track(self._task)
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
@@ -122,17 +127,18 @@ class Connection(asyncio.Protocol):
 
     def reply(self, reply: Reply) -> None:
         """Send a whole response."""
-        request, keep = self._request, self._keeps(reply)
-        bodiless = request is not None and request.method == "HEAD"
+        keep = self._keeps(reply)
         self._begun = self._complete = True
-        self._write(self._server.pen.whole(reply, self._ident, keep, bodiless=bodiless))
+        self._write(self._server.pen.whole(reply, self._ident, keep, bodiless=self._bodiless))
 
-    async def stream(self, data: bytes, headers: Headers) -> None:
-        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
-        head = b"" if self._begun else self._open(headers)
-        self._write(head + self._part(data))
-        if self._writable is not None:
-            await self._writable
+    def stream(self, data: bytes, headers: Headers) -> asyncio.Future[None] | None:
+        """Send a part of a stream; the first call sends the head too.
+
+        What is returned, if anything, is done when a slow reader has caught up.
+        """
+        part = self._part(data) if self._begun else self._open(headers) + self._part(data)
+        self._write(part)
+        return self._writable
 
     def finish(self, data: bytes, headers: Headers) -> None:
         """Send the last part of a stream."""
@@ -154,33 +160,49 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Take no further request; close when the current answer has ended."""
         self._last = True
-        if self._request is None:
+        if self._family is None:
             self._hang_up()
 
-    def interrupt(self) -> None:
-        """Stop the current answer, and tell the client."""
-        if self._task is not None:
-            self._task.cancel()
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """The answer that runs, if there is one."""
+        return () if self._task is None else (self._task,)
 
     # The life of a request.
 
     def _feed(self, data: bytes) -> None:
-        was_reading = self._inbound.reading
-        arrivals = self._inbound.feed(data)
-        if self._inbound.reading and (arrivals or not was_reading):
+        reader = self._reader or self._read_anew()
+        was_reading = reader.reading
+        arrivals = reader.feed(data)
+        if reader.reading and (arrivals or not was_reading):
             self._set_alarm(self._patience.request_s, self._too_slow)
-        self._arrivals.extend(arrivals)
+        self._arrivals = arrivals  # data is held while there are any
         self._advance()
+
+    def _read_anew(self) -> Inbound:
+        assert self._transport is not None
+        peer, address = peer_of(self._transport), address_of(self._transport)
+        reader = self._reader = Inbound(self._screen, peer, address, self._server.bodies)
+        return reader
+
+    def _read_no_more(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.forget()
 
     def _advance(self) -> None:
         """Answer what has arrived, until a job runs, the client does not read or all is done."""
-        while self._request is None and not self._closed and not self._gone:
+        while self._family is None and not self._closed and not self._gone:
             if self._writable is not None:
                 return  # or a client that sends and never reads would fill our memory
-            if self._arrivals:
-                self._begin(self._arrivals.pop(0))
+            arrivals = self._arrivals
+            if arrivals:
+                arrival = arrivals.pop(0)
+                if not arrivals:
+                    self._arrivals = _NONE
+                self._begin(arrival)
             elif self._held and not self._last:
-                held, self._held = bytes(self._held), bytearray()
+                held, self._held = bytes(self._held), b""
                 self._feed(held)
                 return
             else:
@@ -191,13 +213,14 @@ class Connection(asyncio.Protocol):
             self._write(arrival)
             return
         self._ident = self._server.routes.new_ident()
-        self._begun = self._complete = self._chunked = False
+        self._begun = self._complete = self._bodiless = False
         if isinstance(arrival, Reply):
             self._last = True
             self.reply(arrival)
             self._linger()
             return
-        self._request = arrival
+        self._family, self._route = arrival.family, arrival.route
+        self._bodiless, self._chunked = arrival.method == "HEAD", arrival.version == "1.1"
         self._set_alarm(0, None)
         if not arrival.keep_alive:
             self._last = True
@@ -210,38 +233,35 @@ class Connection(asyncio.Protocol):
             self.reply(outcome)
             self._end()
         else:
-            arrival.forget()
-            self._task = self._loop.create_task(self._run(outcome))
-            self._server.track(self._task)
+            self._task = self._loop.create_task(outcome(self))
+            self._task.add_done_callback(self._ended)
 
-    async def _run(self, job: Job) -> None:
-        try:
-            await job(self)
-        except asyncio.CancelledError:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The job is over. Here, and in no coroutine: one cancelled early is never entered."""
+        self._task = None
+        if task.cancelled():
             # Either the client has gone, or the server stops and tells the client so.
             self._break_off(STOPPING)
-        except Exception as error:  # our bug
+        elif (error := task.exception()) is not None:  # our bug
             self._server.report(error)
             self._break_off(_BROKEN)
-        finally:
-            self._task = None
-            self._end()
-            self._advance()
+        self._end()
+        self._advance()
 
     def _break_off(self, problem: Problem) -> None:
-        family = OPENAI if self._request is None else self._request.family
+        family = self._family or OPENAI
         reply = refusal(problem, family, self._ident)
         self.fail(reply, family.event(problem, self._ident))
 
     def _end(self) -> None:
-        self._request = None
+        self._family = self._route = None
         if self._gone:
             return
         if self._last:
             self._hang_up()
         elif not self._arrivals:
             # Also if something is held: it may be no whole request, and nothing else would ring.
-            reading = self._inbound.reading
+            reading = self._reader is not None and self._reader.reading
             patience = self._patience.request_s if reading else self._patience.idle_s
             self._set_alarm(patience, self._too_slow if reading else self.close)
 
@@ -255,14 +275,12 @@ class Connection(asyncio.Protocol):
     # Bytes and alarms.
 
     def _open(self, headers: Headers) -> bytes:
-        request = self._request
-        assert request is not None
         self._begun = True
-        self._inbound.rest()
-        self._chunked = request.version == "1.1"
+        if self._reader is not None and self._reader.resting:
+            self._read_no_more()  # thousands of streams wait at once
         if not self._chunked:
             self._last = True
-        route = request.route
+        route = self._route
         return self._server.pen.stream(
             headers,
             self._ident,
@@ -303,7 +321,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse_more(self) -> None:
         """Too much is held: wait for a client that does not read, cut one that floods."""
-        if self._request is not None or self._writable is None:
+        if self._family is not None or self._writable is None:
             self._abort()
         elif self._transport is not None and not self._paused and not self._closed:
             self._paused = True

@@ -7,6 +7,7 @@ preface (RFC 9113, 3.3), which is no request of HTTP/1.1.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, cast
 
 from bastide.gateway.connection import Connection
@@ -57,8 +58,10 @@ class Entrance(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def interrupt(self) -> None:
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
         """Nothing runs here."""
+        return ()
 
     def _hand_on(self, to: asyncio.Protocol) -> None:
         transport = self._transport

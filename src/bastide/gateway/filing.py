@@ -48,7 +48,9 @@ async def file_away(
         begun = False
         async for piece in pieces:
             if held:
-                await out.stream(held, ())
+                slow = out.stream(held, ())
+                if slow is not None:
+                    await slow
                 begun = True
             held = piece
     if begun:

@@ -12,7 +12,7 @@ h2 keeps the protocol's state; this file moves bytes, bounds and clocks. Rules:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from h2.errors import ErrorCodes
@@ -193,11 +193,10 @@ class H2Connection(asyncio.Protocol):
         if not self._exchanges:
             self._rest()
 
-    def interrupt(self) -> None:
-        """Stop all answers, and tell the client."""
-        for exchange in list(self._exchanges.values()):
-            if exchange.task is not None:
-                exchange.task.cancel()
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """The answers that run."""
+        return [row.task for row in self._exchanges.values() if row.task is not None]
 
     # What arrives.
 

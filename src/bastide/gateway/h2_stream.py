@@ -7,6 +7,7 @@ client that ignores the event still sees that it is not whole.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Protocol
 
 from h2.errors import ErrorCodes
@@ -85,13 +86,19 @@ class Exchange:
         self._line.open(self, block, bodiless)
         self._line.push(self)
 
-    async def stream(self, data: bytes, headers: Headers) -> None:
-        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
+    def stream(self, data: bytes, headers: Headers) -> Awaitable[None] | None:
+        """Send a part of a stream; the first call sends the head too.
+
+        What is returned, if anything, is done when a slow reader has caught up.
+        """
         if self.gone:
-            return
+            return None
         self._open(headers)
         self.pending += data
         self._line.push(self)
+        return self._taken() if self.pending else None
+
+    async def _taken(self) -> None:
         while self.pending and not self.gone:
             self._room = self._line.loop.create_future()
             await self._room
@@ -121,9 +128,8 @@ class Exchange:
     def run(self, job: Job) -> None:
         """Answer by a job."""
         self.request.forget()
-        self.task = self._line.loop.create_task(self._run(job))
+        self.task = self._line.loop.create_task(job(self))
         self.task.add_done_callback(self._ended)
-        self._line.host.track(self.task)
 
     def refuse(self, problem: Problem) -> None:
         """Answer with a refusal."""
@@ -133,6 +139,7 @@ class Exchange:
         """The stream was cut: nobody waits for the answer."""
         if self.task is not None:
             self.task.cancel()
+            self._line.host.track(self.task)
         self.leave()
 
     def leave(self) -> None:
@@ -176,17 +183,13 @@ class Exchange:
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
-    async def _run(self, job: Job) -> None:
-        try:
-            await job(self)
-        except Exception as error:  # our bug: the client gets an answer, the log gets the place
-            self._line.host.report(error)
-            self._break_off(BROKEN)
-
-    def _ended(self, _: asyncio.Task[None]) -> None:
-        """Here, not in `_run`: a task that is cancelled early never enters its function."""
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The job is over. Here, and in no coroutine: one cancelled early is never entered."""
         self.task = None
-        self._break_off(STOPPING)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # our bug: the client gets an answer, the log gets the place
+            self._line.host.report(error)
+        self._break_off(STOPPING if error is None else BROKEN)
         self._line.settle(self)
 
     def _break_off(self, problem: Problem) -> None:

@@ -3,7 +3,7 @@
 """What a connection and its server know of each other."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,8 +37,9 @@ class Guest(Protocol):
         """Take no further request; close when what runs has ended."""
         ...
 
-    def interrupt(self) -> None:
-        """Stop what runs, and tell the client."""
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """What runs. Who is cancelled tells the client that we stop."""
         ...
 
 
@@ -59,7 +60,7 @@ class Host(Protocol):
         ...
 
     def track(self, task: asyncio.Task[Any]) -> None:
-        """Remember a running answer, so that a stop can wait for it."""
+        """Remember an answer whose connection has gone, so that a stop can wait for its receipt."""
         ...
 
     def report(self, error: BaseException) -> None:

@@ -187,10 +187,10 @@ class Inbound:
         self._parser = None
         del self._screen
 
-    def rest(self) -> None:
-        """Let go of the parser, a kilobyte, while a stream runs. Nothing is fed meanwhile."""
-        if self._partial is None:  # it stands between two requests, as a new one does
-            self._parser = None
+    @property
+    def resting(self) -> bool:
+        """True between two requests, where a new one would read on just as well."""
+        return self._partial is None and not self.dead
 
     # What llhttp calls. A failure is remembered, not raised; what follows it is ignored.
 

@@ -3,29 +3,32 @@
 """Jobs: what a connection runs to answer a request, once the caller was let in.
 
 Thousands of them wait at once for their engines, and each coroutine between a connection and its
-engine is resumed for every piece of an answer. So a job is an object without closures, and its
-steps stand in as few functions as can be read.
+engine is resumed for every piece of an answer. So a job is an object without closures, and two
+coroutines stand between a task and its engine: the job's own, and the stage's `answer`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from types import TracebackType
+from typing import Any, Final, Self
 
 import msgspec
 
+from bastide.core.chat import Delta
 from bastide.core.errors import BastideError, Busy, Exhausted, NotAllowed
 from bastide.dialects.surface import Family, Problem, Writer, problem_of
-from bastide.gateway.promising import Promised
+from bastide.gateway.promising import Promised, Promises
 from bastide.gateway.recall import Recall
 from bastide.gateway.reply import Headers, Outgoing, Reply, refusal
-from bastide.gateway.spending import Reserved, Spending
+from bastide.gateway.spending import Counted, Reserved, Spending
 from bastide.gateway.watch import Watch
-from bastide.ports import Clock, Engine
-from bastide.stages.serve import Call, answer, complete
+from bastide.ports import Clock, Engine, ReceiptSink
+from bastide.stages.serve import Call, Note, answer
 
-__all__ = ["Deed", "Generation", "House", "Telling"]
+__all__ = ["Deed", "Errand", "Generation", "House"]
 
 Deed = Callable[[Outgoing], Awaitable[None]]
+Failing = Callable[[Any, Problem], bytes]
 _UNBEGUN: Final = (Busy, Exhausted, NotAllowed)  # what was never begun has no receipt
 
 
@@ -37,120 +40,161 @@ class House(msgspec.Struct, frozen=True):
     watch: Watch
     spending: Spending
     recall: Recall
+    note: Note  # of the watch; here, so that it is not made for each answer
+    control: ReceiptSink
+    promises: Promises | None = None
+
+    def counted(self, call: Call, may_promise: bool) -> tuple[Promised, Reserved | None]:
+        """Where a call's receipt goes, and what it reserved of a budget. Raises Exhausted."""
+        snapshot = call.snapshot
+        promises = self.promises if may_promise and snapshot.receipts == "promised" else None
+        reserved = self.spending.reserve(snapshot, call.grant, call.served.name, call.request)
+        if reserved is None:
+            return Promised(promises, self.control), None
+        return Promised(promises, Counted(self.control, self.spending, reserved)), reserved
 
 
-class Telling:
-    """A job that tells the client, in its family's words, what went wrong.
+class _Telling:
+    """A job, and a context that tells its client, in its family's words, what went wrong inside.
 
-    `ending` says how a stream that has begun ends, if not by the family's event. A job with a
-    call is cut when that call's key or deployment is revoked.
+    A job with a call is cut when that call's key or deployment is revoked.
     """
 
-    __slots__ = ("_call", "_deed", "_ending", "_family", "_headers", "_house", "_ident")
+    __slots__ = ("_call", "_family", "_headers", "_house", "_ident", "_out", "_task")
 
     def __init__(
-        self,
-        house: House,
-        deed: Deed,
-        family: Family,
-        ident: str,
-        headers: Headers,
-        call: Call | None = None,
-        ending: Callable[[Problem], bytes] | None = None,
+        self, house: House, family: Family, ident: str, headers: Headers, call: Call | None
     ) -> None:
         self._house = house
-        self._deed = deed
         self._family = family
         self._ident = ident
         self._headers = headers
         self._call = call
-        self._ending = ending
+        self._task: asyncio.Task[Any] | None = None
+        self._out: Outgoing
 
-    async def __call__(self, out: Outgoing) -> None:
-        """Answer."""
-        call, recall = self._call, self._house.recall
-        task = None if call is None else recall.enter(call.grant.key, call.served.deployment)
+    def _telling(self, out: Outgoing) -> Self:
+        """What to be in while `out` is answered."""
+        self._out = out
+        return self
+
+    def __enter__(self) -> None:
+        if self._call is not None:
+            self._task = self._house.recall.enter(self._call)
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> bool:
+        """True if the client was told. Who cancels a task is told by its connection."""
+        task, recall = self._task, self._house.recall
         try:
-            await self._deed(out)
-        except asyncio.CancelledError:
-            revoked = None if task is None else recall.cut(task)
-            if revoked is None:
-                raise  # the client has gone, or the gateway stops
-            self._tell(out, revoked)
-        except BastideError as error:
-            self._tell(out, error)
+            if isinstance(error, asyncio.CancelledError) and task is not None:
+                error = recall.cut(task)
+            if not isinstance(error, BastideError):
+                return False
+            self._tell(error)
+            return True
         finally:
             if task is not None:
                 recall.leave(task)
 
-    def _tell(self, out: Outgoing, error: BastideError) -> None:
+    def _tell(self, error: BastideError) -> None:
         self._house.log("answer-failed", receipt="r_" + self._ident, code=error.code)
         problem = problem_of(error)
         self._house.watch.refused(self._family.name, problem.status)
         told = () if isinstance(error, _UNBEGUN) else self._headers
         reply = refusal(problem, self._family, self._ident, headers=told)
-        ending = self._ending
-        event = self._family.event(problem, self._ident) if ending is None else ending(problem)
-        out.fail(reply, event)
+        self._out.fail(reply, self._event(problem))
+
+    def _event(self, problem: Problem) -> bytes:
+        """What ends a stream that has begun."""
+        return self._family.event(problem, self._ident)
 
 
-class Counting(Protocol):
-    """Where a call's receipt goes, and what it had reserved of a budget. Raises Exhausted."""
+class Errand(_Telling):
+    """A job that does one deed."""
 
-    def __call__(self, call: Call, may_promise: bool) -> tuple[Promised, Reserved | None]: ...
-
-
-class Generation:
-    """The deed of a call that a model answers: whole, or as a stream."""
-
-    __slots__ = ("_call", "_count", "_engine", "_headers", "_house", "_may_promise", "_writer")
+    __slots__ = ("_deed",)
 
     def __init__(
         self,
         house: House,
+        family: Family,
+        ident: str,
+        deed: Deed,
+        headers: Headers = (),
+        call: Call | None = None,
+    ) -> None:
+        super().__init__(house, family, ident, headers, call)
+        self._deed = deed
+
+    async def __call__(self, out: Outgoing) -> None:
+        """Do it."""
+        with self._telling(out):
+            await self._deed(out)
+
+
+class Generation(_Telling):
+    """The job of a call that a model answers: whole, or as a stream.
+
+    `failing` says how a stream that has begun ends, if not by the family's event.
+    """
+
+    __slots__ = ("_engine", "_failing", "_may_promise", "_opening", "_streams", "_writer")
+
+    def __init__(
+        self,
+        house: House,
+        family: Family,
+        headers: Headers,
         call: Call,
         engine: Engine,
         writer: Writer,
-        headers: Headers,
-        count: Counting,
+        streams: bool,
         may_promise: bool,
+        failing: Failing | None,
     ) -> None:
-        self._house = house
-        self._call = call
+        super().__init__(house, family, call.ident, headers, call)
         self._engine = engine
         self._writer = writer
-        self._headers = headers
-        self._count = count
+        self._streams = streams
         self._may_promise = may_promise
+        self._failing = failing
+        self._opening = b""  # what goes before the next piece of a stream
 
-    async def whole(self, out: Outgoing) -> None:
-        """Send the answer once all of it is there."""
-        house, call = self._house, self._call
-        # Not before: a job that is cancelled before it begins could give nothing back.
-        sink, reserved = self._count(call, self._may_promise)
-        try:
-            said, last = await complete(call, self._engine, sink, house.clock, house.watch.answered)
-            body = self._writer.whole(said, last)
-            out.reply(Reply(200, body, sink.headers(self._headers)))
-        finally:
-            house.spending.release(reserved)
+    async def __call__(self, out: Outgoing) -> None:
+        """Send the answer."""
+        with self._telling(out):
+            house, call, writer = self._house, self._call, self._writer
+            assert call is not None
+            # Not before: a job that is cancelled before it begins could give nothing back.
+            sink, reserved = house.counted(call, self._may_promise)
+            if self._streams:
+                self._opening = writer.first()
+            hand = self._hand if self._streams else None
+            try:
+                said, last = await answer(call, self._engine, sink, house.clock, house.note, hand)
+                if hand is None:
+                    body = writer.whole(said, last)
+                    out.reply(Reply(200, body, sink.headers(self._headers)))
+                else:
+                    end = self._opening + sink.comment + writer.last(last)
+                    out.finish(end, self._headers)
+            finally:
+                house.spending.release(reserved)
 
-    async def stream(self, out: Outgoing) -> None:
-        """Send the answer piece by piece."""
-        house, call, writer, headers = self._house, self._call, self._writer, self._headers
-        sink, reserved = self._count(call, self._may_promise)
-        deltas = answer(call, self._engine, sink, house.clock, house.watch.answered)
-        opening = writer.first()
-        try:
-            async for delta in deltas:
-                if delta.finish is not None:
-                    out.finish(opening + sink.comment + writer.last(delta), headers)
-                elif delta.call is not None:
-                    await out.stream(opening + writer.call(delta.call), headers)
-                    opening = b""
-                elif delta.text:
-                    await out.stream(opening + writer.piece(delta.text), headers)
-                    opening = b""
-        finally:
-            await deltas.aclose()
-            house.spending.release(reserved)
+    def _hand(self, delta: Delta) -> Awaitable[None] | None:
+        """Send a piece; what is returned is done when the client has read enough."""
+        if delta.call is not None:
+            piece = self._writer.call(delta.call)
+        elif delta.text:
+            piece = self._writer.piece(delta.text)
+        else:
+            return None
+        opening, self._opening = self._opening, b""
+        return self._out.stream(opening + piece, self._headers)
+
+    def _event(self, problem: Problem) -> bytes:
+        if self._failing is None:
+            return super()._event(problem)
+        return self._failing(self._writer, problem)

@@ -44,6 +44,8 @@ class _Control(Protocol):
 class Promised:
     """A way to control on which an answer need not wait, if there are promises. For one call."""
 
+    __slots__ = ("_inner", "_promises", "_text")
+
     def __init__(self, promises: "Promises | None", inner: ReceiptSink) -> None:
         self._promises = promises
         self._inner = inner

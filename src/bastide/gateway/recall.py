@@ -12,6 +12,7 @@ from typing import Any
 
 from bastide.core.errors import Revoked
 from bastide.core.snapshot import Snapshot
+from bastide.stages.serve import Call
 
 __all__ = ["Recall"]
 
@@ -20,17 +21,17 @@ class Recall:
     """Knows the answers that run on one event loop."""
 
     def __init__(self) -> None:
-        self._running: dict[asyncio.Task[Any], tuple[str, str]] = {}
+        self._running: dict[asyncio.Task[Any], Call] = {}
         self._cut: dict[asyncio.Task[Any], Revoked] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def enter(self, key: str, deployment: str) -> asyncio.Task[Any]:
-        """An answer begins, in the task that runs now. It is to `leave`, whatever happens.
-
-        key: the id of its API key; deployment: that deployment's digest.
-        """
-        task = asyncio.current_task()
+    def enter(self, call: Call) -> asyncio.Task[Any]:
+        """An answer begins, in the task that runs now. It is to `leave`, whatever happens."""
+        # Asking for the loop each time is a system call (getpid) before Python 3.12.
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
-        self._running[task] = (key, deployment)
+        self._running[task] = call
         return task
 
     def cut(self, task: asyncio.Task[Any]) -> Revoked | None:
@@ -51,12 +52,12 @@ class Recall:
     def follow(self, snapshot: Snapshot) -> None:
         """Cut every answer that rests on what is revoked."""
         keys = {grant.key for grant in snapshot.keys.values()} if self._running else set()
-        for task, (key, deployment) in list(self._running.items()):
+        for task, call in list(self._running.items()):
             if task in self._cut:
                 continue
-            if key not in keys:
+            if call.grant.key not in keys:
                 self._end(task, "The API key of this request was revoked.")
-            elif deployment in snapshot.stopped:
+            elif call.served.deployment in snapshot.stopped:
                 self._end(task, "The model's deployment was revoked.")
 
     def _end(self, task: asyncio.Task[Any], why: str) -> None:

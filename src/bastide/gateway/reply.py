@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Responses, and how HTTP/1.1 writes them; h2_head.py has the heads of HTTP/2."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -51,8 +51,11 @@ class Outgoing(Protocol):
         """Send a whole response."""
         ...
 
-    async def stream(self, data: bytes, headers: Headers) -> None:
-        """Send a part of a stream; the first call sends the head too. Waits for slow readers."""
+    def stream(self, data: bytes, headers: Headers) -> Awaitable[None] | None:
+        """Send a part of a stream; the first call sends the head too.
+
+        What is returned, if anything, is done when a slow reader has caught up.
+        """
         ...
 
     def finish(self, data: bytes, headers: Headers) -> None:

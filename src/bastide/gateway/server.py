@@ -47,7 +47,7 @@ class Server:
         self._connections_max = connections_max
         self._connections: set[Guest] = set()
         self._peers = Peers(now_ms, revoked)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._left: set[asyncio.Task[Any]] = set()  # answers whose connections have gone
         # Accepted and not counted in yet: a handshake of TLS goes on. One that fails is forgotten.
         self._arriving: weakref.WeakSet[Guest] = weakref.WeakSet()
         self._doors = Doors(
@@ -70,12 +70,12 @@ class Server:
         self._doors.close()
         for connection in list(self._connections):
             connection.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
-        for connection in list(self._connections):
-            connection.interrupt()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_INTERRUPTED_S)
+        if running := self.running:
+            await asyncio.wait(running, timeout=grace_s)
+        if running := self.running:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=_INTERRUPTED_S)
         for connection in list(self._connections):
             connection.close()
 
@@ -83,6 +83,11 @@ class Server:
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._connections)
+
+    @property
+    def running(self) -> list[asyncio.Task[Any]]:
+        """The answers that run."""
+        return [*self._left, *(task for guest in self._connections for task in guest.tasks)]
 
     def enter(self, connection: Guest, transport: asyncio.BaseTransport) -> bool:
         """Count a connection in. False if there are too many, before the doors were shut.
@@ -117,9 +122,9 @@ class Server:
         return self._inside < self._connections_max
 
     def track(self, task: asyncio.Task[Any]) -> None:
-        """Remember a running answer, so that a stop can wait for it."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Remember an answer whose connection has gone, so that a stop can wait for its receipt."""
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
 
     def report(self, error: BaseException) -> None:
         """Log where our own code failed; never the message, which could hold what users wrote."""

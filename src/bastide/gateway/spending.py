@@ -51,6 +51,8 @@ class Reserved:
 class Counted:
     """A way to control on which a receipt settles what its call had reserved."""
 
+    __slots__ = ("_reserved", "_sink", "_spending")
+
     def __init__(self, sink: ReceiptSink, spending: "Spending", reserved: Reserved) -> None:
         self._sink = sink
         self._spending = spending

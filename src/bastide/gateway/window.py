@@ -10,6 +10,7 @@ more than half of either: the others still come through.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final
 
 from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
 from bastide.core.errors import Busy
@@ -21,25 +22,34 @@ from bastide.ports import Clock, Engine
 __all__ = ["EnginePool", "WindowedEngine"]
 
 
+class _Share:
+    """What of one tenant is inside."""
+
+    __slots__ = ("bytes", "requests")
+
+    def __init__(self) -> None:
+        self.requests = self.bytes = 0
+
+
 class WindowedEngine:
     """An engine to which only so much is on its way at once."""
 
     def __init__(self, engine: Engine, requests_max: int = WINDOW_REQUESTS_MAX) -> None:
         self._engine = engine
         self._requests_max = requests_max
-        self._requests: Counter[str] = Counter()
-        self._bytes: Counter[str] = Counter()
+        self._shares: dict[str, _Share] = {}  # of the tenants that have requests inside
         self._all_bytes = 0
         self._inside = 0
         self._retired = False
 
     def full(self, tenant: str, size: int = 0) -> bool:
         """True if one more request of a tenant, of `size` bytes, would not find a place."""
+        if self._inside >= self._requests_max or self._all_bytes + size > WINDOW_BYTES_MAX:
+            return True
+        share = self._shares.get(tenant) or _NOTHING
         return (
-            self._inside >= self._requests_max
-            or self._requests[tenant] >= max(1, self._requests_max // 2)
-            or self._all_bytes + size > WINDOW_BYTES_MAX
-            or self._bytes[tenant] + size > WINDOW_BYTES_MAX // 2
+            share.requests >= max(1, self._requests_max // 2)
+            or share.bytes + size > WINDOW_BYTES_MAX // 2
         )
 
     @property
@@ -93,20 +103,27 @@ class WindowedEngine:
         """Take a place. Raises Busy."""
         if self.full(tenant, size):
             raise Busy("Too much of this tenant is on its way to the model.")
+        share = self._shares.get(tenant)
+        if share is None:
+            share = self._shares[tenant] = _Share()
+        share.requests += 1
+        share.bytes += size
         self._inside += 1
-        self._requests[tenant] += 1
-        self._bytes[tenant] += size
         self._all_bytes += size
 
     def leave(self, tenant: str, size: int) -> bool:
         """Give a place back. True if it was the last one of an engine that is to be closed."""
         self._inside -= 1
         self._all_bytes -= size
-        self._bytes[tenant] -= size
-        self._requests[tenant] -= 1
-        if not self._requests[tenant]:
-            del self._requests[tenant], self._bytes[tenant]
+        share = self._shares[tenant]
+        share.bytes -= size
+        share.requests -= 1
+        if not share.requests:
+            del self._shares[tenant]
         return self._retired and self._inside == 0
+
+
+_NOTHING: Final = _Share()
 
 
 class _Place:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serve: let a tenant's call reach a model, and state what was answered.
 
-`choose` decides whether a key may ask a model. `answer` is the engine's own stream with one rule
-added: the last delta, the one that says the answer is complete, is given out only after the
-receipt is durable. So nobody holds a complete answer without a receipt:
+`choose` decides whether a key may ask a model. `answer` hands on the engine's own stream, piece by
+piece or whole, with one rule added: the last delta, the one that says the answer is complete, is
+given out only after the receipt is durable. So nobody holds a complete answer without a receipt:
 
 * the receipt is not confirmed in time: Unavailable instead of the last delta;
 * the engine fails: a receipt with finish ``error``, then the error;
@@ -15,13 +15,14 @@ A call that was never begun (Busy) has no receipt. The last two receipts are bes
 nothing left that could be withheld. They state the tokens that the engine had counted when it was
 cut off.
 
-`complete` is the same for who wants the answer whole: no generator stands in its way, which costs
-a third less. `embed` does the same for vectors, which are given out whole.
+It is a coroutine that hands on, and no generator: thousands of them wait at once, and a generator
+would be one more object to make, hook into the loop, resume for every piece and close. `embed` does
+the same for vectors, which are given out whole.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -53,13 +54,15 @@ from bastide.detectors.guard import Guard, Steps
 from bastide.ports import Clock, Engine, ReceiptSink
 
 __all__ = [
-    "EMBEDDED", "Answerer", "Call", "answer", "choose", "complete", "embed", "guarded", "unguarded",
+    "EMBEDDED", "Answerer", "Call", "Hand", "answer", "choose", "embed", "guarded", "unguarded",
 ]  # fmt: skip
 
 T = TypeVar("T")
 _NOTHING_SAID = Said()
 _NOTHING_USED = Usage()
 Note = Callable[["Call", Receipt, float], None]  # with the seconds since the call was let in
+# Takes a piece of an answer; what it gives back, if anything, is waited for before the next one.
+Hand = Callable[[Delta], Awaitable[None] | None]
 EMBEDDED = "embedded"  # how a receipt says that the answer is vectors
 
 
@@ -92,7 +95,8 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def receipt(self) -> str:
         """The id of the receipt that this call will have."""
-        return "r_" + self.ident
+        standing = self.request.standing
+        return "r_" + self.ident if standing is None else standing.receipt
 
 
 def choose(snapshot: Snapshot, grant: KeyGrant, model: str) -> Served:
@@ -114,55 +118,40 @@ async def answer(
     sink: ReceiptSink,
     clock: Clock,
     note: Note | None = None,
-) -> AsyncGenerator[Delta, None]:
-    """Answer a call. Raises Unavailable. Close it early to cancel. `note` sees the receipt."""
-    course = _Course(call, clock, note)
-    try:
-        async for delta in course.begin(engine):
-            if course.take(delta):
-                break
-            yield delta
-        course.end()
-    except Exception as error:
-        course.fail(error)
-        raise
-    finally:
-        await course.settle(sink)
-    await course.state(sink)
-    yield course.last_delta()
-
-
-async def complete(
-    call: Call,
-    engine: Engine,
-    sink: ReceiptSink,
-    clock: Clock,
-    note: Note | None = None,
+    hand: Hand | None = None,
 ) -> tuple[Said, Delta]:
-    """The same for an answer that is wanted whole: all that was said, and the last delta."""
+    """Answer a call: all that was said, and the last delta, once the receipt is durable.
+
+    Every delta before the last goes to `hand`, if there is one. `note` sees the receipt. Cancel
+    the task to cancel the answer. Raises Unavailable.
+    """
     course = _Course(call, clock, note)
     try:
         async for delta in course.begin(engine):
             if course.take(delta):
                 break
+            if hand is not None:
+                slow = hand(delta)
+                if slow is not None:
+                    await slow
         course.end()
     except Exception as error:
         course.fail(error)
         raise
     finally:
-        await course.settle(sink)
-    await course.state(sink)
+        receipt = await course.settle(sink)
+    await sink.put(receipt)
     return course.said, course.last_delta()
 
 
 class _Course:
     """One answer from its beginning to its receipt.
 
-    `begin`, `take` each delta, `end` or `fail`; then, whatever happened, `settle`; `state` last.
+    `begin`, `take` each delta, `end` or `fail`; then, whatever happened, `settle`.
     """
 
     __slots__ = ("_begun", "_call", "_clock", "_finish", "_heard", "_last", "_let_in", "_note",
-                 "_receipt", "_stream", "_usage", "said")  # fmt: skip
+                 "_stream", "_usage", "said")  # fmt: skip
 
     def __init__(self, call: Call, clock: Clock, note: Note | None) -> None:
         self._call = call
@@ -174,7 +163,6 @@ class _Course:
         self._last: Delta | None = None
         self._finish, self._begun = FinishReason.CANCELLED, True
         self._stream: AsyncIterator[Delta] | None = None
-        self._receipt: Receipt | None = None
         self.said = _NOTHING_SAID
 
     def begin(self, engine: Engine) -> AsyncIterator[Delta]:
@@ -210,29 +198,24 @@ class _Course:
         heard = self._heard.said() != _NOTHING_SAID or self._usage != _NOTHING_USED
         self._begun = heard or not isinstance(error, Busy)
 
-    async def settle(self, sink: ReceiptSink) -> None:
+    async def settle(self, sink: ReceiptSink) -> Receipt:
         """Free the engine; make the receipt; hand one over that nothing waits for."""
-        if self._stream is not None:
-            await _close(self._stream)
+        close = getattr(self._stream, "aclose", None)
+        if close is not None:
+            await close()
         said = self.said = self._heard.said()
         failed = self._last is None or self._finish is FinishReason.ERROR
         call = self._call
         # A whole answer that broke off was sent to nobody; a stream was, as far as it came.
         whole = isinstance(call.request, GenerateRequest) and call.request.whole
         sent = not failed or (not whole and said != _NOTHING_SAID)
-        receipt = self._receipt = _receipt(
-            call, answer_bytes(said), self._finish, self._usage, self._clock, sent
-        )
+        receipt = _receipt(call, answer_bytes(said), self._finish, self._usage, self._clock, sent)
         if self._begun and self._note is not None:
             self._note(call, receipt, self._clock.monotonic() - self._let_in)
         if self._begun and failed:
             with contextlib.suppress(BastideError):
                 await sink.put(receipt)
-
-    async def state(self, sink: ReceiptSink) -> None:
-        """Return once the receipt of a complete answer is durable. Raises Unavailable."""
-        assert self._receipt is not None
-        await sink.put(self._receipt)
+        return receipt
 
     def last_delta(self) -> Delta:
         """What says that the answer is complete, with the final count."""
