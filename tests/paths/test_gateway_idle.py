@@ -31,7 +31,7 @@ BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
 WHOLE = request_bytes(json.dumps(BODY).encode())
 STREAM = request_bytes(json.dumps(BODY | {"stream": True}).encode())
 FIRST = "Wait"
-BYTES_EACH = 10_500  # with the client's socket and the scripted engine, which stand here too
+BYTES_EACH = 7_500  # with the client's socket and the scripted engine, which stand here too
 
 
 class HoldingEngine(ScriptedEngine):

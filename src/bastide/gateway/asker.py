@@ -72,7 +72,7 @@ class Asker:
                 return None
             grant = self._grant(snapshot, batch)
             ident = self._idents.new()
-            request = Request("POST", batch.endpoint, "1.1", True, {}, body, route=route)
+            request = Request("POST", batch.endpoint, "1.1", True, {}, body=body, route=route)
             caller = Caller(batch.secret, grant, snapshot, background=True)
             reply = await self._reply(request, ident, caller, route)
             headers = dict(reply.headers)

@@ -22,6 +22,7 @@ class Idents:
         self._entropy = entropy
         # Fetched for many at once: a system call for each would cost more than all the rest of it.
         self._chance = b""
+        self._letters = ""  # of each byte of it
         self._used = 0
         # The first characters stay the same for a quarter of a second.
         self._since = -1
@@ -32,6 +33,7 @@ class Idents:
         start, end = self._used, self._used + _CHANCE_BYTES
         if end > len(self._chance):
             self._chance = self._entropy.token(_CHANCE_BYTES * _CHANCE_AT_ONCE)
+            self._letters = self._chance.translate(_BY_BYTE).decode()
             start, end = 0, _CHANCE_BYTES
         self._used = end
         now, chance = self._clock.now_ms(), self._chance
@@ -43,6 +45,6 @@ class Idents:
             self._begin
             + _CROCKFORD[now >> 3 & 31]
             + _CROCKFORD[(now & 7) << 2 | chance[start] & 3]
-            + chance[start + 1 : end - 1].translate(_BY_BYTE).decode()
+            + self._letters[start + 1 : end - 1]
             + _CROCKFORD[(chance[end - 1] & 7) << 2]
         )

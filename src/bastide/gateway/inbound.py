@@ -76,15 +76,15 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     version: str
     keep_alive: bool
     headers: dict[bytes, bytes]
+    query: str = ""
+    peer: str = ""  # who the client's certificate says it is; see gateway/tls.py
+    address: str = ""  # where the client calls from; empty on a Unix socket
+    known: "Known | None" = None
     body: bytes = b""
     refused: Reply | None = None
-    query: str = ""
     family: Family = OPENAI
     route: Route | None = None
     caller: Any = None  # what `screen` found out about who asks
-    address: str = ""  # where the client calls from; empty on a Unix socket
-    peer: str = ""  # who the client's certificate says it is; see gateway/tls.py
-    known: "Known | None" = None
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.path})"  # never a header: one is the key
@@ -236,15 +236,15 @@ class Inbound:
         version = self._parser.get_http_version()
         path, query = _split(partial.target)
         request = partial.request = Request(
-            method=self._parser.get_method().decode(),
-            path=path,
-            query=query,
-            version=version,
-            keep_alive=version == "1.1" and self._parser.should_keep_alive(),
-            headers=headers,
-            peer=self._peer,
-            address=self._address,
-            known=self._known,
+            self._parser.get_method().decode(),
+            path,
+            version,
+            version == "1.1" and self._parser.should_keep_alive(),
+            headers,
+            query,
+            self._peer,
+            self._address,
+            self._known,
         )
         if version not in ("1.1", "1.0"):
             self._end(Problem(505, "Only HTTP/1.1 is supported.", "invalid_http"))

@@ -131,7 +131,7 @@ class Routes:
     def _by_key(self, request: Request, snapshot: Snapshot) -> Caller | Reply:
         key = well_formed(request.family.key(request.query, request.headers))
         grant = None if key is None else grant_of(snapshot, self._pepper, key)
-        if key is None or grant is None or grant.ended(self._clock.now_ms()):
+        if key is None or grant is None or self._ended(grant):
             return refusal(UNAUTHENTICATED, request.family)
         caller = _within(request, grant) or Caller(key, grant, snapshot)
         if request.known is not None and isinstance(caller, Caller):
@@ -147,16 +147,19 @@ class Routes:
         if known is None or known.caller is None or known.family is not request.family:
             return None
         caller: Caller = known.caller
-        if caller.snapshot is not snapshot or caller.grant.ended(self._clock.now_ms()):
+        if caller.snapshot is not snapshot or self._ended(caller.grant):
             return None
         return caller if request.family.key(request.query, request.headers) == caller.key else None
+
+    def _ended(self, grant: KeyGrant) -> bool:
+        return grant.expires_ms > 0 and grant.ended(self._clock.now_ms())
 
     def _signer(self, request: Request, claim: Claim, snapshot: Snapshot) -> Caller | Reply:
         """Who a signed request says it is from, if the rest of its claim holds at this time."""
         found = self._signers.find(snapshot, claim.access_key)
         # We issue no session tokens: whoever sends one has credentials of another place.
         foreign = b"x-amz-security-token" in request.headers
-        if found is None or foreign or found[0].ended(self._clock.now_ms()):
+        if found is None or foreign or self._ended(found[0]):
             return refusal(UNAUTHENTICATED, request.family)
         skew_ms = int(SIGNATURE_SKEW_MAX_S * 1000)
         verify_claim(claim, request.headers, self._clock.now_ms(), skew_ms)
