@@ -72,9 +72,9 @@ class Server:
             connection.close()
         if running := self.running:
             await asyncio.wait(running, timeout=grace_s)
+        for task in [task for guest in self._connections for task in guest.tasks]:
+            task.cancel()
         if running := self.running:
-            for task in running:
-                task.cancel()
             await asyncio.wait(running, timeout=_INTERRUPTED_S)
         for connection in list(self._connections):
             connection.close()
