@@ -46,7 +46,8 @@ class Peers:
             if not self._stands(shown):
                 self._shown.pop(connection)
                 connection.close()  # no further request
-                connection.interrupt()
+                for task in connection.tasks:
+                    task.cancel()
         if self._shown:
             self._ring()
 
