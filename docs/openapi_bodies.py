@@ -18,6 +18,7 @@ from bastide.core.limits import (
     REQUEST_MESSAGES_MAX,
     REQUEST_STOPS_MAX,
     REQUEST_TOOLS_MAX,
+    TOP_K_MAX,
 )
 
 __all__ = ["BODIES", "ERRORS"]
@@ -57,12 +58,15 @@ def _either(*schemas: Schema) -> Schema:
     return {"anyOf": list(schemas)}
 
 
+_TOP_K: Final = {"type": "integer", "minimum": 0, "maximum": TOP_K_MAX}
+
 # OpenAI, Azure, Mistral
 
 _OPENAI_SAMPLING: Final = {
     "max_tokens": _TOKENS,
     "temperature": _between(0, 2),
     "top_p": _between(0, 1),
+    "top_k": _TOP_K,
     "seed": {"type": "integer"},
     "stop": _either(_NAME, _STOPS),
     "frequency_penalty": _between(-2, 2),
@@ -138,6 +142,7 @@ _ANTHROPIC_SAMPLING: Final = {
     "max_tokens": _TOKENS,
     "temperature": _between(0, 1),
     "top_p": _between(0, 1),
+    "top_k": _TOP_K,
     "stop_sequences": _STOPS,
     "stream": _FLAG,
 }
@@ -161,6 +166,7 @@ _CONVERSE: Final = _object(
         topP=_between(0, 1),
         stopSequences=_STOPS,
     ),
+    additionalModelRequestFields=_object(top_k=_TOP_K),
     toolConfig=_object(
         "tools",
         tools=_list(
@@ -237,6 +243,7 @@ _GOOGLE: Final = {
         maxOutputTokens=_TOKENS,
         temperature=_between(0, 2),
         topP=_between(0, 1),
+        topK=_TOP_K,
         seed=_SEED,
         stopSequences=_STOPS,
         frequencyPenalty=_between(-2, 2),
@@ -268,6 +275,7 @@ _OLLAMA: Final = {
         num_predict={"type": "integer", "minimum": -2, "maximum": ANSWER_TOKENS_MAX},
         temperature=_between(0, 2),
         top_p=_between(0, 1),
+        top_k=_TOP_K,
         seed=_SEED,
         stop=_either(_NAME, _STOPS),
     ),

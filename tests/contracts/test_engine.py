@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.engine.fake import FakeEngine
@@ -188,13 +189,30 @@ def test_a_seed_repeats_and_another_does_not(world):
 
 def test_a_stop_sequence_ends_the_answer_and_is_left_out(world):
     run, engine = world
-    request = plain(COUNTING, max_tokens=24, temperature=0)
-    whole = run(say(engine, request))
-    stop = whole[len(whole) // 2 :][:3]
-    deltas = run(answer(engine, plain(COUNTING, max_tokens=24, temperature=0, stop=(stop,))))
-    text = "".join(delta.text for delta in deltas)
-    assert text == whole[: whole.index(stop)]
-    assert deltas[-1].finish is FinishReason.STOP
+    for make in (plain, chat):
+        whole = run(say(engine, make(COUNTING, max_tokens=24, temperature=0)))
+        stop = whole[len(whole) // 2 :][:3]
+        stops = ("never said", stop)
+        deltas = run(answer(engine, make(COUNTING, max_tokens=24, temperature=0, stop=stops)))
+        text = "".join(delta.text for delta in deltas)
+        assert text == whole[: whole.index(stop)]
+        assert (deltas[-1].finish, deltas[-1].met) == (FinishReason.STOP, stop)
+        assert not any(delta.met for delta in deltas[:-1])
+    # One that is not met is not named, however the answer ends.
+    for tokens in (4, None):
+        request = chat("What is 2+2? Say only the number.", max_tokens=tokens, temperature=0)
+        unmet = structs.replace(request.sampling, stop=("never said",))
+        assert run(answer(engine, structs.replace(request, sampling=unmet)))[-1].met == ""
+
+
+def test_of_one_likeliest_token_the_answer_is_the_greedy_one(world):
+    run, engine = world
+    for make in (plain, chat):
+        greedy = run(say(engine, make(COUNTING, max_tokens=16, temperature=0)))
+        drawn = make(COUNTING, max_tokens=16, temperature=1.8, top_k=1, seed=5)
+        assert run(say(engine, drawn)) == greedy
+    # All of them: it is taken, and what comes is an answer.
+    assert run(say(engine, plain(COUNTING, max_tokens=4, temperature=0.5, top_k=0)))
 
 
 def test_penalties_are_accepted(world):

@@ -115,7 +115,7 @@ def test_a_stop_sequence_ends_the_answer_and_is_left_out(tmp_path):
     whole, deltas = over(tmp_path, scenario)
     text = "".join(delta.text for delta in deltas)
     assert " 17" in whole and text == whole[: whole.index(" 17")]
-    assert deltas[-1].finish is FinishReason.STOP
+    assert (deltas[-1].finish, deltas[-1].met) == (FinishReason.STOP, " 17")
 
 
 def test_a_seed_and_penalties_are_passed_on(tmp_path):
@@ -297,6 +297,12 @@ def test_errors_keep_their_kinds():
     reading = wire.AnswerReader()
     with pytest.raises(Unavailable, match="failed"):
         reading.feed(b"data: " + broken)
+
+
+def test_which_tokens_may_be_drawn_is_passed_on():
+    asked = wire.encode_chat(chat("x", top_k=7), "salt")
+    assert json.loads(asked.body)["top_k"] == 7
+    assert json.loads(wire.encode_chat(chat("x"), "salt").body)["top_k"] == 40  # as llama.cpp
 
 
 def test_the_command_opens_no_door():

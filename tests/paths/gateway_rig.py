@@ -54,6 +54,7 @@ class ScriptedEngine:
         self.fault: Exception = Unavailable("the engine died")
         self.hangs_after: int | None = None
         self.finish = FinishReason.STOP
+        self.met = ""
         self.thinking: FakeEngine | None = None  # answers instead of the words, if it is there
         self.requests: list[GenerateRequest] = []
         self.running = 0
@@ -76,7 +77,7 @@ class ScriptedEngine:
                     await asyncio.sleep(3_600)
                 await asyncio.sleep(self.pace_s)
                 yield Delta(word, usage=Usage(9, index + 1, 4))
-            yield Delta("", self.finish, Usage(9, len(self.words), 4))
+            yield Delta("", self.finish, Usage(9, len(self.words), 4), met=self.met)
         finally:
             self.running -= 1
 

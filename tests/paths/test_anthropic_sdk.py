@@ -73,6 +73,21 @@ def test_a_whole_answer(rig: Rig) -> None:
     assert raw.headers["x-bastide-receipt"] == f"r_{ident}" == rig.control.receipts[0].ident
 
 
+def test_a_stop_sequence_that_was_met_is_named(rig: Rig) -> None:
+    rig.engine.met = "END"
+    ask: dict[str, Any] = {**ASK, "stop_sequences": ["x", "END"]}
+    answer = client(rig).messages.create(**ask)
+    assert (answer.stop_reason, answer.stop_sequence) == ("stop_sequence", "END")
+    with client(rig).messages.stream(**ask) as stream:
+        final = stream.get_final_message()
+    assert (final.stop_reason, final.stop_sequence) == ("stop_sequence", "END")
+
+
+def test_top_k_reaches_the_engine(rig: Rig) -> None:
+    client(rig).messages.create(**ASK, extra_body={"top_k": 5})
+    assert rig.engine.requests[0].sampling.top_k == 5
+
+
 def test_old_clients(rig: Rig) -> None:
     """The releases before 2: another key header, another version, and sampling."""
     body = json.dumps({**ASK, "temperature": 0.5, "top_p": 0.9}).encode()
@@ -171,8 +186,8 @@ def test_refusals_are_the_sdks_exceptions(rig: Rig) -> None:
         search: Any = {"type": "web_search_20250305", "name": "web_search"}
         client(rig).messages.create(**ASK, tools=[search])
     assert bad.value.type == "invalid_request_error"
-    with pytest.raises(anthropic.BadRequestError, match="top_k"):
-        client(rig).messages.create(**ASK, extra_body={"top_k": 5})
+    with pytest.raises(anthropic.BadRequestError, match="speed"):
+        client(rig).messages.create(**ASK, extra_body={"speed": "fast"})
     with pytest.raises(anthropic.BadRequestError, match="prefill"):
         turns = [*ASK["messages"], {"role": "assistant", "content": "("}]
         client(rig).messages.create(**{**ASK, "messages": turns})

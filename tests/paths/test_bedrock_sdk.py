@@ -58,6 +58,24 @@ def test_converse(rig: Rig) -> None:
     assert request.sampling.stop == ("x",)
 
 
+def test_a_stop_sequence_that_was_met_is_said(rig: Rig) -> None:
+    rig.engine.met = "END"
+    ask = {**ASK, "inferenceConfig": {"stopSequences": ["END"]}}
+    assert client(rig).converse(**ask)["stopReason"] == "stop_sequence"
+    events = list(client(rig).converse_stream(**ask)["stream"])
+    reasons = [row["messageStop"]["stopReason"] for row in events if "messageStop" in row]
+    assert reasons == ["stop_sequence"]
+    titan = {"inputText": "Hi", "textGenerationConfig": {"stopSequences": ["END"]}}
+    answer = client(rig).invoke_model(modelId=MODEL, body=json.dumps(titan))
+    [result] = json.loads(answer["body"].read())["results"]
+    assert result["completionReason"] == "STOP_CRITERIA_MET"
+
+
+def test_top_k_stands_among_the_additional_fields(rig: Rig) -> None:
+    client(rig).converse(**ASK, additionalModelRequestFields={"top_k": 200})
+    assert rig.engine.requests[0].sampling.top_k == 200
+
+
 def test_the_receipt_opens_with_the_signing_secret(rig: Rig) -> None:
     sent: list[bytes] = []
     asking = client(rig)
@@ -209,7 +227,7 @@ def test_what_is_not_supported_is_named(rig: Rig) -> None:
     for name, value in {
         "toolConfig.tools[0].systemTool": {"tools": [{"systemTool": {"name": "x"}}]},
         "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
-        "additionalModelRequestFields": {"top_k": 5},
+        "additionalModelRequestFields.thinking": {"thinking": {"type": "enabled"}},
     }.items():
         status, code, text = refused(asking.converse, **ASK, **{name.partition(".")[0]: value})
         assert (status, code) == (400, "ValidationException")

@@ -103,7 +103,7 @@ def test_a_whole_answer(rig: Rig, mode: Mode) -> None:
         ("system", "Be brief."),
         ("user", "Hi"),
     ]
-    assert structs.astuple(asked.sampling) == (7, 0.5, 0.9, 3, ("x",), 0.2, 0.1)
+    assert structs.astuple(asked.sampling) == (7, 0.5, 0.9, 3, ("x",), 0.2, 0.1, None)
     receipt = rig.control.receipts[0]
     assert (receipt.ident, receipt.requested_model) == (f"r_{answer.response_id}", MODEL)
 
@@ -202,6 +202,12 @@ def test_limits_and_tuned_models(rig: Rig) -> None:
 
 # Errors
 
+
+def test_top_k_reaches_the_engine(rig: Rig) -> None:
+    asks(top_k=3)(client(rig))
+    assert rig.engine.requests[0].sampling.top_k == 3
+
+
 Ask = Callable[[genai.Client], Any]
 
 
@@ -216,7 +222,7 @@ REFUSED: dict[str, Ask] = {
     "tools[0].googleSearch": asks(tools=[types.Tool(google_search=types.GoogleSearch())]),
     "tools[0].codeExecution": asks(tools=[types.Tool(code_execution=types.ToolCodeExecution())]),
     "generationConfig.responseMimeType": asks(response_mime_type="text/xml"),
-    "generationConfig.topK": asks(top_k=3),
+    "generationConfig.topK": asks(top_k=-3),
     "generationConfig.candidateCount": asks(candidate_count=2),
     "contents[0].parts[0].inlineData": lambda asking: asking.models.generate_content(
         model=MODEL, contents=[IMAGE]

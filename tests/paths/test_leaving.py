@@ -329,9 +329,8 @@ def test_azure_what_is_not_there(azure: openai.AzureOpenAI, running: Running) ->
         azure.chat.completions.create(model=model, messages=[{"role": "user", "content": [image]}])
     with pytest.raises(openai.BadRequestError, match="'audio/speech'"):
         azure.audio.speech.create(model=model, voice="alloy", input="Hello")
-    with pytest.raises(openai.APIStatusError, match="application/json") as caught:
+    with pytest.raises(openai.BadRequestError, match="'audio/transcriptions'"):
         azure.audio.transcriptions.create(model=model, file=b"x")
-    assert caught.value.status_code == 415
     with pytest.raises(openai.BadRequestError, match="'images/generations'"):
         azure.images.generate(model=model, prompt="Hello")
     for more in ({"previous_response_id": "resp_1"}, {"background": True}):

@@ -230,7 +230,7 @@ def test_refusals_are_the_sdks_exceptions(rig: Rig) -> None:
         (STRANGE_KEY, MODEL, {}, 401),
         (NARROW_KEY, MODEL, {}, 403),
         (KEY, "nope", {}, 404),
-        (KEY, MODEL, {"options": {"top_k": 3}}, 400),
+        (KEY, MODEL, {"options": {"min_p": 0.5}}, 400),
         (KEY, MODEL, {"think": True}, 400),
     ):
         for stream in (False, True):

@@ -77,6 +77,7 @@ def deltas_of(case: dict[str, Any]) -> list[Delta]:
             FinishReason(row["finish"]) if "finish" in row else None,
             Usage(*row["usage"]) if "usage" in row else None,
             CallPart(*row["call"]) if "call" in row else None,
+            row.get("met", ""),
         )
         for row in case["deltas"]
     ]

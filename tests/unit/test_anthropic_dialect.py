@@ -57,8 +57,8 @@ def test_a_request_is_refused(case: dict[str, Any]) -> None:
 
 def test_every_unsupported_field_is_named() -> None:
     with pytest.raises(Misconfigured) as caught:
-        decode(json.dumps({**BODY, "speed": "fast", "top_k": 3}).encode(), "ID")
-    assert set(caught.value.reasons) == {"speed", "top_k"}
+        decode(json.dumps({**BODY, "speed": "fast", "mcp_servers": [1]}).encode(), "ID")
+    assert set(caught.value.reasons) == {"speed", "mcp_servers"}
 
 
 def test_bounds_of_a_conversation() -> None:

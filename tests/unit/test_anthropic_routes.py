@@ -90,7 +90,7 @@ def test_vertex(above: str) -> None:
         ({"anthropic_version": None}, "anthropic_version"),
         ({"model": "x"}, "model"),
         ({"stream": True}, "stream"),
-        ({"top_k": 1}, "top_k"),
+        ({"top_k": -1}, "top_k"),
     ):
         with pytest.raises(Misconfigured, match=why):
             vertex(above + VERTEX + "m:rawPredict", **more)

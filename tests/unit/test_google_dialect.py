@@ -107,11 +107,15 @@ def test_every_unsupported_field_is_named() -> None:
     body = {
         "contents": [image],
         "tools": [{"googleSearch": {}}],
-        "generationConfig": {"topK": 1},
+        "generationConfig": {"logprobs": 1},
     }
     with pytest.raises(Misconfigured) as caught:
         decode(json.dumps(body).encode(), "ID")
-    wanted = {"tools[0].googleSearch", "generationConfig.topK", "contents[0].parts[0].inlineData"}
+    wanted = {
+        "tools[0].googleSearch",
+        "generationConfig.logprobs",
+        "contents[0].parts[0].inlineData",
+    }
     assert set(caught.value.reasons) == wanted
 
 

@@ -104,10 +104,10 @@ def test_a_request_is_refused(case: dict[str, Any]) -> None:
 
 
 def test_every_unsupported_field_is_named() -> None:
-    body = {"model": "m", "prompt": "x", "think": True, "options": {"top_k": 3, "min_p": 0.1}}
+    body = {"model": "m", "prompt": "x", "think": True, "options": {"tfs_z": 3, "min_p": 0.1}}
     with pytest.raises(Misconfigured) as caught:
         asked_of("/api/generate", json.dumps(body).encode())
-    assert set(caught.value.reasons) == {"think", "options.top_k", "options.min_p"}
+    assert set(caught.value.reasons) == {"think", "options.tfs_z", "options.min_p"}
 
 
 def test_bounds_of_a_conversation() -> None:

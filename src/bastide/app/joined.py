@@ -34,4 +34,4 @@ class Joined:
         self._since = now
         text = "".join(self._texts)
         self._texts.clear()
-        return [Delta(text, delta.finish, delta.usage)]
+        return [Delta(text, delta.finish, delta.usage, met=delta.met)]

@@ -79,7 +79,8 @@ class Message(msgspec.Struct, frozen=True):
 class Sampling(msgspec.Struct, frozen=True):
     """How to draw tokens. None means the engine's default.
 
-    With 0 `max_tokens` the prompt is read into the engine's cache, and nothing is said.
+    With 0 `max_tokens` the prompt is read into the engine's cache, and nothing is said. `top_k` is
+    of how many likeliest tokens one is drawn, 0 for all.
     """
 
     max_tokens: int | None = None
@@ -89,6 +90,7 @@ class Sampling(msgspec.Struct, frozen=True):
     stop: tuple[str, ...] = ()
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    top_k: int | None = None
 
 
 class GenerateRequest(msgspec.Struct, frozen=True):
@@ -146,13 +148,15 @@ class Delta(msgspec.Struct, frozen=True):
     """A piece of an answer: text, or a part of a tool call.
 
     The last one, and only it, has `finish`, and no `call`. `usage` of the last one is the final
-    count; of an earlier one, what the engine has counted so far.
+    count; of an earlier one, what the engine has counted so far. `met` is the stop sequence of the
+    request that ended the answer, if one did; then `finish` is STOP.
     """
 
     text: str = ""
     finish: FinishReason | None = None
     usage: Usage | None = None
     call: CallPart | None = None
+    met: str = ""
 
 
 class Said(msgspec.Struct, frozen=True):

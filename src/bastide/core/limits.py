@@ -78,6 +78,7 @@ BODIES_BYTES_MAX: Final = 256 * MIB  # of all that have begun to come to one pro
 BODY_BYTES_FREE: Final = 64 * KIB  # of one, which comes in also when that much is there
 REQUEST_MESSAGES_MAX: Final = 2_048
 REQUEST_STOPS_MAX: Final = 16  # OpenAI allows four, Gemini five, Bedrock up to 2,500
+TOP_K_MAX: Final = 1_000_000  # of tokens to draw from: more than any vocabulary has
 REQUEST_TOOLS_MAX: Final = 128  # as the OpenAI API
 SCHEMA_BYTES_MAX: Final = 64 * KIB  # of one schema; an engine makes a grammar of it
 SCHEMA_DEPTH_MAX: Final = 32

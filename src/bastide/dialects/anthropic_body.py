@@ -27,7 +27,6 @@ _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
     "speed": ("standard",),
     "thinking": ({"type": "disabled"},),
     "thread": (),
-    "top_k": (),
 }
 _PLACE: Final = re.compile(r"^(?P<text>.*?)(?: - at `\$\.?(?P<place>.*)`)?$", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
@@ -103,6 +102,7 @@ class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     stop_sequences: list[str] | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
     stream: bool | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
@@ -115,7 +115,6 @@ class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     speed: msgspec.Raw = ABSENT
     thinking: msgspec.Raw = ABSENT
     thread: msgspec.Raw = ABSENT
-    top_k: msgspec.Raw = ABSENT
     # What does not change the answer.
     anthropic_beta: msgspec.Raw = ABSENT
     anthropic_version: msgspec.Raw = ABSENT

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from bastide.core.chat import GenerateRequest, Message, Sampling
-from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX
+from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX, TOP_K_MAX
 from bastide.dialects.anthropic_body import Body, read_body, wrong
 from bastide.dialects.anthropic_tools import read_choice, read_schema, read_tools
 from bastide.dialects.anthropic_turns import read_messages, read_text
@@ -69,12 +69,15 @@ def _sampling(given: Body) -> Sampling:
     _in_range("max_tokens", given.max_tokens, 0, ANSWER_TOKENS_MAX)
     _in_range("temperature", given.temperature, 0, 1)
     _in_range("top_p", given.top_p, 0, 1)
+    _in_range("top_k", given.top_k, 0, TOP_K_MAX)
     stops = tuple(given.stop_sequences or ())
     if len(stops) > REQUEST_STOPS_MAX:
         raise wrong("stop_sequences", f"at most {REQUEST_STOPS_MAX}, got {len(stops)}")
     if not all(0 < len(text) <= _STOP_LENGTH_MAX for text in stops):
         raise wrong("stop_sequences", f"a sequence has 1 to {_STOP_LENGTH_MAX} characters")
-    return Sampling(given.max_tokens, given.temperature, given.top_p, None, stops)
+    return Sampling(
+        given.max_tokens, given.temperature, given.top_p, None, stops, top_k=given.top_k
+    )
 
 
 def _in_range(name: str, value: float | None, low: int, high: int) -> None:

@@ -17,7 +17,6 @@ from bastide.dialects.tool_turns import input_of
 
 __all__ = ["MessageWriter"]
 
-# The engine does not say whether it met a stop sequence: then it is `end_turn` too.
 _STOP_REASONS: Final = {
     FinishReason.STOP: "end_turn",
     FinishReason.LENGTH: "max_tokens",
@@ -72,7 +71,7 @@ class MessageWriter:
             out += self._begin(_EMPTY_TEXT)
         if self._index >= 0:
             out += _event("content_block_stop", {"index": self._index})
-        end = {**_end(delta.finish), "container": None}
+        end = {**_end(delta), "container": None}
         return (
             out
             + _event("message_delta", {"delta": end, "usage": _counts(delta.usage)})
@@ -86,7 +85,7 @@ class MessageWriter:
         if said.text or not (said.calls or self._silent):
             content.append({**_EMPTY_TEXT, "text": said.text})
         content += map(_use, said.calls)
-        return _encode(self._message(content, delta.finish, delta.usage))
+        return _encode(self._message(content, delta, delta.usage))
 
     def _begin(self, block: dict[str, Any]) -> bytes:
         """Close the block that is open, and open the next."""
@@ -103,7 +102,7 @@ class MessageWriter:
         return closed + start + (_event("ping", {}) if self._index == 0 else b"")
 
     def _message(
-        self, content: list[dict[str, Any]], finish: FinishReason | None, usage: Usage
+        self, content: list[dict[str, Any]], end: Delta | None, usage: Usage
     ) -> dict[str, Any]:
         return {
             "id": self._ident,
@@ -111,16 +110,19 @@ class MessageWriter:
             "role": "assistant",
             "model": self._model,
             "content": content,
-            **_end(finish),
+            **_end(end),
             "container": None,
             "usage": {**_counts(usage), "service_tier": "standard"},
         }
 
 
-def _end(finish: FinishReason | None) -> dict[str, Any]:
+def _end(delta: Delta | None) -> dict[str, Any]:
+    finish = None if delta is None else delta.finish
+    met = None if delta is None else delta.met or None
+    reason = None if finish is None else _STOP_REASONS[finish]
     return {
-        "stop_reason": None if finish is None else _STOP_REASONS[finish],
-        "stop_sequence": None,
+        "stop_reason": "stop_sequence" if met else reason,
+        "stop_sequence": met,
         "stop_details": _REFUSED if finish is FinishReason.FILTERED else None,
     }
 

@@ -11,12 +11,12 @@ from typing import Any, Final
 import msgspec
 
 from bastide.core.chat import GenerateRequest, Sampling
-from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX
+from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX, TOP_K_MAX
 from bastide.dialects.bedrock_body import Body, Inference, read_body, wrong
 from bastide.dialects.bedrock_tools import read_schema, read_tools
 from bastide.dialects.bedrock_turns import read_messages
 from bastide.dialects.bedrock_writer import ConverseWriter
-from bastide.dialects.openai_fields import refuse_unsupported
+from bastide.dialects.openai_fields import ABSENT, refuse_unsupported
 from bastide.dialects.surface import Asked
 
 __all__ = ["ConverseWriter", "decode", "decode_count"]
@@ -24,14 +24,17 @@ __all__ = ["ConverseWriter", "decode", "decode_count"]
 # Fields that would change the answer, with the values that ask for nothing.
 _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
     "guardrailConfig": ({},),
-    "additionalModelRequestFields": ({},),
     "additionalModelResponseFieldPaths": ([],),
     "performanceConfig": ({}, {"latency": "standard"}),
     "promptVariables": ({},),
     "serviceTier": ({}, {"type": "default"}),
 }
 _STOP_LENGTH_MAX: Final = 1_024
+_SHOWN_MAX: Final = 100  # characters of a client's own name that a refusal repeats
+_NAMED_MAX: Final = 32  # how many of them
 _decoder = msgspec.json.Decoder(Body)
+_additional = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
+_count = msgspec.json.Decoder(int | None)
 
 
 def decode(body: bytes, ident: str, *, model: str, stream: bool) -> Asked:
@@ -47,21 +50,21 @@ def decode_count(body: bytes, ident: str, *, model: str) -> GenerateRequest:
 def _request(given: Body, ident: str, model: str) -> GenerateRequest:
     extras = {
         "guardrailConfig": given.guardrail_config,
-        "additionalModelRequestFields": given.additional_model_request_fields,
         "additionalModelResponseFieldPaths": given.additional_model_response_field_paths,
         "performanceConfig": given.performance_config,
         "promptVariables": given.prompt_variables,
         "serviceTier": given.service_tier,
     }
+    top_k = _top_k(given.additional_model_request_fields, extras)
     refuse_unsupported(extras, _UNSUPPORTED)
     messages = read_messages(given.system, given.messages)
     tools, choice = read_tools(given.tool_config)
     schema = read_schema(given.output_config)
-    sampling = _sampling(given.inference_config or Inference())
+    sampling = _sampling(given.inference_config or Inference(), top_k)
     return GenerateRequest(ident, model, messages, None, sampling, tools, choice, schema)
 
 
-def _sampling(given: Inference) -> Sampling:
+def _sampling(given: Inference, top_k: int | None) -> Sampling:
     _in_range("maxTokens", given.max_tokens, 1, ANSWER_TOKENS_MAX)
     _in_range("temperature", given.temperature, 0, 1)
     _in_range("topP", given.top_p, 0, 1)
@@ -71,7 +74,36 @@ def _sampling(given: Inference) -> Sampling:
         raise wrong(place, f"at most {REQUEST_STOPS_MAX}, got {len(stops)}")
     if not all(0 < len(text) <= _STOP_LENGTH_MAX for text in stops):
         raise wrong(place, f"a sequence has 1 to {_STOP_LENGTH_MAX} characters")
-    return Sampling(given.max_tokens, given.temperature, given.top_p, None, stops)
+    return Sampling(given.max_tokens, given.temperature, given.top_p, None, stops, top_k=top_k)
+
+
+def _top_k(raw: msgspec.Raw, extras: dict[str, msgspec.Raw]) -> int | None:
+    """The one field that models of this API have beside the common ones and that we have too.
+
+    AWS' pages call it `top_k` for some models, `topK` for others. The rest is added to `extras`.
+    """
+    if raw is ABSENT:
+        return None
+    given = read_body(_additional, raw)
+    found = None
+    for name, value in (given or {}).items():
+        place = f"additionalModelRequestFields.{name[:_SHOWN_MAX]}"
+        if name not in ("top_k", "topK"):
+            if len(extras) < _NAMED_MAX:
+                extras[place] = value
+        else:
+            found = _read_top_k(value, place)
+    return found
+
+
+def _read_top_k(raw: msgspec.Raw, place: str) -> int | None:
+    try:
+        value = _count.decode(raw)
+    except msgspec.DecodeError as error:
+        raise wrong(place, "expected a whole number") from error
+    if value is not None and not 0 <= value <= TOP_K_MAX:
+        raise wrong(place, f"expected a value from 0 to {TOP_K_MAX}")
+    return value
 
 
 def _in_range(name: str, value: float | None, low: float, high: float) -> None:

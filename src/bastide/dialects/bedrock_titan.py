@@ -68,8 +68,7 @@ class TitanWriter(TextWriter):
 
     def last(self, delta: Delta) -> bytes:
         """The last event, with the counts."""
-        assert delta.finish is not None
-        return _event(delta.text, delta.usage, _REASONS[delta.finish])
+        return _event(delta.text, delta.usage, _reason(delta))
 
     def whole(self, said: Said, delta: Delta) -> bytes:
         """The answer as one JSON object."""
@@ -77,9 +76,14 @@ class TitanWriter(TextWriter):
         result = {
             "tokenCount": delta.usage.completion_tokens,
             "outputText": said.text,
-            "completionReason": _REASONS[delta.finish],
+            "completionReason": _reason(delta),
         }
         return _encode({"inputTextTokenCount": delta.usage.prompt_tokens, "results": [result]})
+
+
+def _reason(delta: Delta) -> str:
+    assert delta.finish is not None
+    return "STOP_CRITERIA_MET" if delta.met else _REASONS[delta.finish]
 
 
 def _event(text: str, usage: Usage | None, reason: str | None) -> bytes:

@@ -71,7 +71,7 @@ class ConverseWriter:
         out = self.piece(delta.text) if delta.text else b""
         self._index = max(0, self._index)
         out += self._block_stop()
-        out += encode_frame(_STOP, _encode({"stopReason": _STOP_REASONS[delta.finish]}))
+        out += encode_frame(_STOP, _encode({"stopReason": _reason(delta)}))
         return out + encode_frame(_METADATA, _encode(self._counts(delta.usage)))
 
     def whole(self, said: Said, delta: Delta) -> bytes:
@@ -86,7 +86,7 @@ class ConverseWriter:
         return _encode(
             {
                 "output": {"message": {"role": "assistant", "content": content}},
-                "stopReason": _STOP_REASONS[delta.finish],
+                "stopReason": _reason(delta),
                 **self._counts(delta.usage),
             }
         )
@@ -109,3 +109,8 @@ class ConverseWriter:
             "cacheWriteInputTokens": 0,
         }
         return {"usage": tokens, "metrics": {"latencyMs": self._elapsed_ms()}}
+
+
+def _reason(delta: Delta) -> str:
+    assert delta.finish is not None
+    return "stop_sequence" if delta.met else _STOP_REASONS[delta.finish]

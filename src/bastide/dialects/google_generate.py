@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bastide.core.chat import ChoiceMode, GenerateRequest, Message, Sampling
 from bastide.core.errors import Misconfigured
-from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX
+from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX, TOP_K_MAX
 from bastide.dialects.google_answer import AskedForWord
 from bastide.dialects.google_fields import (
     IGNORED,
@@ -88,7 +88,7 @@ _CONFIG: Final[Shape] = {
         "thinkingBudget": (0, -1),
         "thinkingLevel": ("THINKING_LEVEL_UNSPECIFIED", 0),
     },
-    "topK": (),
+    "topK": READ,
     "topP": READ,
     "translationConfig": _EMPTY,
 }
@@ -188,6 +188,7 @@ def _sampling(config: dict[str, Any]) -> Sampling:
         _stops(rows(config.get("stopSequences", []))),
         real("frequencyPenalty", -2, 2),
         real("presencePenalty", -2, 2),
+        whole("topK", 0, TOP_K_MAX),
     )
 
 

@@ -33,7 +33,6 @@ _encode = msgspec.json.Encoder().encode
 
 # Options and fields that would change the answer, with the values that ask for nothing.
 _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
-    "top_k": (0,),
     "min_p": (0, 0.0),
     "typical_p": (1, 1.0),
     "tfs_z": (1, 1.0),
@@ -43,8 +42,8 @@ _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
     "logprobs": (False,),
     "top_logprobs": (0,),
 }
-_OPTIONS: Final = tuple(_UNSUPPORTED)[:6]
-_FIELDS: Final = tuple(_UNSUPPORTED)[6:]
+_OPTIONS: Final = tuple(_UNSUPPORTED)[:5]
+_FIELDS: Final = tuple(_UNSUPPORTED)[5:]
 
 
 class Options(msgspec.Struct, kw_only=True):
@@ -57,7 +56,7 @@ class Options(msgspec.Struct, kw_only=True):
     stop: str | list[str] | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
-    top_k: msgspec.Raw = ABSENT
+    top_k: int | None = None
     min_p: msgspec.Raw = ABSENT
     typical_p: msgspec.Raw = ABSENT
     tfs_z: msgspec.Raw = ABSENT
@@ -101,6 +100,7 @@ def options_of(asking: Asking) -> Sampling:
             stop=given.stop,
             frequency_penalty=given.frequency_penalty,
             presence_penalty=given.presence_penalty,
+            top_k=given.top_k,
         )
     except Misconfigured as error:
         raise Misconfigured(error.message, place=f"options.{error.place}") from error

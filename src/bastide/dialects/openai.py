@@ -6,12 +6,16 @@ below ``/v1``.
 Mistral's clients use the same routes. They expect the usage at the end of every stream and have
 no option to ask for it, so they are known by their User-Agent.
 
+Sounds, images and films are refused by the operation's name.
+
 It is also the family of whoever asks for something that nobody knows.
 """
 
-from typing import Final
+from functools import partial
+from typing import Final, Never
 from urllib.parse import unquote
 
+from bastide.core.errors import Misconfigured
 from bastide.dialects import (
     openai_chat,
     openai_completions,
@@ -24,6 +28,7 @@ from bastide.dialects import (
 )
 from bastide.dialects.openai_chat_writer import MistralWriter
 from bastide.dialects.surface import (
+    Deny,
     Embed,
     Generate,
     Headers,
@@ -45,6 +50,7 @@ _NO_GUARD: Final = (
     "No guard policy is set for this tenant, so there is nothing that could moderate."
 )
 _MODEL_PREFIX: Final = "/v1/models/"
+_ABSENT: Final = ("/v1/audio/", "/v1/images/", "/v1/videos")
 _ROUTES: Final[dict[str, Route]] = {
     _CHAT: Route(("POST",), Generate(openai_chat.decode, openai_chat.ChatWriter)),
     "/v1/completions": Route(
@@ -76,6 +82,9 @@ class OpenAI:
             return Route(("GET", "HEAD"), Single(openai_models.encode_model, name))
         if path in _MISTRAL_ROUTES and headers.get(b"user-agent", b"").startswith(_MISTRAL):
             return _MISTRAL_ROUTES[path]
+        if path.startswith(_ABSENT):
+            operation = unquote(path.removeprefix("/v1/"))
+            return Route(("GET", "POST", "DELETE"), Deny(partial(_refuse, operation=operation)))
         return (
             _ROUTES.get(path)
             or openai_responses.route(path)
@@ -94,6 +103,15 @@ class OpenAI:
     def event(self, problem: Problem, ident: str) -> bytes:
         """An error event; no ``[DONE]`` may follow it."""
         return openai_errors.encode_event(problem)
+
+
+def _refuse(body: bytes, ident: str, operation: str) -> Never:
+    shown = operation[:100]
+    raise Misconfigured(
+        f"Unsupported operation: '{shown}' does not work with any model here.",
+        reasons=[shown],
+        place=shown,
+    )
 
 
 OPENAI: Final = OpenAI()

@@ -71,7 +71,6 @@ _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
     "repetition_penalty": (1, 1.0),
     "safe_prompt": (False,),
     "structured_outputs": (),
-    "top_k": (),
     "top_logprobs": (0,),
     "top_prompt_logprobs": (0,),
     "verbosity": ("medium",),
@@ -94,6 +93,7 @@ class _Body(msgspec.Struct, kw_only=True):
     stop: str | list[str] | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    top_k: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: list[Offered] | None = None
@@ -127,7 +127,6 @@ class _Body(msgspec.Struct, kw_only=True):
     repetition_penalty: msgspec.Raw = ABSENT
     safe_prompt: msgspec.Raw = ABSENT
     structured_outputs: msgspec.Raw = ABSENT
-    top_k: msgspec.Raw = ABSENT
     top_logprobs: msgspec.Raw = ABSENT
     top_prompt_logprobs: msgspec.Raw = ABSENT
     verbosity: msgspec.Raw = ABSENT
@@ -165,6 +164,7 @@ def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
             stop=given.stop,
             frequency_penalty=given.frequency_penalty,
             presence_penalty=given.presence_penalty,
+            top_k=given.top_k,
         ),
         tools,
         choice,

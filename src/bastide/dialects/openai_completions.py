@@ -43,7 +43,6 @@ _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
     "response_format": ({"type": "text"},),
     "structured_outputs": (),
     "suffix": ("",),
-    "top_k": (),
 }
 _NAMES = tuple(_UNSUPPORTED)
 _unsupported_of = attrgetter(*_NAMES)
@@ -61,6 +60,7 @@ class _Body(msgspec.Struct, kw_only=True):
     stop: str | list[str] | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    top_k: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     best_of: msgspec.Raw = ABSENT
@@ -75,7 +75,6 @@ class _Body(msgspec.Struct, kw_only=True):
     response_format: msgspec.Raw = ABSENT
     structured_outputs: msgspec.Raw = ABSENT
     suffix: msgspec.Raw = ABSENT
-    top_k: msgspec.Raw = ABSENT
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -103,6 +102,7 @@ def decode(body: bytes, ident: str, model: str | None = None) -> Asked:
             stop=given.stop,
             frequency_penalty=given.frequency_penalty,
             presence_penalty=given.presence_penalty,
+            top_k=given.top_k,
         ),
     )
     return Asked(request, bool(given.stream), wants_usage(given.stream, given.stream_options))

@@ -18,7 +18,7 @@ import msgspec
 
 from bastide.core.chat import Sampling, Usage
 from bastide.core.errors import Misconfigured, TooSmall
-from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX
+from bastide.core.limits import ANSWER_TOKENS_MAX, REQUEST_STOPS_MAX, TOP_K_MAX
 
 __all__ = [
     "ABSENT",
@@ -30,6 +30,7 @@ __all__ = [
     "refuse_unsupported",
     "sampling",
     "tokens_max",
+    "top_k_of",
     "usage_json",
     "wants_usage",
 ]
@@ -89,6 +90,7 @@ def sampling(
     stop: str | list[str] | None,
     frequency_penalty: float | None,
     presence_penalty: float | None,
+    top_k: int | None = None,
 ) -> Sampling:
     """Check the ranges that the OpenAI API documents. Raises Misconfigured."""
     if temperature is not None:
@@ -102,8 +104,9 @@ def sampling(
     if seed is not None:
         _in_range("seed", seed, -(2**63), 2**63 - 1)
     return Sampling(
-        tokens, temperature, top_p, seed, _stops(stop), frequency_penalty, presence_penalty
-    )
+        tokens, temperature, top_p, seed, _stops(stop), frequency_penalty, presence_penalty,
+        None if top_k is None else top_k_of("top_k", top_k),
+    )  # fmt: skip
 
 
 def tokens_max(name: str, value: int | None) -> int | None:
@@ -116,6 +119,12 @@ def tokens_max(name: str, value: int | None) -> int | None:
         )
     _in_range(name, value, 1, ANSWER_TOKENS_MAX)
     return value
+
+
+def top_k_of(name: str, value: int) -> int:
+    """Of how many likeliest tokens one is drawn; 0 and -1 mean all. Raises Misconfigured."""
+    _in_range(name, value, -1, TOP_K_MAX)
+    return max(0, value)
 
 
 def model_name(value: str | None) -> str:

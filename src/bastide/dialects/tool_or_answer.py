@@ -11,6 +11,8 @@ import json
 import re
 from typing import Final, Protocol
 
+from msgspec import structs
+
 from bastide.core.chat import Delta, FinishReason, Usage
 
 __all__ = ["ToolOrAnswer"]
@@ -62,14 +64,14 @@ class ToolOrAnswer:
             return self._calls.end(last)
         out = self.read(last.text, last.usage)
         if self._kind == "name":  # the last piece said so
-            return [*out, *self._calls.end(Delta("", last.finish, last.usage))]
+            return [*out, *self._calls.end(structs.replace(last, text=""))]
         if self._kind and not self._quoted:
             left = self._held.rstrip()
             if last.finish is FinishReason.STOP:
                 left = left.removesuffix("}").rstrip()  # the envelope's
             if left:
                 out.append(Delta(left, usage=last.usage))
-        return [*out, Delta("", last.finish, last.usage)]
+        return [*out, structs.replace(last, text="")]
 
     def _as_it_is(self) -> str:
         # The envelope's brace is the last one, with only space around it: hold its candidates.

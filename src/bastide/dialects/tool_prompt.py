@@ -246,10 +246,9 @@ def _overlap(text: str) -> int:
 
 
 def _ended(last: Delta, *, called: bool = True) -> Delta:
-    finish = last.finish
-    if called and finish is FinishReason.STOP:
-        finish = FinishReason.TOOL_CALLS
-    return Delta("", finish, last.usage)
+    if called and last.finish is FinishReason.STOP:
+        return Delta("", FinishReason.TOOL_CALLS, last.usage)
+    return Delta("", last.finish, last.usage, met=last.met)
 
 
 def _call_ident(ident: str, index: int) -> str:

@@ -13,7 +13,13 @@ from bastide.core.limits import SIGNATURE_SKEW_MAX_S
 from bastide.core.snapshot import KeyGrant, Snapshot
 from bastide.crypto.sigv4 import Claim, SignedRequest, verify_claim, verify_signature
 from bastide.dialects.families import find_route
-from bastide.dialects.surface import UNAUTHENTICATED, Problem, problem_of, signature_of
+from bastide.dialects.surface import (
+    UNAUTHENTICATED,
+    Deny,
+    Problem,
+    problem_of,
+    signature_of,
+)
 from bastide.gateway.answering import Answering, Caller, Control, Job, Log, fresh_snapshot
 from bastide.gateway.auth import Seen, Signers, grant_of, inside, well_formed
 from bastide.gateway.filing import Desk
@@ -91,7 +97,8 @@ class Routes:
             return caller if isinstance(caller, Reply) else None
         if request.route.uploads:
             return self._uploads.screen(request, caller.grant.tenant)
-        return _screen_body(request)
+        # What is not there at all is refused by its name, in whatever form it was asked for.
+        return None if isinstance(request.route.action, Deny) else _screen_body(request)
 
     def _respond(self, request: Request, ident: str) -> Reply | Job:
         if request.refused is not None:

@@ -220,7 +220,8 @@ class _Course:
     def last_delta(self) -> Delta:
         """What says that the answer is complete, with the final count."""
         assert self._last is not None
-        return Delta(self._last.text, self._finish, self._usage)
+        last = self._last
+        return Delta(last.text, self._finish, self._usage, met=last.met)
 
 
 async def guarded(

@@ -34,6 +34,7 @@ _WORDS = (
 )  # fmt: skip
 _DEFAULT_TOKENS = 16
 _WIDTH = 8  # of a vector
+_Planned = tuple[list[str], FinishReason, str]  # the words, how they end, the stop that is met
 
 
 class FakeEngine:
@@ -53,7 +54,7 @@ class FakeEngine:
     async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
         """Answer a request piece by piece."""
         plain, calls = as_text(request)
-        words, finish = _words(request, plain, self._context_tokens)
+        words, finish, met = _words(request, plain, self._context_tokens)
         prompted = _count(_prompt(plain))
         async with self._slots:
             self.busy += 1
@@ -71,7 +72,7 @@ class FakeEngine:
                 self._require_life()
             finally:
                 self.busy -= 1
-        last = Delta("", finish, Usage(prompted, len(words)))
+        last = Delta("", finish, Usage(prompted, len(words)), met=met)
         for delta in [last] if calls is None else calls.end(last):
             yield delta
 
@@ -126,7 +127,7 @@ class FakeEngine:
             raise Unavailable(f"the fake engine ended with status {self._status}")
 
 
-def _answer(request: GenerateRequest, context_tokens: int) -> tuple[list[str], FinishReason]:
+def _answer(request: GenerateRequest, context_tokens: int) -> _Planned:
     prompt, sampling = _prompt(request), request.sampling
     if not prompt:
         raise Misconfigured("a request needs either messages or a prompt")
@@ -138,16 +139,15 @@ def _answer(request: GenerateRequest, context_tokens: int) -> tuple[list[str], F
     key = f"{_seed(sampling)}|{prompt}"
     words = [("" if i == 0 else " ") + _WORDS[_draw(key, i)] for i in range(wanted)]
     text = "".join(words)
-    cuts = [text.index(stop) for stop in sampling.stop if stop in text]
+    cuts = [(text.index(stop), stop) for stop in sampling.stop if stop in text]
     if cuts:
-        return _cut(words, min(cuts)), FinishReason.STOP
+        length, met = min(cuts)
+        return _cut(words, length), FinishReason.STOP, met
     ended = sampling.max_tokens is None and wanted == _DEFAULT_TOKENS
-    return words, FinishReason.STOP if ended else FinishReason.LENGTH
+    return words, FinishReason.STOP if ended else FinishReason.LENGTH, ""
 
 
-def _words(
-    asked: GenerateRequest, plain: GenerateRequest, context_tokens: int
-) -> tuple[list[str], FinishReason]:
+def _words(asked: GenerateRequest, plain: GenerateRequest, context_tokens: int) -> _Planned:
     """What is said: JSON where it must be; a call of the first tool after a user's turn."""
     if plain.schema is not None:
         tools = asked.tools and asked.choice.mode is ChoiceMode.AUTO
@@ -160,7 +160,8 @@ def _words(
     else:
         return _answer(plain, context_tokens)
     wanted = asked.sampling.max_tokens or len(words)
-    return words[:wanted], FinishReason.STOP if wanted >= len(words) else FinishReason.LENGTH
+    finish = FinishReason.STOP if wanted >= len(words) else FinishReason.LENGTH
+    return words[:wanted], finish, ""
 
 
 def _pieces(text: str) -> list[str]:
@@ -184,7 +185,8 @@ def _cut(words: list[str], length: int) -> list[str]:
 
 
 def _seed(sampling: Sampling) -> int:
-    return 0 if sampling.temperature == 0 else sampling.seed or 0
+    greedy = sampling.temperature == 0 or sampling.top_k == 1
+    return 0 if greedy else sampling.seed or 0
 
 
 def _prompt(request: GenerateRequest) -> str:

@@ -91,7 +91,7 @@ class LlamaCpp:
         owner = None if request.apart else "" if self._alone else request.tenant or None
         asking = self._pinned(target, body, owner, wire.prompt_text(plain))
         async with asking as (lease, answer):
-            reading = wire.AnswerReader(lease.reuse)
+            reading = wire.AnswerReader(lease.reuse, plain.sampling.stop)
             async for line in answer.lines():
                 text = reading.feed(line)
                 if reading.counted is not None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said to llama.cpp's server, and how its answers are read. Bytes in, values out."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -70,11 +71,16 @@ class _Timings(msgspec.Struct):
     predicted_n: _Count = 0
 
 
+class _Verbose(msgspec.Struct):
+    stopping_word: str = ""
+
+
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
     timings: _Timings | None = None
     usage: _Usage | None = None
     error: _Error | None = None
+    verbose: _Verbose | None = msgspec.field(default=None, name="__verbose")
 
 
 class _Failed(msgspec.Struct):
@@ -117,6 +123,8 @@ def encode_request(request: GenerateRequest, context_tokens: int) -> tuple[str, 
         "timings_per_token": True,
         **_sampling(request.sampling, context_tokens),
     }
+    if request.sampling.stop:
+        body["verbose"] = True  # only so does it say which sequence it met
     if request.schema is not None:
         body["json_schema"] = msgspec.Raw(request.schema.encode())
     if request.prompt is not None and not request.messages:
@@ -187,10 +195,13 @@ class AnswerReader:
     """Reads a stream of server-sent events, line by line.
 
     Without `reuse` the engine was told to forget what its slot held, and may not say otherwise.
+    `stops` are the sequences that it was told to stop at.
     """
 
-    def __init__(self, reuse: bool = False) -> None:
+    def __init__(self, reuse: bool = False, stops: Collection[str] = ()) -> None:
         self._reuse = reuse
+        self._stops = stops
+        self._met = ""
         self._finish: str | None = None
         self._usage: _Usage | None = None
         self._length = 0
@@ -207,6 +218,8 @@ class AnswerReader:
         if chunk.error is not None:
             raise _translate(chunk.error)
         self._usage = chunk.usage or self._usage
+        if chunk.verbose is not None and chunk.verbose.stopping_word in self._stops:
+            self._met = chunk.verbose.stopping_word
         if (now := chunk.timings) is not None:
             self.counted = self._counted(now.prompt_n + now.cache_n, now.predicted_n, now.cache_n)
         text = ""
@@ -229,7 +242,7 @@ class AnswerReader:
             self._usage.completion_tokens,
             details.cached_tokens if details else 0,
         )
-        return Delta("", finish, usage)
+        return Delta("", finish, usage, met=self._met if finish is FinishReason.STOP else "")
 
     def _counted(self, prompt: int, completion: int, cached: int) -> Usage:
         if cached and not self._reuse:
@@ -278,11 +291,12 @@ def _sampling(sampling: Sampling, context_tokens: int) -> dict[str, Any]:
         "frequency_penalty": sampling.frequency_penalty,
         "presence_penalty": sampling.presence_penalty,
         "stop": list(sampling.stop) or None,
+        "top_k": sampling.top_k,
     }
     if sampling.seed is not None:
         body["seed"] = sampling.seed % _SEED_RANDOM
     if sampling.temperature == 0:
-        body["top_k"] = 1
+        body["top_k"] = 1  # whatever was asked for: the likeliest one
     if sampling.frequency_penalty or sampling.presence_penalty:
         body["repeat_last_n"] = context_tokens  # all of them; by default the last 64 only
     return {name: value for name, value in body.items() if value is not None}

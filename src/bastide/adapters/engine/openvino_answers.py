@@ -159,7 +159,9 @@ class Model:
         top_p = order.get("top_p", _TOP_P)
         if temperature > 0 and top_p > 0:
             config.do_sample = True
-            config.temperature, config.top_p, config.top_k = temperature, min(top_p, 1.0), _TOP_K
+            config.temperature, config.top_p = temperature, min(top_p, 1.0)
+            # What the library takes for all tokens is its own default, not 0.
+            config.top_k = order.get("top_k", _TOP_K) or config.top_k
             seed = order.get("seed")
             config.rng_seed = self._draw() if seed is None else seed
         config.frequency_penalty = order.get("frequency_penalty", 0.0)
@@ -204,15 +206,16 @@ class _Text:
         self._stops = [stop for stop in stops if stop]
         self._held = ""
         self.stopped = False
+        self.met = ""  # at which sequence
 
     def feed(self, tokens: Sequence[int], last: bool = False) -> str:
         """The text that may be shown now. After `stopped` there is no more."""
         data = b"".join(self._model.shown(token) for token in tokens)
         self._held += self._decoder.decode(data, last)
-        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        found = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         self.stopped = bool(found)
         keep = 0 if last else max((_overlap(self._held, stop) for stop in self._stops), default=0)
-        cut = min(found) if found else len(self._held) - keep
+        cut, self.met = min(found) if found else (len(self._held) - keep, "")
         shown, self._held = self._held[:cut], self._held[cut:]
         return shown
 
@@ -339,7 +342,7 @@ class Server:
                 return
             link.handle.cancel()
             finish = "stop" if link.text.stopped else reason.lower()
-            self._end(link, {"finish": finish, **counted})
+            self._end(link, {"finish": finish, "met": link.text.met, **counted})
 
     def _say(self, link: _Link, line: dict[str, Any]) -> None:
         link.unsent += json.dumps(line).encode() + b"\n"

@@ -37,6 +37,7 @@ class Line(msgspec.Struct):
 
     text: _Text = ""
     finish: str | None = None
+    met: _Text = ""  # the stop sequence that ended it
     prompt: _Count = 0
     made: _Count = 0
     count: _Count = 0
@@ -89,7 +90,7 @@ def delta(line: Line) -> Delta:
     if line.finish is None:
         return Delta(line.text, usage=usage)
     reason = FinishReason.LENGTH if line.finish == "length" else FinishReason.STOP
-    return Delta("", reason, usage)
+    return Delta("", reason, usage, met=line.met if reason is FinishReason.STOP else "")
 
 
 def choices(line: Line, count: int) -> list[TokenChoice]:
@@ -139,5 +140,6 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
         "frequency_penalty": sampling.frequency_penalty,
         "presence_penalty": sampling.presence_penalty,
         "stop": list(sampling.stop) or None,
+        "top_k": sampling.top_k,
     }
     return {name: value for name, value in body.items() if value is not None}

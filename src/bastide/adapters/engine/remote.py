@@ -282,7 +282,7 @@ class _Mailbox:
         last = deltas[count - 1]
         text = "".join([delta.text for delta in deltas[:count]])
         del deltas[:count]
-        return Delta(text, last.finish, last.usage)
+        return Delta(text, last.finish, last.usage, met=last.met)
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, None

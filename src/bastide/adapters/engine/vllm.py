@@ -65,7 +65,7 @@ class Vllm:
         """Answer a request piece by piece. Raises Misconfigured for what the model cannot take."""
         plain, calls = as_text(request)
         async with self._slots, self._asking(await self._asked(plain)) as answer:
-            reading = wire.AnswerReader()
+            reading = wire.AnswerReader(plain.sampling.stop)
             async for line in answer.lines():
                 text = reading.feed(line)
                 for delta in text_deltas(calls, text, reading.counted) if text else ():

@@ -9,7 +9,7 @@ ROUTES can be asked: vLLM has several dozen more, some of which call any method 
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 
@@ -64,6 +64,7 @@ class _Choice(msgspec.Struct):
     delta: _Text | None = None  # of a chat
     text: str | None = None  # of a completion
     finish_reason: str | None = None
+    stop_reason: str | int | None = None  # the sequence that it met, or a token that ends all
 
 
 class _Cached(msgspec.Struct):
@@ -227,7 +228,9 @@ class AnswerReader:
     in this order. It says ``[DONE]`` after an error too, so that alone proves nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stops: Collection[str] = ()) -> None:
+        self._stops = stops  # that it was told
+        self._met = ""
         self._finish: str | None = None
         self._final: Usage | None = None
         self._done = False
@@ -251,6 +254,8 @@ class AnswerReader:
         text = ""
         for choice in chunk.choices[:1]:
             self._finish = choice.finish_reason or self._finish
+            if isinstance(choice.stop_reason, str) and choice.stop_reason in self._stops:
+                self._met = choice.stop_reason
             text = (choice.delta.content if choice.delta else choice.text) or ""
         self._length += len(text)
         if self._length > ENGINE_REPLY_BYTES_MAX:
@@ -263,7 +268,8 @@ class AnswerReader:
             raise Unavailable("the engine's answer ended early")
         if self._finish not in _FINISHES:
             raise Unavailable(f"the engine ended the answer: {printable(self._finish)}")
-        return Delta("", _FINISHES[self._finish], self._final)
+        finish = _FINISHES[self._finish]
+        return Delta("", finish, self._final, met=self._met if finish is FinishReason.STOP else "")
 
     def _count(self, usage: _Usage, final: bool) -> None:
         details = usage.prompt_tokens_details
@@ -330,6 +336,7 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
         "frequency_penalty": sampling.frequency_penalty,
         "presence_penalty": sampling.presence_penalty,
         "stop": list(sampling.stop) or None,
+        "top_k": sampling.top_k,
         "seed": None if sampling.seed is None else sampling.seed % _SEED_MAX,
     }
     return {name: value for name, value in body.items() if value is not None}
