@@ -59,7 +59,11 @@ def signing_gateway() -> Iterator[Rig]:
 
 
 def client(
-    rig: Rig, pair: tuple[str, str] = WIDE, service: str = "bedrock-runtime", **more: Any
+    rig: Rig,
+    pair: tuple[str, str] = WIDE,
+    service: str = "bedrock-runtime",
+    read_timeout: int = 20,
+    **more: Any,
 ) -> Any:
     return boto3.client(
         service,
@@ -67,7 +71,7 @@ def client(
         region_name="eu-central-1",
         aws_access_key_id=pair[0],
         aws_secret_access_key=pair[1],
-        config=Config(read_timeout=20),
+        config=Config(read_timeout=read_timeout),
         **more,
     )
 

@@ -10,6 +10,7 @@ import anthropic
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
+from bastide.core.billing import Biller
 from bastide.core.errors import Busy, Misconfigured
 from bastide.core.receipt import commit, salt_for
 from bastide.core.snapshot import KeyGrant
@@ -246,6 +247,33 @@ def test_an_engine_that_is_away_is_tried_again(rig: Rig) -> None:
         client(rig).converse(**ASK)
     assert caught.value.response["Error"]["Code"] == "ServiceUnavailableException"
     assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 2
+    # AWS's SDKs name the call and count its attempts: `amz-sdk-invocation-id`, `amz-sdk-request`.
+    receipts = rig.control.receipts
+    assert len({row.fingerprint for row in receipts}) == 1 and receipts[0].fingerprint
+    assert [row.retry for row in receipts] == [False, True, True]
+    with pytest.raises(ClientError):
+        client(rig).converse(**ASK)
+    assert len({row.fingerprint for row in rig.control.receipts}) == 2  # another call
+
+
+def test_an_attempt_that_timed_out_is_billed_once_with_its_retry(rig: Rig) -> None:
+    rig.engine.hangs_after = 2
+    asking = client(rig, read_timeout=1)
+    sent: list[object] = []
+
+    def sending(request: object, **_: object) -> None:
+        sent.append(request)
+        if len(sent) == 2:
+            rig.engine.hangs_after = None
+
+    asking.meta.events.register("before-send.bedrock-runtime.Converse", sending)
+    assert asking.converse(**ASK)["ResponseMetadata"]["RetryAttempts"] == 1
+    rig.until(lambda: len(rig.control.receipts) == 2)
+    biller = Biller()
+    bills = [biller.take(row) for row in rig.control.receipts]
+    assert [row.receipt.completion_tokens for row in bills] == [2, 4]
+    # The retry takes the place of what had been read when the client gave up.
+    assert (bills[0].counts, bills[1].credited) == (True, bills[0].receipt)
 
 
 def test_how_long_to_wait_is_said_in_milliseconds(rig: Rig) -> None:

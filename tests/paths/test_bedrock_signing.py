@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 
+from bastide.app.seen import Seen, make_table
 from bastide.core.limits import SIGNATURE_REPEAT_S
 from paths.bedrock_rig import BODY, TEXT, WIDE, raw, signed_bytes, signing_gateway
 from paths.gateway_rig import MODEL, Rig, make_snapshot, read_response
@@ -49,6 +50,28 @@ def test_a_request_is_taken_again_only_just_after_it_came(rig: Rig) -> None:
         assert answer.status == 403
         assert answer.headers["x-amzn-errortype"] == "InvalidSignatureException"
     assert len(rig.engine.requests) == 2
+
+
+def test_what_was_signed_before_the_gateway_began_is_refused(rig: Rig) -> None:
+    """It may have been answered then, and nobody knows any more."""
+    request = signed_bytes(rig)
+    born_ms = rig.clock.now_ms() + int(SIGNATURE_REPEAT_S * 1000) + 1_000
+    rig.server.routes._seen.born_ms = born_ms
+    answer = raw(rig, request)
+    assert (answer.status, b"start" in answer.body) == (403, True)
+    rig.server.routes._seen.born_ms = born_ms - 2_000
+    assert raw(rig, request).status == 200
+
+
+def test_a_table_without_room_refuses_with_when_to_come_back(rig: Rig) -> None:
+    rig.server.routes._seen = Seen(make_table(0, places=1))
+    assert raw(rig, signed_bytes(rig)).status == 200
+    answer = raw(rig, signed_bytes(rig, body=BODY + b" "))
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == (
+        503,
+        "ServiceUnavailableException",
+    )
+    assert len(rig.engine.requests) == 1
 
 
 def test_a_key_revoked_while_the_body_comes(rig: Rig) -> None:

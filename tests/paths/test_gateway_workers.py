@@ -12,9 +12,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from cryptography import x509
 
 from bastide.adapters.clock.fixed import FixedClock
@@ -25,7 +29,7 @@ from bastide.app.config import Home, Settings
 from bastide.app.founding import free_address
 from bastide.app.gateways import Gateways
 from bastide.core.errors import Unavailable
-from bastide.core.limits import TLS_RENEW_BEFORE_DAYS, TLS_SERVER_DAYS
+from bastide.core.limits import SIGNATURE_REPEAT_S, TLS_RENEW_BEFORE_DAYS, TLS_SERVER_DAYS
 from paths.certificates import Clients, trusting
 from paths.worker_rig import Services, services
 
@@ -99,6 +103,41 @@ def test_a_revocation_reaches_every_worker_within_a_second(running: Services) ->
     for connection in connections.values():
         until(lambda: status(connection, made["key"]) == 401, seconds=1)  # noqa: B023
     assert time.monotonic() - revoked < 1
+
+
+def signed(running: Services, made: dict[str, Any]) -> dict[str, str]:
+    """The headers of one request for the list of models, as AWS's SDKs sign it."""
+    request = AWSRequest("GET", f"http://127.0.0.1:{running.port}/foundation-models")
+    pair = Credentials(made["access_key_id"], made["secret_access_key"])
+    SigV4Auth(pair, "bedrock", "eu-central-1").add_auth(request)
+    return dict(request.headers.items())
+
+
+def test_a_signed_request_is_not_answered_again_by_another_worker(running: Services) -> None:
+    made = running.key()
+    connections = one_to_each(running)
+    for connection in connections.values():
+        until(lambda: status(connection, made["key"]) == 200)  # noqa: B023
+    headers = signed(running, made)
+
+    def replayed(connection: http.client.HTTPConnection) -> int:
+        connection.request("GET", "/foundation-models", headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+    victim, *others = connections
+    assert replayed(connections[victim]) == 200
+    assert replayed(connections[others[0]]) == 200  # as an SDK's retry: equal, and at once
+    time.sleep(SIGNATURE_REPEAT_S + 0.5)
+    assert [replayed(connections[pid]) for pid in connections] == [403] * WORKERS
+    # Nor by one that has started since: its table is the others'.
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: len(running.workers()) == WORKERS and not psutil.pid_exists(victim))
+    fresh = one_to_each(running)
+    for pid in fresh:
+        until(lambda: status(fresh[pid], made["key"]) == 200)  # noqa: B023
+    assert [replayed(fresh[pid]) for pid in fresh] == [403] * WORKERS
 
 
 def test_a_killed_worker_is_replaced_and_the_others_go_on(running: Services) -> None:

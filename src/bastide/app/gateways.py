@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the supervisor holds for the gateway's workers: their sockets and their certificate.
+"""What the supervisor holds for the gateway's workers: sockets, certificate, seen signatures.
 
 Each worker has its own socket on the shared port, and the kernel deals connections among them.
 The supervisor keeps them open: when a worker dies, connections that wait there are taken by the
 one that is started in its place.
 """
 
+import os
 import socket
 from typing import Any
 
@@ -19,6 +20,7 @@ from bastide.app.certificates import (
 )
 from bastide.app.config import Home, Settings
 from bastide.app.listening import bind_shared
+from bastide.app.seen import make_table
 from bastide.core.key import Purpose
 from bastide.crypto.x509 import Issued, ends_ms
 from bastide.ports import Clock, Entropy, Keyring
@@ -49,6 +51,7 @@ class Gateways:
             self._authority_ends_ms = ends_ms(home.authority.read_bytes())
             self._renew()
             self._tls = bind_shared(settings.tls_listen, count)
+        self._seen = make_table(clock.now_ms())
 
     @property
     def names(self) -> list[str]:
@@ -57,7 +60,8 @@ class Gateways:
 
     def descriptors(self, index: int) -> tuple[int, ...]:
         """What a worker inherits."""
-        return tuple(bound[index].fileno() for bound in (self._plain, self._tls) if bound)
+        sockets = (bound[index].fileno() for bound in (self._plain, self._tls) if bound)
+        return (*sockets, self._seen)
 
     def orders(self, index: int) -> dict[str, Any]:
         """A worker's orders, with the certificate of now."""
@@ -65,6 +69,7 @@ class Gateways:
             "listen_fd": self._plain[index].fileno(),
             "control_socket": str(self._home.control_socket),
             "desk_socket": str(self._home.desk_socket),
+            "seen_fd": self._seen,
             "pepper": self._keyring.secret(Purpose.PEPPER).hex(),
         }
         if self._tls:
@@ -88,9 +93,10 @@ class Gateways:
         return {"server": self._issued.ends_ms, "authority": self._authority_ends_ms}
 
     def close(self) -> None:
-        """Let go of the ports."""
+        """Let go of the ports, and of what was seen."""
         for bound in (*self._plain, *self._tls):
             bound.close()
+        os.close(self._seen)
 
     def _renew(self) -> None:
         self._issued = server_certificate(self._keyring, self._settings, self._clock, self._entropy)

@@ -84,8 +84,13 @@ def read_claim(headers: Mapping[bytes, bytes], services: Collection[str]) -> Cla
     )
 
 
-def verify_claim(claim: Claim, headers: Mapping[bytes, bytes], now_ms: int, skew_ms: int) -> None:
-    """Check all that can be checked without the body and the secret. Raises NotProven."""
+def verify_claim(
+    claim: Claim, headers: Mapping[bytes, bytes], now_ms: int, skew_ms: int, since_ms: int = 0
+) -> None:
+    """Check all that can be checked without the body and the secret. Raises NotProven.
+
+    `since_ms` is the time before which nothing may have been signed.
+    """
     names = claim.signed_headers
     if list(names) != sorted(set(names)):
         raise NotProven("SignedHeaders: the names must be sorted, and each there once.")
@@ -102,7 +107,12 @@ def verify_claim(claim: Claim, headers: Mapping[bytes, bytes], now_ms: int, skew
     stamp = headers.get(_DATE, b"")
     if stamp[:8] != claim.date.encode():
         raise NotProven("Credential: the date of the scope is not that of x-amz-date.")
-    if abs(now_ms - _milliseconds(stamp)) > skew_ms:
+    signed_ms = _milliseconds(stamp)
+    if signed_ms < since_ms:
+        raise NotProven(
+            "Signature older than this server's start: sign the request anew, with the time of now."
+        )
+    if abs(now_ms - signed_ms) > skew_ms:
         raise NotProven(
             f"Signature expired or not yet current: x-amz-date is more than {skew_ms // 1000} s"
             " from this server's clock."

@@ -7,6 +7,7 @@ body into the chat vocabulary, writes answers, and states every error as its cli
 `Problem` is the neutral form of an error; its words are those of the OpenAI API.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Never, Protocol
@@ -72,6 +73,7 @@ __all__ = [
 BYTES: Final = "application/octet-stream"
 JSON: Final = "application/json"
 _INVOCATION_LENGTH_MAX: Final = 128
+_ATTEMPT: Final = re.compile(rb"(?:^|;)\s*attempt=(\d+)")
 EVENT_STREAM: Final = "text/event-stream; charset=utf-8"
 Headers = Mapping[bytes, bytes]  # names in lower case
 
@@ -330,9 +332,9 @@ def attempt_of(headers: Headers) -> tuple[str, bool]:
     """What a client calls a call in all its attempts, if it does, and whether it asks again."""
     invocation = headers.get(b"amz-sdk-invocation-id", headers.get(b"idempotency-key", b""))
     again = headers.get(b"x-stainless-retry-count", b"0").strip(b"0 ") != b""
-    attempt = headers.get(b"amz-sdk-request", b"")
-    if attempt.startswith(b"attempt=") and not attempt.startswith(b"attempt=1;"):
-        again = True
+    # ``attempt=2; max=3``, from most SDKs with ``ttl=...; `` before it.
+    attempt = _ATTEMPT.search(headers.get(b"amz-sdk-request", b""))
+    again = again or (attempt is not None and attempt[1] != b"1")
     return invocation.decode("latin-1")[:_INVOCATION_LENGTH_MAX], again
 
 

@@ -10,15 +10,12 @@ key's id when it is needed; a key that is revoked has left the snapshot, and its
 """
 
 import ipaddress
-from collections import OrderedDict
 from functools import lru_cache
 
 from bastide.core import apikey
-from bastide.core.errors import NotProven
-from bastide.core.limits import SIGNATURE_REPEAT_S, SIGNATURE_SKEW_MAX_S, SIGNATURES_SEEN_MAX
 from bastide.core.snapshot import KeyGrant, Snapshot
 
-__all__ = ["Seen", "Signers", "grant_of", "inside", "well_formed"]
+__all__ = ["Signers", "grant_of", "inside", "well_formed"]
 
 _KEY_LENGTH = 40
 _PREFIX = "bst_"
@@ -63,33 +60,3 @@ class Signers:
             self._snapshot = snapshot
         grant = self._grants.get(access_key)
         return None if grant is None else (grant, apikey.sigv4_pair(self._pepper, grant.key)[1])
-
-
-class Seen:
-    """Signatures that this process has taken, so that none is taken again much later.
-
-    The time in a signature has whole seconds: two equal calls of one second, and an SDK's retry
-    within it, look the same. So one may come again for SIGNATURE_REPEAT_S after it first came.
-    Other processes do not know what this one has seen, and it forgets the oldest when it is full.
-    """
-
-    def __init__(self, most: int = SIGNATURES_SEEN_MAX) -> None:
-        self._most = most
-        self._first: OrderedDict[bytes, float] = OrderedDict()  # when each came, oldest first
-
-    def __len__(self) -> int:
-        return len(self._first)
-
-    def take(self, signature: str, now_s: float) -> None:
-        """Remember a verified signature. Raises NotProven if it came before, and not just now."""
-        # After twice the skew its time is over, whatever the clocks were.
-        self._forget(now_s - 2 * SIGNATURE_SKEW_MAX_S)
-        first = self._first.setdefault(bytes.fromhex(signature), now_s)
-        if now_s - first > SIGNATURE_REPEAT_S:
-            raise NotProven("Signature already used: sign every request anew.")
-        if len(self._first) > self._most:
-            self._first.popitem(last=False)
-
-    def _forget(self, before_s: float) -> None:
-        while self._first and next(iter(self._first.values())) < before_s:
-            self._first.popitem(last=False)

@@ -9,6 +9,8 @@ Orders, one JSON line on standard input:
 * ``desk_socket``: that of the desk, if there is one;
 * ``tls``: certificate, key and clients' authorities in PEM, with ``tls_listen`` or ``tls_fd`` as
   above; more lines of the form ``{"tls": {...}}`` replace them while the process runs;
+* ``seen_fd``: number of an inherited descriptor of the table of seen signatures (app/seen.py); with
+  none, the process has one of its own;
 * ``pepper``: hex key of the HMAC under which API keys are stored;
 * ``plain_http_anywhere``: true to listen on other than loopback addresses without TLS. Prompts
   then cross a network in the clear, so it is false unless somebody says otherwise.
@@ -28,6 +30,7 @@ from bastide.app import wiring
 from bastide.app.listening import bind_address, check_plain
 from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, later_lines, log, on_stop
+from bastide.app.seen import Seen
 from bastide.core.errors import BastideError, Misconfigured
 from bastide.core.limits import CONNECTIONS_MAX, RECEIPT_TIMEOUT_S
 from bastide.core.metrics import Sample
@@ -63,7 +66,10 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     watch = Watch()
     entropy = wiring.entropy()
     promises = Promises(control, clock, entropy.token(32), note)
-    routes = Routes(control, pool, clock, entropy, pepper, note, desk, watch, promises, recall)
+    seen = Seen(int(orders["seen_fd"])) if "seen_fd" in orders else None
+    routes = Routes(
+        control, pool, clock, entropy, pepper, note, desk, watch, promises, recall, seen
+    )
     server = Server(
         routes,
         clock.now_ms,

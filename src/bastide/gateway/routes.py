@@ -8,8 +8,9 @@ memory, and only the last event of an answer waits, for its receipt.
 
 from typing import Final
 
+from bastide.app.seen import Seen, make_table
 from bastide.core.errors import BastideError, NotProven, Unavailable
-from bastide.core.limits import SIGNATURE_SKEW_MAX_S
+from bastide.core.limits import SIGNATURE_REPEAT_S, SIGNATURE_SKEW_MAX_S
 from bastide.core.snapshot import KeyGrant, Snapshot
 from bastide.crypto.sigv4 import Claim, SignedRequest, verify_claim, verify_signature
 from bastide.dialects.families import find_route
@@ -21,7 +22,7 @@ from bastide.dialects.surface import (
     signature_of,
 )
 from bastide.gateway.answering import Answering, Caller, Control, Job, Log, fresh_snapshot
-from bastide.gateway.auth import Seen, Signers, grant_of, inside, well_formed
+from bastide.gateway.auth import Signers, grant_of, inside, well_formed
 from bastide.gateway.filing import Desk
 from bastide.gateway.idents import Idents
 from bastide.gateway.inbound import Request
@@ -53,13 +54,14 @@ class Routes:
         watch: Watch | None = None,
         promises: Promises | None = None,
         recall: Recall | None = None,
+        seen: Seen | None = None,
     ) -> None:
         self._control = control
         self._clock = clock
         self._idents = Idents(clock, entropy)
         self._pepper = pepper
         self._signers = Signers(pepper)
-        self._seen = Seen()
+        self._seen = seen or Seen(make_table(clock.now_ms()))
         self._uploads = Uploads()
         self.watch = watch or Watch()
         self._answering = Answering(control, pool, clock, log, desk, self.watch, promises, recall)
@@ -169,7 +171,9 @@ class Routes:
         if found is None or foreign or self._ended(found[0]):
             return refusal(UNAUTHENTICATED, request.family)
         skew_ms = int(SIGNATURE_SKEW_MAX_S * 1000)
-        verify_claim(claim, request.headers, self._clock.now_ms(), skew_ms)
+        # What was signed before the table of seen signatures was made may have been answered then.
+        since_ms = self._seen.born_ms - int(SIGNATURE_REPEAT_S * 1000)
+        verify_claim(claim, request.headers, self._clock.now_ms(), skew_ms, since_ms)
         return _within(request, found[0]) or Caller(found[1], found[0], snapshot, claim)
 
     def _proven(self, request: Request, caller: Caller | Reply, ident: str) -> Caller | Reply:
@@ -184,6 +188,8 @@ class Routes:
             self._seen.take(caller.claim.signature, self._clock.monotonic())
         except NotProven as error:
             return _not_signed(request, error, ident)
+        except Unavailable as error:
+            return refusal(problem_of(error), request.family, ident)
         return caller
 
     def _health(self) -> Reply:
