@@ -37,7 +37,7 @@ Keep = Callable[[str, dict[str, float]], None]
 CALLERS = 16
 WARM_ATTEMPTS = 50
 PROTOCOLS = ("h2c_c16", "h2c_shared_c16", "tls_c16", "tls_h2_c16")
-HALF_LOAD_PER_S = 500  # requests per second: no gateway written in C or by us is busy then
+FIXED_PER_S = 500  # requests per second: no gateway written in C or by us is busy then
 WHOLE = Mode("whole", stream=False, pieces=4)
 LONG = Mode("whole_33kb", stream=False, pieces=4, prompt="Which town has a wall? " * 1_435)
 PACED = Mode("paced", stream=True, pieces=64, pace_ms=5)
@@ -63,8 +63,11 @@ def world(names: list[str], peers: Path, python: str) -> Iterator[tuple[list[Tar
                     absent.append(name)
                     continue
                 target.authority = place.site.authority.decode()
+                target.direct = place.upstream if name != "direct" else 0
                 targets.append(target)
                 psutil.Process(target.process.pid).cpu_affinity(cores[:1])
+                if target.runner is not None:
+                    psutil.Process(target.runner.pid).cpu_affinity(cores[:1])
                 wait_for(target, place)
             os.sched_setaffinity(0, cores[-1:])
             yield targets, absent
@@ -83,7 +86,7 @@ def measure(
     how: see `flood`.
     """
     request = mode.request(target.key, target.model, target.headers)
-    before = target.cpu_s()
+    before, runner_before = target.cpu_s(), target.runner_cpu_s()
     seconds, times = uvloop.run(flood(port or target.port, request, callers, count, **how))
     cpu_us = 1e6 * (target.cpu_s() - before) / count
     times.sort()
@@ -95,6 +98,8 @@ def measure(
     }
     if mode.stream:
         found["cpu_us_per_piece"] = cpu_us / mode.pieces
+    if target.runner is not None:
+        found["runner_cpu_us"] = 1e6 * (target.runner_cpu_s() - runner_before) / count
     return found
 
 
@@ -121,13 +126,32 @@ def protocols(target: Target, count: int) -> dict[str, Callable[[], dict[str, fl
 
 
 def drop(target: Target, count: int, per_s: float) -> dict[str, float]:
-    """Latency at a fixed rate."""
+    """Latency at a fixed rate, an open loop."""
     request = WHOLE.request(target.key, target.model, target.headers)
     times = sorted(whole for _, whole in uvloop.run(drip(target.port, request, per_s, count)))
     return {
+        "per_s": per_s,
         "p50_ms": 1e3 * times[len(times) // 2],
         "p99_ms": 1e3 * times[int(len(times) * 0.99)],
     }
+
+
+def half_load(target: Target, count: int, scale: float) -> dict[str, float]:
+    """Latency at half of the rate that this very gateway reaches just now, from 16 callers.
+
+    The upstream's own at the same rate is measured beside it: `added` is what is above that.
+    """
+    most_per_s = measure(target, WHOLE, CALLERS, count)["per_s"]
+    asked = max(200, int(most_per_s * max(scale, 0.5)))
+    found = drop(target, asked, most_per_s / 2)
+    if target.direct:
+        request = WHOLE.request(target.key, target.model)
+        alone = sorted(
+            whole for _, whole in uvloop.run(drip(target.direct, request, most_per_s / 2, asked))
+        )
+        found["added_p50_ms"] = found["p50_ms"] - 1e3 * alone[len(alone) // 2]
+        found["added_p99_ms"] = found["p99_ms"] - 1e3 * alone[int(len(alone) * 0.99)]
+    return found
 
 
 def warm(target: Target) -> None:
@@ -149,7 +173,7 @@ def a_round(target: Target, scale: float, kinds: list[str], keep: Keep) -> None:
     kinds: names of the measurements; none is all.
     """
     slow = 0.05 if target.name in ("litellm", "portkey") else 1.0  # they need so much longer
-    rate = 20.0 if target.name == "litellm" else HALF_LOAD_PER_S * min(1.0, 4 * slow)
+    rate = 20.0 if target.name == "litellm" else FIXED_PER_S * min(1.0, 4 * slow)
 
     def size(count: int) -> int:
         return max(CALLERS, int(count * scale * slow))
@@ -160,7 +184,8 @@ def a_round(target: Target, scale: float, kinds: list[str], keep: Keep) -> None:
         "whole_33kb_c16": lambda: measure(target, LONG, CALLERS, size(2_000)),
         "paced_c16": lambda: measure(target, PACED, CALLERS, max(32, size(96))),
         "flat_out_c16": lambda: measure(target, FLAT_OUT, CALLERS, size(1_000)),
-        "half_load": lambda: drop(target, int(rate * 2 * max(scale, 0.5)), rate),
+        "fixed_rate": lambda: drop(target, int(rate * 2 * max(scale, 0.5)), rate),
+        "half_load": lambda: half_load(target, size(10_000), scale),
         **protocols(target, size(4_000)),
     }
     for name, deed in deeds.items():
@@ -187,10 +212,10 @@ def summary(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
         for key in PROTOCOLS:
             if key in rows and "whole_c16" in rows:
                 row[f"{key}_cpu_to_plain"] = rows[key]["cpu_us"] / rows["whole_c16"]["cpu_us"]
-        if "half_load" in found.get("direct", {}) and name != "direct" and "half_load" in rows:
+        if "fixed_rate" in found.get("direct", {}) and name != "direct" and "fixed_rate" in rows:
             for field in ("p50_ms", "p99_ms"):
                 row[f"added_{field}"] = (
-                    rows["half_load"][field] - found["direct"]["half_load"][field]
+                    rows["fixed_rate"][field] - found["direct"]["fixed_rate"][field]
                 )
         out[name] = {key: round(value, 2) for key, value in row.items()}
     return out

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from upstream import OTHER_KEY, ROOT
+from upstream import FULL, OTHER_KEY, ROOT
 
 from paths.certificates import Site
 from paths.gateway_rig import KEY, MODEL, PEPPER
 
+HERE = Path(__file__).resolve().parent
 START_TIMEOUT_S = 90.0
 # Portkey 1.15.2 and 1.9.8 answer each stream with 500 ("TypeError: immutable"): they append headers
 # to a response of `fetch`, and the Response that their server (@hono/node-server, any version that
@@ -53,6 +54,8 @@ class Target:
     tls: int = 0  # port of TLS with HTTP/1.1 and HTTP/2
     authority: str = ""  # PEM of who signed its certificate
     more_keys: tuple[str, ...] = ()
+    direct: int = 0  # port of the upstream, to ask it without a gateway
+    runner: subprocess.Popen[bytes] | None = None  # a real one, whose cost is told apart
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -60,16 +63,12 @@ class Target:
         return (self.key, *self.more_keys)
 
     def cpu_s(self) -> float:
-        """CPU seconds of all threads of the process and its children.
+        """CPU seconds of all threads of the gateway's process and its children."""
+        return _cpu_s(self._family())
 
-        From the scheduler's own sums, in nanoseconds: `cpu_times` counts ticks of 10 ms.
-        """
-        spent_ns = 0
-        for row in self._family():
-            for thread in Path(f"/proc/{row.pid}/task").iterdir():
-                with contextlib.suppress(OSError):  # it has just ended
-                    spent_ns += int((thread / "schedstat").read_text().split()[0])
-        return spent_ns / 1e9
+    def runner_cpu_s(self) -> float:
+        """The same of its runner; 0 without one."""
+        return 0.0 if self.runner is None else _cpu_s([psutil.Process(self.runner.pid)])
 
     def memory_mb(self) -> float:
         """Proportional set size of the process and its children."""
@@ -80,10 +79,23 @@ class Target:
             for row in reversed(self._family()):
                 row.kill()
         self.process.wait()
+        if self.runner is not None:
+            self.runner.kill()
+            self.runner.wait()
 
     def _family(self) -> list[psutil.Process]:
         root = psutil.Process(self.process.pid)
         return [root, *root.children(recursive=True)]
+
+
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    # From the scheduler's own sums, in nanoseconds: `cpu_times` counts ticks of 10 ms.
+    spent_ns = 0
+    for row in processes:
+        for thread in Path(f"/proc/{row.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # it has just ended
+                spent_ns += int((thread / "schedstat").read_text().split()[0])
+    return spent_ns / 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +124,11 @@ def nothing(place: Place) -> Target | None:
 
 
 def bastide(place: Place, name: str = "bastide", control: str = "control.sock") -> Target:
-    """The gateway process as `bastide up` starts it: keys, scopes, shares, guard, receipts."""
+    """The gateway process as `bastide up` starts it, with keys and receipts and nothing else set.
+
+    The key's scope is every model; there is no guard policy, no budget, no price and no share. What
+    answers is a runner's frames in the upstream, which cost nothing here.
+    """
     port, tls = _free_port(), _free_port()
     issued = place.site.issue()
     orders = {
@@ -135,6 +151,14 @@ def bastide(place: Place, name: str = "bastide", control: str = "control.sock") 
     process.stdin.write(json.dumps(orders).encode() + b"\n")
     process.stdin.close()
     return Target(name, port, KEY, process, h2c=port, tls=tls, more_keys=(OTHER_KEY,))
+
+
+def bastide_full(place: Place, name: str = "full") -> Target:
+    """The same with everything on, before a real runner on the same core; see full.py."""
+    target = bastide(place, f"bastide-{name}", f"{name}.sock")
+    command = [place.python, str(HERE / "full.py"), str(place.folder / f"{name}-runner.sock")]
+    target.runner = _start(command, place, f"{name}-runner", PYTHONPATH=PACKAGES)
+    return target
 
 
 def nginx(place: Place) -> Target | None:
@@ -246,6 +270,8 @@ TARGETS: dict[str, Callable[[Place], Target | None]] = {
     # that, or it is promised.
     "bastide-durable": partial(bastide, name="bastide-durable", control="durable.sock"),
     "bastide-promised": partial(bastide, name="bastide-promised", control="promised.sock"),
+    # Guard, budgets, prices, narrow scopes and shares, before a real runner.
+    **{f"bastide-{name}": partial(bastide_full, name=name) for name in FULL},
     "portkey": portkey,
     "litellm": litellm,
 }

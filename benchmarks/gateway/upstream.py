@@ -30,6 +30,8 @@ import uvloop
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
+from full import everything  # noqa: E402
+
 from bastide.adapters.entropy.seeded import SeededEntropy  # noqa: E402
 from bastide.app.config import Settings  # noqa: E402
 from bastide.app.promises import delegate  # noqa: E402
@@ -38,11 +40,13 @@ from bastide.core.chat import Delta, FinishReason, GenerateRequest, Usage  # noq
 from bastide.core.key import Purpose  # noqa: E402
 from bastide.core.snapshot import KeyGrant, Snapshot  # noqa: E402
 from bastide.dialects import frames  # noqa: E402
-from paths.gateway_rig import PEPPER, make_snapshot  # noqa: E402
+from paths.gateway_rig import MODEL, PEPPER, make_snapshot  # noqa: E402
 
 OTHER_KEY = apikey.make(SeededEntropy(b"benchmark").token)  # of another tenant
 from unit.ledger_fixture import make_signer  # noqa: E402
 
+# Gateways with everything on, by the name of their control: it answers at once, or as it is.
+FULL = {"full": "", "full-durable": "durable", "full-promised": "promised"}
 WORD = " wall"
 HEARTBEAT_S = 0.5
 
@@ -185,7 +189,7 @@ class Committing(Control):
 
     def __init__(self, snapshot: Snapshot, folder: Path) -> None:
         super().__init__(snapshot)
-        self._file = os.open(folder / f"{snapshot.receipts}.log", os.O_CREAT | os.O_WRONLY)
+        self._file = os.open(folder / f"{id(self)}.log", os.O_CREAT | os.O_WRONLY)
         self._group: list[frames.Frame] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -226,6 +230,11 @@ async def serve(folder: Path) -> None:
     for mode in ("durable", "promised"):
         told = partial(Committing, dataclasses.replace(snapshot, receipts=mode), folder)
         kept.append(await loop.create_unix_server(told, str(folder / f"{mode}.sock")))
+    for name, mode in FULL.items():
+        full = everything(snapshot, MODEL, folder / f"{name}-runner.sock")
+        full = dataclasses.replace(full, receipts=mode or full.receipts)
+        tell = partial(Committing, full, folder) if mode else partial(Control, full)
+        kept.append(await loop.create_unix_server(tell, str(folder / f"{name}.sock")))
     server = await loop.create_server(OpenAI, "127.0.0.1", 0, backlog=4_096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()
