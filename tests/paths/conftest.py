@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from paths import drawn  # for the profile of Hypothesis that it registers
 from paths.demo import Demo
 from paths.furnished import running_copy
 from paths.loading_rig import broken, served
 
-__all__ = ["Running", "broken", "running", "served"]
+__all__ = ["Running", "broken", "drawn", "running", "served"]
 
 
 @dataclasses.dataclass(frozen=True)

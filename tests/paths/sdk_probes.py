@@ -20,11 +20,13 @@ WORDS = 8  # that every probe asks for
 _TIMEOUT_S = 90
 
 
-def ask(command: Sequence[str | Path], rig: Rig, folder: Path) -> dict[str, Any]:
-    """What a probe got, by SDK."""
+def ask(
+    command: Sequence[str | Path], rig: Rig, folder: Path, url: str = "", **environment: str
+) -> dict[str, Any]:
+    """What a probe got, by SDK. `url` is asked instead of the rig's own plain one."""
     rig.engine.thinking = FakeEngine()
     given = {
-        "url": rig.url,
+        "url": url or rig.url,
         "key": KEY,
         "bad_key": STRANGE_KEY,
         "model": MODEL,
@@ -37,7 +39,7 @@ def ask(command: Sequence[str | Path], rig: Rig, folder: Path) -> dict[str, Any]
         capture_output=True,
         text=True,
         timeout=_TIMEOUT_S,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment},
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3_000:]

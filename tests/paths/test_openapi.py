@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from jsonschema_rs import is_valid
 from openapi_bodies import BODIES, ERRORS
 from openapi_operations import OPERATIONS as ALL
@@ -33,6 +33,7 @@ from schemathesis.specs.openapi.checks import (
 from bastide.adapters.engine.fake import FakeEngine
 from bastide.core.limits import REQUEST_BODY_BYTES_MAX
 from bastide.core.sealed import SUITE
+from paths.drawn import drawn
 from paths.gateway_rig import KEY, MODEL, Rig, bugs, gateway, make_snapshot, read_response
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
@@ -136,16 +137,13 @@ def session() -> Iterator[requests.Session]:
 @pytest.mark.parametrize("row", DISTINCT, ids=ids)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_generated_requests(
-    rig: Rig, session: requests.Session, row: Operation, mode: GenerationMode
+    rig: Rig,
+    session: requests.Session,
+    row: Operation,
+    mode: GenerationMode,
+    pytestconfig: pytest.Config,
 ) -> None:
-    @settings(
-        max_examples=6,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(pytestconfig)
     @given(case=SCHEMA[row.path][row.method].as_strategy(generation_mode=mode))
     def run(case: Case) -> None:
         at_ours(case, row)

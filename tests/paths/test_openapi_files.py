@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from jsonschema_rs import is_valid
 from openapi_bodies import ERRORS
 from openapi_operations import OPERATIONS, Operation, statuses
@@ -27,6 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from paths.desk_rig import DeskRig, desk, lines
+from paths.drawn import drawn
 from paths.gateway_rig import KEY
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
@@ -85,15 +86,9 @@ def test_generated_requests(
     kept: dict[str, str],
     row: Operation,
     mode: GenerationMode,
+    pytestconfig: pytest.Config,
 ) -> None:
-    @settings(
-        max_examples=8,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawn(pytestconfig)
     @given(case=SCHEMA[row.path][row.method].as_strategy(generation_mode=mode))
     def run(case: Case) -> None:
         if row.method != "DELETE" and mode is GenerationMode.POSITIVE:

@@ -69,9 +69,24 @@ async function google() {
   const whole = await models.generateContent(asked);
   let stream = "";
   for await (const piece of await models.generateContentStream(asked)) stream += piece.text ?? "";
+  const declared = { name: "find_town", parametersJsonSchema: schema };
+  const called = await models.generateContent({
+    ...asked,
+    config: {
+      maxOutputTokens: 64, tools: [{ functionDeclarations: [declared] }],
+      toolConfig: { functionCallingConfig: { mode: "ANY" } },
+    },
+  });
+  const [call] = called.functionCalls;
+  const parsed = await models.generateContent({
+    ...asked,
+    config: { maxOutputTokens: 64, responseMimeType: "application/json", responseJsonSchema: schema },
+  });
   return {
     whole: whole.text,
     stream,
+    tool: [call.name, Object.keys(call.args)],
+    parsed: Object.keys(JSON.parse(parsed.text))[0] === "town" ? "wall" : parsed.text,
     bad_key: await raised(() => client(given.bad_key).models.generateContent(asked)),
     bad_model: await raised(() => models.generateContent({ ...asked, model: "nobody" })),
   };
@@ -92,12 +107,19 @@ async function aws() {
   const rows = await runtime.send(new ConverseStreamCommand(asked));
   let stream = "";
   for await (const row of rows.stream) stream += row.contentBlockDelta?.delta.text ?? "";
+  const toolSpec = { name: "find_town", inputSchema: { json: schema } };
+  const called = await runtime.send(new ConverseCommand({
+    ...asked, inferenceConfig: { maxTokens: 64 },
+    toolConfig: { tools: [{ toolSpec }], toolChoice: { any: {} } },
+  }));
+  const { toolUse } = called.output.message.content.at(-1);
   const bad = (secret, change) => raised(
     () => client(secret).send(new ConverseCommand({ ...asked, ...change })));
   return {
     whole: whole.output.message.content[0].text,
     stream,
     usage: whole.usage.outputTokens,
+    tool: [toolUse.name, Object.keys(toolUse.input)],
     bad_key: await bad("x".repeat(40), {}),
     bad_model: await bad(given.pair[1], { modelId: "nobody" }),
   };

@@ -81,7 +81,8 @@ def probe_anthropic(given):
     with messages.stream(**asked) as stream:
         pieces = "".join(stream.text_stream)
     return {
-        "whole": messages.create(**asked, temperature=0.5).content[0].text,
+        # Newer releases have no argument for it any more.
+        "whole": messages.create(**asked, extra_body={"temperature": 0.5}).content[0].text,
         "stream": pieces,
         "tool": [use.name, sorted(use.input)],
         "bad_key": raised(lambda: client(given["bad_key"]).messages.create(**asked)),
@@ -96,14 +97,15 @@ def probe_google(given):
     def client(key):
         return genai.Client(api_key=key, http_options={"base_url": given["url"]})
 
-    models = client(given["key"]).models
+    asking, stranger = client(given["key"]), client(given["bad_key"])
+    models = asking.models  # newer releases close a client that nobody holds
     config = types.GenerateContentConfig(max_output_tokens=8)
     asked = {"model": given["model"], "contents": TURN[0]["content"], "config": config}
     return {
         "whole": models.generate_content(**asked).text,
         "stream": "".join(row.text or "" for row in models.generate_content_stream(**asked)),
         "count": models.count_tokens(model=given["model"], contents="a b c").total_tokens > 0,
-        "bad_key": raised(lambda: client(given["bad_key"]).models.generate_content(**asked)),
+        "bad_key": raised(lambda: stranger.models.generate_content(**asked)),
         "bad_model": raised(lambda: models.generate_content(**(asked | {"model": "nobody"}))),
     }
 

@@ -23,6 +23,7 @@ from bastide.core.key import Purpose
 from bastide.core.lifecycle import LIFECYCLE
 from bastide.core.party import Duty
 from bastide.core.receipt import Receipt
+from bastide.dialects.families import FAMILIES
 from bastide.filters.catalogue import FILTERS, GLOBAL_STEPS
 from bastide.gates.panel import GATES
 from bastide.readers.catalogue import READERS
@@ -80,6 +81,17 @@ def test_everything_is_documented(page: str) -> None:
     text = (REFERENCE / page).read_text()
     assert names
     assert [name for name in names if name not in _UNITS and form.format(name) not in text] == []
+
+
+def test_the_gateways_page_has_every_family_and_no_other() -> None:
+    rows = re.findall(r"(?m)^\| .* \| .*\[`(\w+)`\]\(.*\).* \| .* \|$", gateway_page())
+    assert sorted(rows) == sorted({family.name for family in FAMILIES})
+    for family in sorted(set(rows) - {"sealed"}):
+        assert f"(dialects/{family}.md)" in gateway_page(), family
+
+
+def gateway_page() -> str:
+    return (REFERENCE / "gateway.md").read_text()
 
 
 def test_every_setting_has_its_meaning() -> None:
