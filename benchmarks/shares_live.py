@@ -14,7 +14,13 @@ what the wait would be on a machine of its own, and its ratios are what should b
 
 The 99th percentile is taken over all blocks of a kind together, and needs 200 requests of each.
 
-    python benchmarks/shares_live.py [--requests 200] [--rounds 10]
+Last come windows of ten seconds in which everybody asks for more than there is, also the promised
+tenant, to whom half of what the engine was measured to do is promised. What each got is what the
+runner's own accounts say, from which share minutes are stated: *kept* is what the promised tenant
+got (promised and borrowed) over what it was promised, *Jain* how evenly the five others got theirs
+(their borrowed units; 1 is even, 0.2 is all to one).
+
+    python benchmarks/shares_live.py [--requests 200] [--rounds 10] [--windows 12]
 """
 
 import argparse
@@ -41,7 +47,7 @@ from bastide.app.runner import Runner  # noqa: E402
 from bastide.app.turns import Turns  # noqa: E402
 from bastide.core.chat import GenerateRequest, Message, Sampling  # noqa: E402
 from bastide.core.errors import Busy, Unavailable  # noqa: E402
-from bastide.core.share import Promise  # noqa: E402
+from bastide.core.share import Promise, Tally  # noqa: E402
 from contracts import smollm2  # noqa: E402
 
 SLOTS, CLIENTS, TENANTS = 4, 40, 5
@@ -49,6 +55,8 @@ SHORT, LONG = 8, 48  # output tokens: the flood's requests are six times longer
 PROMISE = Promise(tokens_per_s=40.0)
 PAUSE_S = (0.1, 0.4)  # between two requests of the promised tenant: it stays below its promise
 FCFS_S = 30.0
+WINDOW_S = 10.0
+GREEDY = 24  # clients of the promised tenant while it asks for more than its promise
 LEFT_S = 1.5  # an engine may notice a second late that somebody left: that is not the next block's
 PARTS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
@@ -83,7 +91,7 @@ class World:
     async def block(self, requests: int, flooding: bool, seconds: float = 600.0) -> Block:
         """`requests` of the promised tenant, one after the other, or as many as `seconds` allow."""
         seen, began = Block(), time.perf_counter()
-        clients = [asyncio.ensure_future(self._flood(seen, row)) for row in range(CLIENTS)]
+        clients = [asyncio.ensure_future(self.flood(seen, row)) for row in range(CLIENTS)]
         if not flooding:
             for client in clients:
                 client.cancel()
@@ -132,13 +140,17 @@ class World:
         """CPU seconds that the engine has taken until now."""
         return sum(int(path.read_text().split()[0]) for path in self._threads) / 1e9
 
-    async def _flood(self, seen: Block, number: int) -> None:
+    async def flood(self, seen: Block, number: int, tenant: str = "") -> None:
+        """Ask without a pause, as one of the five or as `tenant`."""
         turn = 0
         while True:
             turn += 1
             try:
                 about = f"river {number} and bridge {turn}"
-                await self._first(f"flood-{number % TENANTS}", LONG, about, seen)
+                if tenant:
+                    await self._first(tenant, SHORT, about, seen)
+                else:
+                    await self._first(f"flood-{number % TENANTS}", LONG, about, seen)
             except Busy as busy:
                 seen.busy += 1
                 await asyncio.sleep(busy.retry_after_s)
@@ -208,7 +220,48 @@ def summed(blocks: list[Block]) -> dict[str, Any]:
     return told
 
 
-async def measure(requests: int, rounds: int) -> dict[str, Any]:
+async def accounts(live: World, windows: int) -> dict[str, Any]:
+    """What the runner's accounts say of windows of WINDOW_S in which all ask for too much."""
+    capacity = live.turns.capacity
+    if capacity is None:
+        raise RuntimeError("the engine has not been measured: more rounds")
+    promise = Promise(tokens_per_s=capacity / 2)
+    live.turns.share_out({"a": promise})
+    seen = Block()
+    clients = [asyncio.ensure_future(live.flood(seen, row)) for row in range(CLIENTS)]
+    clients += [asyncio.ensure_future(live.flood(seen, row, "a")) for row in range(GREEDY)]
+    await asyncio.sleep(WINDOW_S)
+    live.turns.close_period()  # until the flood stands
+    rows: list[dict[str, Tally]] = []
+    for _ in range(windows):
+        await asyncio.sleep(WINDOW_S)
+        rows.append(live.turns.close_period())
+    for client in clients:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+    got = [row["a"].delivered + row["a"].borrowed if "a" in row else 0.0 for row in rows]
+    owed = promise.tokens_per_s * WINDOW_S
+    kept = [units / owed for units in got]
+    minutes = [sum(kept[at : at + 6]) / 6 for at in range(max(0, len(kept) - 5))]
+    others = [
+        sum(row[name].borrowed for row in rows if name in row)
+        for name in (f"flood-{number}" for number in range(TENANTS))
+    ]
+    squares = sum(units * units for units in others)
+    return {
+        "promised_per_s": round(promise.tokens_per_s, 1),
+        "kept_10s": [round(part, 3) for part in kept],
+        "kept_10s_worst": round(min(kept), 3),
+        "kept_60s_worst": round(min(minutes), 3) if minutes else None,
+        "stated_delivered_to_promised": round(
+            sum(row["a"].delivered for row in rows if "a" in row)
+            / max(1e-9, sum(row["a"].promised for row in rows if "a" in row)), 3
+        ),
+        "jain_borrowers": round(sum(others) ** 2 / (TENANTS * squares), 4) if squares else None,
+    }  # fmt: skip
+
+
+async def measure(requests: int, rounds: int, windows: int) -> dict[str, Any]:
     turns = Turns(SLOTS, SystemClock())
     alone: list[Block] = []
     flooded: list[Block] = []
@@ -222,6 +275,7 @@ async def measure(requests: int, rounds: int) -> dict[str, Any]:
             tally = turns.close_period().get("a")
             print(number, summed(alone[-1:]), summed(flooded[-1:]), tally, flush=True)
         capacity = turns.capacity
+        told = await accounts(live, windows) if windows else None
     async with world(Turns(10_000, SystemClock())) as live:
         arrival = await live.block(requests, flooding=True, seconds=FCFS_S)
     result: dict[str, Any] = {
@@ -229,6 +283,7 @@ async def measure(requests: int, rounds: int) -> dict[str, Any]:
         "shares": summed(flooded),
         "fcfs": summed([arrival]),
         "capacity": None if capacity is None else round(capacity, 1),
+        "accounts": told,
     }
     for kind in ("ttft", "engine"):
         for name in PARTS:
@@ -248,9 +303,10 @@ def main() -> None:
     )
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--windows", type=int, default=12, help="of ten seconds; 0: none")
     options = parser.parse_args()
-    result = asyncio.run(measure(options.requests, options.rounds))
-    for name in ("alone", "shares", "fcfs"):
+    result = asyncio.run(measure(options.requests, options.rounds, options.windows))
+    for name in ("alone", "shares", "fcfs", "accounts"):
         print(name, result[name])
     print(json.dumps(result))
 

@@ -45,3 +45,11 @@ def test_sounds_and_images_are_refused_by_their_names(rig: Rig) -> None:
     with pytest.raises(openai.AuthenticationError):
         client(rig, STRANGE_KEY).audio.transcriptions.create(model=MODEL, file=b"x")
     assert rig.engine.requests == []
+
+
+def test_azures_client_is_told_the_same(rig: Rig) -> None:
+    asking = openai.AzureOpenAI(azure_endpoint=rig.url, api_version="2024-10-21", api_key=KEY)
+    with pytest.raises(openai.BadRequestError, match="'audio/transcriptions' does not work"):
+        asking.audio.transcriptions.create(model=MODEL, file=b"x")
+    with pytest.raises(openai.BadRequestError, match="'images/generations' does not work"):
+        asking.images.generate(model=MODEL, prompt="x")
