@@ -3,7 +3,7 @@
 """Signatures that the gateway has taken, so that none is taken again much later.
 
 One table for all workers, in memory that the supervisor makes and each worker inherits: what one
-has seen is known to all, also to one that is started later (docs/adr/0071-seen-signatures.md).
+has seen is known to all, also to one that is started later (docs/adr/0083-seen-signatures.md).
 
 * The time in a signature has whole seconds: two equal calls of one second, and an SDK's retry
   within it, look the same. So one may come again for SIGNATURE_REPEAT_S after it first came.
