@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from bastide.app.config import Home
+from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.quorum import Collected, open_share
+from bastide.core.errors import NotProven
 from bastide.gates.access.default_policies import DEFAULT
 from paths.demo import Demo
+from paths.test_access_policies import rewrite
 from paths.test_quorum import PARTIES, _identity, _share, founded
 
 __all__ = ["founded"]  # the fixture: an environment of three custodians
@@ -76,6 +80,23 @@ def test_a_policy_can_forbid_a_party_to_stop(apart: tuple[Demo, Path]) -> None:
     _apply(demo, people, DEFAULT + forbid)
     assert demo.json("store", "deny", "all/", status=4)["error"] == "not-allowed"
     assert "all/" not in (demo.home / "denied").read_text()
+
+
+def test_forged_policies_stop_no_stop(tmp_path: Path) -> None:
+    """Who has the database's key writes over the set in force."""
+    demo, people = Demo(tmp_path / "home"), tmp_path / "people"
+    demo.found_apart(people)
+    _apply(demo, people, DEFAULT + "// ours\n")
+    home = Home(demo.home)
+    with open_environment(home, read_passphrase(home)) as env:
+        entry = env.ledger.newest_of("access-policy/v1")
+        data = env.ledger.envelope(entry).encode()
+        rewrite(env, entry, data.replace(b'"sig":"', b'"sig":"AAAA', 1))
+        with pytest.raises(NotProven):
+            env.access.policies()
+    assert "forged/" in demo.json("store", "deny", "forged/")["denied"]
+    key = ("--key", str(people / "guardian.key"))
+    assert demo.json("store", "allow", "forged/", *key, status=6)["error"] == "not-proven"
 
 
 def test_policies_say_which_custodians_unseal(founded: tuple[Demo, Path]) -> None:

@@ -7,6 +7,7 @@ denying, and reading the record, ask nobody. They take away, or show what this u
 say; to let something be opened again takes the ledger, always.
 """
 
+import contextlib
 import json
 from collections import deque
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from bastide.app import wiring
 from bastide.app.config import Home
 from bastide.app.duties import require
 from bastide.app.environment import Environment
-from bastide.core.errors import Misconfigured
+from bastide.core.errors import Misconfigured, NotProven
 
 __all__ = ["allow", "denied", "deny", "deny_locked", "openings", "openings_locked"]
 
@@ -43,8 +44,12 @@ def denied(home: Home) -> list[str]:
 
 
 def deny(env: Environment, names: Sequence[str]) -> list[str]:
-    """Let nobody open objects of these names, or that begin so; ``*`` is all. It holds at once."""
-    _require_each(env, "store-deny", names)
+    """Let nobody open objects of these names, or that begin so; ``*`` is all. It holds at once.
+
+    It does so, too, where the policies in the ledger do not hold: forging them must stop no stop.
+    """
+    with contextlib.suppress(NotProven):
+        _require_each(env, "store-deny", names)
     return deny_locked(env.home, names)
 
 
