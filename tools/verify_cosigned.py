@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cosignatures of witnesses, checked without Bastide (C2SP tlog-cosignature).
 
-A part of verify_receipt.py, on Python 3.11 and `cryptography`. With a `cryptography` that has no
-ML-DSA only the Ed25519 cosignatures are checked; every witness has both.
+A part of verify_receipt.py, on Python 3.11 and `cryptography`. Every key of a witness must have
+cosigned. With a `cryptography` that has no ML-DSA those cosignatures are there but not checked,
+and `UNCHECKED` says so.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ except ImportError:
     MLDSA44PublicKey = None
 
 PUBLIC_BYTES = {4: 32, 6: 1312}
+UNCHECKED = () if MLDSA44PublicKey else ("cosignatures with ML-DSA-44: `cryptography` has none",)
 
 
 def witness_keys(vkeys, place):
@@ -52,6 +54,7 @@ def check_cosigned(text, rows):
             ours = [data[4:] for data in given if data[:4] == tag]
             need(len(ours) <= 1, "checkpoint", f"{name} has cosigned it twice")
             times += [check_one(body, name, kind, raw, data) for data in ours]
+        need(len(times) in (0, len(keys)), "checkpoint", f"{name} has cosigned it with one key")
         if times:
             found[party] = min(times)
     return found

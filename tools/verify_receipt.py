@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the script's folder out
 
-from verify_cosigned import check_cosigned
+from verify_cosigned import UNCHECKED, check_cosigned
 from verify_node import check_nodes
 from verify_signed import (
     KEY_KINDS,
@@ -291,6 +291,8 @@ def main():
             print(json.dumps({"verified": False, "message": failed}))
         print(f"NOT PROVEN {failed}", file=sys.stderr)
         return 6
+    if UNCHECKED and chain["witnessed"]:
+        chain["not_checked"] = list(UNCHECKED)
     if options.json:
         shown = {"verified": True, **chain, "content": "checked" if opened else "not given"}
         print(json.dumps(shown, indent=2, ensure_ascii=False))

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our age files and those of other implementations open each other.
 
-The reference CLI is used where it is installed (Debian package `age`); pyrage, in Rust, always.
+The reference CLI is used where it is installed (Debian package `age`); pyrage, in Rust, and the
+`age-encryption` of npm always.
 """
 
 import os
@@ -21,6 +22,7 @@ from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.sealed import SealedStore
 from bastide.crypto import age
 from bastide.ports import SealingStore
+from paths.sdk_probes import PROBES, SDKS
 
 ENTROPY = SystemEntropy()
 SIZES = [0, 1, 65_535, 65_536, 65_537, 131_072, 1_000_003]
@@ -107,6 +109,33 @@ def test_pyrage_opens_ours_and_we_open_its(size: int) -> None:
     assert b"".join(age.open_stream([file], [identity])) == content(size)
     phrase = b"".join(age.seal([content(size)], [age.Passphrase("hello", 10)], ENTROPY.token))
     assert pyrage.passphrase.decrypt(phrase, "hello") == content(size)
+
+
+@pytest.mark.parametrize("kind", [age.X25519Identity, age.HybridIdentity])
+def test_the_age_of_npm_opens_ours_and_we_open_its(
+    kind: type[age.X25519Identity | age.HybridIdentity],
+) -> None:
+    """A third implementation, also of the keys that hold against quantum computers."""
+    folder = SDKS / "javascript"
+    shutil.copy(PROBES / "age.mjs", folder)
+    identity, other = kind(ENTROPY.token(32)), kind(ENTROPY.token(32))
+    recipients = [other.recipient(), identity.recipient()]
+
+    def node(*words: object, stdin: bytes) -> bytes:
+        program = SDKS / "node" / "bin" / "node"
+        command = [program, "age.mjs", *map(str, words)]
+        done = subprocess.run(command, input=stdin, capture_output=True, cwd=folder, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    data = content(SIZES[-1])
+    ours = b"".join(age.seal([data], recipients, ENTROPY.token))
+    assert node("open", identity.secret(), stdin=ours) == data
+    theirs = node("seal", *recipients, stdin=data)
+    assert b"".join(age.open_stream([theirs], [identity])) == data
+    header, end = age.parse_header(theirs)
+    moved = age.rewrap(header, [identity], [identity.recipient()], ENTROPY.token)
+    assert node("open", identity.secret(), stdin=moved.encode() + theirs[end:]) == data
 
 
 def sealed_store(tmp_path: Path, passphrase: str) -> SealingStore:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from bastide.app.config import Home
@@ -23,6 +24,8 @@ from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.first_run import embedded_model
 from bastide.app.founding import free_address
 from bastide.app.models import add_model
+from bastide.app.services import running_pid
+from bastide.app.supervisor import UNCACHED
 from bastide.stages.admit import Claim
 from paths.demo import ROOT, Demo
 from paths.furnished import move_addresses
@@ -99,6 +102,10 @@ def test_2_a_machine_is_measured_allowed_and_joins(machine: Machine) -> None:
     assert machine.loads()[-1]["attestation"] == node["statement"]
     answer = demo.json("chat", "What is a bastide?", "--max-tokens", "8")
     assert answer["answer"]
+    # It runs the sources that it measured, and no compiled cache beside them.
+    family = psutil.Process(running_pid(Home(demo.home))).children(recursive=True)
+    (runner,) = (row for row in family if "bastide.app.runner_main" in row.cmdline())
+    assert set(UNCACHED) <= set(runner.cmdline())
     # Its receipt names the node, and both verifiers say what that proves and what it does not.
     bundle = demo.json("receipt", "export", answer["receipt"])
     assert bundle["receipt"]["attestations"] == [node["statement"]]

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bastide.adapters.clock.system import SystemClock
+from bastide.adapters.keys.openssh import read_party_key
+from bastide.app.approvals import draft_request, read_request
+from bastide.crypto.dsse import Envelope, sign
 from paths.demo import Demo
 from paths.furnished import MODEL, evaluated_copy
 
@@ -101,6 +105,31 @@ def test_a_stranger_s_key_is_refused(separate: tuple[Demo, Path], tmp_path: Path
     stranger = next(path for path in keys if path.endswith("guardian.key"))
     row = demo.json("approve", MODEL, "--key", stranger, status=4)
     assert "no party's key" in row["message"]
+    # Nor is what the stranger signed elsewhere, under his own name or under the operator's.
+    draft = _signed_by_nobody(demo)
+    signer = read_party_key(Path(stranger), None, lambda _: "")
+    signed = sign(draft.payload, [signer])
+    operator = _key_of(demo, "operator")
+    renamed = Envelope(signed.payload, ((operator, signed.signatures[0][1]),))
+    before = demo.json("ledger", "audit")["entries"]
+    for envelope in (signed, renamed):
+        file = tmp_path / "approval.json"
+        file.write_text(json.dumps(envelope.to_json()))
+        row = demo.json("approve", "--import", str(file), status=6)
+        assert row["error"] == "not-proven", row
+    assert demo.json("ledger", "audit")["entries"] == before
+
+
+def _key_of(demo: Demo, party: str) -> str:
+    anchors = json.loads((demo.home / "public" / "keys.json").read_text())
+    return next(key["id"] for key in anchors["keys"] if key.get("party") == party)
+
+
+def _signed_by_nobody(demo: Demo) -> Envelope:
+    """The operator's approval of the model, as the operator would sign it."""
+    anchors = json.loads((demo.home / "public" / "keys.json").read_text())
+    summary = read_request(demo.run("release", "request", MODEL).stdout, anchors)
+    return draft_request(summary, _key_of(demo, "operator"), "", SystemClock())
 
 
 def test_without_the_passphrase_nothing_opens(tmp_path: Path) -> None:

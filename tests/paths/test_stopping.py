@@ -93,6 +93,20 @@ def test_a_key_that_somebody_planted_opens_nothing(broken: Served) -> None:
         build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, Known())
 
 
+def test_a_deployment_that_somebody_planted_is_never_served(broken: Served) -> None:
+    """A row with the right shape and no honest signature stops the snapshot: fail closed."""
+    env = broken.env
+    (honest,) = env.ledger.deployments()
+    snapshot = build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, Known())
+    assert [row.deployment for row in snapshot.served.values()] == [str(honest.subject.digest)]
+    broken.sql(
+        'UPDATE entry SET data = (SELECT data FROM entry WHERE "index" = 1)'
+        f' WHERE "index" = {honest.entry}'
+    )
+    with pytest.raises(NotProven):
+        build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, Known())
+
+
 def test_an_admission_clears_away_what_a_killed_one_left(broken: Served, tmp_path: Path) -> None:
     """And nothing else: every model that was admitted before still loads."""
     env = broken.env

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +159,14 @@ def test_every_claim_of_the_threat_model_has_a_test() -> None:
     assert idents == [f"C{number}" for number in range(1, len(claims) + 1)]
     assert len(claims) >= 30
     assert [ident for ident, proof in claims if not _TEST.search(proof)] == []
+
+
+def test_no_claim_stands_twice() -> None:
+    """Merges of two branches that both add rows have doubled thirty of them before."""
+    text = (DOCS / "threat-model.md").read_text()
+    said = re.findall(r"^\| C\d+ \| ([^|]+) \|", text, re.MULTILINE)
+    assert len(said) >= 30
+    assert [row for row, count in Counter(said).items() if count > 1] == []
 
 
 def test_every_invariant_has_a_test() -> None:

@@ -76,6 +76,9 @@ def test_a_client_with_any_table_reads_the_frames(table_bytes: int) -> None:
     said = b"".join(row.data or b"" for row in events if isinstance(row, h2.events.DataReceived))
     assert said == b"Hello"
     assert not server.is_open(stream)
+    # Neither side has put anything into a table: no block needs an earlier one.
+    assert not client.decoder.header_table.dynamic_entries
+    assert not server.encoder.header_table.dynamic_entries
 
 
 def test_what_is_sent_counts_in_the_windows() -> None:

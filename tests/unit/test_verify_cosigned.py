@@ -3,7 +3,8 @@
 """Receipts under cosigned heads: both verifiers count the same witnesses, and refuse the same.
 
 To see these tests fail I once broke the code: with the signature check left out of `_verified` in
-crypto/cosignature.py, and of `check_one` in the tool, the forged cosignatures were accepted.
+crypto/cosignature.py, and of `check_one` in the tool, the forged cosignatures were accepted; until
+both counted the keys, a head with one line of a witness was.
 """
 
 import copy
@@ -92,6 +93,17 @@ def test_a_forged_cosignature_is_refused(chain: ChainWorld, line: int) -> None:
     at = len(lines) - 2 + line
     head, _, data = lines[at].rpartition(" ")
     lines[at] = f"{head} {data[:60]}{'A' if data[60] != 'A' else 'B'}{data[61:]}"
+    bundle["checkpoint"] = "\n".join(lines) + "\n"
+    refuse(bundle, chain.anchors, "checkpoint")
+
+
+@pytest.mark.parametrize("line", [0, 1])
+def test_a_witness_with_one_algorithm_taken_away_is_refused(chain: ChainWorld, line: int) -> None:
+    """Who can break one of the two may not choose that it is the one that counts."""
+    enrol(chain, Party.FIRM)
+    bundle = cosigned(chain, Party.FIRM)
+    lines = bundle["checkpoint"].splitlines()
+    del lines[len(lines) - 2 + line]
     bundle["checkpoint"] = "\n".join(lines) + "\n"
     refuse(bundle, chain.anchors, "checkpoint")
 

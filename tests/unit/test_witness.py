@@ -231,6 +231,8 @@ def test_another_text_time_or_name_does_not_hold() -> None:
     for line in lines.splitlines():  # each of the two algorithms alone
         with pytest.raises(NotProven, match="does not hold"):
             cosigned_by(f"{TEXT.replace('3', '4')}\n{line}\n", KEY.public)
+        with pytest.raises(NotProven, match="one key of several"):
+            cosigned_by(f"{TEXT}\n{line}\n", KEY.public)
 
 
 @pytest.mark.parametrize(

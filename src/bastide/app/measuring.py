@@ -3,19 +3,22 @@
 """What a node measures of itself: software, engine and sandbox, a digest each.
 
 The same wheel, interpreter and packages give the same digests on every machine, so the guardian
-makes reference values on a machine of its own. Files of Python and of the engine are read whole;
-of other packages, the digests that their own RECORD gives are.
+makes reference values on a machine of its own. Every file is read: those of Bastide, of the engine
+and of each package that a runner imports, where an import finds it; those of Python's own library;
+and what Python runs at its start. Not read: compiled caches, which runners of attested nodes do not
+read either; shared libraries of the distribution; the kernel. Nobody can measure itself honestly
+once it was replaced: that the files are those that ran is for the boot to prove (dm-verity, IMA).
 """
 
 import hashlib
 import importlib.util
 import os
 import sys
+import sysconfig
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import bastide
 from bastide.app.own_bom import closure
 from bastide.core.artifact import Artifact, Part
 from bastide.core.canonical import canonical
@@ -27,12 +30,16 @@ from bastide.core.subject import Digest
 
 __all__ = ["measure_node"]
 
-# The packages whose files are an engine.
+# The packages whose files are an engine, with the shared libraries that their wheels bring.
 _ENGINE_PACKAGES = {
     LLAMACPP: ("xllamacpp",),
     EMBEDDING_ENGINE: ("xllamacpp",),
-    OPENVINO: ("openvino", "openvino_genai"),
+    OPENVINO: ("openvino", "openvino-genai", "openvino-tokenizers", "numpy"),
 }
+_CACHES = frozenset({"__pycache__"})
+# Of Python's own library: what can be imported, but not the packages below it or its own tests.
+_NO_LIBRARY = _CACHES | {"site-packages", "dist-packages", "test"}
+_IMPORTED = frozenset({".py", ".pyc", ".so"})
 _SANDBOX_PROGRAMS = {"bubblewrap": "/usr/bin/bwrap"}
 
 
@@ -45,44 +52,99 @@ def measure_node(engine: str, sandbox: str) -> dict[str, str]:
             fix=f"attested nodes run {LLAMACPP} or {OPENVINO}",
         )
     return {
-        "software": _digest({"bastide": _tree(_folder("bastide")), **_surroundings()}),
-        "engine": _digest({name: _tree(_folder(name)) for name in packages}),
+        "software": _digest({"bastide": _module("bastide"), **_surroundings()}),
+        "engine": _digest({name: _package(_installed(name)) for name in packages}),
         "sandbox": _digest({"name": sandbox, "program": _program(sandbox)}),
     }
 
 
 def _surroundings() -> dict[str, Any]:
-    """The interpreter, and what the packages that Bastide asks for say of their files."""
+    """The interpreter, its library, what it runs at its start, and the packages around Bastide."""
+    own = sysconfig.get_path("stdlib")
+    compiled = (name for name in sys.path if name.endswith("lib-dynload"))
+    library = [own, *(name for name in compiled if not Path(name).is_relative_to(own))]
     return {
         "python": str(_digest_of(Path(sys.executable).resolve())),
+        "library": [_tree(Path(folder), _NO_LIBRARY, _IMPORTED) for folder in library],
+        "start": _startup(),
         "packages": {
-            name: [one.version, _record(one)]
-            for name, one in closure().items()
-            if name != "bastide"
+            name: [one.version, _package(one)]
+            for name, one in closure(extras=False).items()
+            if name not in ("bastide", *_ENGINE_PACKAGES[LLAMACPP])  # read whole elsewhere
         },
     }
 
 
-def _record(one: metadata.Distribution) -> str:
-    return str(Digest.of((one.read_text("RECORD") or "").encode()))
+def _startup() -> dict[str, str]:
+    """What Python runs by itself when it starts: files of paths, and modules of two names."""
+    found = {}
+    for folder in sys.path:
+        for path in sorted(Path(folder).glob("*.pth")) if folder else ():
+            found[path.name] = str(_digest_of(path))
+    for name in ("sitecustomize", "usercustomize"):
+        if importlib.util.find_spec(name) is not None:
+            found[name] = _module(name)
+    return found
 
 
-def _folder(name: str) -> Path:
-    if name == "bastide":
-        return Path(bastide.__file__).parent
-    found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
-        raise Unavailable(f"the package {name} is not installed")
-    return Path(next(iter(found.submodule_search_locations)))
+def _installed(name: str) -> metadata.Distribution:
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError as error:
+        raise Unavailable(f"the package {name} is not installed") from error
 
 
-def _tree(folder: Path) -> str:
-    """The digest of the manifest of every file in a package, but for compiled caches."""
+def _package(one: metadata.Distribution) -> dict[str, str]:
+    return {top: _top(one, top) for top in _tops(one)}
+
+
+def _tops(one: metadata.Distribution) -> list[str]:
+    """The names that a package can be imported by, and its folders, from its list of files."""
+    tops = set()
+    for path in one.files or ():
+        first = path.parts[0]
+        if first == ".." or first.endswith((".dist-info", ".data")) or first in _CACHES:
+            continue  # programs name the folder that they were installed in
+        if len(path.parts) > 1 or first.endswith((".py", ".so")):
+            tops.add(first.partition(".")[0] if len(path.parts) == 1 else first)
+    return sorted(tops)
+
+
+def _top(one: metadata.Distribution, name: str) -> str:
+    """A module's digest, or that of a folder that is none (shared libraries of a wheel)."""
+    folder = Path(str(one.locate_file(name)))
+    return _module(name) if name.isidentifier() or not folder.is_dir() else _tree(folder)
+
+
+def _module(name: str) -> str:
+    """The digest of what an import of this name would read; empty if there is nothing."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        return ""
+    if found.submodule_search_locations is not None:
+        return _digest(sorted(_tree(Path(folder)) for folder in found.submodule_search_locations))
+    return str(_digest_of(Path(found.origin))) if found.has_location and found.origin else ""
+
+
+def _tree(
+    folder: Path,
+    left_out: frozenset[str] = _CACHES,
+    suffixes: frozenset[str] | None = None,
+) -> str:
+    """The digest of the manifest of every file in a folder, or of those with a suffix.
+
+    Not of what lies below a folder with a name of `left_out`.
+    """
     parts = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            size = path.stat().st_size
-            parts.append(Part(str(path.relative_to(folder)), size, _digest_of(path)))
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(set(folders) - left_out)
+        for file in (Path(path, name) for name in sorted(names)):
+            if file.is_file() and (suffixes is None or file.suffix in suffixes):
+                name = str(file.relative_to(folder))
+                parts.append(Part(name, file.stat().st_size, _digest_of(file)))
     return str(Artifact.of(parts).digest)
 
 

@@ -76,8 +76,11 @@ def read_locked(text: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     return locked
 
 
-def closure() -> dict[str, metadata.Distribution]:
-    """What is installed of all that Bastide asks for, by normal name."""
+def closure(*, extras: bool = True) -> dict[str, metadata.Distribution]:
+    """What is installed of all that Bastide asks for, by normal name; `extras` of it too.
+
+    Raises Misconfigured if Bastide is not installed as a package.
+    """
     installed = {_normal(one.metadata["Name"]): one for one in metadata.distributions()}
     if _OWN not in installed:
         raise Misconfigured("Bastide is not installed as a package", fix="pip install bastide")
@@ -87,16 +90,16 @@ def closure() -> dict[str, metadata.Distribution]:
         name = waiting.pop()
         if name not in found:
             found[name] = installed[name]
-            waiting += _needs(installed[name], installed)
+            waiting += _needs(installed[name], installed, extras=extras)
     return found
 
 
-def _needs(one: metadata.Distribution, among: Iterable[str]) -> set[str]:
+def _needs(one: metadata.Distribution, among: Iterable[str], *, extras: bool = True) -> set[str]:
     """The installed packages that one asks for.
 
-    Our own extras count, for who installed them uses them; extras of others are not followed.
+    Our own extras may count, for who installed them uses them; those of others are not followed.
     """
-    own = _normal(one.metadata["Name"]) == _OWN
+    own = extras and _normal(one.metadata["Name"]) == _OWN
     wanted = [row for row in one.requires or () if own or "extra ==" not in row]
     names = {_normal(match[0]) for row in wanted if (match := _NAME.match(row))}
     return names & set(among)

@@ -42,7 +42,10 @@ from bastide.core.snapshot import Snapshot
 from bastide.core.subject import Digest
 from bastide.ports import Clock, Keyring
 
-__all__ = ["Supervisor", "main"]
+__all__ = ["UNCACHED", "Supervisor", "main"]
+
+# How Python starts where nodes are measured: a compiled cache would run in place of the source.
+UNCACHED = ("-X", f"pycache_prefix={os.devnull}")
 
 _BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 10.0  # a child that lived this long starts again without delay
@@ -247,6 +250,7 @@ class Supervisor:
             child.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",
+                *(UNCACHED if self._attested and child.name.startswith("runner") else ()),
                 "-m",
                 child.module,
                 stdin=asyncio.subprocess.PIPE,

@@ -129,17 +129,20 @@ def read_cosigner(vkeys: Iterable[str]) -> Cosigner:
 def cosigned_by(note: str, cosigner: Cosigner) -> int | None:
     """When a witness cosigned a note (POSIX seconds); None if it did not.
 
-    Raises NotProven if one of its signatures does not hold, or if the note is malformed. A note
-    that has two signatures of one key is malformed, too.
+    Raises NotProven if one of its signatures does not hold or was taken away, or if the note is
+    malformed. A witness signs with all of its keys at once: a note with one of them alone would
+    let a forger choose the algorithm to break. Two signatures of one key are malformed, too.
     """
     text, lines = split_note(note)
-    times = []
+    times: list[int] = []
     for kind, raw in cosigner.keys:
         tag = _key_hash(cosigner.name, kind, raw)
         found = [data[4:] for name, data in lines if name == cosigner.name and data[:4] == tag]
         if len(found) > 1:
             raise NotProven(f"checkpoint: {cosigner.name} has cosigned it twice with one key")
         times += [_verified(text, cosigner.name, kind, raw, data) for data in found]
+    if times and len(times) != len(cosigner.keys):
+        raise NotProven(f"checkpoint: {cosigner.name} has cosigned it with one key of several")
     return min(times, default=None)
 
 
