@@ -8,9 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
-import pyrage
 import pytest
 
 from bastide.adapters.clock.fixed import FixedClock
@@ -211,23 +209,6 @@ def test_the_key_stays_in_the_token_and_is_made_once(token: SoftToken) -> None:
             seen.ask(lambda _, wanted=secret: seen.key("PRIVATE_KEY")[wanted])
     assert seen.ask(lambda _: seen.key("PRIVATE_KEY")[pkcs11.Attribute.SENSITIVE]) is True
     assert seen.ask(lambda _: seen.key("PRIVATE_KEY")[pkcs11.Attribute.EXTRACTABLE]) is False
-
-
-@needs_softhsm
-def test_what_pyrage_seals_to_the_token_opens_in_it(token: SoftToken) -> None:
-    service = key_service(make_store_keys(token.place(), ENTROPY))
-    (recipient,) = service.recipients()
-    theirs = pyrage.tag.Recipient.from_str(str(recipient))
-    data = ENTROPY.token(70_000)
-    sealed = pyrage.encrypt(data, [theirs])
-    header, _ = age.parse_header(sealed)
-    key = service.unwrap(header.stanzas, "from another")
-    assert key is not None
-    # The key that the token gave opens the whole file, its header's MAC included.
-    held = SimpleNamespace(unwrap=lambda _: key)
-    assert b"".join(age.open_stream([sealed], [held])) == data
-    with pytest.raises(pyrage.DecryptError):
-        pyrage.decrypt(sealed, [pyrage.x25519.Identity.generate()])
 
 
 @needs_softhsm

@@ -11,6 +11,7 @@ import pty
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyrage
 import pytest
@@ -18,10 +19,12 @@ import pytest
 from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.keys.file import create_exit, create_keyring
 from bastide.adapters.keys.identities import IdentityKeys
+from bastide.adapters.keys.services import key_service, make_store_keys
 from bastide.adapters.store.local import LocalStore
 from bastide.adapters.store.sealed import SealedStore
 from bastide.crypto import age
 from bastide.ports import SealingStore
+from contracts.softhsm import make_token, needs_softhsm
 from paths.sdk_probes import PROBES, SDKS
 
 ENTROPY = SystemEntropy()
@@ -136,6 +139,21 @@ def test_the_age_of_npm_opens_ours_and_we_open_its(
     header, end = age.parse_header(theirs)
     moved = age.rewrap(header, [identity], [identity.recipient()], ENTROPY.token)
     assert node("open", identity.secret(), stdin=moved.encode() + theirs[end:]) == data
+
+
+@needs_softhsm
+def test_what_pyrage_seals_to_a_token_opens_in_it(tmp_path: Path) -> None:
+    token = make_token(f"t{os.urandom(4).hex()}", tmp_path / "pin")
+    service = key_service(make_store_keys(token.place(), ENTROPY))
+    (recipient,) = service.recipients()
+    data = content(SIZES[-1])
+    sealed = pyrage.encrypt(data, [pyrage.tag.Recipient.from_str(str(recipient))])
+    key = service.unwrap(age.parse_header(sealed)[0].stanzas, "from another")
+    assert key is not None
+    # The key that the token gave opens the whole file, its header's MAC included.
+    assert b"".join(age.open_stream([sealed], [SimpleNamespace(unwrap=lambda _: key)])) == data
+    with pytest.raises(pyrage.DecryptError):
+        pyrage.decrypt(sealed, [pyrage.x25519.Identity.generate()])
 
 
 def sealed_store(tmp_path: Path, passphrase: str) -> SealingStore:
