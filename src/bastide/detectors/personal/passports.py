@@ -3,8 +3,8 @@
 """PASSPORTS: how each state writes the number of its passports, and the words that announce one.
 
 No state but Poland and Germany has a checksum in it, so a word for passport must stand near. Shapes
-are those of the specimens in the Council's register of documents (PRADO). States share shapes: a
-number that fits several is told as of the first.
+are as public descriptions give them; they were not checked against specimens, such as those of the
+Council's register (PRADO). States share shapes: a number that fits several is told as of the first.
 """
 
 from typing import Final
