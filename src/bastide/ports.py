@@ -29,6 +29,16 @@ from bastide.crypto import age
 from bastide.crypto.dsse import Signer
 
 
+class Dial(Protocol):
+    """Connects to one service of ours that is known beforehand."""
+
+    async def __call__(self, make: Callable[[], Any]) -> Any:
+        """Connect, and give the protocol that `make` made, an `asyncio.Protocol`.
+
+        It MUST NOT get a byte from anybody but that service. Raises Unavailable or NotProven.
+        """
+
+
 class Clock(Protocol):
     """Time."""
 

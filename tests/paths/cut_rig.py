@@ -3,7 +3,7 @@
 """A real control over a real ledger with a deployment, keys, a price and a budget."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.adapters.keys.memory import MemoryKeyring
 from bastide.app.config import Home, Settings
 from bastide.app.control import Control
+from bastide.app.control_far import FarDoor
 from bastide.core import apikey
 from bastide.core.canonical import canonical
 from bastide.core.evidence import Statement
@@ -84,9 +85,18 @@ def enrol(chain: ChainWorld, key: str, whose: str, *scopes: str) -> str:
 
 
 @asynccontextmanager
-async def controlled(folder: Path, slots: int = 4, replicas: int = 1) -> AsyncIterator[Controlled]:
-    """Control runs inside the block. slots: of each replica."""
+async def controlled(
+    folder: Path,
+    slots: int = 4,
+    replicas: int = 1,
+    machine: str = "",
+    door: Callable[[ChainWorld, Home, Settings], FarDoor] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Controlled]:
+    """Control runs inside the block. slots: of each replica; door: for other machines."""
     plan: dict[str, Any] = {"share": {"slots": slots, "context_tokens": 100_000}}
+    if machine:
+        plan["machine"] = machine
     if replicas > 1:
         plan["replicas"] = replicas
     chain = make_chain(folder, plan_changes=plan, receipts=1)
@@ -105,10 +115,12 @@ async def controlled(folder: Path, slots: int = 4, replicas: int = 1) -> AsyncIt
     home = Home(folder)
     home.run.mkdir()
     keyring = MemoryKeyring.generate((), SeededEntropy(b"control"))
-    settings = Settings(environment="test.example/cut")
+    chosen = Settings(environment="test.example/cut", **settings)
     ledger = chain.world.ledger
     known = callers(ledger)
-    control = Control(ledger, chain.book, keyring, settings, SystemClock(), callers=known)
+    control = Control(ledger, chain.book, keyring, chosen, SystemClock(), callers=known)
+    if door is not None:
+        control.open_far(door(chain, home, chosen))
     stop = asyncio.Event()
     running = asyncio.create_task(control.run(home, stop))
     link = ControlLink(str(home.control_socket), SystemClock(), credential=passing("runner"))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bastide.app.supervisor import UNCACHED
+from bastide.app.children import UNCACHED
 from paths.demo import ROOT
 
 # A package that Bastide asks for, and that measuring imports by no way.

@@ -19,13 +19,13 @@ from typing import Any
 import psutil
 import pytest
 
+from bastide.app.children import UNCACHED
 from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.first_run import embedded_model
 from bastide.app.founding import free_address
 from bastide.app.models import add_model
 from bastide.app.services import running_pid
-from bastide.app.supervisor import UNCACHED
 from bastide.stages.admit import Claim
 from paths.demo import ROOT, Demo
 from paths.furnished import move_addresses

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bastide.adapters.clock.fixed import FixedClock
+from bastide.app.children import take_lock
 from bastide.app.deployments import deploy_release, end_deployment
 from bastide.app.environment import Environment
 from bastide.app.revocations import revocation, revoke_here
 from bastide.app.snapshots import Known, build_snapshot, runners
 from bastide.app.succession import succeed
-from bastide.app.supervisor import take_lock
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.limits import REPLACED_DRAIN_S

@@ -5,14 +5,16 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.adapters.keys.memory import MemoryKeyring
+from bastide.app.children import Child, Children
 from bastide.app.config import Home, Settings, write_settings
-from bastide.app.supervisor import Child, Supervisor
+from bastide.app.supervisor import Supervisor
 from bastide.core.key import Purpose
 from bastide.core.snapshot import Served, Snapshot
 from bastide.ports import Keyring
@@ -30,13 +32,13 @@ SERVED = Served(
 )
 
 
-class Watched(Supervisor):
+class Watched(Children):
     """Starts nothing, and remembers what it would have started."""
 
-    started: list[Child]
+    started: ClassVar[list[Child]] = []
 
-    def _start(self, child: Child) -> None:
-        self.started = [*getattr(self, "started", []), child]
+    def start(self, child: Child) -> None:
+        self.started.append(child)
 
 
 def orders(tmp_path: Path, attestation: str, served: Served = SERVED) -> tuple[Keyring, Keyring]:
@@ -45,10 +47,11 @@ def orders(tmp_path: Path, attestation: str, served: Served = SERVED) -> tuple[K
     home.config.write_text(write_settings(Settings("test", attestation=attestation)))
     source = SeededEntropy(b"keys")
     keyring = MemoryKeyring.generate((), source)
-    supervisor = Watched(home, lambda: keyring, FixedClock())
+    Watched.started.clear()
+    supervisor = Supervisor(home, lambda: keyring, FixedClock(), Watched)
     snapshot = Snapshot(1, 0, "test", "policy", served={"demo": served})
-    asyncio.run(supervisor._reconcile(snapshot))
-    (runner,) = supervisor.started
+    asyncio.run(supervisor._runners.reconcile(snapshot))
+    (runner,) = Watched.started
     told = (supervisor._control_keys(), runner.orders())
     control, runner_keys = (MemoryKeyring.from_portion(row["keys"]) for row in told)
     return control, runner_keys

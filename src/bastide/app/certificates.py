@@ -14,10 +14,17 @@ from bastide.core.errors import NotFound
 from bastide.core.key import Purpose
 from bastide.core.limits import TLS_RENEW_BEFORE_DAYS
 from bastide.core.spiffe import verify_spiffe_id
-from bastide.crypto import p256, x509
+from bastide.crypto import p256, service_x509, x509
 from bastide.ports import Clock, Entropy, Keyring
 
-__all__ = ["client_authorities", "client_files", "due", "ensure_authority", "server_certificate"]
+__all__ = [
+    "client_authorities",
+    "client_files",
+    "due",
+    "ensure_authority",
+    "server_certificate",
+    "services_secret",
+]
 
 _DAY_MS = 86_400_000
 
@@ -60,6 +67,11 @@ def server_certificate(
         entropy.token(16),
         clock.now_ms(),
     )
+
+
+def services_secret(keyring: Keyring) -> bytes:
+    """The key of the authority of our own services' certificates. Raises NotFound."""
+    return service_x509.authority_secret(keyring.secret(Purpose.TLS_CA))
 
 
 def due(issued: x509.Issued, now_ms: int) -> bool:

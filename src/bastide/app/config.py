@@ -16,7 +16,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bastide.app.setting_checks import read_witnesses, split_address, verify_compute
+from bastide.app.setting_checks import (
+    read_witnesses,
+    split_address,
+    verify_compute,
+    verify_places,
+)
+from bastide.app.setting_texts import SETTINGS_DOC
 from bastide.core.bucket import verify_endpoint, verify_patience, verify_store
 from bastide.core.engine import verify_choice
 from bastide.core.errors import Misconfigured, NotFound
@@ -24,52 +30,9 @@ from bastide.core.limits import FILE_DAYS_MAX, FILES_MB_MAX, SHARE_COST_MAX, WOR
 from bastide.core.share import Cost
 from bastide.crypto.x509 import LOOPBACK_NAMES, read_names
 
-__all__ = ["Home", "Settings", "find_home", "read_settings", "write_settings"]
+__all__ = ["SETTINGS_DOC", "Home", "Settings", "find_home", "read_settings", "write_settings"]
 
 _SOCKET_FOLDER_BYTES_MAX = 107 - len("/engine-0123456789abcdef-256/engine.sock")
-
-SETTINGS_DOC: Mapping[str, str] = {
-    "environment": "Identifier of this environment; also the origin of its ledger.",
-    "parties": "`solo` (one person holds all three parties' keys) or `separate`.",
-    "listen": "Address and port of the gateway, for instance `127.0.0.1:8471`.",
-    "tls_listen": "Address and port of the gateway's HTTPS; empty for none. May be any address.",
-    "tls_names": "More names and addresses of the gateway for its certificate, by commas.",
-    "client_ca": "PEM file or folder of DOMAIN.pem: HTTPS clients show certificates of these.",
-    "gateway_workers": "Processes of the gateway, which share its ports.",
-    "node": "Name of this machine in receipts.",
-    "attestation": "`tpm2`: runners prove what they are before they get weights; empty for not.",
-    "tpm": "The TPM, as tpm2-tools name it: `device:/dev/tpmrm0`, `swtpm:path=SOCKET`.",
-    "tpm_issuers": "PEM file: who issued the TPM's certificate, up to its maker's root; or empty.",
-    "tpm_register": "Register for our own measurements, 8 to 15; the boot must leave it empty.",
-    "sandbox": "`auto`, `bubblewrap` or `landlock`; never none.",
-    "engine": "`llamacpp`, or `openvino` or `vllm` if installed: what new deployments answer with.",
-    "vllm_python": 'Python of the environment that has vLLM, for `engine = "vllm"`.',
-    "slots": "Answers that a deployment computes at the same time.",
-    "context_tokens": "Tokens of context per slot.",
-    "threads": "Threads of an engine; 0 means one less than the machine has cores, divided among "
-    "the replicas of a deployment. "
-    "With 0, an evaluation takes all cores while nothing is deployed.",
-    "share_prompt_weight": "What a prompt token costs of a share; cached ones cost nothing.",
-    "share_output_weight": "What an output token costs of a share.",
-    "receipts": "`durable`: an answer ends once its receipt is on disk; or `promised`: at once, "
-    "with a signed promise.",
-    "witnesses": "Where each party's witness listens, by commas: `firm=http://127.0.0.1:8481`.",
-    "metrics_listen": "Loopback address and port of the operator's metrics; empty for none.",
-    "compute": "Who builds datasets: `processes` of this machine, `ray:local` or a cluster's "
-    "`ray://host:port`.",
-    "compute_keys": "Folder with `token`, `ca.pem`, `cert.pem` and `key.pem` of a Ray cluster.",
-    "file_days": "Days that tenants' files and ended batches are kept.",
-    "file_mb": "MiB of files that one tenant may keep, results of batches included.",
-    "store": "Where sealed objects are: empty for the folder `store` of the home, `local:/FOLDER`, "
-    "or `s3://BUCKET/PREFIX`; `bastide store move` changes it.",
-    "s3_endpoint": "URL of the object store; empty for Amazon's, if `s3_region` is set.",
-    "s3_region": "Region of the object store; empty for `us-east-1`.",
-    "s3_credentials": "Its access key: `environment` (not for services) or `file:PATH#PROFILE`.",
-    "s3_ca": "PEM file of the authority of its certificate, besides those of the system.",
-    "s3_allow_http": "Whether its URL may be `http://`; what is stored is sealed.",
-    "s3_retries": "How often a request to it is tried again.",
-    "s3_wait_s": "Seconds that one request may take, and that it is tried again.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +46,9 @@ class Settings:
     tls_names: str = ""
     client_ca: str = ""
     gateway_workers: int = 1
+    control_listen: str = ""
+    control: str = ""
+    runner_listen: str = ""
     node: str = "localhost"
     attestation: str = ""
     tpm: str = "device:/dev/tpmrm0"
@@ -129,6 +95,7 @@ class Settings:
             raise Misconfigured("client_ca needs tls_listen", fix='tls_listen = "127.0.0.1:8472"')
         if self.metrics_listen:
             split_address(self.metrics_listen, "metrics_listen")
+        verify_places(self.control_listen, self.control, self.runner_listen)
         if not 1 <= self.gateway_workers <= WORKERS_MAX:
             raise Misconfigured(f"gateway_workers is not between 1 and {WORKERS_MAX}")
         verify_store(self.store)
@@ -293,6 +260,11 @@ class Home:
     def measurements(self) -> Path:
         """What this machine's TPM was told since its boot."""
         return self.root / "node" / "events.json"
+
+    @property
+    def machine(self) -> Path:
+        """Key and certificate of a machine that runs another machine's deployments."""
+        return self.root / "machine"
 
     @property
     def control_socket(self) -> Path:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What control tells everybody who asks: names and counts, and no key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from bastide.app.control_watch import near_limits
@@ -21,16 +21,27 @@ def status_of(
     pending: int,
     stopped: Mapping[str, Sequence[str]],
     alarm: Mapping[str, Any] | None,
+    machines: Container[str],
 ) -> dict[str, Any]:
-    """The answer to `status`. `pending`: receipts in no entry yet; `alarm`: an emergency."""
-    served = [*snapshot.served.values(), *snapshot.coming]
+    """The answer to `status`. `pending`: receipts in no entry yet; `alarm`: an emergency;
+    `machines`: others than control's that are connected."""
+    served = [row for row in (*snapshot.served.values(), *snapshot.coming) if not row.machine]
     return {
         "environment": snapshot.environment,
         "entries": entries,
         "models": sorted(snapshot.served),
         "runners": {name: row.name for name, (row, _) in runners(served).items()},
         "coming": {row.name: row.deployment for row in snapshot.coming},
-        "sockets": [list(row.sockets) for row in snapshot.served.values()],
+        "sockets": [list(row.sockets) for row in snapshot.served.values() if not row.machine],
+        "elsewhere": {
+            row.name: {
+                "machine": row.machine,
+                "connected": row.machine in machines,
+                "loaded": any(row.sockets),
+            }
+            for row in snapshot.served.values()
+            if row.machine
+        },
         "tenants": [row.subject.name for row in ledger.find("tenant/v1")],
         "receipts": snapshot.receipts,
         "receipts_pending": pending,

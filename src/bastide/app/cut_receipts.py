@@ -119,7 +119,7 @@ def _deployment(ledger: Ledger, node: str, digest: str) -> tuple[Served, Price |
         release=plan["release"],
         deployment=str(row.subject.digest),
         socket="",
-        node=node,
+        node=plan.get("machine", node),
         sandbox=loads[-1].body["sandbox"] if loads else "not loaded",
         slots=0,
         context_tokens=0,

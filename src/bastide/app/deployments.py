@@ -10,10 +10,11 @@ from bastide.app.duties import require
 from bastide.app.emergencies import approvals_told
 from bastide.app.environment import Environment
 from bastide.app.loading import context_of
+from bastide.app.machines import Machines
 from bastide.app.releases import find_candidate
 from bastide.app.services import running_pid
 from bastide.core.engine import engine_for, verify_evaluated
-from bastide.core.errors import NotAllowed, NotFound, Waiting
+from bastide.core.errors import NotAllowed, NotFound, Refused, Waiting
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.party import Party
@@ -26,8 +27,12 @@ from bastide.stages.release import Approval
 __all__ = ["deploy_release", "deployment_approvals", "end_deployment", "plan_deployment"]
 
 
-def plan_deployment(env: Environment, name: str, replicas: int = 1) -> deploy.Plan:
+def plan_deployment(
+    env: Environment, name: str, replicas: int = 1, machine: str = ""
+) -> deploy.Plan:
     """The deployment of a published release with the shares of the settings.
+
+    machine: the name of another machine, on which the engine must be installed.
 
     The same settings give the same plan, so that an operator can approve its digest elsewhere.
     Raises Waiting if the release is not published, Misconfigured if the chosen engine is not
@@ -41,10 +46,11 @@ def plan_deployment(env: Environment, name: str, replicas: int = 1) -> deploy.Pl
     share = Share(env.settings.slots, context_of(admission, env.settings.context_tokens))
     model = candidate.subject.name
     engine = engine_for(admission.body["architecture"], model, env.settings.engine)
-    wiring_engines.verify_engine(engine, env.settings.vllm_python)
+    if not machine:
+        wiring_engines.verify_engine(engine, env.settings.vllm_python)
     evaluation = env.ledger.by_digest(Digest.parse(candidate.body["release"]["evaluation"]))
     verify_evaluated(engine, evaluation.body)
-    return deploy.plan(published[-1], model, share, engine, "1", replicas)
+    return deploy.plan(published[-1], model, share, engine, "1", replicas, machine)
 
 
 def deploy_release(
@@ -54,15 +60,19 @@ def deploy_release(
     comment: str = "",
     replicas: int = 1,
     at_once: bool = False,
+    machine: str = "",
 ) -> Evidence:
     """Judge the row `deploy` and put a release into service.
 
     The operator's approval is made here if the key is given or, under `solo`, held. An older
     deployment of the same name answers until this one can; with `at_once`, or while no services
-    run, it is ended now. Raises Waiting while an approval is missing.
+    run, it is ended now. Raises Waiting while an approval is missing, Refused for a machine
+    that has not joined.
     """
     require(env, "deployment-start", name)
-    plan = plan_deployment(env, name, replicas)
+    plan = plan_deployment(env, name, replicas, machine)
+    if reasons := Machines(env.ledger).reasons_against(machine):
+        raise Refused(reasons[0], fix=f"bastide machine add {machine}")
     signers = env.parties_at_hand(operator)
     if operator is not None and Party.OPERATOR not in signers:
         (party,) = signers

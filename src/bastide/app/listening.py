@@ -3,12 +3,14 @@
 """Sockets of the gateway: bound by the supervisor, so that they outlive the workers behind them."""
 
 import ipaddress
+import os
 import socket
+from pathlib import Path
 
 from bastide.app.setting_checks import split_address
 from bastide.core.errors import Misconfigured, Unavailable
 
-__all__ = ["bind_address", "bind_shared", "check_plain"]
+__all__ = ["bind_address", "bind_private", "bind_shared", "check_plain"]
 
 
 def bind_address(listen: str, *, shared: bool = False) -> socket.socket:
@@ -54,3 +56,18 @@ def check_plain(bound: socket.socket, name: str = "listen") -> None:
             if name == "listen"
             else "127.0.0.1, and a proxy of yours in front of it",
         )
+
+
+def bind_private(path: Path) -> socket.socket:
+    """A socket that only its owner may open. Replaces what an earlier run left."""
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # from the first moment on: bind creates the file
+    try:
+        listening.bind(str(path))
+    except OSError as error:
+        listening.close()
+        raise Unavailable(f"{path} cannot be listened on: {error.strerror}") from error
+    finally:
+        os.umask(before)
+    return listening

@@ -42,7 +42,7 @@ from bastide.ledger.reference_values import reference_values
 from bastide.ports import Clock, Entropy, Keyring, SealingStore
 from bastide.stages import deploy
 
-__all__ = ["NodeBroker", "open_broker"]
+__all__ = ["NodeBroker", "active_deployment", "objects_of", "open_broker"]
 
 _SECRET_BYTES = 32
 
@@ -102,7 +102,7 @@ class NodeBroker:
 
     def join(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Judge a quote and state `node/v1`. Raises NotProven or Refused, with every reason."""
-        deployment = self._active(_text(body, "deployment"))
+        deployment = active_deployment(self._ledger, _text(body, "deployment"))
         replica = body.get("replica")
         if type(replica) is not int or not 1 <= replica <= deploy.plan_of(deployment).replicas:
             raise Misconfigured(f"node-join: the deployment has no replica {replica!r}")
@@ -136,7 +136,7 @@ class NodeBroker:
         mine = [row for row in standing if str(row.digest) == digest]
         if not mine:
             raise Refused(f"the node's statement {digest} is not in force", fix="join again")
-        deployment = self._active(mine[0].body["deployment"])
+        deployment = active_deployment(self._ledger, mine[0].body["deployment"])
         verify_entries(
             self._ledger, (mine[0], deployment, *reference_values(self._ledger).values())
         )
@@ -145,7 +145,7 @@ class NodeBroker:
         recipient = mine[0].body["keys"]["age"]
         return {
             name: b64url(self._store.header_for(name, recipient))
-            for name in self._objects(deployment)
+            for name in objects_of(self._ledger, deployment)
         }
 
     def _verify_asked(self, nonce: str, evidence: Mapping[str, Any], answer: bytes) -> None:
@@ -184,20 +184,24 @@ class NodeBroker:
             fix="the guardian signs what it allows: bastide node reference FILE",
         )
 
-    def _active(self, digest: str) -> Evidence:
-        for row in deploy.active(self._ledger):
-            if str(row.subject.digest) == digest:
-                return row
-        raise Refused(f"no active deployment has the digest {digest}")
 
-    def _objects(self, deployment: Evidence) -> list[str]:
-        released = deploy.find_release(self._ledger, deploy.plan_of(deployment).release)
-        if released is None:
-            raise NotProven(f"the deployment {deployment.subject.name} names no release")
-        candidate = self._ledger.by_digest(Digest.parse(released.body["candidate"]))
-        admitted = Digest.parse(candidate.body["release"]["admission"])
-        rows = self._ledger.by_digest(admitted).body["objects"]
-        return [bundle_name(released.subject.digest), *(row["object"] for row in rows)]
+def active_deployment(ledger: Ledger, digest: str) -> Evidence:
+    """The deployment of a digest. Raises Refused if it is not in service."""
+    for row in deploy.active(ledger):
+        if str(row.subject.digest) == digest:
+            return row
+    raise Refused(f"no active deployment has the digest {digest}")
+
+
+def objects_of(ledger: Ledger, deployment: Evidence) -> list[str]:
+    """The names of the sealed objects that a deployment needs. Raises NotProven, NotFound."""
+    released = deploy.find_release(ledger, deploy.plan_of(deployment).release)
+    if released is None:
+        raise NotProven(f"the deployment {deployment.subject.name} names no release")
+    candidate = ledger.by_digest(Digest.parse(released.body["candidate"]))
+    admitted = Digest.parse(candidate.body["release"]["admission"])
+    rows = ledger.by_digest(admitted).body["objects"]
+    return [bundle_name(released.subject.digest), *(row["object"] for row in rows)]
 
 
 def open_broker(

@@ -10,6 +10,7 @@ gateways cut the answers that run, and the supervisor ends the runner.
 from bastide.app.duties import require
 from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
+from bastide.app.machines import Machines
 from bastide.app.nodes import find_node, revoked
 from bastide.app.releases import find_candidate
 from bastide.core.errors import NotAllowed, NotFound, Refused
@@ -52,7 +53,8 @@ def stopped(ledger: Ledger, running: Evidence) -> list[str]:
         return [error.message]
     verdicts = [*release.judge(ledger, candidate), *deploy.judge(ledger, wanted)]
     # Both gates name a revoked release, and every replica its machine.
-    return list(dict.fromkeys([*refusals(verdicts), *_revoked_nodes(ledger, running)]))
+    gone = Machines(ledger).reasons_against(wanted.machine) if wanted.machine else []
+    return list(dict.fromkeys([*refusals(verdicts), *_revoked_nodes(ledger, running), *gone]))
 
 
 def recalled(ledger: Ledger, ended: Evidence) -> list[str]:

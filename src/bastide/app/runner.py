@@ -16,8 +16,6 @@
 
 import asyncio
 import contextlib
-import os
-import socket as sockets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -28,8 +26,10 @@ import msgspec
 from bastide.app.handed import Handed, HandedAnswer
 from bastide.app.handed_journal import HandedJournal, Row
 from bastide.app.joined import Joined
+from bastide.app.listening import bind_private
 from bastide.app.peers import peer_process
 from bastide.app.process import log
+from bastide.app.runner_far import FarSocket
 from bastide.app.sealed_door import SealedDoor
 from bastide.app.turns import Turns
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
@@ -74,8 +74,9 @@ class Runner:
         on_cut: Callable[[int, Iterable[Cut]], None] | None = None,
         journal: HandedJournal | None = None,
         sealed: SealedDoor | None = None,
+        far: FarSocket | None = None,
     ) -> None:
-        self._sealed = sealed
+        self._sealed, self._far = sealed, far
         self._on_cut = on_cut
         self._journal = journal
         self._make_engine = make_engine
@@ -100,18 +101,21 @@ class Runner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then let answers end. Raises what forbids the engine."""
-        server = await asyncio.start_unix_server(self._serve, sock=_listen(self._socket))
+        server = await asyncio.start_unix_server(self._serve, sock=bind_private(self._socket))
+        servers = [server, *([] if self._far is None else [await self._far.start(self._serve)])]
         keeping = asyncio.ensure_future(self._keep_alive())
         stopping = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait((keeping, stopping), return_when=asyncio.FIRST_COMPLETED)
-            server.close()
+            for one in servers:
+                one.close()
             self._why = "the runner is stopping"
             engine, self._engine = self._engine, None
             if engine is not None and stop.is_set():
                 await self._drain()
         finally:
-            server.close()
+            for one in servers:
+                one.close()
             stopping.cancel()
             keeping.cancel()
             await asyncio.wait((keeping,))
@@ -156,7 +160,12 @@ class Runner:
             await asyncio.wait(tasks, timeout=RUNNER_DRAIN_S)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        gateway = peer_process(writer)
+        try:
+            gateway = peer_process(writer) if self._far is None else self._far.gateway(writer)
+        except BastideError as error:
+            self._log("stranger", why=error.message)
+            writer.transport.abort()
+            return
         handed = None if self._on_cut is None else Handed(self._clock, gateway, self._journal)
         connection = _Connection(writer, self._answer, self._streams_max, handed)
         self._connections.add(connection)
@@ -370,18 +379,3 @@ class _Connection:
         self.tasks.pop(stream, None)
         with contextlib.suppress(asyncio.CancelledError, OSError):
             task.result()
-
-
-def _listen(path: Path) -> sockets.socket:
-    """A socket that only its owner may open. Replaces what an earlier run left."""
-    path.unlink(missing_ok=True)
-    listening = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
-    before = os.umask(0o177)  # from the first moment on: bind creates the file
-    try:
-        listening.bind(str(path))
-    except OSError as error:
-        listening.close()
-        raise Unavailable(f"{path} cannot be listened on: {error.strerror}") from error
-    finally:
-        os.umask(before)
-    return listening

@@ -25,17 +25,19 @@ from bastide.app.loading import (
     prove_deployment,
     start_proven,
 )
+from bastide.app.machine_runner import Away, as_planned
 from bastide.app.measuring import measure_node
 from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.runner import Runner
+from bastide.app.runner_far import FarSocket
 from bastide.app.runner_watch import RunnerWatch
 from bastide.app.sealed_door import SealedDoor, Served
 from bastide.app.share_minutes import ShareKeeper, kept_in_step
 from bastide.app.snapshots import runner_name, runner_socket
 from bastide.app.turns import Turns
 from bastide.core.embedding import embeds
-from bastide.core.errors import BastideError, Misconfigured
+from bastide.core.errors import BastideError, Misconfigured, NotProven
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
@@ -50,68 +52,99 @@ async def _serve(orders: dict[str, Any]) -> None:
     settings, clock = read_settings(home), wiring.clock()
     keyring = wiring.keyring_from_portion(orders["keys"])
     jail = wiring.sandbox(settings.sandbox)
-    control = wiring.control_link(
-        str(home.control_socket), clock, credential=orders.get("credential", "")
+    away = Away(home, settings, str(deployment), clock) if settings.control else None
+    control = (
+        away.control
+        if away
+        else wiring.control_link(
+            str(home.control_socket), clock, credential=orders.get("credential", "")
+        )
     )
     await control.start()
     folder = engine_folder(home.run, runner_name(deployment, orders["replica"])[len("runner-") :])
     about = {name: orders[name] for name in ("deployment", "replica")} | {"sandbox": jail.name}
     loaded_model = ""
     given = (orders, settings, keyring, jail, control, clock)
-    node, served = await asyncio.to_thread(_make_node, *given)
+    node, served, settings = await asyncio.to_thread(_make_node, *given)
 
     async def make_engine() -> LiveEngine:
         nonlocal loaded_model
-        records = wiring.open_records(
-            home.database, keyring.secret(Purpose.DATABASE), readonly=True
-        )
-        try:
-            ledger = Ledger(records, None, clock)
-            store = await _open_store(home, keyring, ledger, node)
-            admission = await asyncio.to_thread(prove_deployment, ledger, store, deployment)
-            loaded_model = str(admission.subject.digest)
-            plan = plan_in_force(ledger, deployment)
-            return await start_proven(
-                ledger,
-                store,
-                admission,
-                lambda weights, proven: wiring_engines.start_engine(
-                    weights,
-                    jail,
-                    folder,
-                    admission.subject.name,
-                    settings.slots,
-                    context_of(admission, settings.context_tokens),
-                    settings.engine_threads(plan.replicas),
-                    proven,
-                    embeds=embeds(admission.body["architecture"]),
-                    engine=plan.engine,
-                    python=settings.vllm_python,
-                ),
-            )
-        finally:
-            records.dispose()
+        given = (home, settings, keyring, jail, folder, deployment, node, away)
+        loaded_model, engine = await _load(*given, clock)
+        return engine
 
     async def state_load() -> None:
         # If control is away this raises Unavailable: nobody is served by an unstated load.
         body = {"model": loaded_model, **about}
         if node is not None:
             body["attestation"] = node.statement
+        if away is not None:
+            body["address"] = away.socket.address
         await control.ask("loaded", body)
         log("runner", "loaded", clock.now_ms, **body)
 
     try:
-        await _run(orders, settings, control, clock, make_engine, state_load, node, served)
+        far = None if away is None else away.socket
+        await _run(orders, settings, control, clock, make_engine, state_load, node, served, far)
     finally:
         await control.close()
 
 
+async def _load(
+    home: Home,
+    settings: Settings,
+    keyring: Keyring,
+    jail: Sandbox,
+    folder: Path,
+    deployment: Digest,
+    node: Node | None,
+    away: Away | None,
+    clock: Clock,
+) -> tuple[str, LiveEngine]:
+    """Prove, decrypt and start: the model's digest, and its engine. See app/loading.py."""
+    records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE), readonly=True)
+    try:
+        ledger = Ledger(records, None, clock)
+        store = await _open_store(home, keyring, ledger, node, away)
+        admission = await asyncio.to_thread(prove_deployment, ledger, store, deployment)
+        plan = plan_in_force(ledger, deployment)
+        engine = await start_proven(
+            ledger,
+            store,
+            admission,
+            lambda weights, proven: wiring_engines.start_engine(
+                weights,
+                jail,
+                folder,
+                admission.subject.name,
+                settings.slots,
+                context_of(admission, settings.context_tokens),
+                settings.engine_threads(plan.replicas),
+                proven,
+                embeds=embeds(admission.body["architecture"]),
+                engine=plan.engine,
+                python=settings.vllm_python,
+            ),
+        )
+        return str(admission.subject.digest), engine
+    except NotProven:
+        if away is not None:
+            away.drop()
+        raise
+    finally:
+        records.dispose()
+
+
 async def _open_store(
-    home: Home, keyring: Keyring, ledger: Ledger, node: Node | None
+    home: Home, keyring: Keyring, ledger: Ledger, node: Node | None, away: Away | None
 ) -> SealingStore:
     """The store with the keys of this process, or with what control gives to this node."""
+    if away is not None:
+        away.verify_current(ledger)
     if node is not None:
         headers = await node.headers()
+        if away is not None:
+            await away.fetch(headers)
         identity = node.keys.age.secret()
         return wiring.open_node_store(home.store, identity, headers, wiring.entropy())
     exits = ledger.charter().body["exit_recipients"]
@@ -127,6 +160,7 @@ async def _run(
     state_load: Callable[[], Awaitable[None]],
     node: Node | None,
     served: Served,
+    far: FarSocket | None,
 ) -> None:
     """Serve until the process is told to stop."""
     home, deployment = Home(Path(orders["home"])), Digest.parse(orders["deployment"])
@@ -146,7 +180,7 @@ async def _run(
     door = _make_door(node, served, control, clock)
     runner = Runner(
         make_engine, socket, clock, on_loaded, turns,
-        on_cut=reporter.take, journal=journal, sealed=door,
+        on_cut=reporter.take, journal=journal, sealed=door, far=far,
     )  # fmt: skip
     keeper = ShareKeeper(
         turns, control, deployment, clock, wiring.entropy().token(8).hex(),
@@ -178,8 +212,8 @@ def _make_node(
     jail: Sandbox,
     control: wiring.ControlClient,
     clock: Clock,
-) -> tuple[Node | None, Served]:
-    """This process as a node, if nodes are attested, and what it serves.
+) -> tuple[Node | None, Served, Settings]:
+    """This process as a node, if nodes are attested, what it serves, and with which settings.
 
     It joins when it first asks for headers.
     """
@@ -191,17 +225,20 @@ def _make_node(
     finally:
         records.dispose()
     served = Served(orders["deployment"], plan.name, str(plan.release))
+    if plan.machine:
+        settings = as_planned(settings, plan)
     if not settings.attestation:
-        if asked.attested:
+        if asked.attested or plan.machine:
             raise Misconfigured(
-                "the policy lets only attested nodes serve, and `attestation` is not set",
+                "only attested nodes may serve here, and `attestation` is not set",
                 fix="bastide node join, then bastide down and bastide up",
             )
-        return None, served
+        return None, served, settings
     event = measure_node(plan.engine, jail.name)
     attester = wiring.attester(settings, home.measurements)
     about = (settings.node, orders["deployment"], orders["replica"])
-    return Node(control, attester, *about, event, wiring.entropy(), clock), served
+    node = Node(control, attester, *about, event, wiring.entropy(), clock)
+    return node, served, settings
 
 
 def main() -> None:

@@ -5,7 +5,9 @@
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
 
-__all__ = ["read_witnesses", "split_address", "verify_compute"]
+__all__ = [
+    "read_port_range", "read_witnesses", "split_address", "verify_compute", "verify_places",
+]  # fmt: skip
 
 
 def verify_compute(place: str, keys: str) -> None:
@@ -40,3 +42,25 @@ def split_address(listen: str, name: str = "listen") -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) > 65_535:
         raise Misconfigured(f"{name} = {listen!r} is no address", fix='write "127.0.0.1:8471"')
     return host.strip("[]"), int(port)
+
+
+def read_port_range(text: str, name: str = "runner_listen") -> tuple[str, range]:
+    """Host and ports of ``host:first-last``. Raises Misconfigured: gateways elsewhere must find
+    it, so it is no address that stands for all."""
+    where, _, last = text.rpartition("-")
+    host, first = split_address(where or text, name)
+    ports = range(first, int(last) + 1 if where and last.isdigit() else first + 1)
+    if not ports or not first or ports[-1] > 65_535 or host in ("0.0.0.0", "::"):  # noqa: S104
+        raise Misconfigured(
+            f"{name} = {text!r} is no address with ports", fix='write "10.0.0.2:8490-8499"'
+        )
+    return host, ports
+
+
+def verify_places(control_listen: str, control: str, runner_listen: str) -> None:
+    """Raise Misconfigured unless these say where services on other machines are found."""
+    if control_listen:
+        split_address(control_listen, "control_listen")
+    if control:
+        split_address(control, "control")
+        read_port_range(runner_listen)

@@ -11,6 +11,7 @@ from bastide.app.budgets import in_force
 from bastide.app.config import Settings
 from bastide.app.keys import key_grants
 from bastide.app.loading import verify_entries
+from bastide.app.machines import MACHINE_KINDS
 from bastide.app.prices import price_of
 from bastide.app.revocations import recalled, stopped
 from bastide.app.succession import coming, serving
@@ -21,6 +22,7 @@ from bastide.core.evidence import Evidence
 from bastide.core.limits import REPLACED_DRAIN_S, SNAPSHOT_AGE_MAX_S
 from bastide.core.register import KEY_KINDS
 from bastide.core.revocation import Revocable
+from bastide.core.service import far_socket
 from bastide.core.share import Promise
 from bastide.core.snapshot import Served, Snapshot
 from bastide.core.subject import Digest
@@ -30,7 +32,7 @@ from bastide.ledger.reference_values import reference_values
 __all__ = ["Known", "build_snapshot", "runner_name", "runner_socket", "runners"]
 
 # What can change a deployment's right to serve, beside what can change whose signature counts.
-_JUDGED = (*KEY_KINDS, "revocation/v1", "approval/v1", "deployment-end/v1")
+_JUDGED = (*KEY_KINDS, *MACHINE_KINDS, "revocation/v1", "approval/v1", "deployment-end/v1")
 _ABOUT_NODES = (*KEY_KINDS, "revocation/v1", "node-reference/v1", "node/v1")
 
 
@@ -151,7 +153,7 @@ def build_snapshot(
 
     def told(row: Evidence) -> Served:
         one = _served(ledger, settings.node, run, row)
-        if settings.attestation or ledger.policy().attested:
+        if settings.attestation or ledger.policy().attested or one.machine:
             return replace(one, attested=known.attested(ledger, one.deployment, now_ms))
         return one
 
@@ -181,13 +183,17 @@ def _served(ledger: Ledger, node: str, run: Path, row: Evidence) -> Served:
     plan, digest = row.body["deployment"], row.subject.digest
     loads = ledger.find("load/v1", subject=digest)
     replicas = range(1, plan.get("replicas", 1) + 1)
-    first, *others = (str(runner_socket(run, digest, replica)) for replica in replicas)
+    machine = plan.get("machine", "")
+    first, *others = (
+        _far(loads, replica, machine) if machine else str(runner_socket(run, digest, replica))
+        for replica in replicas
+    )
     return Served(
         name=row.subject.name,
         release=plan["release"],
         deployment=str(digest),
         socket=first,
-        node=node,
+        node=machine or node,
         # Until a runner has stated its load, nobody may claim an isolation.
         sandbox=loads[-1].body["sandbox"] if loads else "not loaded",
         slots=plan["share"]["slots"],
@@ -195,7 +201,15 @@ def _served(ledger: Ledger, node: str, run: Path, row: Evidence) -> Served:
         created_s=row.body["time_ms"] // 1000,
         embeds=plan["engine"] == EMBEDDING_ENGINE,
         others=tuple(others),
+        machine=machine,
     )
+
+
+def _far(loads: Sequence[Evidence], replica: int, machine: str) -> str:
+    """Where a replica of another machine said last that it answers; empty before it has loaded."""
+    said = [row.body for row in loads if row.body.get("replica", 1) == replica]
+    address = said[-1].get("address", "") if said else ""
+    return far_socket(address, machine) if address else ""
 
 
 def _aliases(named: Sequence[Evidence]) -> dict[str, str]:

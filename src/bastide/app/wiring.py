@@ -49,6 +49,7 @@ __all__ = [
     "create_keyring",
     "create_memfd",
     "create_party_key",
+    "database_portion",
     "decrypt_to_memfd",
     "deny_list",
     "desk_link",
@@ -122,6 +123,13 @@ def keyring_from_portion(text: str) -> Keyring:
     from bastide.adapters.keys.memory import MemoryKeyring
 
     return MemoryKeyring.from_portion(text)
+
+
+def database_portion(key: bytes) -> str:
+    """A portion for a process that opens a database and nothing else. It is secret."""
+    from bastide.adapters.keys.memory import MemoryKeyring
+
+    return MemoryKeyring({(Purpose.DATABASE, None): (key,)}, ()).portion((Purpose.DATABASE,))
 
 
 def make_store_keys(place: str, source: Entropy) -> tuple[str, ...]:

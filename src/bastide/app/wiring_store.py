@@ -15,11 +15,13 @@ from bastide.ports import Entropy, KeyService, Reader, SealingStore, Store
 
 __all__ = [
     "FarFiles",
+    "body_name",
     "far_files",
     "far_store",
     "open_age_file",
     "open_sealed",
     "open_with_headers",
+    "plain_store",
     "reader_of_bytes",
     "stays_near",
 ]
@@ -58,6 +60,23 @@ def far_store(home: Home, url: str) -> Store:
     from bastide.adapters.store.s3 import S3Store
 
     return S3Store(lambda: open_account(read_settings(home), url))
+
+
+def body_name(name: str, header: bytes) -> str:
+    """Where the body of a sealed object lies, as its header says. Raises NotProven."""
+    from bastide.adapters.store.sealed import body_name as name_of
+
+    return name_of(name, header)
+
+
+def plain_store(home: Home) -> Store:
+    """The sealed objects of a home as they lie, headers and bodies apart."""
+    url = read_settings(home).store
+    if url:
+        return far_store(home, url)
+    from bastide.adapters.store.local import LocalStore
+
+    return LocalStore(home.store)
 
 
 class FarFiles(Protocol):

@@ -13,6 +13,9 @@ from bastide.core.errors import Misconfigured, Waiting
 
 __all__ = ["COMMANDS"]
 
+_MACHINE = click.option(
+    "--machine", default="", metavar="NAME", help="Serve on another machine that joined."
+)
 _REPLICAS = click.option(
     "--replicas", type=click.IntRange(1), default=1, show_default=True,
     help="Engines that serve the deployment, each with the slots of the settings.",
@@ -35,6 +38,7 @@ _REPLICAS = click.option(
     click.option("--comment", default="", help="Why; kept with the approval."),
     click.option("--deployment", is_flag=True, help="Approve the deployment, not the release."),
     _REPLICAS,
+    _MACHINE,
     click.option("--dataset", is_flag=True, help="Approve the release of a dataset."),
     click.option("--request", "request_file", metavar="FILE", help="Decide offline on a request."),
     click.option("--keys", metavar="FILE", help="With --request: your copy of keys.json."),
@@ -51,6 +55,7 @@ def approve(
     comment: str,
     deployment: bool,
     replicas: int,
+    machine: str,
     dataset: bool,
     request_file: str | None,
     keys: str | None,
@@ -77,21 +82,29 @@ def approve(
         if deployment and dataset:
             raise Misconfigured("give one of --deployment and --dataset", fix="two approvals")
         what = "deployment" if deployment else "dataset" if dataset else "release"
-        _here(call, release, key, comment, what, replicas)
+        _here(call, release, key, comment, what, (replicas, machine))
 
 
 @parameters(
     "deploy",
     "bastide deploy smollm2-135m-instruct --key operator.key\n"
-    "bastide deploy smollm2-135m-instruct --replicas 2 --key operator.key",
+    "bastide deploy smollm2-135m-instruct --replicas 2 --key operator.key\n"
+    "bastide deploy smollm2-135m-instruct --machine b --key operator.key",
     click.argument("release"),
     click.option("--key", metavar="FILE", help="OpenSSH private key of the operator."),
     click.option("--comment", default="", help="Why; kept with the approval."),
     _REPLICAS,
+    _MACHINE,
     click.option("--at-once", is_flag=True, help="Stop what answers first: half the memory."),
 )
 def deploy(
-    call: Call, release: str, key: str | None, comment: str, replicas: int, at_once: bool
+    call: Call,
+    release: str,
+    key: str | None,
+    comment: str,
+    replicas: int,
+    machine: str,
+    at_once: bool,
 ) -> None:
     """Put a published release into service. Running services take it up by themselves.
 
@@ -106,9 +119,10 @@ def deploy(
     operator = call.party_key(key)
     with call.environment(operator) as env:
         try:
-            row = deploy_release(env, release, operator, comment, replicas, at_once)
+            row = deploy_release(env, release, operator, comment, replicas, at_once, machine)
         except Waiting as error:
             more = f" --replicas {replicas}" if replicas > 1 else ""
+            more += f" --machine {machine}" if machine else ""
             again = f"bastide deploy {release}{more} --key OPERATOR.KEY"
             error.fix = error.fix if operator else again
             raise
@@ -117,6 +131,7 @@ def deploy(
         "deployment": row.subject.name,
         "digest": str(row.subject.digest),
         "replicas": replicas,
+        "machine": machine or None,
         "entry": row.entry,
         "approvals": approvals,
     }
@@ -144,7 +159,9 @@ def undeploy(call: Call, name: str, reason: str) -> None:
 COMMANDS = {"approve": approve, "deploy": deploy, "undeploy": undeploy}
 
 
-def _here(call: Call, name: str, key: str | None, comment: str, what: str, replicas: int) -> None:
+def _here(
+    call: Call, name: str, key: str | None, comment: str, what: str, where: tuple[int, str]
+) -> None:
     from bastide.app.approvals import approve_here, request_deployment
     from bastide.app.dataset_releases import approval_of
     from bastide.app.deployments import plan_deployment
@@ -155,7 +172,7 @@ def _here(call: Call, name: str, key: str | None, comment: str, what: str, repli
     given = call.party_key(key)
     with call.environment(given) as env:
         if what == "deployment":
-            asked = request_deployment(plan_deployment(env, name, replicas), comment)
+            asked = request_deployment(plan_deployment(env, name, *where), comment)
         elif what == "dataset":
             asked = approval_of(env, name, comment)
         else:

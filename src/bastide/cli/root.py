@@ -207,6 +207,12 @@ def _signing_key() -> click.Command:
     return signing_key.signing_key
 
 
+def _machine() -> click.Command:
+    from bastide.cli import machine
+
+    return machine.machine
+
+
 def _node() -> click.Command:
     from bastide.cli import node
 
@@ -275,6 +281,7 @@ _TABLE = {
     ),
     "deploy": (lambda: _approval("deploy"), "Put a release into service."),
     "revoke": (_revoke, "Stop a release, a deployment, a dataset, an approval or a node for ever."),
+    "machine": (_machine, "Other machines that serve: invite, join, run, list, remove."),
     "node": (_node, "Machines that prove what they are before they get weights."),
     "policy": (_policy, "Who may begin what: check, test, explain and change it."),
     "people": (_people, "Who may log in, and where: propose, apply, show."),

@@ -75,6 +75,7 @@ def status_command(call: Call) -> None:
         f"  gateway  {row['gateway_url']}",
         f"  models   {', '.join(row['models']) or '-'}",
         *(f"  replica  {_replica(replica)}" for replica in row["replicas"]),
+        *(f"  replica  {name}: {_far(there)}" for name, there in row.get("elsewhere", {}).items()),
         *(f"  loading  {name}: another answers until it can" for name in row["coming"]),
         f"  tenants  {', '.join(row['tenants']) or '-'}",
         f"  ledger   {row['entries'] if row['entries'] is not None else '-'} entries",
@@ -106,6 +107,11 @@ def _replica(row: dict[str, Any]) -> str:
         f"{row['model']} {row['runner']}: up, {busy} of {row['slots']} slots busy,"
         f" {row['waiting']} wait"
     )
+
+
+def _far(row: dict[str, Any]) -> str:
+    state = "loaded" if row["loaded"] else "has not loaded"
+    return f"on {row['machine']}, {state}" + ("" if row["connected"] else ", not connected")
 
 
 def _desk(desk: dict[str, Any]) -> str:

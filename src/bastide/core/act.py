@@ -38,6 +38,8 @@ ACTS: Final = frozenset(
         "guard/v1",
         "incident-end/v1",
         "incident/v1",
+        "machine-end/v1",
+        "machine/v1",
         "packing/v1",
         "price/v1",
         "project/v1",

@@ -309,3 +309,17 @@ OCI_CHUNK_BYTES: Final = 8 * MIB  # that one request of an upload carries
 PACK_LENGTH_MIN: Final = 16  # tokens in a sequence
 PACK_LENGTH_MAX: Final = 1 << 20
 PACK_WINDOW_TOKENS: Final = 1 << 22  # at 4,096 a sequence, what room is left over is below 0.1 %
+
+# Machines: services on other machines than control's.
+SERVICE_CERTIFICATE_DAYS: Final = 7  # a machine may be switched off for so long
+SERVICE_RENEW_S: Final = 86_400.0  # older certificates are replaced: a stolen key's time
+SERVICE_HANDSHAKE_S: Final = 5.0  # of two of our own services
+SERVICE_SILENT_S: Final = 5.0  # the network of a peer that acknowledges nothing is cut
+INVITATION_S: Final = 3_600  # an invitation that nobody took is over
+MACHINES_MAX: Final = 256
+MACHINE_NAME_MAX: Final = 63
+FOLLOW_ENTRIES: Final = 4_096  # entries in one answer of control; its bytes are bounded, too
+FOLLOW_BYTES: Final = 4 * MIB
+OBJECT_PIECE_BYTES: Final = 1 * MIB  # of a sealed object that a machine gets
+OBJECT_PIECES_AT_ONCE: Final = 4
+REQUEST_BYTES_MAX: Final = 4 * KIB  # of a certificate's request

@@ -39,7 +39,7 @@ class Served:
     name: str
     release: str  # release digest
     deployment: str  # deployment digest
-    socket: str  # path of the first runner's Unix socket
+    socket: str  # path of the first runner's Unix socket; core/service.py says others
     node: str
     sandbox: str
     slots: int  # of each replica
@@ -49,6 +49,7 @@ class Served:
     others: tuple[str, ...] = ()  # the same of its further replicas
     # The `node/v1` of its runners that are in force; None where nodes are not asked to attest.
     attested: tuple[str, ...] | None = None
+    machine: str = ""  # the name of another than control's, whose runners they are
 
     @property
     def sockets(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from bastide.core.errors import Misconfigured
 
-__all__ = ["verify_spiffe_id"]
+__all__ = ["service_id", "service_path", "trust_domain", "verify_spiffe_id"]
 
 _BYTES_MAX: Final = 2_048
 _SPIFFE: Final = re.compile(
@@ -24,3 +24,22 @@ def verify_spiffe_id(text: str) -> None:
             f"{text!r} is no SPIFFE ID of a service",
             fix="spiffe://example.org/chat: the domain in lower case, no port, no slash at its end",
         )
+
+
+def trust_domain(environment: str) -> str:
+    """The trust domain of an environment's own services: ``bastide.local/1f`` is
+    ``1f.bastide.local``."""
+    return ".".join(reversed(environment.lower().split("/")))
+
+
+def service_id(environment: str, *path: str) -> str:
+    """The SPIFFE ID of one of our own services. Raises Misconfigured for a name that is none."""
+    text = f"spiffe://{trust_domain(environment)}/{'/'.join(path)}"
+    verify_spiffe_id(text)
+    return text
+
+
+def service_path(text: str, environment: str) -> tuple[str, ...]:
+    """What `service_id` made an ID of; empty for one of another trust domain."""
+    root = f"spiffe://{trust_domain(environment)}/"
+    return tuple(text.removeprefix(root).split("/")) if text.startswith(root) else ()

@@ -28,12 +28,16 @@ __all__ = [
     "Issued",
     "authorities",
     "authority_pem",
+    "begins_at",
     "certificates",
     "covers",
     "ends_ms",
     "issue_server",
     "issue_to_self",
+    "key_usage",
+    "private_key",
     "read_names",
+    "serial_number",
 ]
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
@@ -55,8 +59,8 @@ def authority_pem(
     secret: bytes, environment: str, names: Sequence[str], serial: bytes, now_ms: int
 ) -> bytes:
     """The certificate of the authority for loopback and `names`, in PEM."""
-    key = _key(secret)
-    subject, begins = _authority_name(environment), _begins(now_ms)
+    key = private_key(secret)
+    subject, begins = _authority_name(environment), begins_at(now_ms)
     networks: list[x509.GeneralName] = [
         x509.IPAddress(ipaddress.ip_network(text)) for text in _LOOPBACK_NETWORKS
     ]
@@ -66,11 +70,11 @@ def authority_pem(
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
-        .serial_number(_serial(serial))
+        .serial_number(serial_number(serial))
         .not_valid_before(begins)
         .not_valid_after(begins + timedelta(days=TLS_CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(key_usage(signs_certificates=True), critical=True)
         .add_extension(x509.NameConstraints(constraints, None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
@@ -121,7 +125,7 @@ def covers(authority: bytes, secret: bytes, names: Sequence[str], now_ms: int) -
     allowed = extension.value.permitted_subtrees or []
     wanted = _general(names, networks=True)
     return (
-        found.public_key() == _key(secret).public_key()
+        found.public_key() == private_key(secret).public_key()
         and lasts
         and all(name in allowed for name in wanted)
     )
@@ -145,7 +149,7 @@ def issue_server(
 
     server_secret: the private scalar of the certificate's own key. Raises Misconfigured.
     """
-    authority, key, begins = _key(secret), _key(server_secret), _begins(now_ms)
+    authority, key, begins = private_key(secret), private_key(server_secret), begins_at(now_ms)
     ends = begins + timedelta(days=TLS_SERVER_DAYS)
     unique = list(dict.fromkeys((*LOOPBACK_NAMES, *names)))
     builder = (
@@ -153,11 +157,11 @@ def issue_server(
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bastide gateway")]))
         .issuer_name(_authority_name(environment))
         .public_key(key.public_key())
-        .serial_number(_serial(serial))
+        .serial_number(serial_number(serial))
         .not_valid_before(begins)
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(_general(unique)), critical=False)
         .add_extension(
@@ -175,7 +179,7 @@ def issue_to_self(secret: bytes, names: Sequence[str], serial: bytes, now_ms: in
 
     It is its own authority. Without constraints of names: BoringSSL refuses those of addresses.
     """
-    key, begins = _key(secret), _begins(now_ms)
+    key, begins = private_key(secret), begins_at(now_ms)
     ends = begins + timedelta(days=TLS_SERVER_DAYS)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bastide compute")])
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -184,7 +188,7 @@ def issue_to_self(secret: bytes, names: Sequence[str], serial: bytes, now_ms: in
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(_serial(serial))
+        .serial_number(serial_number(serial))
         .not_valid_before(begins)
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -227,7 +231,8 @@ def _general_name(name: str, network: bool) -> x509.GeneralName:
     return x509.IPAddress(ipaddress.ip_network(address) if network else address)
 
 
-def _key(secret: bytes) -> ec.EllipticCurvePrivateKey:
+def private_key(secret: bytes) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key of a private scalar. Raises Misconfigured if it is none."""
     try:
         return ec.derive_private_key(int.from_bytes(secret), ec.SECP256R1())
     except ValueError as error:
@@ -239,7 +244,8 @@ def _authority_name(environment: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """What an authority's key, or any other's, may be used for."""
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         content_commitment=False,
@@ -253,7 +259,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _serial(random: bytes) -> int:
+def serial_number(random: bytes) -> int:
     """A positive serial number of at most 20 octets (RFC 5280, 4.1.2.2) from 16 random bytes."""
     return int.from_bytes(random[:16]) | 1
 
@@ -262,5 +268,6 @@ def _moment(now_ms: int) -> datetime:
     return datetime.fromtimestamp(now_ms // 1000, UTC)
 
 
-def _begins(now_ms: int) -> datetime:
+def begins_at(now_ms: int) -> datetime:
+    """Since when a certificate of now holds: clocks differ."""
     return _moment(now_ms) - timedelta(seconds=TLS_BACKDATE_S)

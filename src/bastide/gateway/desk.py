@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from bastide.app import wiring
 from bastide.app.config import Home, read_settings
+from bastide.app.far_engines import Engines
 from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, log, on_stop
 from bastide.app.shelf import Shelf
@@ -248,7 +249,7 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
     control = wiring.control_link(
         str(home.control_socket), clock, credential=orders.get("credential", "")
     )
-    pool = EnginePool(wiring.remote_engine, clock)
+    pool = EnginePool(Engines(control, clock, entropy).engine, clock)
     note = functools.partial(log, "desk", now=clock.now_ms)
     watch = Watch()
     answering = Answering(control, pool, clock, note, watch=watch)

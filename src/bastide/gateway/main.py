@@ -27,6 +27,7 @@ from typing import Any, Final
 import uvloop
 
 from bastide.app import wiring
+from bastide.app.far_engines import Engines
 from bastide.app.listening import bind_address, check_plain
 from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, later_lines, log, on_stop
@@ -60,11 +61,11 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     control = wiring.control_link(
         orders["control_socket"], clock, recall.follow, credential=orders.get("credential", "")
     )
-    pool = EnginePool(wiring.remote_engine, clock)
+    entropy = wiring.entropy()
+    pool = EnginePool(Engines(control, clock, entropy).engine, clock)
     pepper = bytes.fromhex(orders["pepper"])
     desk = wiring.desk_link(orders["desk_socket"]) if "desk_socket" in orders else None
     watch = Watch()
-    entropy = wiring.entropy()
     promises = Promises(control, clock, entropy.token(32), note)
     seen = Seen(int(orders["seen_fd"])) if "seen_fd" in orders else None
     routes = Routes(

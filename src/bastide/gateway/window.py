@@ -9,7 +9,7 @@ more than half of either: the others still come through.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
@@ -171,7 +171,10 @@ class _Place:
 
 
 class EnginePool:
-    """One engine per deployment, made at its first call, closed when its deployment has ended."""
+    """One engine per deployment, made at its first call, closed when its deployment has ended.
+
+    It is made anew when its runners answer elsewhere; what has begun there comes to its end.
+    """
 
     def __init__(
         self,
@@ -183,6 +186,7 @@ class EnginePool:
         self._clock = clock
         self._requests_max = requests_max
         self._engines: dict[str, WindowedEngine] = {}
+        self._places: dict[str, tuple[str, ...]] = {}
         self._names: dict[str, str] = {}  # of their models
         self._version: int | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -191,7 +195,8 @@ class EnginePool:
         """The engine behind a deployment."""
         if snapshot.version != self._version:
             self._version = snapshot.version
-            self._retire({row.deployment for row in snapshot.served.values()})
+            rows = snapshot.served.values()
+            self._retire({row.deployment: row.sockets for row in rows})
         engine = self._engines.get(served.deployment)
         if engine is None:
             # One engine stands alone: nothing chooses on the way of its answers.
@@ -203,6 +208,7 @@ class EnginePool:
             )
             engine = WindowedEngine(whole, self._requests_max)
             self._engines[served.deployment] = engine
+            self._places[served.deployment] = served.sockets
             self._names[served.deployment] = served.name
         return engine
 
@@ -216,13 +222,13 @@ class EnginePool:
 
     async def close(self) -> None:
         """Close all engines."""
-        self._retire(set())
+        self._retire({})
         while self._closing:
             await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _retire(self, wanted: set[str]) -> None:
-        for name in [name for name in self._engines if name not in wanted]:
-            del self._names[name]
+    def _retire(self, wanted: Mapping[str, tuple[str, ...]]) -> None:
+        for name in [name for name, at in self._places.items() if wanted.get(name) != at]:
+            del self._names[name], self._places[name]
             task = asyncio.create_task(self._engines.pop(name).close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

@@ -26,6 +26,7 @@ from bastide.ledger.field_checks import or_null as _or_null
 from bastide.ledger.field_checks import share as _share
 from bastide.ledger.field_checks import text as _text
 from bastide.ledger.key_shapes import KEY_SHAPES
+from bastide.ledger.machine_shapes import MACHINE_SHAPES
 
 __all__ = ["LATER", "SHAPES"]
 
@@ -51,6 +52,7 @@ _DEPLOYMENT: dict[str, Check] = {
     "version": _text,
     # Not written for one, so that one plan has one digest.
     "replicas": lambda value: _count(value) and 2 <= value <= REPLICAS_MAX,
+    "machine": lambda value: _text(value) and value != "",  # nor control's own
 }
 
 _SOURCE: dict[str, Check] = {
@@ -299,12 +301,13 @@ SHAPES: dict[str, dict[str, Check]] = {
         "time_ms": _count,
     },
     "deployment/v1": {
-        "deployment": _fields(_DEPLOYMENT, frozenset({"replicas"})),
+        "deployment": _fields(_DEPLOYMENT, frozenset({"machine", "replicas"})),
         "approvals": _list_of(_digest),
         "time_ms": _count,
     },
     "deployment-end/v1": {"deployment": _digest, "reason": _text, "time_ms": _count},
     **ACCESS_SHAPES,
+    **MACHINE_SHAPES,
     "node-reference/v1": {
         "name": _text,
         "kind": _one_of(*ATTESTATION_KINDS),
@@ -330,6 +333,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "model": _digest,
         "replica": lambda value: _count(value) and 1 <= value <= REPLICAS_MAX,
         "attestation": _digest,
+        "address": _text,
         "time_ms": _count,
     },
     "share/v1": {
@@ -364,8 +368,8 @@ LATER: dict[str, frozenset[str]] = {
     "admission/v1": frozenset({"signature"}),
     "api-key/v2": frozenset({"peers"}),
     "dataset/v1": frozenset({"asked", "decontaminated"}),
-    # The one also of a runner that is no attested node; the other since there are replicas.
-    "load/v1": frozenset({"attestation", "replica"}),
+    # Also of a runner that is no attested node, since there are replicas, on control's machine.
+    "load/v1": frozenset({"address", "attestation", "replica"}),
     "packing/v1": frozenset({"documents_root", "release"}),
     "receipts/v1": frozenset({"sealed_ms"}),
     "share-minute/v1": frozenset({"replica"}),

@@ -306,6 +306,10 @@ def _node(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [(body["node"], _hex({"node": body["attestation"]["identity"]}))]
 
 
+def _machine(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    return [(body["machine"], _hex({"machine": body["machine"]}))]
+
+
 def _signing_key(ident: str) -> list[tuple[str | None, str]]:
     return [(ident, _hex({"signing-key": ident}))]
 
@@ -358,6 +362,9 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "break-glass/v1": _break_glass,
     "incident/v1": lambda body: [("incident", Digest.parse(body["about"]).hex)],
     "incident-end/v1": lambda body: [("incident", Digest.parse(body["about"]).hex)],
+    "machine/v1": _machine,
+    "machine-key/v1": _machine,
+    "machine-end/v1": _machine,
     "node-reference/v1": _reference,
     "node/v1": _node,
     "load/v1": lambda body: [(None, Digest.parse(body["deployment"]).hex)],

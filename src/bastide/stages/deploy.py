@@ -45,13 +45,17 @@ class Plan:
     engine: str
     version: str
     replicas: int = 1
+    machine: str = ""  # the name of another machine than control's
 
     def to_json(self) -> dict[str, Any]:
         """The deployment as plain JSON values.
 
-        One replica is not written: plans from before there were more keep their digest.
+        One replica and control's own machine are not written: plans from before there were more
+        keep their digest.
         """
-        more = {} if self.replicas == 1 else {"replicas": self.replicas}
+        more: dict[str, Any] = {} if self.replicas == 1 else {"replicas": self.replicas}
+        if self.machine:
+            more["machine"] = self.machine
         return {
             "name": self.name,
             "release": str(self.release),
@@ -68,12 +72,18 @@ class Plan:
 
 
 def plan(
-    release: Evidence, name: str, share: Share, engine: str, version: str, replicas: int = 1
+    release: Evidence,
+    name: str,
+    share: Share,
+    engine: str,
+    version: str,
+    replicas: int = 1,
+    machine: str = "",
 ) -> Plan:
     """Plan to serve a release under a model name. Raises Misconfigured for too many replicas."""
     if not 1 <= replicas <= REPLICAS_MAX:
         raise Misconfigured(f"--replicas {replicas} is not between 1 and {REPLICAS_MAX}")
-    return Plan(name, release.subject.digest, share, engine, version, replicas)
+    return Plan(name, release.subject.digest, share, engine, version, replicas, machine)
 
 
 def plan_of(deployment: Evidence) -> Plan:
@@ -81,7 +91,8 @@ def plan_of(deployment: Evidence) -> Plan:
     row = deployment.body["deployment"]
     share = Share(row["share"]["slots"], row["share"]["context_tokens"])
     release, replicas = Digest.parse(row["release"]), row.get("replicas", 1)
-    return Plan(row["name"], release, share, row["engine"], row["version"], replicas)
+    machine = row.get("machine", "")
+    return Plan(row["name"], release, share, row["engine"], row["version"], replicas, machine)
 
 
 def find_release(ledger: Ledger, digest: Digest) -> Evidence | None:

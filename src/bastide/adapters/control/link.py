@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The link to the control process: frames over its Unix socket (dialects/frames.py).
+"""The link to the control process: frames over its socket (dialects/frames.py).
 
 One connection carries everything. Requests are sent as they come and answered in any order, so
 many receipts share one fsync on the other side. The link connects again by itself; what was
@@ -9,6 +9,7 @@ unanswered when a connection broke raises Unavailable, because nobody knows if i
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from math import ceil
@@ -21,7 +22,7 @@ from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
 from bastide.core.subject import Digest
 from bastide.dialects import frames
-from bastide.ports import Clock
+from bastide.ports import Clock, Dial
 
 __all__ = ["ControlLink"]
 
@@ -31,18 +32,21 @@ _SWEEP_S = 0.05  # how exactly waiting ends
 class ControlLink:
     """A connection to control that heals itself.
 
+    socket: the path of control's Unix socket, or what connects to it from another machine.
     `told` is called with every new snapshot. `credential` says who we are (app/callers.py); who
     has none is a guest, and gets no snapshot.
     """
 
     def __init__(
         self,
-        socket: str,
+        socket: str | Dial,
         clock: Clock,
         told: Callable[[Snapshot], None] | None = None,
         credential: str = "",
     ) -> None:
-        self._socket = socket
+        self._dial = _to_path(socket) if isinstance(socket, str) else socket
+        self._why = ""  # the last connection failed
+        self._refused: BastideError | None = None
         self._told = told
         self._credential = credential
         self._clock = clock
@@ -64,6 +68,11 @@ class ControlLink:
     def received_at(self) -> float:
         """When control confirmed the snapshot, on our own monotonic clock."""
         return self._received_at
+
+    @property
+    def refused(self) -> BastideError | None:
+        """Why control takes no connection of ours, if it said so."""
+        return self._refused
 
     @property
     def erasure(self) -> ErasureList | None:
@@ -113,13 +122,15 @@ class ControlLink:
                 await keeper
 
     async def _ask(self, kind: str, body: Any, timeout_s: float) -> frames.Frame:
+        if self._refused is not None:
+            raise self._refused
         try:
             async with asyncio.timeout(timeout_s):
                 await self._connected.wait()
                 assert self._wire is not None
                 return await self._wire.post(kind, body, timeout_s)
         except TimeoutError as error:
-            raise Unavailable("control does not answer") from error
+            raise Unavailable(f"control does not answer{self._why}") from error
 
     async def _keep(self) -> None:
         failures = 0
@@ -131,6 +142,7 @@ class ControlLink:
                     self._wire = wire
                     self._connected.set()
                     await wire.lost.wait()
+                    self._why = wire.why
                     self._connected.clear()
                     self._wire = None
                 await asyncio.sleep(CONTROL_BACKOFF_S[min(failures, len(CONTROL_BACKOFF_S) - 1)])
@@ -142,10 +154,12 @@ class ControlLink:
                 self._wire = None
 
     async def _connect(self) -> "_Wire | None":
-        loop = asyncio.get_running_loop()
         try:
-            _, wire = await loop.create_unix_connection(lambda: _Wire(self._take), self._socket)
+            wire = await self._dial(lambda: _Wire(self._take))
         except OSError:
+            return None
+        except BastideError as error:
+            self._why = f": {error.message}"
             return None
         if self._credential:
             wire.greet(self._credential)
@@ -153,8 +167,11 @@ class ControlLink:
 
     def _take(self, frame: frames.Frame) -> None:
         """Take what control sends unasked."""
+        if frame.kind == "refused":
+            self._refused = of_code(*frames.decode(frame, tuple[str, str]))
         if frame.kind != "snapshot":
             return
+        self._refused = None
         fresh, old = frames.decode(frame, Snapshot), self._snapshot
         # An older version could bring a revoked key back; a repeated one proves nothing about now.
         # Both leave what we have, which then grows stale.
@@ -181,6 +198,13 @@ class ControlLink:
                 self._erasure = (digest, ErasureList.load(data))
 
 
+def _to_path(path: str) -> Dial:
+    async def dial(make: Callable[[], asyncio.Protocol]) -> Any:
+        return (await asyncio.get_running_loop().create_unix_connection(make, path))[1]
+
+    return dial
+
+
 def _not_taken(error: BastideError) -> BastideError:
     """What waits for a receipt is told that control is away, whatever was wrong there."""
     if isinstance(error, Unavailable):
@@ -201,6 +225,7 @@ class _Wire(asyncio.Protocol):
 
     def __init__(self, take: Callable[[frames.Frame], None]) -> None:
         self.lost = asyncio.Event()
+        self.why = ""  # the other end refused us in the handshake
         self._take = take
         self._due: deque[tuple[int, int]] = deque()  # at which sweep, which stream
         self._sweeps = 0
@@ -238,11 +263,13 @@ class _Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell all who wait."""
+        if isinstance(exc, ssl.SSLError):
+            self.why = f": {exc.reason}"
         self.lost.set()
         waiting, self._waiting = self._waiting, {}
         for future, _ in waiting.values():
             if not future.done():
-                future.set_exception(Unavailable("the connection to control broke"))
+                future.set_exception(Unavailable(f"the connection to control broke{self.why}"))
 
     def greet(self, credential: str) -> None:
         """Say who we are, before anything else."""

@@ -20,14 +20,18 @@ from bastide.core.chat import (
 )
 from bastide.core.errors import BastideError, Down, Misconfigured, Unavailable, of_code
 from bastide.dialects.frames import Frame, FrameReader, decode, encode
+from bastide.ports import Dial
 
 __all__ = ["RemoteEngine"]
 
 
 class RemoteEngine:
-    """An Engine over a Unix socket. Belongs to one event loop."""
+    """An Engine over a Unix socket, or over what connects to one of another machine.
 
-    def __init__(self, socket: str) -> None:
+    Belongs to one event loop.
+    """
+
+    def __init__(self, socket: str | Dial) -> None:
         self._socket = socket
         self._link: _Link | None = None
         self._connecting = asyncio.Lock()
@@ -78,12 +82,20 @@ class RemoteEngine:
             if self._closed:
                 raise Unavailable("the connection to the runner was closed")
             if self._link is None or self._link.broken:
-                loop = asyncio.get_running_loop()
-                try:
-                    _, self._link = await loop.create_unix_connection(_Link, self._socket)
-                except OSError as error:
-                    raise Down("the runner is down: nobody answers its socket") from error
+                self._link = await self._dialled()
             return self._link
+
+    async def _dialled(self) -> "_Link":
+        if not isinstance(self._socket, str):
+            try:
+                return await self._socket(_Link)
+            except BastideError as error:
+                raise Down(f"the runner is down: {error.message}") from error
+        loop = asyncio.get_running_loop()
+        try:
+            return (await loop.create_unix_connection(_Link, self._socket))[1]
+        except OSError as error:
+            raise Down("the runner is down: nobody answers its socket") from error
 
 
 class _Answer:

@@ -29,7 +29,7 @@ from bastide.core.subject import Digest
 from bastide.crypto import age
 from bastide.ports import Entropy, KeyService, Reader, Store
 
-__all__ = ["SealedReader", "SealedStore", "open_age_file"]
+__all__ = ["SealedReader", "SealedStore", "body_name", "open_age_file"]
 
 _STANZA: Final = "bastide.eu/body"
 _HEADER: Final = ".header"
@@ -335,6 +335,11 @@ def _named_by(name: str, header: bytes) -> str | None:
         return _body_of(name, _parse(name, header)) if header else None
     except NotProven:
         return None
+
+
+def body_name(name: str, header: bytes) -> str:
+    """Where the body of an object lies, as its header says. Raises NotProven."""
+    return _body_of(name, _parse(name, header))
 
 
 def _body_of(name: str, header: age.Header) -> str:

@@ -40,6 +40,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "deployment-end": Action(Duty.DEPLOY, "Deployment", "take a deployment out of service"),
     "alias-set": Action(Duty.DEPLOY, "Deployment", "give a deployment other names"),
     "node-join": Action(Duty.DEPLOY, "Node", "let a machine join"),
+    "machine-add": Action(Duty.DEPLOY, "Node", "invite a machine, or remove one"),
     "service-key-rotate": Action(Duty.DEPLOY, "Key", "make a successor of a service's key"),
     "ledger-rebuild": Action(Duty.DEPLOY, "Ledger", "rebuild the ledger's projections"),
     "tenant-add": Action(Duty.MANAGE_TENANTS, "Tenant", "enrol a tenant"),

@@ -12,21 +12,32 @@ from typing import Final
 __all__ = ["CALLS", "GUEST", "ROLES", "SERVICES"]
 
 GUEST: Final = "guest"
-ROLES: Final = ("gateway", "desk", "runner", "supervisor", GUEST)
+# A machine is another than control's, with all of its runners; a joiner has an invitation only.
+ROLES: Final = ("gateway", "desk", "runner", "supervisor", "machine", "joiner", GUEST)
 
 CALLS: Final[dict[str, tuple[str, ...]]] = {
-    "snapshot": ("gateway", "desk", "runner", "supervisor"),
-    "erasure": ("gateway", "desk", "runner", "supervisor"),  # every link follows the list
+    "snapshot": ("gateway", "desk", "runner", "supervisor", "machine"),
+    "erasure": (
+        "gateway",
+        "desk",
+        "runner",
+        "supervisor",
+        "machine",
+    ),  # every link follows the list
     "receipt": ("gateway", "desk"),
     "promise-key": ("gateway",),
     "sealed-nodes": ("gateway",),
-    "loaded": ("runner",),
-    "cut": ("runner",),
-    "share-minute": ("runner",),
-    "taken": ("runner",),
-    "node-challenge": ("runner",),
-    "node-join": ("runner",),
-    "node-headers": ("runner",),
+    "loaded": ("runner", "machine"),
+    "cut": ("runner", "machine"),
+    "share-minute": ("runner", "machine"),
+    "taken": ("runner", "machine"),
+    "node-challenge": ("runner", "machine"),
+    "node-join": ("runner", "machine"),
+    "node-headers": ("runner", "machine"),
+    "certificate": ("gateway", "desk", "machine"),
+    "machine-join": ("joiner",),
+    "ledger": ("machine",),
+    "object": ("machine",),
     "status": ROLES,
 }
 

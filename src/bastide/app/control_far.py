@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Control's door for other machines: mutual TLS on `control_listen`, and nobody without a name.
+
+Who connects has a certificate of the services' authority, or no connection. Its SPIFFE ID says
+which machine it is; the ledger says whether that machine counts, and by which key.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import Engine
+
+from bastide.app import wiring, wiring_services, wiring_store
+from bastide.app.config import Home, Settings
+from bastide.app.listening import bind_address
+from bastide.app.machine_broker import MachineBroker
+from bastide.app.machines import Machines
+from bastide.app.node_broker import active_deployment, objects_of
+from bastide.app.process import log
+from bastide.core.errors import BastideError, NotAllowed
+from bastide.core.limits import SERVICE_HANDSHAKE_S, SERVICE_RENEW_S
+from bastide.core.service import Caller
+from bastide.core.spiffe import service_path
+from bastide.crypto.dsse import Signer
+from bastide.dialects import frames
+from bastide.ledger import Ledger
+from bastide.ports import Clock
+
+__all__ = ["FarDoor", "open_far_door", "refuse"]
+
+_ROLES = {"invitation": "joiner", "machine": "machine"}
+_LAST_WORD_S = 0.5  # for who is refused to read why
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Answer = Callable[[Caller, dict[str, Any]], Any]
+
+
+class FarDoor:
+    """Belongs to control's event loop, `caller` to any thread."""
+
+    def __init__(self, settings: Settings, broker: MachineBroker, clock: Clock) -> None:
+        self._settings, self._broker, self._clock = settings, broker, clock
+
+    @property
+    def answers(self) -> dict[str, Answer]:
+        """What each kind of frame asks for, with who asks."""
+        return self._broker.answers
+
+    @property
+    def machines(self) -> Machines:
+        """Who may come."""
+        return self._broker.machines
+
+    def caller(self, transport: asyncio.BaseTransport) -> Caller:
+        """Who is at the other end. Raises NotProven or NotAllowed."""
+        identity, key = wiring_services.peer_of(transport)
+        path = service_path(identity, self._settings.environment)
+        if len(path) != 2 or path[0] not in _ROLES:
+            raise NotAllowed(f"{identity} does not connect to control")
+        found = Caller(_ROLES[path[0]], machine=path[1], key=str(key))
+        self.machines.verify(found)
+        return found
+
+    async def run(self, serve: Serve) -> None:
+        """Listen until it is cancelled. Raises Unavailable if the port is taken."""
+        context = wiring_services.listening(self._broker.own())
+        bound = bind_address(self._settings.control_listen)
+        wiring_services.patient(bound)
+        server = await asyncio.start_server(
+            serve, sock=bound, ssl=context, ssl_handshake_timeout=SERVICE_HANDSHAKE_S
+        )
+        log("control", "listens", self._clock.now_ms, address=self._settings.control_listen)
+        async with server:
+            while True:
+                await asyncio.sleep(SERVICE_RENEW_S)
+                wiring_services.load(context, self._broker.own())
+
+
+def refuse(writer: asyncio.StreamWriter, error: BastideError, clock: Clock) -> None:
+    """Say why, and cut the connection, also of who does not read it."""
+    log("control", "machine-refused", clock.now_ms, why=error.message)
+    writer.write(frames.encode(0, "refused", (error.code, error.message)))
+    writer.close()
+    asyncio.get_running_loop().call_later(_LAST_WORD_S, writer.transport.abort)
+
+
+def open_far_door(
+    home: Home,
+    settings: Settings,
+    secret: str | None,
+    signer: Callable[[], Signer],
+    ledger: Ledger,
+    records: Engine,
+    clock: Clock,
+) -> FarDoor | None:
+    """The door, where `control_listen` is set; `secret`: the key of the services' authority."""
+    if not settings.control_listen or secret is None:
+        return None
+
+    def may_have(digest: str) -> list[str]:
+        return objects_of(ledger, active_deployment(ledger, digest))
+
+    broker = MachineBroker(
+        ledger,
+        records,
+        settings,
+        bytes.fromhex(secret),
+        signer,
+        wiring_store.plain_store(home),
+        may_have,
+        clock,
+        wiring.entropy(),
+    )
+    return FarDoor(settings, broker, clock)

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of a machine that joined: follows the ledger, keeps its runners and its certificate.
+
+It is to a machine what the supervisor is to control's, with less in its hands: no key of the store,
+no database but a replica that it has verified entry by entry (ledger/follow.py), and no secret of
+anybody but its own. When control says that the machine counts no more, its runners end, and so
+does it.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+
+from bastide.app import wiring, wiring_services
+from bastide.app.children import UNCACHED, Children, take_lock
+from bastide.app.config import Home, read_settings
+from bastide.app.machine_home import MachineHome
+from bastide.app.process import hide_memory, log
+from bastide.app.runner_keeper import RunnerKeeper
+from bastide.app.services import prepare_run
+from bastide.app.setting_checks import split_address
+from bastide.core.errors import Misconfigured, Unavailable
+from bastide.core.snapshot import Served
+from bastide.ledger.follow import Replica
+from bastide.ports import Clock
+
+__all__ = ["run_machine"]
+
+_POLL_S = 0.05
+_AGAIN_S = 1.0
+
+
+async def run_machine(home: Home, clock: Clock, stop: asyncio.Event) -> None:
+    """Serve what deployments name this machine, until `stop`.
+
+    Raises NotFound before it has joined, NotAllowed once control lets it in no more, NotProven if
+    control shows it another ledger than before.
+    """
+    settings, place = read_settings(home), MachineHome(home)
+    if not settings.control:
+        raise Misconfigured(
+            f"{home.root} is no machine's home", fix="bastide up runs services here"
+        )
+    place.verify_lasts(clock.now_ms())
+    hide_memory()
+    prepare_run(home)
+    lock = take_lock(home)
+    records = wiring.open_records(home.database, place.replica_key())
+    try:
+        agent = _Agent(home, place, Replica(records, json.loads(home.anchors.read_text())), clock)
+        await agent.run(stop)
+    finally:
+        records.dispose()
+        os.close(lock)
+
+
+class _Agent:
+    def __init__(self, home: Home, place: MachineHome, replica: Replica, clock: Clock) -> None:
+        settings = read_settings(home)
+        self._place, self._replica, self._clock = place, replica, clock
+        self._name = settings.node
+        self._control = wiring_services.far_control(
+            split_address(settings.control, "control"),
+            settings.environment,
+            place.credential,
+            clock,
+        )
+        children = Children(home, clock, lambda _: {})
+        self._runners = RunnerKeeper(children, home, clock, self._keys, UNCACHED, settings.node)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await self._control.start()
+        jobs = [asyncio.create_task(job()) for job in (self._keep, self._follow, self._renew)]
+        stopping = asyncio.create_task(stop.wait())
+        log("machine", "started", self._clock.now_ms, machine=self._name)
+        try:
+            done, _ = await asyncio.wait([stopping, *jobs], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for job in (stopping, *jobs):
+                job.cancel()
+            await self._runners.stop()
+            await self._control.close()
+            log("machine", "stopped", self._clock.now_ms, machine=self._name)
+        for job in done - {stopping}:
+            job.result()
+
+    async def _keep(self) -> None:
+        """Runners as the snapshots want them. Raises what control refuses this machine for."""
+        while True:
+            if (refused := self._control.refused) is not None:
+                raise refused
+            if self._control.snapshot is not None and not self._behind():
+                await self._runners.reconcile(self._control.snapshot)
+            await asyncio.sleep(_POLL_S)
+
+    async def _follow(self) -> None:
+        """Have every entry that a snapshot is of. Raises NotProven."""
+        last = -1
+        while True:
+            try:
+                while self._behind():
+                    base, start = await asyncio.to_thread(self._places)
+                    given = await self._control.ask("ledger", {"base": base, "from": start})
+                    await asyncio.to_thread(self._replica.take, given["entries"], given["head"])
+            except Unavailable as error:
+                log("machine", "behind", self._clock.now_ms, why=error.message)
+                await asyncio.sleep(_AGAIN_S)
+            known = self._control.snapshot is not None and not self._behind()
+            if known and (size := self._replica.size) != last:
+                log("machine", "follows", self._clock.now_ms, entries=size)
+                last = size
+            await asyncio.sleep(_POLL_S)
+
+    def _behind(self) -> bool:
+        snapshot = self._control.snapshot
+        return snapshot is not None and self._replica.size < snapshot.version
+
+    def _places(self) -> tuple[int, int]:
+        return self._replica.size, self._replica.wanted
+
+    async def _renew(self) -> None:
+        """Get another certificate each day."""
+        while True:
+            if self._place.due(self._clock.now_ms()):
+                with contextlib.suppress(Unavailable):
+                    body = {"request": self._place.request()}
+                    given = await self._control.ask("certificate", body)
+                    self._place.keep(given, self._clock.now_ms())
+                    log("machine", "renewed", self._clock.now_ms)
+            await asyncio.sleep(_AGAIN_S)
+
+    def _keys(self, row: Served) -> str:
+        """What a runner opens: the replica. What opens weights it gets by itself, as a node."""
+        del row
+        return wiring.database_portion(self._place.replica_key())

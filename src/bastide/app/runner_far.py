@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""A runner's second socket, where gateways on control's machine reach it: mutual TLS.
+
+Who comes must have a gateway's or the desk's certificate, which names its process: should it die,
+control is asked about what it was handed (app/cut_reports.py).
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bastide.app import wiring_services
+from bastide.app.config import Settings
+from bastide.app.listening import bind_address
+from bastide.app.peers import peer_process
+from bastide.app.setting_checks import read_port_range
+from bastide.core.errors import NotAllowed, Unavailable
+from bastide.core.limits import SERVICE_HANDSHAKE_S
+from bastide.core.service import Credential
+from bastide.core.spiffe import service_path
+
+__all__ = ["FarSocket"]
+
+_LOOK_S: Final = 60.0  # how soon a new certificate is shown
+_ROLES: Final = ("gateway", "desk")
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class FarSocket:
+    """A free port of `runner_listen`, bound when this is made. Raises Unavailable.
+
+    `credential` reads the machine's certificate as it is now.
+    """
+
+    def __init__(self, settings: Settings, credential: Callable[[], Credential]) -> None:
+        self._environment, self._credential = settings.environment, credential
+        host, ports = read_port_range(settings.runner_listen)
+        self._bound = _bind(host, ports)
+        wiring_services.patient(self._bound)
+        port = self._bound.getsockname()[1]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def start(self, serve: Serve) -> asyncio.Server:
+        """Answer from now on."""
+        shown = self._credential()
+        context = wiring_services.listening(shown)
+
+        async def renew() -> None:
+            last = shown
+            while True:
+                await asyncio.sleep(_LOOK_S)
+                if (now := self._credential()) != last:
+                    wiring_services.load(context, now)
+                    last = now
+
+        self._renewing = asyncio.create_task(renew())
+        return await asyncio.start_server(
+            serve, sock=self._bound, ssl=context, ssl_handshake_timeout=SERVICE_HANDSHAKE_S
+        )
+
+    def gateway(self, writer: asyncio.StreamWriter) -> int:
+        """The process at the other end, which may be on this machine. Raises NotAllowed."""
+        if writer.get_extra_info("ssl_object") is None:
+            return peer_process(writer)
+        identity, _ = wiring_services.peer_of(writer.transport)
+        path = service_path(identity, self._environment)
+        if len(path) != 2 or path[0] not in _ROLES or not path[1].isdigit():
+            raise NotAllowed(f"{identity} is no gateway")
+        return int(path[1])
+
+
+def _bind(host: str, ports: range) -> socket.socket:
+    for port in ports:
+        with contextlib.suppress(Unavailable):
+            return bind_address(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    raise Unavailable(
+        f"no port of {host}:{ports[0]}-{ports[-1]} is free",
+        fix="runner_listen: one port for each replica, and one more while they are replaced",
+    )
