@@ -134,6 +134,7 @@ class Someone:
 
     def __init__(self, env: Environment, parties: frozenset[Party]) -> None:
         self.access, self.principal = env.access, Principal("somebody", parties)
+        self.claim = None
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -221,10 +221,10 @@ def test_ssh_keygen_signs_with_a_key_in_a_device(tmp_path: Path, monkeypatch) ->
 def test_the_pages_own_script(tmp_path: Path) -> None:
     """Node.js runs `page.js` with its own cryptography: first it makes a passkey, then it signs."""
     demo, port, pem = Demo(tmp_path / "home"), free_port(), tmp_path / "key.pem"
-    person, origin = Person(demo, port, "firm"), f"http://localhost:{port}"
+    person, origin = Person(demo, port, "guardian"), f"http://localhost:{port}"
     script = ROOT / "src" / "bastide" / "adapters" / "keys" / "page" / "page.js"
     driver = Path(__file__).with_name("passkey_browser.mjs")
-    file = tmp_path / "firm.passkey"
+    file = tmp_path / "guardian.passkey"
 
     def browse() -> Any:
         command = [SDKS / "node" / "bin" / "node", driver, script, origin, pem]
@@ -232,7 +232,7 @@ def test_the_pages_own_script(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    process = person.start("passkey", "firm", "--out", str(file), "--port", str(port))
+    process = person.start("passkey", "guardian", "--out", str(file), "--port", str(port))
     assert "Done." in browse()["said"]
     person.end(process)
     out, digest = tmp_path / "revocation.json", "sha256:" + "7" * 64
@@ -247,3 +247,14 @@ def test_the_pages_own_script(tmp_path: Path) -> None:
     assert json.loads(shown["text"]) == json.loads(base64.b64decode(envelope["payload"]))
     key = json.loads(file.read_text())
     tool.check_envelope(envelope, tool.enrolled([key], "keys"), "here")
+    # It shows a challenge, too, which shows that the key is here.
+    process = person.start("init", "--parties", "separate", "--party-key", f"guardian={file}")
+    assert "Done." in browse()["said"]
+    person.end(process)
+    (names := tmp_path / "names.txt").write_text("Anna Schmidt-Müller\n")
+    made = ("guard", "erasure", "make", str(names), str(tmp_path / "list.json"))
+    process = person.start(*made, "--key", str(file))
+    shown = browse()
+    assert "Done." in shown["said"]
+    assert json.loads(shown["text"])["action"] == "erasure-list"
+    person.end(process)

@@ -5,6 +5,7 @@
 from typing import Protocol
 
 from bastide.app.access import Access
+from bastide.app.presence import Claim
 from bastide.core.errors import NotAllowed
 from bastide.core.party import Party, Principal
 from bastide.gates.access.actions import ACTIONS
@@ -21,6 +22,11 @@ class Door(Protocol):
         ...
 
     @property
+    def claim(self) -> Claim | None:
+        """A party's key that was given, which counts once it has signed."""
+        ...
+
+    @property
     def access(self) -> Access:
         """Decides."""
         ...
@@ -29,11 +35,18 @@ class Door(Protocol):
 def require(door: Door, action: str, on: str | None = None) -> None:
     """Return if the policies in force permit an action to who is at the door.
 
+    A party's key that was given is asked to sign a challenge if the action is not permitted
+    without its party, and would be with it.
+
     on: the name of the thing, of the type that the action has. Raises NotAllowed, naming the
     policies that forbid it and the parties that may; NotProven if the policies do not hold.
     """
     thing = (ACTIONS[action].on, on) if on else ("Environment", "")
     decision = door.access.decide(door.principal, action, thing)
+    if not decision.allowed and (claim := door.claim) is not None:
+        decision = door.access.decide(claim.joined(door.principal), action, thing)
+        if decision.allowed:
+            claim.prove(action, on)
     if decision.allowed:
         return
     holders = ", ".join(party.value for party in door.access.policies().holders(action)) or "nobody"

@@ -10,9 +10,10 @@ from bastide.app import wiring
 from bastide.app.access import Access
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.duties import everyone
+from bastide.app.presence import Claim
 from bastide.app.sessions import newest_people, session_at
 from bastide.app.unsealing import kept_passphrase
-from bastide.core.errors import NotAllowed, NotFound
+from bastide.core.errors import Misconfigured, NotAllowed, NotFound
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
@@ -23,12 +24,14 @@ from bastide.ledger.erasure import ErasureShelf
 from bastide.ledger.receipts import ReceiptBook
 from bastide.ports import Clock, Entropy, Keyring, SealingStore
 
-__all__ = ["Environment", "active_signer", "hold_all", "open_environment", "read_passphrase"]
+__all__ = ["Environment", "active_signer", "hold_all", "open_environment", "read_passphrase", "verify_parties"]
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """All that a use case needs. `principal` is who called it.
+    """All that a use case needs. `principal` is who called it, without a party's key.
+
+    claim: a party's key that was given; `require` has it sign before its party counts.
 
     reread_keyring: the keyring as its file has it now; another process may have changed it.
     save_keyring: writes a changed keyring in the place of that file.
@@ -45,6 +48,7 @@ class Environment:
     clock: Clock
     entropy: Entropy
     principal: Principal
+    claim: Claim | None
     reread_keyring: Callable[[], Keyring]
     save_keyring: Callable[[Keyring], None]
     access: Access
@@ -110,9 +114,10 @@ def open_environment(
         ledger = Ledger(records, keyring.signer(Purpose.LEDGER), clock)
         book = ReceiptBook(records, ledger, keyring.signer(Purpose.EVIDENCE), clock)
         hold_all(keyring, ledger, book)
+        verify_parties(home, settings, ledger)
         exits = ledger.charter().body["exit_recipients"]
         store = wiring.open_store(home.store, keyring.identities(), exits, entropy)
-        principal, session = _caller(home, settings, ledger, party_key, clock)
+        principal, session = _caller(home, ledger, clock)
         ledger.login = None if session is None else session.digest
         yield Environment(
             home=home,
@@ -126,6 +131,7 @@ def open_environment(
             clock=clock,
             entropy=entropy,
             principal=principal,
+            claim=_claim(settings, ledger, party_key, clock, entropy),
             reread_keyring=lambda: wiring.open_keyring(home.keyring, passphrase),
             save_keyring=lambda kept: wiring.save_keyring(home.keyring, kept, passphrase, entropy),
             access=Access(ledger, clock),
@@ -140,6 +146,21 @@ def hold_all(keyring: Keyring, ledger: Ledger, book: ReceiptBook) -> None:
         ledger.hold(signer)
     for signer in keyring.signers(Purpose.EVIDENCE):
         book.hold(signer)
+
+
+def verify_parties(home: Home, settings: Settings, ledger: Ledger) -> None:
+    """Check that the settings say of the parties what the charter says, which all of them signed.
+
+    Raises Misconfigured.
+    """
+    signed = "separate" if ledger.policy().separate else "solo"
+    if settings.parties != signed:
+        raise Misconfigured(
+            f"{home.config} says parties = {settings.parties!r}, and the charter {signed!r}",
+            place="parties",
+            fix=f'write parties = "{signed}"; another division of parties is another environment:'
+            " `bastide init` in another folder",
+        )
 
 
 def read_passphrase(home: Home) -> str:
@@ -159,15 +180,14 @@ def read_passphrase(home: Home) -> str:
         raise NotAllowed(f"the keyring in {home.root} is locked", fix=fix) from error
 
 
-def _caller(
-    home: Home, settings: Settings, ledger: Ledger, party_key: Signer | None, clock: Clock
-) -> tuple[Principal, Evidence | None]:
-    """Who is at the door, and the login by which one is.
+def _caller(home: Home, ledger: Ledger, clock: Clock) -> tuple[Principal, Evidence | None]:
+    """Who is at the door, by the charter, and the login by which one is.
 
-    The whole of `solo`; else who logged in, or the operator where nobody logs in, plus the party
-    of a given key.
+    What the operator's own files say decides nothing.
+
+    The whole of `solo`; else who logged in, or the operator where nobody logs in.
     """
-    if settings.parties == "solo":
+    if not ledger.policy().separate:
         return everyone("the holder of the keyring"), None
     name, parties, session = "the operator", {Party.OPERATOR}, None
     if (listed := newest_people(ledger)) is not None:
@@ -175,7 +195,15 @@ def _caller(
         name, parties = "who has not logged in (`bastide login`)", set()
         if session is not None:
             name, parties = session.body["person"], {Party(session.body["party"])}
-    enrolled = ledger.keys().get(party_key.public.ident) if party_key is not None else None
-    if enrolled is not None and enrolled.party:
-        parties.add(Party(enrolled.party))
     return Principal(name, frozenset(parties)), session
+
+
+def _claim(
+    settings: Settings, ledger: Ledger, given: Signer | None, clock: Clock, entropy: Entropy
+) -> Claim | None:
+    """What a given key claims; None if it is no party's, whose use case then says so."""
+    key = None if given is None else ledger.keys().get(given.public.ident)
+    if given is None or key is None or key.party is None:
+        return None
+    signer = Signer(key, given.sign)
+    return Claim(signer, Party(key.party), settings.environment, clock, entropy)

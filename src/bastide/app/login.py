@@ -187,7 +187,8 @@ def _enter(
     claims = read_id_token(token, keys, expected, now_ms / 1000)
     person = login.listed.people.named(claims)
     # The policies decide whether this person may come in, as they decide all else.
-    inside = replace(env, principal=Principal(person.name, frozenset({person.party})))
+    who = Principal(person.name, frozenset({person.party}))
+    inside = replace(env, principal=who, claim=None)
     require(inside, "login")
     evidence = env.signer(Purpose.EVIDENCE)
     return open_session(

@@ -22,7 +22,7 @@ __all__ = ["apply_people", "list_logins", "propose_people", "show_people"]
 def propose_people(env: Environment, people: People, reason: str, given: Signer | None) -> Envelope:
     """The next list as a statement. Raises Refused if it is in force, or under `solo`."""
     require(env, "read")
-    if env.settings.parties == "solo":
+    if not env.ledger.policy().separate:
         raise Refused(
             "under `solo` one person holds the keys of all parties: there is nobody to tell apart",
             fix="`bastide init --parties separate`",

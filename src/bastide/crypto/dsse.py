@@ -78,9 +78,11 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def sign(payload: bytes, signers: Iterable[Signer]) -> Envelope:
+def sign(
+    payload: bytes, signers: Iterable[Signer], payload_type: str = PAYLOAD_TYPE
+) -> Envelope:
     """Sign a payload with every signer, each in the scheme of its key."""
-    message = pae(PAYLOAD_TYPE, payload)
+    message = pae(payload_type, payload)
     signatures = []
     for signer in signers:
         if signer.public.scheme is Scheme.SSHSIG and signer.public.fido is None:
@@ -88,16 +90,18 @@ def sign(payload: bytes, signers: Iterable[Signer]) -> Envelope:
         else:
             signature = signer.sign(message)
         signatures.append((signer.public.ident, signature))
-    return Envelope(payload, tuple(signatures))
+    return Envelope(payload, tuple(signatures), payload_type)
 
 
-def verify_envelope(envelope: Envelope, keys: Mapping[str, PublicKey]) -> None:
+def verify_envelope(
+    envelope: Envelope, keys: Mapping[str, PublicKey], payload_type: str = PAYLOAD_TYPE
+) -> None:
     """Check every signature of an envelope against the trusted keys (by id).
 
-    Raises NotProven if there is no signature, if a signer is not among `keys`, if one key signed
+    Raises NotProven if the payload is of another type, if there is no signature, if a signer is not among `keys`, if one key signed
     twice, or if a signature does not hold.
     """
-    if envelope.payload_type != PAYLOAD_TYPE:
+    if envelope.payload_type != payload_type:
         raise NotProven(f"the envelope's payload type is {envelope.payload_type!r}")
     idents = [ident for ident, _ in envelope.signatures]
     if not idents or len(set(idents)) != len(idents):

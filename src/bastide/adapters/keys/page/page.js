@@ -14,7 +14,7 @@ const text = (buffer) => {
 
 // DSSE: "DSSEv1 <length> <type> <length> <payload>". What is shown is what the challenge hashes.
 const payload = (message) => {
-  const found = /^DSSEv1 \d+ application\/vnd\.in-toto\+json \d+ /.exec(message);
+  const found = /^DSSEv1 \d+ application\/vnd\.(?:in-toto|bastide\.presence)\+json \d+ /.exec(message);
   if (!found) throw new Error("this is not a statement");
   return JSON.stringify(JSON.parse(message.slice(found[0].length)), null, 2);
 };
