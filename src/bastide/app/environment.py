@@ -24,7 +24,14 @@ from bastide.ledger.erasure import ErasureShelf
 from bastide.ledger.receipts import ReceiptBook
 from bastide.ports import Clock, Entropy, Keyring, SealingStore
 
-__all__ = ["Environment", "active_signer", "hold_all", "open_environment", "read_passphrase", "verify_parties"]
+__all__ = [
+    "Environment",
+    "active_signer",
+    "hold_all",
+    "open_environment",
+    "read_passphrase",
+    "verify_parties",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Presence: whoever acts with a party's key shows that the key is there, by signing a challenge.
 
-A key file may be public: a passkey's is, and what an OpenSSH file says of a key in a FIDO device. So
-a given key is a claim, and counts once it has signed. It is asked at most once in a command, and
-only for what the policies do not permit without it: reading takes no touch of a device.
+A key file may be public: a passkey's is, and what an OpenSSH file says of a key in a FIDO device.
+So a given key is a claim, and counts once it has signed. It is asked at most once in a command,
+and only for what the policies do not permit without it: reading takes no touch of a device.
 """
 
 from dataclasses import dataclass, field, replace

@@ -8,7 +8,7 @@ __all__ = ["SETTINGS_DOC"]
 
 SETTINGS_DOC: Mapping[str, str] = {
     "environment": "Identifier of this environment; also the origin of its ledger.",
-    "parties": "`solo` (one person holds all three parties' keys) or `separate`, as the charter says.",
+    "parties": "`solo` (one person holds all three parties' keys) or `separate`: the charter's.",
     "listen": "Address and port of the gateway, for instance `127.0.0.1:8471`.",
     "tls_listen": "Address and port of the gateway's HTTPS; empty for none. May be any address.",
     "tls_names": "More names and addresses of the gateway for its certificate, by commas.",

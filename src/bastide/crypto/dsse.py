@@ -78,9 +78,7 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def sign(
-    payload: bytes, signers: Iterable[Signer], payload_type: str = PAYLOAD_TYPE
-) -> Envelope:
+def sign(payload: bytes, signers: Iterable[Signer], payload_type: str = PAYLOAD_TYPE) -> Envelope:
     """Sign a payload with every signer, each in the scheme of its key."""
     message = pae(payload_type, payload)
     signatures = []
@@ -98,8 +96,8 @@ def verify_envelope(
 ) -> None:
     """Check every signature of an envelope against the trusted keys (by id).
 
-    Raises NotProven if the payload is of another type, if there is no signature, if a signer is not among `keys`, if one key signed
-    twice, or if a signature does not hold.
+    Raises NotProven if the payload is of another type, if there is no signature, if a signer is
+    not among `keys`, if one key signed twice, or if a signature does not hold.
     """
     if envelope.payload_type != payload_type:
         raise NotProven(f"the envelope's payload type is {envelope.payload_type!r}")
