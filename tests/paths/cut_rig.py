@@ -21,8 +21,10 @@ from bastide.core.canonical import canonical
 from bastide.core.evidence import Statement
 from bastide.core.key import Purpose
 from bastide.core.money import Price
+from bastide.core.party import Party
 from bastide.core.subject import Digest, Subject
 from bastide.ledger.bundle import export_bundle
+from bastide.ledger.decided import DECIDED
 from bastide.ledger.verify import trace_bundle
 from paths.gateway_rig import KEY, NARROW_KEY, PEPPER
 from paths.passes import callers, passing
@@ -66,11 +68,13 @@ class Controlled:
 
 
 def state(chain: ChainWorld, kind: str, name: str, about: dict[str, Any], **body: Any) -> None:
-    """Append a statement of the evidence key."""
+    """Append a statement of the evidence key, and of the guardian if that one decides it."""
     subject = Subject(name, Digest.of(canonical(about)))
     body["time_ms"] = chain.world.clock.now_ms()
-    signer = chain.world.signers[Purpose.EVIDENCE]
-    chain.world.ledger.append_statement(Statement(kind, (subject,), body), [signer])
+    signers = [chain.world.signers[Purpose.EVIDENCE]]
+    if kind in DECIDED:
+        signers.append(chain.world.parties[Party.GUARDIAN])
+    chain.world.ledger.append_statement(Statement(kind, (subject,), body), signers)
 
 
 def enrol(chain: ChainWorld, key: str, whose: str, *scopes: str) -> str:

@@ -56,6 +56,8 @@ from paths.loading_rig import Served
 UNASKED = {
     "approve_here",
     "bundle_key_pem",
+    "carry_erasure",
+    "carry_guard",
     "find_candidate",
     "find_dataset",
     "find_model",

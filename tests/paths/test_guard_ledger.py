@@ -35,9 +35,12 @@ from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
 from bastide.core.snapshot import Snapshot
 from bastide.core.subject import Digest, Subject
+from bastide.crypto import dsse
+from bastide.crypto.dsse import Envelope
+from bastide.ledger import schema
 from bastide.ledger.erasure import ErasureShelf
 from paths.demo import Demo
-from paths.loading_rig import Served
+from paths.loading_rig import Served, insert
 from paths.passes import callers, passing
 from unit.chain_fixture import make_chain
 
@@ -94,6 +97,31 @@ def test_a_policy_that_somebody_planted_stops_the_snapshot(broken: Served) -> No
         snapshot_of(broken, known)
 
 
+def test_the_operators_own_policy_beside_the_door_stops_the_snapshot(broken: Served) -> None:
+    """Signed by the services' key, under a head that is right: only the guardian is missing."""
+    known = Known()
+    env = broken.env
+    set_guard(env, "*", POLICY)
+    snapshot_of(broken, known)
+    before = env.ledger.decided_before("guard/v1", "*")
+    body = {"tenant": "*", "policy": None, "previous": before, "emergency": None, "time_ms": 1}
+    subject = Subject("*", Digest.of(canonical({"guard": "*"})))
+    evidence = [env.signer(Purpose.EVIDENCE)]
+    insert(env, dsse.sign(Statement("guard/v1", (subject,), body).payload(), evidence))
+    with pytest.raises(NotProven, match="needs the signature of the guardian"):
+        snapshot_of(broken, known)
+
+
+def test_a_policy_that_the_guardian_signed_earlier_stops_the_snapshot(broken: Served) -> None:
+    env, known = broken.env, Known()
+    first = env.ledger.envelope(set_guard(env, "*", POLICY).entry or 0)
+    set_guard(env, "*", None)
+    snapshot_of(broken, known)
+    insert(env, Envelope(first.payload, tuple(reversed(first.signatures))))
+    with pytest.raises(NotProven, match="in force is"):
+        snapshot_of(broken, known)
+
+
 def test_the_ledger_takes_no_policy_that_cannot_be_read(broken: Served) -> None:
     body = {"tenant": "*", "policy": {"out": {"iban": "hide"}}, "time_ms": 1}
     subject = Subject("*", Digest.of(canonical({"guard": "*"})))
@@ -127,11 +155,13 @@ def test_control_gives_the_gateway_the_list_that_the_snapshot_names(tmp_path: Pa
     chain = make_chain(tmp_path)
     shelf = ErasureShelf(chain.world.ledger._records)
     listed = ErasureList.make([NAME], "2026-11-01", bytes(16))
-    shelf.put(listed.dump())
+    with schema.writing(chain.world.ledger._records) as connection:
+        shelf.put(connection, listed.dump())
     digest = Digest.of(listed.dump())
     body = {"list": str(digest), "date": listed.date, "entries": 4, "time_ms": 1}
     statement = Statement("erasure/v1", (Subject("erasure", digest),), body)
-    chain.world.ledger.append_statement(statement, [chain.world.signers[Purpose.EVIDENCE]])
+    deciding = [chain.world.signers[Purpose.EVIDENCE], chain.world.parties[Party.GUARDIAN]]
+    chain.world.ledger.append_statement(statement, deciding)
 
     async def story() -> ErasureList | None:
         home = Home(tmp_path)

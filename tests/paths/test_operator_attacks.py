@@ -178,3 +178,50 @@ def person_text(message: str) -> str:
     text = base64.urlsafe_b64decode(message + "=" * (-len(message) % 4)).decode()
     assert PRESENCE_TYPE in text
     return text[text.index("{") :]
+
+
+# What the guardian decides
+
+
+def test_a_guard_policy_takes_the_guardians_signature(
+    apart: tuple[Demo, Path], tmp_path: Path
+) -> None:
+    demo, people = apart
+    policy, statement = tmp_path / "guard.toml", tmp_path / "guard.json"
+    policy.write_text("[out]\niban = 'mask'\n")
+    told = demo.json("guard", "set", str(policy), "--key", str(people / "operator.key"), status=4)
+    assert told["error"] == "not-allowed"
+    row = demo.json("guard", "set", str(policy), "--key", str(people / "guardian.key"))
+    # On the guardian's own machine: the file travels there and back.
+    demo.json("guard", "set", "--off", "--out", str(statement))
+    told = demo.json("guard", "set", "--signed", str(statement), status=4)
+    assert told["error"] == "not-allowed", "nobody has signed it"
+    Demo(tmp_path / "elsewhere").json("sign", str(statement), "--key", str(people / "guardian.key"))
+    ended = demo.json("guard", "set", "--signed", str(statement))
+    assert (ended["entry"], ended["digest"]) == (row["entry"] + 1, None)
+    told = demo.json("guard", "set", "--signed", str(statement), status=3)
+    assert told["error"] == "refused", "it does not come into force twice"
+    assert demo.json("guard", "show") == []
+    assert demo.json("ledger", "audit")["entries"] == row["entry"] + 2
+
+
+def test_an_erasure_list_takes_the_guardians_signature(
+    apart: tuple[Demo, Path], tmp_path: Path
+) -> None:
+    demo, people = apart
+    key = ("--key", str(people / "guardian.key"))
+    names, listed, other, statement = (tmp_path / name for name in ("names", "list", "other", "s"))
+    names.write_text("Anna Schmidt-Müller\n")
+    for file in (listed, other):
+        demo.json("guard", "erasure", "make", str(names), str(file), *key)
+    demo.json("guard", "erasure", "import", str(listed), status=4)
+    demo.json("guard", "erasure", "import", str(listed), "--out", str(statement))
+    demo.json("sign", str(statement), *key)
+    signed = ("--signed", str(statement))
+    told = demo.json("guard", "erasure", "import", str(other), *signed, status=6)
+    assert "another list" in told["message"]
+    assert demo.json("guard", "erasure", "import", str(listed), *signed)["entries"]
+    out = tmp_path / "again"
+    demo.json("guard", "erasure", "export", str(out), *key)
+    assert out.read_bytes() == listed.read_bytes()
+    demo.json("ledger", "audit")

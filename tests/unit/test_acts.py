@@ -16,7 +16,7 @@ from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.evidence import KINDS, Statement
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest, Subject
-from bastide.ledger import ledger as door
+from bastide.ledger import door
 from bastide.ledger.shapes import SHAPES
 from unit.ledger_fixture import World, make_ledger, refusal, tenant
 

@@ -338,7 +338,7 @@ def test_another_process_sees_a_change_at_once(world):
 def test_a_key_statement_is_appended_alone(world):
     new = second()
     signed = dsse.sign(enrolment(new).payload(), [new, *_parties(world, FIRM, GUARDIAN)])
-    with pytest.raises(Refused, match="appended alone"):
+    with pytest.raises(Refused, match="goes alone"):
         world.ledger.append([world.state(refusal(1)), signed])
 
 

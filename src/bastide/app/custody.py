@@ -20,4 +20,4 @@ def admit_custodians(env: Environment, custodians: Iterable[str]) -> None:
     """Return if the policies let these custodians unseal. Raises NotAllowed, NotProven."""
     parties = frozenset(map(Party, custodians))
     name = f"the custodians {' and '.join(sorted(parties)) or 'of no party'}"
-    require(replace(env, principal=Principal(name, parties)), "unseal")
+    require(replace(env, principal=Principal(name, parties), claim=None), "unseal")

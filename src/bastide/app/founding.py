@@ -28,7 +28,7 @@ from bastide.core.errors import Misconfigured, Refused, Unavailable
 from bastide.core.evidence import Statement
 from bastide.core.key import PublicKey, Purpose
 from bastide.core.party import Party
-from bastide.core.policy import ATTESTED, PACK, RELEASED, Policy
+from bastide.core.policy import ATTESTED, GUARD, PACK, PUSH, RELEASED, Policy
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import age, dsse
 from bastide.crypto.dsse import Signer
@@ -133,6 +133,8 @@ def default_policy(parties: str, attested: bool = False, pack_released: bool = F
                 "evaluate": {"gates": {"scan-clean": {}}, "approvals": {}},
                 "release": {"gates": gates, "approvals": {"firm": 1, "guardian": 1}},
                 "deploy": {"gates": deploy, "approvals": {"operator": 1}},
+                GUARD: {"gates": {}, "approvals": {"guardian": 1}},
+                PUSH: {"gates": {}, "approvals": {"firm": 1}},
                 **packing,
             },
         }

@@ -5,21 +5,27 @@
 import tomllib
 from typing import Any
 
+from bastide.app.deciding import acting, carry, decide, draft, read_signed_draft
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message
 from bastide.core.erasure import ErasureList
-from bastide.core.errors import Filtered, Misconfigured, NotFound, Unavailable
-from bastide.core.evidence import Evidence, Statement
+from bastide.core.errors import Filtered, Misconfigured, NotFound, NotProven, Unavailable
+from bastide.core.evidence import Evidence
 from bastide.core.guard import EVERYONE, GuardPolicy
-from bastide.core.key import Purpose
+from bastide.core.party import Party
 from bastide.core.subject import Digest, Subject
 from bastide.core.utc import utc_day
+from bastide.crypto.dsse import Envelope
 from bastide.detectors.guard import Guard, make_kit
 from bastide.detectors.tool_rules import require_rules
 
 __all__ = [
+    "carry_erasure",
+    "carry_guard",
+    "draft_erasure",
+    "draft_guard",
     "export_erasure",
     "import_erasure",
     "make_erasure",
@@ -28,6 +34,8 @@ __all__ = [
     "show_guards",
     "try_guard",
 ]
+
+GUARD, ERASURE = "guard/v1", "erasure/v1"
 
 
 def read_policy(text: str) -> GuardPolicy:
@@ -47,15 +55,34 @@ def set_guard(env: Environment, tenant: str, policy: GuardPolicy | None) -> Evid
 
     None ends it. Gateways obey within a second. Raises NotFound for an unknown tenant.
     """
-    require(env, "guard-set", tenant)
+    require(acting(env), "guard-set", tenant)
+    return decide(env, *_guard(env, tenant, policy), Party.GUARDIAN)
+
+
+def draft_guard(env: Environment, tenant: str, policy: GuardPolicy | None) -> Envelope:
+    """The same as a statement that the guardian signs elsewhere. Raises NotFound."""
+    require(env, "read")
+    return Envelope(draft(env, *_guard(env, tenant, policy), None).payload(), ())
+
+
+def carry_guard(env: Environment, text: str) -> Evidence:
+    """Put a policy into force that was signed elsewhere.
+
+    Raises NotAllowed if the policies do not let its signers, NotProven for a missing signature,
+    Refused if another policy came into force since it was written.
+    """
+    signed, statement = read_signed_draft(text, GUARD)
+    require(acting(env, signed), "guard-set", statement.body["tenant"])
+    return carry(env, signed)
+
+
+def _guard(
+    env: Environment, tenant: str, policy: GuardPolicy | None
+) -> tuple[str, Subject, dict[str, Any]]:
     if tenant != EVERYONE and not env.ledger.find("tenant/v1", name=tenant):
         raise NotFound(f"there is no tenant {tenant!r}", fix="`bastide tenant ls` shows them")
-    body = {
-        "tenant": tenant,
-        "policy": None if policy is None else policy.to_json(),
-        "time_ms": env.clock.now_ms(),
-    }
-    return _state(env, "guard/v1", Subject(tenant, Digest.of(canonical({"guard": tenant}))), body)
+    said = {"tenant": tenant, "policy": None if policy is None else policy.to_json()}
+    return GUARD, Subject(tenant, Digest.of(canonical({"guard": tenant}))), said
 
 
 def show_guards(env: Environment) -> list[dict[str, Any]]:
@@ -78,17 +105,36 @@ def import_erasure(env: Environment, data: bytes) -> Evidence:
 
     Raises Misconfigured for a file of another form.
     """
-    require(env, "erasure-list")
+    require(acting(env), "erasure-list")
+    said, kept = _erasure(data)
+    return decide(env, *said, Party.GUARDIAN, lambda one, _: env.lists.put(one, kept))
+
+
+def draft_erasure(env: Environment, data: bytes) -> Envelope:
+    """The same as a statement that the guardian signs elsewhere. Raises Misconfigured."""
+    require(env, "read")
+    return Envelope(draft(env, *_erasure(data)[0], None).payload(), ())
+
+
+def carry_erasure(env: Environment, data: bytes, text: str) -> Evidence:
+    """Put a list into force by the statement about it that was signed elsewhere.
+
+    Raises what `carry_guard` does, and NotProven for a statement about another list.
+    """
+    signed, statement = read_signed_draft(text, ERASURE)
+    require(acting(env, signed), "erasure-list")
+    _, kept = _erasure(data)
+    if statement.body["list"] != str(Digest.of(kept)):
+        raise NotProven("the statement is about another list", fix="give the list that was signed")
+    return carry(env, signed, lambda one, _: env.lists.put(one, kept))
+
+
+def _erasure(data: bytes) -> tuple[tuple[str, Subject, dict[str, Any]], bytes]:
     listed = ErasureList.load(data)
     kept = listed.dump()
-    env.lists.put(kept)
-    body = {
-        "list": str(Digest.of(kept)),
-        "date": listed.date,
-        "entries": len(listed.entries),
-        "time_ms": env.clock.now_ms(),
-    }
-    return _state(env, "erasure/v1", Subject("erasure", Digest.of(kept)), body)
+    digest = Digest.of(kept)
+    said = {"list": str(digest), "date": listed.date, "entries": len(listed.entries)}
+    return (ERASURE, Subject("erasure", digest), said), kept
 
 
 def make_erasure(env: Environment, names: list[str]) -> ErasureList:
@@ -101,7 +147,7 @@ def make_erasure(env: Environment, names: list[str]) -> ErasureList:
 def export_erasure(env: Environment) -> bytes:
     """The file of the list in force. Raises NotFound."""
     require(env, "erasure-list")
-    rows = env.ledger.find("erasure/v1")
+    rows = env.ledger.find(ERASURE)
     if not rows:
         raise NotFound("no erasure list is in force", fix="bastide guard erasure import FILE")
     return env.lists.get(rows[-1].body["list"])
@@ -111,8 +157,8 @@ def try_guard(env: Environment, policy: GuardPolicy, text: str) -> dict[str, Any
     """What a policy would do to a text, as a prompt and as an answer. Nothing is recorded."""
     require(env, "read")
     listed = None
-    if policy.erases and env.ledger.find("erasure/v1"):
-        listed = ErasureList.load(env.lists.get(env.ledger.find("erasure/v1")[-1].body["list"]))
+    if policy.erases and env.ledger.find(ERASURE):
+        listed = ErasureList.load(env.lists.get(env.ledger.find(ERASURE)[-1].body["list"]))
     kit = make_kit(policy, listed)
     guard = Guard(kit, EVERYONE, env.clock.now_ms())
     prompt: dict[str, Any] = {"refused": False, "text": text}
@@ -126,8 +172,3 @@ def try_guard(env: Environment, policy: GuardPolicy, text: str) -> dict[str, Any
     refused = any(row.finish is FinishReason.FILTERED for row in passed)
     answer = {"refused": refused, "text": "".join(row.text for row in passed)}
     return {"in": prompt, "out": answer, "decisions": list(guard.decisions())}
-
-
-def _state(env: Environment, kind: str, subject: Subject, body: dict[str, Any]) -> Evidence:
-    signer = env.signer(Purpose.EVIDENCE)
-    return env.ledger.append_statement(Statement(kind, (subject,), body), [signer])

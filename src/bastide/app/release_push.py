@@ -15,16 +15,15 @@ from typing import Any, Final
 
 from bastide.app import wiring, wiring_store
 from bastide.app.config import Home
-from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.provenance import export_provenance
+from bastide.app.pushes import allow_push
 from bastide.app.release_bom import release_bom_of
 from bastide.app.releases import Published, export_bundle, find_published
 from bastide.core.canonical import canonical
 from bastide.core.limits import MIB
 from bastide.core.subject import Digest
 from bastide.core.utc import utc_time
-from bastide.crypto import age
 from bastide.formats.modelpack import (
     DOCUMENT,
     MANIFEST,
@@ -53,15 +52,17 @@ def push_release(
     reference: Reference,
     registry: Registry,
     recipient: str,
+    reason: str = "",
+    signed: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Push a published release, and return where it is: repository, tag and digest.
 
-    recipient: age1..., whom the weights are sealed to. Pushing the same again uploads nothing that
-    is there. Raises NotFound, NotAllowed, Misconfigured, Unavailable.
+    recipient: age1..., whom the weights are sealed to, once the firm's statement about it is in the
+    ledger (`allow_push`, which `reason` and `signed` are for). Pushing the same again uploads
+    nothing that is there. Raises NotFound, NotAllowed, Refused, Misconfigured, Unavailable.
     """
-    require(env, "read")
-    age.parse_recipient(recipient)
+    allowed = allow_push(env, name, recipient, reason, signed)
     published = find_published(env, name)
     kept = _kept_headers(env.home, published, recipient)
     layers = []
@@ -83,6 +84,7 @@ def push_release(
         "tag": reference.tag,
         "digest": str(digest),
         "recipient": recipient,
+        "entry": allowed.entry,
         "layers": len(layers),
         "bytes": sum(layer.size for layer in layers),
     }

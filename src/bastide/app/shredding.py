@@ -16,6 +16,7 @@ from bastide.app.duties import require
 from bastide.app.enrolment import add_signature
 from bastide.app.environment import Environment
 from bastide.app.orders import DAY_MS, is_over, verify_alive
+from bastide.app.pushes import pushes
 from bastide.app.store_key_entries import ORDER, forget_place_of, lives, note, place_of
 from bastide.app.wiring_keys import Held, destroy, held, of_keyring, opens
 from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused, Waiting
@@ -45,11 +46,12 @@ def draft_order(env: Environment, key: str, reason: str, days: int = ORDER_DAYS)
     require(env, "store-key-shred", key)
     life = _replaced(env, key)
     here, now_ms = _held(env, life), env.clock.now_ms()
+    left = _left(env) if life.state is KeyState.COMPROMISED else [_live(env), *_left(env)]
     body = {
         "key": key,
         "service": life.service,
         "means": here.means,
-        "leaves": [here.leaves, _EXITS],
+        "leaves": [here.leaves, _EXITS, *left],
         "reason": reason,
         "time_ms": now_ms,
         "expires_ms": now_ms + days * DAY_MS,
@@ -104,6 +106,11 @@ def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]
             raise NotProven(f"the order says of {key} what is not so", fix="make a new one")
         if not isinstance(order, Evidence) or _too_late(env, statement, life):
             verify_alive(env, statement)
+        if isinstance(order, Envelope) and (gone := set(_left(env)) - {*statement.body["leaves"]}):
+            raise NotProven(
+                f"since the order was written releases left for other keys: {', '.join(gone)}",
+                fix="make a new one",
+            )
         ordered = order if isinstance(order, Evidence) else _ordered(env, here, order)
         proof = _carry_out(env, here)
         row = note(env, key, life.service, KeyState.DESTROYED, str(ordered.digest), proof)
@@ -160,6 +167,19 @@ def _check_parties(env: Environment, order: Envelope) -> None:
             f"to destroy a key takes {QUORUM} parties, and {had} signed",
             reasons=(f"signatures of {QUORUM - len(parties)} of: {others}",),
         )
+
+
+def _left(env: Environment) -> list[str]:
+    """Whom releases were sealed to beside the store's keys; they keep what they fetched."""
+    rows = list(pushes(env.ledger))
+    told = ", ".join(f"{row.subject.name} to {row.body['recipient']}" for row in rows)
+    return [f"keys that releases were pushed to: {told}"] if rows else []
+
+
+def _live(env: Environment) -> str:
+    """What a rotation without new data leaves: the same bodies open by the keys in use."""
+    count = len(env.store.names())
+    return f"the headers of {count} objects now, for the keys in use: the bodies are the same"
 
 
 def _replaced(env: Environment, key: str) -> StoreKey:

@@ -18,6 +18,7 @@ from bastide.app.succession import coming, serving
 from bastide.core.billing import Accounts
 from bastide.core.canonical import canonical
 from bastide.core.embedding import EMBEDDING_ENGINE
+from bastide.core.errors import NotProven, Refused
 from bastide.core.evidence import Evidence
 from bastide.core.limits import REPLACED_DRAIN_S, SNAPSHOT_AGE_MAX_S
 from bastide.core.register import KEY_KINDS
@@ -27,6 +28,7 @@ from bastide.core.share import Promise
 from bastide.core.snapshot import Served, Snapshot
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
+from bastide.ledger.decided import DECIDED, FOLLOWED, Decisions
 from bastide.ledger.reference_values import reference_values
 
 __all__ = ["Known", "build_snapshot", "runner_name", "runner_socket", "runners"]
@@ -50,6 +52,7 @@ class Known:
     nodes: dict[tuple[str, int], Evidence] = field(default_factory=dict)
     nodes_at: int = -2
     proven_at: int = -1
+    decided_at: int = -1
     judged_at: int = -1
     ends: list[Evidence] = field(default_factory=list)  # lately; of all, only new ones are read
     ends_read: int = 0  # entries in which they were looked for
@@ -75,6 +78,16 @@ class Known:
         standing = (row for (of, _), row in sorted(self.nodes.items()) if of == deployment)
         return tuple(str(row.digest) for row in standing if row.body["expires_ms"] > now_ms)
 
+    def decided(self, ledger: Ledger, rows: Sequence[Evidence]) -> None:
+        """Check that those who decide signed these, each in the place of the one before it.
+
+        An entry that somebody planted may have been proven before: each is asked again whenever
+        there is a new one.
+        """
+        if rows and (newest := ledger.newest_of(*(row.kind for row in rows))) != self.decided_at:
+            verify_decisions(ledger)
+            self.decided_at = newest
+
     def reasons(self) -> dict[str, list[str]]:
         """Why deployments that nobody has ended are out of service, by the statement's digest."""
         return {str(digest): reasons for digest, reasons in self.judged.items() if reasons}
@@ -99,6 +112,26 @@ class Known:
         if row.digest not in self.judged:
             self.judged[row.digest] = stopped(ledger, row)
         return self.judged[row.digest]
+
+
+def verify_decisions(ledger: Ledger) -> None:
+    """Check whose signatures all decisions have, and that each follows the one before.
+
+    Raises NotProven.
+    """
+    decisions, known = Decisions(ledger.policy()), ledger.known_keys()
+    rows = [row for kind in FOLLOWED for row in ledger.find(kind)]
+    for row in sorted(rows, key=lambda row: row.entry or 0):
+        if row.kind in DECIDED and DECIDED[row.kind].chained:
+            opened = decisions.open.get(row.body.get("emergency") or "")
+            if opened is not None:
+                for between in ledger.entries(opened.entry or 0, row.entry):
+                    decisions.follow(between, known)
+            try:
+                decisions.verify(row, known)
+            except (NotProven, Refused) as error:
+                raise NotProven(f"entry {row.entry}: {error.message}") from error
+        decisions.follow(row, known)
 
 
 def runner_name(deployment: Digest, replica: int = 1) -> str:
@@ -147,6 +180,7 @@ def build_snapshot(
     if fresh:
         verify_entries(ledger, fresh)
         known.proven.update(row.digest for row in fresh)
+    known.decided(ledger, (*guards, *lists))
     keys = key_grants(api_keys, expiries)
     out = [row for row in deployments if known.stopped(ledger, row)]
     standing = [row for row in deployments if row not in out]

@@ -3,14 +3,20 @@
 """`bastide guard ...`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.command import Call, parameters, read_text, write_envelope
+
+if TYPE_CHECKING:
+    from bastide.crypto.dsse import Envelope
 
 __all__ = ["guard"]
 
 _KEY = click.option("--key", metavar="FILE", help="The guardian's OpenSSH key.")
+_OUT = click.option("--out", metavar="FILE", help="Write it for the guardian to sign elsewhere.")
+_SIGNED = click.option("--signed", metavar="FILE", help="What the guardian signed elsewhere.")
 _TENANT = click.option("--tenant", default="*", metavar="NAME", help="Whose.  [default: all]")
 
 
@@ -21,25 +27,56 @@ def guard() -> None:
 
 @parameters(
     "set",
-    "bastide guard set --tenant acme guard.toml",
+    "bastide guard set --tenant acme guard.toml --key guardian.key\n"
+    "bastide guard set --tenant acme guard.toml --out guard.json\n"
+    "bastide guard set --signed guard.json",
     _TENANT,
     _KEY,
+    _OUT,
+    _SIGNED,
     click.option("--off", is_flag=True, help="End the policy."),
     click.argument("file", required=False),
 )
-def set_command(call: Call, tenant: str, key: str | None, off: bool, file: str | None) -> None:
-    """Put a policy into force, for one tenant or for all that have none of their own."""
-    from bastide.app.guards import read_policy, set_guard
-    from bastide.core.errors import Misconfigured
+def set_command(
+    call: Call,
+    tenant: str,
+    key: str | None,
+    out: str | None,
+    signed: str | None,
+    off: bool,
+    file: str | None,
+) -> None:
+    """Put a policy into force, for one tenant or for all that have none of their own.
 
-    if off == (file is not None):
-        raise Misconfigured("name a policy file, or give --off", place="file")
+    It takes the guardian's signature: with --key here, or with --out, `bastide sign` and --signed
+    on a machine of the guardian's own.
+    """
+    from bastide.app.guards import carry_guard, draft_guard, read_policy, set_guard
+    from bastide.core.errors import Misconfigured
+    from bastide.core.guard import GuardPolicy
+
+    if [off, file is not None, signed is not None].count(True) != 1:
+        raise Misconfigured("name a policy file, or give --off or --signed FILE", place="file")
     policy = None if file is None else read_policy(read_text(file))
     with call.environment(call.party_key(key)) as env:
-        row = set_guard(env, tenant, policy)
-    digest = None if policy is None else str(policy.digest)
+        if out is not None:
+            _drafted(call, out, draft_guard(env, tenant, policy))
+            return
+        if signed is None:
+            row = set_guard(env, tenant, policy)
+        else:
+            row = carry_guard(env, read_text(signed))
+    tenant, said = row.body["tenant"], row.body["policy"]
+    digest = None if said is None else str(GuardPolicy.from_json(said).digest)
     result = {"tenant": tenant, "digest": digest, "entry": row.entry}
-    call.show(result, f"{'ended' if off else 'in force'} for {tenant}  (entry {row.entry})")
+    ended = said is None
+    call.show(result, f"{'ended' if ended else 'in force'} for {tenant}  (entry {row.entry})")
+
+
+def _drafted(call: Call, out: str, envelope: "Envelope") -> None:
+    write_envelope(out, envelope)
+    told = f"wrote {out}: the guardian runs `bastide sign {out} --key KEY`; then --signed {out}"
+    call.show({"statement": out}, told)
 
 
 @parameters("show", "bastide guard show --json")
@@ -83,17 +120,29 @@ def erasure() -> None:
 
 @parameters(
     "import",
-    "bastide guard erasure import erasure.json",
+    "bastide guard erasure import erasure.json --key guardian.key\n"
+    "bastide guard erasure import erasure.json --out statement.json\n"
+    "bastide guard erasure import erasure.json --signed statement.json",
     _KEY,
+    _OUT,
+    _SIGNED,
     click.argument("file"),
 )
-def import_command(call: Call, key: str | None, file: str) -> None:
-    """Put a list into force."""
-    from bastide.app.guards import import_erasure
+def import_command(
+    call: Call, key: str | None, out: str | None, signed: str | None, file: str
+) -> None:
+    """Put a list into force. It takes the guardian's signature, as `guard set` does."""
+    from bastide.app.guards import carry_erasure, draft_erasure, import_erasure
 
     data = read_text(file).encode()
     with call.environment(call.party_key(key)) as env:
-        row = import_erasure(env, data)
+        if out is not None:
+            _drafted(call, out, draft_erasure(env, data))
+            return
+        if signed is None:
+            row = import_erasure(env, data)
+        else:
+            row = carry_erasure(env, data, read_text(signed))
     result = {name: row.body[name] for name in ("list", "date", "entries")}
     text = f"in force: the list of {row.body['date']}, {row.body['entries']} spellings"
     call.show({**result, "entry": row.entry}, text)

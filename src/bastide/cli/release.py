@@ -4,11 +4,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bastide.cli.command import Call, parameters
+from bastide.cli.command import Call, parameters, read_text, write_envelope
 from bastide.cli.registry import REGISTRY, open_registry
+from bastide.core.errors import Misconfigured
 
 __all__ = ["release"]
 
@@ -59,10 +61,12 @@ def ls(call: Call) -> None:
 def show(call: Call, name: str) -> None:
     """Show a release: its evidence, its approvals, and every gate's verdict."""
     from bastide.app.emergencies import mark
+    from bastide.app.pushes import list_pushes
     from bastide.app.releases import show_release
 
     with call.environment() as env:
-        row = show_release(env, name)
+        row: dict[str, Any] = show_release(env, name)
+        row["pushes"] = list_pushes(env, name)
     lines = [f"{row['release']}  {row['state']}  {row['digest']}  (entry {row['entry']})"]
     lines += [f"  {field:<9}{row[field]}" for field in ("model", "origin", "licence")]
     if row["template"]:
@@ -75,6 +79,9 @@ def show(call: Call, name: str) -> None:
         lines.append(
             f"  approved {approval['party']} by {approval['key']}{comment}{mark(approval)}"
         )
+    for push in row["pushes"]:
+        why = f": {push['reason']}" if push["reason"] else ""
+        lines.append(f"  pushed   to {push['recipient']}  (entry {push['entry']}){why}")
     for verdict in row["verdicts"]:
         lines.append(f"  {'pass' if verdict['passed'] else 'FAIL'}     {verdict['gate']}")
         lines += [f"           - {reason}" for reason in verdict["reasons"]]
@@ -148,17 +155,27 @@ def bom(call: Call, name: str, to: Path | None) -> None:
 
 @parameters(
     "push",
-    "bastide release push smollm2 registry.example/models/smollm2:1 --to AGE1...",
+    "bastide release push smollm2 registry.example/models/smollm2:1 --to AGE1... --key firm.key\n"
+    "bastide release push smollm2 --to AGE1... --out push.json\n"
+    "bastide release push smollm2 registry.example/m/smollm2:1 --to AGE1... --signed push.json",
     click.argument("name"),
-    click.argument("where", metavar="HOST/REPOSITORY[:TAG]"),
+    click.argument("where", metavar="[HOST/REPOSITORY[:TAG]]", required=False),
     click.option("--to", "recipient", metavar="AGE1...", required=True, help="Who can open it."),
+    click.option("--key", metavar="FILE", help="The firm's key."),
+    click.option("--reason", default="", help="Why; kept in the ledger."),
+    click.option("--out", metavar="FILE", help="Write the statement for the firm to sign."),
+    click.option("--signed", metavar="FILE", help="What the firm signed elsewhere."),
     *REGISTRY,
 )
 def push(
     call: Call,
     name: str,
-    where: str,
+    where: str | None,
     recipient: str,
+    key: str | None,
+    reason: str,
+    out: str | None,
+    signed: str | None,
     login: str | None,
     ca: Path | None,
     plain_http: bool,
@@ -168,14 +185,28 @@ def push(
 
     The registry, and whoever reads it, sees names, sizes, signature and provenance, never weights.
     An environment pulls it with `bastide model pull`; any OCI client and `age` do as well.
-    `bastide store where` shows an environment's recipient. A push that was killed goes on when it
-    is run again.
+    `bastide store where` shows an environment's recipient. The firm signs to whom a release goes,
+    once for each recipient, and the ledger keeps it. A push that was killed goes on when it is run
+    again.
     """
+    from bastide.app.pushes import draft_push
     from bastide.app.release_push import push_release
 
+    if (out is None) == (where is None):
+        raise Misconfigured("say where it goes, or give --out FILE", place="where")
+    if where is None:
+        assert out is not None
+        with call.environment() as env:
+            write_envelope(out, draft_push(env, name, recipient, reason))
+        told = f"wrote {out}: the firm runs `bastide sign {out} --key KEY`; then --signed {out}"
+        call.show({"statement": out}, told)
+        return
     reference, registry = open_registry(where, login, ca, plain_http, token_host)
-    with call.environment() as env:
-        row = push_release(env, name, reference, registry, recipient, call.progress())
+    carried = None if signed is None else read_text(signed)
+    with call.environment(call.party_key(key)) as env:
+        row = push_release(
+            env, name, reference, registry, recipient, reason, carried, call.progress()
+        )
     call.show(row, f"pushed {row['repository']}@{row['digest']}  ({row['layers']} layers)")
 
 

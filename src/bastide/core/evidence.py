@@ -48,6 +48,7 @@ KINDS: tuple[str, ...] = (
     "revocation/v1",
     "witness/v1",
     "release/v1",
+    "release-push/v1",
     "deployment/v1",
     "deployment-end/v1",
     "access-policy/v1",

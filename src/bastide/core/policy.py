@@ -17,6 +17,8 @@ from bastide.core.subject import Digest
 
 PACK: Final = "pack"  # not a stage: a rule for who wants packings of released datasets only
 RELEASED: Final = "dataset-released"  # what that rule demands
+GUARD: Final = "guard"  # nor these: whose signatures a guard or an erasure list needs,
+PUSH: Final = "push"  # and whose it takes that a release leaves for another key
 ATTESTED: Final = "attested-node"  # the gate that lets only attested nodes serve
 
 

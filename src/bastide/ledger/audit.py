@@ -8,10 +8,12 @@ from sqlalchemy import Connection, Engine, func, select
 
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence
+from bastide.core.policy import Policy
 from bastide.core.register import KEY_KINDS, Register
 from bastide.crypto import merkle, note
 from bastide.ledger import queries, schema, statements
 from bastide.ledger.acts import verify_actor
+from bastide.ledger.decided import DECIDED, FOLLOWED, Decisions
 from bastide.ledger.projections import PROJECTIONS, rows_of, stored_rows
 from bastide.ledger.tree import Tree, head
 
@@ -32,7 +34,8 @@ def audit(records: Engine) -> None:
         # 1. The charter holds by its own keys.
         envelope, _ = queries.entry(connection, 0)
         charter = statements.read_charter(envelope)
-        keys = _Keys(statements.read_register(charter))
+        policy = Policy.from_json(charter.body["policy"])
+        keys = _Keys(statements.read_register(charter), policy)
         tree = Tree()
         for chunk in queries.chunks(connection, 0, size):
             # 2. Every entry is admissible, in its one form, and only the first is a charter.
@@ -46,10 +49,12 @@ def audit(records: Engine) -> None:
 
 
 class _Keys:
-    """The register as it grows with the entries, and the keys that may sign the next one."""
+    """The register as it grows with the entries, the keys that may sign the next one, and what was
+    decided so far.
+    """
 
-    def __init__(self, register: Register) -> None:
-        self.register = register
+    def __init__(self, register: Register, policy: Policy) -> None:
+        self.register, self.decisions = register, Decisions(policy)
         self.signing = register.signing(1)
 
     def learn(self, evidence: Evidence) -> None:
@@ -65,6 +70,10 @@ def _check_entry(connection: Connection, row: queries.Row, keys: _Keys) -> bytes
         verify_actor(connection, evidence, evidence.entry or 0)
         if evidence.kind in KEY_KINDS:
             keys.learn(evidence)
+        if evidence.kind in DECIDED:
+            keys.decisions.verify(evidence, keys.signing)
+        if evidence.kind in FOLLOWED or keys.decisions.open:
+            keys.decisions.follow(evidence, keys.register.known())
     except BastideError as error:
         raise NotProven(f"entry {evidence.entry}: {error.message}") from error
     if verified.data != data:

@@ -6,7 +6,18 @@ The ledger names a list by its digest and its day only. The list itself is perso
 hashes, so it can be deleted: when a newer one is in force, the older ones are.
 """
 
-from sqlalchemy import Column, Engine, LargeBinary, MetaData, String, Table, delete, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+)
 
 from bastide.core.errors import NotFound
 from bastide.core.subject import Digest
@@ -29,12 +40,11 @@ class ErasureShelf:
     def __init__(self, records: Engine) -> None:
         self._records = records
 
-    def put(self, data: bytes) -> None:
-        """Keep a list instead of all others; durable on return."""
-        with schema.writing(self._records) as connection:
-            _SHELF.create_all(connection)
-            connection.execute(delete(_list))
-            connection.execute(insert(_list).values(digest=str(Digest.of(data)), data=data))
+    def put(self, connection: Connection, data: bytes) -> None:
+        """Keep a list instead of all others, in the transaction that states it."""
+        _SHELF.create_all(connection)
+        connection.execute(delete(_list))
+        connection.execute(insert(_list).values(digest=str(Digest.of(data)), data=data))
 
     def get(self, digest: str) -> bytes:
         """The file of a list. Raises NotFound."""

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, Engine, inspect
 
 from bastide.core.act import name_actor
 from bastide.core.errors import (
-    BastideError,
     Misconfigured,
     NotAllowed,
     NotFound,
@@ -26,20 +25,23 @@ from bastide.core.errors import (
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey
 from bastide.core.policy import Policy
-from bastide.core.register import KEY_KINDS, Register
+from bastide.core.register import Register
 from bastide.core.revocation import Revocations
 from bastide.core.subject import Digest
 from bastide.crypto import dsse, note
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.crypto.note import Checkpoint
 from bastide.ledger import audit, export, proofs, queries, schema, statements
-from bastide.ledger.acts import verify_actor
 from bastide.ledger.commit import Batch, Committer
+from bastide.ledger.decided import Decisions
+from bastide.ledger.door import ALONE, State, learn, refusal
 from bastide.ledger.projections import drop_rows, project, project_batches
 from bastide.ledger.tree import head
 from bastide.ports import Clock
 
 __all__ = ["Ledger"]
+
+_NO_POLICY = Policy("", False, {})
 
 
 class Ledger:
@@ -56,6 +58,7 @@ class Ledger:
         self.login: Digest | None = None  # of the person for whom this process acts
         self._charter: Evidence | None = None
         self._register = Register({})
+        self._decisions = Decisions(_NO_POLICY)
         self._learned = 0  # up to which entry the register has followed the ledger
         self._learning = threading.Lock()
         self._committer = Committer(records, self._seal, self._admit, project_batches)
@@ -148,7 +151,7 @@ class Ledger:
             with schema.reading(self._records) as connection:
                 envelope, _ = queries.entry(connection, 0)
             charter = statements.read_charter(envelope)
-            self._register, self._learned = statements.read_register(charter), 1
+            self._found(charter, 1)
             self._charter = dataclasses.replace(charter, entry=0)
         return self._charter
 
@@ -160,6 +163,11 @@ class Ledger:
         """All keys that were ever enrolled, with what became of them. Raises NotFound."""
         self.charter()
         return self._current()
+
+    def decided_before(self, kind: str, name: str) -> str | None:
+        """The digest of the newest decision of a kind about a name, which the next one names."""
+        self.register()
+        return self._decisions.before(kind, name)
 
     def known_keys(self) -> dict[str, PublicKey]:
         """Every key that was ever enrolled, by id: what a gate looks signers up in."""
@@ -282,10 +290,10 @@ class Ledger:
         also: Callable[[Connection, range], None] | None,
     ) -> range:
         items = [statements.read_signed(envelope, keys) for envelope in envelopes]
-        if any(item.evidence.kind in KEY_KINDS for item in items):
+        if any(item.evidence.kind in ALONE for item in items):
             if len(items) != 1:
-                raise Refused("a key statement is appended alone")
-            also = also or _nothing_else  # which gives it a commit of its own
+                raise Refused("a statement about a key, or of what a party decided, goes alone")
+            also = also or (lambda _connection, _indexes: None)  # so it has a commit of its own
         return self._committer.append(Batch([item.data for item in items], items, also))
 
     def _prepare(self) -> None:
@@ -315,12 +323,21 @@ class Ledger:
     def _follow(self, connection: Connection, size: int) -> None:
         """Learn the key statements between what was learned and a size."""
         with self._learning:
-            for row in queries.since(connection, KEY_KINDS, self._learned):
-                self._register = self._register.after(row)
+            news = (self._learned, size)
+            self._register = learn(connection, self._register, self._decisions, *news)
             self._learned = max(self._learned, size)
+
+    def _state(self, signing: Mapping[str, PublicKey], size: int) -> State:
+        return self._register, self._decisions, signing, size, self._clock.now_ms()
 
     def _forget(self) -> None:
         self._charter, self._register, self._learned = None, Register({}), 0
+        self._decisions = Decisions(_NO_POLICY)
+
+    def _found(self, charter: Evidence, learned: int) -> None:
+        """Begin with what a charter says; what follows it is learned entry by entry."""
+        self._register, self._learned = statements.read_register(charter), learned
+        self._decisions = Decisions(Policy.from_json(charter.body["policy"]))
 
     def _seal(self, size: int, root: bytes) -> str:
         """Sign a checkpoint; called under the write lock, when the charter is known."""
@@ -355,38 +372,17 @@ class Ledger:
                 )
             elif charters != ([0] if fresh else []) and batch.items:
                 batch.error = Refused("a charter is the first entry, and only the first")
-            elif not fresh and (error := self._refusal(connection, batch, signing, size)):
+            elif not fresh and (error := refusal(connection, batch, self._state(signing, size))):
                 batch.error = error
             else:
                 known.update(digests)
                 if fresh and batch.items:
                     charter = dataclasses.replace(batch.items[0].evidence, entry=0)
-                    self._register, self._charter = statements.read_register(charter), charter
-                    self._learned, signing = len(batch.items), self._register.signing(1)
+                    self._found(charter, len(batch.items))
+                    self._charter, signing = charter, self._register.signing(1)
                     fresh = False
-
-    def _refusal(
-        self, connection: Connection, batch: Batch, signing: Mapping[str, PublicKey], size: int
-    ) -> BastideError | None:
-        """Why a batch may not be written, by the register under the write lock."""
-        for evidence in (item.evidence for item in batch.items):
-            try:
-                verify_actor(connection, evidence, size)
-                if evidence.kind in KEY_KINDS:
-                    # Alone in its commit (see `append`), so it stands at the end of what there is.
-                    self._register.after(dataclasses.replace(evidence, entry=size))
-            except BastideError as error:
-                return error
-            new = {evidence.body["key"]["id"]} if evidence.kind == "key-enrolment/v1" else set()
-            if gone := set(evidence.signers) - signing.keys() - new:
-                return NotProven(f"the signer {min(gone)} may not sign any more")
-        return None
 
     def _check_size(self, connection: Connection, size: int) -> None:
         newest = head(connection)[0]
         if size > newest:
             raise Misconfigured(f"there is no tree of {size}: the ledger has {newest} entries")
-
-
-def _nothing_else(connection: Connection, indexes: range) -> None:
-    """Write nothing with the entry."""

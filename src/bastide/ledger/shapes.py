@@ -55,6 +55,8 @@ _DEPLOYMENT: dict[str, Check] = {
     "machine": lambda value: _text(value) and value != "",  # nor control's own
 }
 
+# What a party decided names what it takes the place of, and the emergency it was decided in.
+_FOLLOWS: dict[str, Check] = {"previous": _or_null(_digest), "emergency": _or_null(_digest)}
 _SOURCE: dict[str, Check] = {
     "name": _text,
     "licence": _text,
@@ -172,9 +174,16 @@ SHAPES: dict[str, dict[str, Check]] = {
     "guard/v1": {
         "tenant": _text,
         "policy": _or_null(lambda value: isinstance(value, dict)),
+        **_FOLLOWS,
         "time_ms": _count,
     },
-    "erasure/v1": {"list": _digest, "date": _text, "entries": _count, "time_ms": _count},
+    "erasure/v1": {
+        "list": _digest,
+        "date": _text,
+        "entries": _count,
+        **_FOLLOWS,
+        "time_ms": _count,
+    },
     "dataset/v1": {
         "dataset": _text,
         "manifest": _digest,
@@ -300,6 +309,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "model_signing": _digest,
         "time_ms": _count,
     },
+    "release-push/v1": {"recipient": _digest, "reason": _text, "time_ms": _count},
     "deployment/v1": {
         "deployment": _fields(_DEPLOYMENT, frozenset({"machine", "replicas"})),
         "approvals": _list_of(_digest),
@@ -368,6 +378,8 @@ LATER: dict[str, frozenset[str]] = {
     "admission/v1": frozenset({"signature"}),
     "api-key/v2": frozenset({"peers"}),
     "dataset/v1": frozenset({"asked", "decontaminated"}),
+    "erasure/v1": frozenset({"previous", "emergency"}),
+    "guard/v1": frozenset({"previous", "emergency"}),
     # Also of a runner that is no attested node, since there are replicas, on control's machine.
     "load/v1": frozenset({"address", "attestation", "replica"}),
     "packing/v1": frozenset({"documents_root", "release"}),

@@ -32,6 +32,7 @@ from bastide.crypto.cosignature import read_cosigner
 from bastide.crypto.dsse import Envelope
 from bastide.gates.access.policy_set import PolicySet
 from bastide.ledger import field_checks
+from bastide.ledger.decided import DECIDED
 from bastide.ledger.shapes import LATER, SHAPES
 
 __all__ = [
@@ -190,6 +191,11 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
         idents = [key.ident for key in signers]
         right = right and statement.body.get("author") in idents
         wanted = "the evidence key and at most one party's key, one of them its author's"
+    elif kind in DECIDED:
+        # How many of which party is for the charter's policy to say (ledger/decided.py).
+        right = purposes.count(Purpose.EVIDENCE) == 1
+        right = right and set(purposes) <= {Purpose.EVIDENCE, Purpose.PARTY}
+        wanted = "the evidence key, and keys of parties that decide it"
     elif kind in KEY_KINDS:
         new = _newcomer(statement) if kind == "key-enrolment/v1" else {}
         right = {key.purpose for key in signers if key.ident not in new} == {Purpose.PARTY}

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Door: what the ledger learns of its entries, and why a statement may not be appended now."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from bastide.core.errors import BastideError, NotProven
+from bastide.core.key import PublicKey
+from bastide.core.register import KEY_KINDS, Register
+from bastide.ledger import queries
+from bastide.ledger.acts import verify_actor
+from bastide.ledger.commit import Batch
+from bastide.ledger.decided import DECIDED, FOLLOWED, Decisions
+
+__all__ = ["ALONE", "State", "learn", "refusal"]
+
+# What depends on the entry before it, so that nothing may come between: each has its own commit.
+ALONE = (*KEY_KINDS, *DECIDED)
+
+
+# What the ledger holds: its keys, its decisions, who may sign now, its size, and the time.
+State = tuple[Register, Decisions, Mapping[str, PublicKey], int, int]
+
+
+def learn(
+    connection: Connection, register: Register, decisions: Decisions, start: int, size: int
+) -> Register:
+    """The register after the entries from `start` up to a size; `decisions` follows them, too."""
+    for row in queries.since(connection, (*KEY_KINDS, *FOLLOWED), start):
+        if row.kind in KEY_KINDS:
+            register = register.after(row)
+        else:
+            decisions.follow(row, register.known())
+    if decisions.open:  # every entry tells the time then
+        for chunk in queries.chunks(connection, start, size):
+            for _, _, row in chunk:
+                decisions.follow(row, register.known())
+    return register
+
+
+def refusal(connection: Connection, batch: Batch, state: State) -> BastideError | None:
+    """Why a batch may not be written; None if it may."""
+    register, decisions, signing, size, now_ms = state
+    for item in batch.items:
+        evidence = dataclasses.replace(item.evidence, entry=size)
+        new = {evidence.body["key"]["id"]} if evidence.kind == "key-enrolment/v1" else set()
+        if gone := set(evidence.signers) - signing.keys() - new:
+            return NotProven(f"the signer {min(gone)} may not sign any more")
+        try:
+            verify_actor(connection, evidence, size)
+            # Alone in their commits (ALONE), so they stand at the end of what there is.
+            if evidence.kind in KEY_KINDS:
+                register.after(evidence)
+            if evidence.kind in DECIDED:
+                decisions.verify(evidence, signing, now_ms)
+        except BastideError as error:
+            return error
+    return None
