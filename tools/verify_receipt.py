@@ -131,6 +131,8 @@ def check_statement(statement, kind, signers, place):
         about = [(body["name"], digest({kind: body["name"]}))]
     elif kind == "receipts":
         about = [("receipts", "sha256:" + body["root"])]
+    elif kind == "party-revocation":
+        about = [(body["party"], digest({"party": body["party"]}))]
     elif kind in KEY_KINDS:
         ident = body["key"]["id"] if kind == "key-enrolment" else body["key"]
         about = [(ident, digest({"signing-key": ident}))]

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-KEY_KINDS = ("key-enrolment", "key-state")
+KEY_KINDS = ("key-enrolment", "key-state", "party-revocation")
+LIVE = ("pre-active", "active", "suspended")
 STOPS = ("suspended", "deactivated", "compromised")
 MOVES = {
     "pre-active": ("active", "compromised", "destroyed"),
@@ -316,6 +317,16 @@ class Register:
                 need(same, place, "it replaces a key of another kind")
                 self.move(gone, entry, place)
             self.keys[new], self.changes[new] = key, [(entry, body["state"], None)]
+        elif kind == "party-revocation":
+            party, named = body["party"], body["keys"]
+            may = len(parties) >= 2 or {party, "guardian"} & parties
+            need(may, place, f"{parties} may not revoke the {party}")
+            own = {i for i, key in self.keys.items() if key.get("party") == party}
+            live = {i for i in own if self.state(i, NEVER)[0] in LIVE}
+            right = live <= set(named) <= own and named == sorted(set(named))
+            need(right, place, f"not the keys of the {party}")
+            for ident in named:
+                self.move({**body, "key": ident, "state": "compromised"}, entry, place)
         else:
             need(body["key"] in self.keys, place, f"there is no key {body['key']}")
             key = self.keys[body["key"]]

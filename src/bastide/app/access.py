@@ -15,6 +15,7 @@ from bastide.app.emergencies import emergency_at
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence
 from bastide.core.party import Principal
+from bastide.core.register import KEY_KINDS
 from bastide.gates.access.policy_set import Decision, PolicySet, default_policies
 from bastide.ledger import Ledger, statements
 from bastide.ports import Clock
@@ -59,7 +60,7 @@ class Access:
         return self._statement
 
     def _follow(self) -> None:
-        newest = self._ledger.newest_of(KIND, "key-state/v1", "key-enrolment/v1")
+        newest = self._ledger.newest_of(KIND, *KEY_KINDS)
         if newest == self._seen:
             return
         self._statement = self._policies = None

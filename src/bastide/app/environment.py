@@ -201,7 +201,10 @@ def _caller(home: Home, ledger: Ledger, clock: Clock) -> tuple[Principal, Eviden
         session = session_at(home, ledger, listed, clock.now_ms())
         name, parties = "who has not logged in (`bastide login`)", set()
         if session is not None:
-            name, parties = session.body["person"], {Party(session.body["party"])}
+            # Of a party whose keys are all stopped nobody acts, until it has a new one.
+            standing = {key.party for key in ledger.keys().values()}
+            parties = {Party(session.body["party"])} if session.body["party"] in standing else set()
+            name = session.body["person"]
     return Principal(name, frozenset(parties)), session
 
 

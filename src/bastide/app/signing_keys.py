@@ -18,10 +18,13 @@ from bastide.app.duties import require
 from bastide.app.enrolment import add_signature, enrolment, key_subject
 from bastide.app.environment import Environment
 from bastide.app.orders import verify_alive
-from bastide.core.errors import Misconfigured, NotAllowed
+from bastide.core.canonical import canonical
+from bastide.core.errors import Misconfigured, NotAllowed, Refused
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey, Purpose
+from bastide.core.party import Party
 from bastide.core.register import KEY_KINDS, KeyLife, KeyState
+from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse, note
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.crypto.p256 import public_pem
@@ -35,6 +38,7 @@ __all__ = [
     "list_signing_keys",
     "log_key",
     "merge",
+    "party_revocation",
     "read_request",
     "settle",
     "successor",
@@ -66,6 +70,29 @@ def change(
         "time_ms": clock.now_ms(),
     }
     return Statement("key-state/v1", (key_subject(ident),), body)
+
+
+def party_revocation(
+    env: Environment, party: Party, reason: str, trusted_before: int | None
+) -> Envelope:
+    """The statement that stops all keys of a party, with no signature yet.
+
+    trusted_before: what the keys signed from this entry on counts no more; None: nothing ever did.
+    Raises Refused if the party has no key to stop.
+    """
+    require(env, "read")
+    keys = env.ledger.register().revocable(party)
+    if not keys:
+        raise Refused(f"all keys of the {party} are stopped already")
+    body = {
+        "party": party.value,
+        "keys": keys,
+        "trusted_before": trusted_before,
+        "reason": reason,
+        "time_ms": env.clock.now_ms(),
+    }
+    subject = Subject(party.value, Digest.of(canonical({"party": party.value})))
+    return Envelope(Statement("party-revocation/v1", (subject,), body).payload(), ())
 
 
 def successor(
@@ -190,7 +217,7 @@ def _follow(env: Environment, appended: Evidence) -> None:
             draft.write_bytes(public_pem(key))
             draft.chmod(0o644)
             draft.replace(env.home.model_signing)
-    elif body["state"] == KeyState.DESTROYED:
+    elif appended.kind == "key-state/v1" and body["state"] == KeyState.DESTROYED:
         with alone(env.home.root, lambda: None):
             held: Keyring = env.reread_keyring()
             env.save_keyring(held.without(body["key"]))

@@ -20,6 +20,7 @@ KINDS: tuple[str, ...] = (
     "charter/v1",
     "key-enrolment/v1",
     "key-state/v1",
+    "party-revocation/v1",
     "store-key/v1",
     "store-key-shred/v1",
     "ceremony/v1",

@@ -9,7 +9,8 @@ computes the same register, so an auditor and a verifier need nobody's word for 
 Rules:
 1. Making a key count takes two parties: enrolment, activation, and destruction, which is for ever.
 2. Stopping a key takes one: the party whose key it is, or the guardian. A service's key is stopped
-   by the operator or the guardian. Two parties together stop any key.
+   by the operator or the guardian. Two parties together stop any key. All keys of a party are
+   stopped by one statement in the same way: it names each that could sign, and is said once.
 3. A service that signs has one active key. The ledger's is only ever replaced, never just stopped:
    without it nothing could be written any more.
 4. Who is compromised has never counted, unless the statement says up to which entry it is trusted.
@@ -35,7 +36,7 @@ from bastide.core.subject import Digest
 __all__ = ["KEY_KINDS", "QUORUM", "TRANSITIONS", "Change", "KeyLife", "KeyState", "Register"]
 
 QUORUM: Final = 2  # parties that must agree, of three
-KEY_KINDS: Final = ("key-enrolment/v1", "key-state/v1")
+KEY_KINDS: Final = ("key-enrolment/v1", "key-state/v1", "party-revocation/v1")
 
 
 class KeyState(StrEnum):
@@ -60,6 +61,7 @@ TRANSITIONS: Final[Mapping[KeyState, frozenset[KeyState]]] = MappingProxyType(
         _S.DESTROYED: frozenset(),
     }
 )
+_LIVE: Final = frozenset({_S.PRE_ACTIVE, _S.ACTIVE, _S.SUSPENDED})
 _STOPS: Final = frozenset({_S.SUSPENDED, _S.DEACTIVATED, _S.COMPROMISED})
 _SINGLE: Final = frozenset(
     {Purpose.LEDGER, Purpose.EVIDENCE, Purpose.RELEASE, Purpose.MODEL_SIGNING}
@@ -190,6 +192,8 @@ class Register:
         assert evidence.entry is not None
         if evidence.kind == "key-enrolment/v1":
             return self._enrolled(evidence, evidence.entry)
+        if evidence.kind == "party-revocation/v1":
+            return self._without_party(evidence, evidence.entry)
         return self._changed(evidence, evidence.entry)
 
     def _enrolled(self, evidence: Evidence, entry: int) -> "Register":
@@ -238,18 +242,42 @@ class Register:
         if state not in _STOPS:
             self._quorum(evidence, what)
         else:
-            own = life.key.party or Party.OPERATOR.value
-            parties = self._parties(evidence)
-            if not parties & {own, Party.GUARDIAN.value} and len(parties) < QUORUM:
-                raise Waiting(
-                    f"to {what} takes the {own} or the guardian",
-                    reasons=(f"a signature of: {', '.join(sorted({own, 'guardian'}))}",),
-                )
+            self._stoppers(evidence, what, life.key.party or Party.OPERATOR.value)
         moved = self._moved(life, entry, body)
         active = self.active(life.key.purpose)
         if state is KeyState.ACTIVE and life.key.purpose in _SINGLE and active is not None:
             raise Refused(f"there is an active {life.key.purpose} key already: {active.ident}")
         return Register({**self.lives, life.key.ident: moved})
+
+    def _without_party(self, evidence: Evidence, entry: int) -> "Register":
+        body = evidence.body
+        party, named = body["party"], body["keys"]
+        self._stoppers(evidence, f"revoke the {party}", party)
+        own = {ident for ident, life in self.lives.items() if life.key.party == party}
+        if strange := sorted(set(named) - own):
+            raise Refused(f"the {party} has no key {strange[0]}")
+        live = {ident for ident in own if self.lives[ident].state in _LIVE}
+        if missing := sorted(live - set(named)):
+            raise Refused(
+                f"the {party} has another key, {missing[0]}", fix="write the revocation again"
+            )
+        told = {**body, "state": KeyState.COMPROMISED.value}
+        moved = {ident: self._moved(self.lives[ident], entry, told) for ident in named}
+        return Register({**self.lives, **moved})
+
+    def _stoppers(self, evidence: Evidence, what: str, own: str) -> None:
+        """Rule 2. Raises Waiting."""
+        parties = self._parties(evidence)
+        if not parties & {own, Party.GUARDIAN.value} and len(parties) < QUORUM:
+            raise Waiting(
+                f"to {what} takes the {own} or the guardian",
+                reasons=(f"a signature of: {', '.join(sorted({own, 'guardian'}))}",),
+            )
+
+    def revocable(self, party: str) -> list[str]:
+        """The keys of a party that a revocation of it names: all that are not stopped for good."""
+        may = (row for row in self.lives.values() if _S.COMPROMISED in TRANSITIONS[row.state])
+        return sorted(row.key.ident for row in may if row.key.party == party)
 
     def _moved(self, life: KeyLife, entry: int, told: Mapping[str, Any]) -> KeyLife:
         wanted, trusted_before = KeyState(told["state"]), told["trusted_before"]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """KEY_SHAPES: the fields of the kinds that speak of keys, as ledger/shapes.py has them of all."""
 
+from bastide.core.party import Party
 from bastide.core.register import KeyState
 from bastide.core.store_key import SERVICES
 from bastide.ledger.field_checks import Check
@@ -14,6 +15,8 @@ from bastide.ledger.field_checks import or_null as _or_null
 from bastide.ledger.field_checks import text as _text
 
 __all__ = ["KEY_SHAPES"]
+
+_texts = _list_of(_text)
 
 KEY_SHAPES: dict[str, dict[str, Check]] = {
     "key-enrolment/v1": {
@@ -35,6 +38,13 @@ KEY_SHAPES: dict[str, dict[str, Check]] = {
     "key-state/v1": {
         "key": _text,
         "state": _one_of("active", "suspended", "deactivated", "compromised", "destroyed"),
+        "trusted_before": _or_null(_count),
+        "reason": _text,
+        "time_ms": _count,
+    },
+    "party-revocation/v1": {
+        "party": _one_of(*(party.value for party in Party)),
+        "keys": lambda value: _texts(value) and bool(value) and sorted({*value}) == value,
         "trusted_before": _or_null(_count),
         "reason": _text,
         "time_ms": _count,

@@ -339,6 +339,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "charter/v1": _charter,
     "key-enrolment/v1": lambda body: _signing_key(body["key"]["id"]),
     "key-state/v1": lambda body: _signing_key(body["key"]),
+    "party-revocation/v1": lambda body: [(body["party"], _hex({"party": body["party"]}))],
     "store-key/v1": lambda body: [(body["key"], _hex({"store-key": body["key"]}))],
     "store-key-shred/v1": _shred,
     "ceremony/v1": lambda body: [("ceremony", Digest.parse(body["record"]).hex)],
