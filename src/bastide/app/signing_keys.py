@@ -186,7 +186,7 @@ def settle(env: Environment, envelope: Envelope) -> Evidence:
     evidence = Evidence(statement, signers, envelope.digest, env.ledger.size)
     register.after(evidence)
     # A stop that was signed beforehand and kept in a safe counts on the day it is needed.
-    if statement.body["state"] in (KeyState.ACTIVE, KeyState.PRE_ACTIVE, KeyState.DESTROYED):
+    if statement.body.get("state") in (KeyState.ACTIVE, KeyState.PRE_ACTIVE, KeyState.DESTROYED):
         verify_alive(env, statement)
     return _append(env, envelope)
 

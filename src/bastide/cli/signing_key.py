@@ -222,7 +222,7 @@ def _settle(call: Call, env: "Environment", envelope: "Envelope") -> None:
         )
         raise
     ident = row.subject.name
-    state = row.body["state"]
+    state = row.body.get("state", KeyState.COMPROMISED.value)  # a party's revocation has none
     replaced = row.body.get("replaces")
     result: dict[str, Any] = {"key": ident, "state": state, "entry": row.entry}
     result["replaces"] = replaced["key"] if replaced else None

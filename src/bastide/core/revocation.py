@@ -4,7 +4,7 @@
 
 One party is enough, because a stop must be quick; nothing lifts it, because who could would be
 asked to. What was made before stands as evidence: a revocation says that it is used no more. A key,
-and with it a party, is stopped in the register instead (core/register.py).
+and a party with all of its keys, is stopped in the register instead (core/register.py).
 """
 
 from collections.abc import Iterable, Mapping
