@@ -8,6 +8,7 @@ Broken once to prove the test: without `party-revocation/v1` in `KEY_KINDS` the 
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from bastide.app.config import Home
@@ -29,7 +30,12 @@ def test_a_revoked_party_ends_what_rests_on_its_approvals(
         assert len(row["keys"]) == 1
         (reasons,) = made.json("status")["stopped"].values()
         assert any("approvals by the firm" in reason for reason in reasons), reasons
-        assert made.run("deploy", up["model"], status=None).returncode != 0
+        # To deploy it again brings nothing back: its release rests on no approval that counts.
+        made.run("deploy", up["model"], status=None)
+        body = {"model": up["model"], "messages": [{"role": "user", "content": "?"}]}
+        head = {"Authorization": f"Bearer {up['key']}"}
+        answer = httpx.post(f"{up['gateway_url']}/v1/chat/completions", json=body, headers=head)
+        assert answer.status_code == 404
         told = made.json("revoke", "party", "firm", "--reason", "again", status=3)
         assert "stopped already" in told["message"]
         made.json("ledger", "audit")
