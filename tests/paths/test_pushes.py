@@ -8,6 +8,7 @@ revocations, and without pushes in an order to shred, they fail.
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,6 +57,13 @@ def test_the_operator_alone_pushes_nothing(broken: Served) -> None:
     assert env.ledger.size == size
 
 
+def stolen(env: Environment) -> Claim:
+    """The firm's public key, with a signature of the operator's: what who has its file can make."""
+    firm, other = (env.party_signers()[party] for party in (Party.FIRM, Party.OPERATOR))
+    signer = SimpleNamespace(public=firm.public, sign=other.sign)
+    return Claim(signer, Party.FIRM, "here", env.clock, env.entropy)
+
+
 def text(envelope: dsse.Envelope) -> str:
     return json.dumps(envelope.to_json())
 
@@ -71,6 +79,10 @@ def test_the_firm_signs_whom_a_release_goes_to(broken: Served) -> None:
     assert ALICE not in env.ledger.envelope(row.entry or 0).payload.decode()
     # The same recipient again takes no signature; another one does.
     assert allow_push(operator(env), "tiny", ALICE, "").digest == row.digest
+    # But a party's key that was given proves that it is held, though it signs nothing else.
+    nobody = Principal("nobody", frozenset())
+    with pytest.raises(NotAllowed):
+        allow_push(replace(operator(env), principal=nobody, claim=stolen(env)), "tiny", ALICE, "")
     with pytest.raises(NotAllowed):
         allow_push(operator(env), "tiny", BOB, "")
     (told,) = list_pushes(env, "tiny")

@@ -161,16 +161,20 @@ def test_tenants_have_chains_of_their_own(decided: World) -> None:
 
 
 def test_an_erasure_list_too(world: World) -> None:
-    digest = Digest.of(b"list")
-    body = {"list": str(digest), "date": "2026-11-27", "entries": 1, "time_ms": 1}
-    body |= {"previous": None, "emergency": None}
-    statement = Statement("erasure/v1", (Subject("erasure", digest),), body)
+    statement = erasure()
     with pytest.raises(NotProven, match="needs the signature of the guardian"):
         put(world, statement)
     put(world, statement, Party.GUARDIAN)
     plant(world, dsse.sign(statement.payload(), [world.signers[Purpose.EVIDENCE]]))
     with pytest.raises(NotProven, match="needs the signature of the guardian"):
         world.ledger.audit()
+
+
+def erasure(emergency: str | None = None) -> Statement:
+    digest = Digest.of(b"list")
+    body = {"list": str(digest), "date": "2026-11-27", "entries": 1, "time_ms": 1}
+    body |= {"previous": None, "emergency": emergency}
+    return Statement("erasure/v1", (Subject("erasure", digest),), body)
 
 
 # Charters from before the rule
@@ -186,6 +190,14 @@ def test_an_old_ledger_still_audits_and_asks_from_now_on(tmp_path: Path) -> None
     world.ledger.audit()
     # From the first that the guardian signed on, the audit asks as well.
     plant(world, signed(world, _old(guard(world, "observe"))))
+    with pytest.raises(NotProven, match="needs the signature of the guardian"):
+        world.ledger.audit()
+
+
+def test_an_old_ledger_asks_for_lists_once_a_guard_was_signed(tmp_path: Path) -> None:
+    world = make_ledger(tmp_path, policy=BEFORE)
+    put(world, guard(world), Party.GUARDIAN)
+    plant(world, signed(world, _old(erasure())))
     with pytest.raises(NotProven, match="needs the signature of the guardian"):
         world.ledger.audit()
 
@@ -209,6 +221,15 @@ _NEW = ("previous", "emergency")
 
 
 def emergency(world: World, party: Party = Party.OPERATOR, minutes: int = 15) -> str:
+    opened, incident = _emergency(world, party, minutes)
+    world.ledger.append([opened, incident])
+    return str(opened.digest)
+
+
+def _emergency(
+    world: World, party: Party = Party.OPERATOR, minutes: int = 15
+) -> tuple[Envelope, Envelope]:
+    """The emergency, and its incident."""
     now_ms = world.clock.now_ms()
     body = {"party": party.value, "reason": "a test", "minutes": minutes, "time_ms": now_ms}
     subject = Subject("break-glass", Digest.of(canonical(body)))
@@ -216,8 +237,27 @@ def emergency(world: World, party: Party = Party.OPERATOR, minutes: int = 15) ->
     opened = dsse.sign(payload, [world.parties[party]])
     about = {"what": "break-glass", "about": str(opened.digest), "time_ms": now_ms}
     incident = Statement("incident/v1", (Subject("incident", opened.digest),), about)
-    world.ledger.append([opened, world.state(incident)])
-    return str(opened.digest)
+    return opened, world.state(incident)
+
+
+def test_an_emergency_without_its_incident_decides_nothing(world: World) -> None:
+    """Or it would be left out of the record."""
+    opened, _ = _emergency(world)
+    world.ledger.append([opened])
+    statement = guard(world, emergency=str(opened.digest))
+    with pytest.raises(NotProven, match="not open"):
+        put(world, statement, Party.OPERATOR)
+    plant(world, signed(world, statement, Party.OPERATOR))
+    with pytest.raises(NotProven, match="not open"):
+        world.ledger.audit()
+
+
+def test_an_emergency_is_for_no_erasure_list(world: World) -> None:
+    opened = emergency(world)
+    with pytest.raises(NotProven, match="no emergency is for"):
+        put(world, erasure(opened), Party.OPERATOR)
+    with pytest.raises(NotProven, match="no emergency is for"):
+        put(world, erasure(opened), Party.GUARDIAN)
 
 
 def test_in_an_emergency_the_party_that_opened_it_signs(world: World) -> None:

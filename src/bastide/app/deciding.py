@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
+from bastide.app.orders import verify_alive
 from bastide.core.act import name_actor
 from bastide.core.errors import Misconfigured, NotAllowed
 from bastide.core.evidence import Evidence, Statement
@@ -81,7 +82,7 @@ def decide(
     if signer.public.party != party:
         opened = env.access.emergency()
         may = opened is not None and opened.body["party"] == signer.public.party
-        if opened is None or not may or not DECIDED[kind].chained:
+        if opened is None or not may or not DECIDED[kind].urgent:
             raise _elsewhere(kind, party)
         emergency = str(opened.digest)
     statement = name_actor(draft(env, kind, subject, said, emergency), env.ledger.login)
@@ -100,12 +101,17 @@ def carry(env: Environment, signed: Envelope, also: Also | None = None) -> Evide
     return replace(env.ledger.by_digest(whole.digest), entry=entry)
 
 
-def read_signed_draft(text: str, kind: str) -> tuple[Envelope, Statement]:
-    """A statement of a kind that was carried over. Raises Misconfigured."""
+def read_signed_draft(env: Environment, text: str, kind: str) -> tuple[Envelope, Statement]:
+    """A statement of a kind that was carried over.
+
+    Raises Misconfigured for another file, Refused for one whose days are over: who signed it and
+    did not use it may think otherwise by now.
+    """
     envelope, statement = read_draft(text)
     if statement.kind != kind:
         raise Misconfigured(f"not a {kind} but a {statement.kind}", fix="give another file")
     check_shape(statement)
+    verify_alive(env, statement)
     return envelope, statement
 
 

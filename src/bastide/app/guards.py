@@ -71,7 +71,7 @@ def carry_guard(env: Environment, text: str) -> Evidence:
     Raises NotAllowed if the policies do not let its signers, NotProven for a missing signature,
     Refused if another policy came into force since it was written.
     """
-    signed, statement = read_signed_draft(text, GUARD)
+    signed, statement = read_signed_draft(env, text, GUARD)
     require(acting(env, signed), "guard-set", statement.body["tenant"])
     return carry(env, signed)
 
@@ -121,7 +121,7 @@ def carry_erasure(env: Environment, data: bytes, text: str) -> Evidence:
 
     Raises what `carry_guard` does, and NotProven for a statement about another list.
     """
-    signed, statement = read_signed_draft(text, ERASURE)
+    signed, statement = read_signed_draft(env, text, ERASURE)
     require(acting(env, signed), "erasure-list")
     _, kept = _erasure(data)
     if statement.body["list"] != str(Digest.of(kept)):

@@ -41,21 +41,23 @@ def allow_push(
     signed: a statement that the firm signed elsewhere. Raises NotAllowed without the firm's key or
     statement, NotProven for a statement about something else, Refused for a revoked release.
     """
-    carried = None if signed is None else read_signed_draft(signed, KIND)
+    carried = None if signed is None else read_signed_draft(env, signed, KIND)
     require(acting(env, None if carried is None else carried[0]), "release-push", name)
     subject, said = _told(env, name, recipient, reason)
-    for row in pushes(env.ledger, subject.digest):
-        if row.body["recipient"] == said["recipient"]:
-            return row
-    if carried is None:
-        return decide(env, KIND, subject, said, Party.FIRM)
-    envelope, statement = carried
-    if (statement.subjects[0], statement.body["recipient"]) != (subject, said["recipient"]):
+    about = (subject, said["recipient"])
+    if carried and (carried[1].subjects[0], carried[1].body["recipient"]) != about:
         raise NotProven(
             "the statement is about another release or recipient",
             fix="give the one that was written for this push",
         )
-    return carry(env, envelope)
+    for row in pushes(env.ledger, subject.digest):
+        if row.body["recipient"] == said["recipient"]:
+            if carried is None:  # nothing is signed below, so a given key proves itself here
+                require(env, "release-push", name)
+            return row
+    if carried is None:
+        return decide(env, KIND, subject, said, Party.FIRM)
+    return carry(env, carried[0])
 
 
 def draft_push(env: Environment, name: str, recipient: str, reason: str) -> Envelope:
@@ -64,10 +66,13 @@ def draft_push(env: Environment, name: str, recipient: str, reason: str) -> Enve
     return Envelope(draft(env, KIND, *_told(env, name, recipient, reason), None).payload(), ())
 
 
-def pushes(ledger: Ledger, release: Digest | None = None) -> Iterator[Evidence]:
+def pushes(
+    ledger: Ledger, release: Digest | None = None, *, past: bool = False
+) -> Iterator[Evidence]:
     """The statements that count, oldest first; of one release only if its digest is given.
 
-    Raises NotProven for one that was not signed as the ledger demands.
+    past: also those that count no more, since a key or a party was revoked: what they let out is
+    out. Raises NotProven for one that was not signed as the ledger demands.
     """
     register, decisions = ledger.register(), Decisions(ledger.policy())
     for row in ledger.find(KIND, subject=release):
@@ -77,7 +82,7 @@ def pushes(ledger: Ledger, release: Digest | None = None) -> Iterator[Evidence]:
             decisions.verify(row, register.known())
         except BastideError as error:
             raise NotProven(f"the push of entry {entry}: {error.message}") from error
-        if register.counts(row):
+        if past or register.counts(row):
             yield row
 
 
@@ -86,7 +91,7 @@ def list_pushes(env: Environment, name: str) -> list[dict[str, Any]]:
     require(env, "read")
     return [
         {name: row.body[name] for name in ("recipient", "reason", "time_ms")} | {"entry": row.entry}
-        for row in pushes(env.ledger, find_candidate(env, name).subject.digest)
+        for row in pushes(env.ledger, find_candidate(env, name).subject.digest, past=True)
     ]
 
 

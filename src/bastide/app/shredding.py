@@ -171,7 +171,7 @@ def _check_parties(env: Environment, order: Envelope) -> None:
 
 def _left(env: Environment) -> list[str]:
     """Whom releases were sealed to beside the store's keys; they keep what they fetched."""
-    rows = list(pushes(env.ledger))
+    rows = list(pushes(env.ledger, past=True))
     told = ", ".join(f"{row.subject.name} to {row.body['recipient']}" for row in rows)
     return [f"keys that releases were pushed to: {told}"] if rows else []
 

@@ -10,8 +10,10 @@ the usual parties under `separate`, and an auditor from the first signed one on.
 Guards and erasure lists name the statement before them. So who keeps one that the guardian signed
 earlier, or signed and never used, cannot put it in force again.
 
-In an emergency the party that opened it signs in the place of the guardian, and the statement
-names it. Time is what entries since have, so an old emergency cannot be used again.
+In an emergency the party that opened it signs a guard policy in the place of the guardian, and
+the statement names it. Without its incident an emergency is none. Time is what entries since have,
+so an old emergency cannot be used again. Which parties may open one is for the access policies to
+say, which the program asks and this rule does not know.
 """
 
 from collections.abc import Mapping
@@ -34,24 +36,25 @@ _MINUTE_MS = 60_000
 class Decided:
     """One kind. rule: of the policy; usual: whose keys, where the policy has no such rule.
 
-    chained: it names the one before it, emergencies are for it, and old ledgers have some that no
-    party signed.
+    chained: it names the one before it, and old ledgers have some that no party signed.
+    urgent: an emergency lets the party that opened it sign.
     """
 
     rule: str
     usual: Mapping[Party, int]
     chained: bool
+    urgent: bool
 
 
 _GUARDIAN: Final = MappingProxyType({Party.GUARDIAN: 1})
 DECIDED: Final[Mapping[str, Decided]] = MappingProxyType(
     {
-        "guard/v1": Decided(GUARD, _GUARDIAN, True),
-        "erasure/v1": Decided(GUARD, _GUARDIAN, True),
-        "release-push/v1": Decided(PUSH, MappingProxyType({Party.FIRM: 1}), False),
+        "guard/v1": Decided(GUARD, _GUARDIAN, True, True),
+        "erasure/v1": Decided(GUARD, _GUARDIAN, True, False),
+        "release-push/v1": Decided(PUSH, MappingProxyType({Party.FIRM: 1}), False, False),
     }
 )
-FOLLOWED: Final = (*DECIDED, "break-glass/v1", "incident-end/v1")
+FOLLOWED: Final = (*DECIDED, "break-glass/v1", "incident/v1", "incident-end/v1")
 
 
 @dataclass(slots=True)
@@ -60,7 +63,8 @@ class Decisions:
 
     policy: Policy
     newest: dict[tuple[str, str], Evidence] = field(default_factory=dict)
-    signed: set[str] = field(default_factory=set)  # kinds that a party signed at least once
+    signed: set[str] = field(default_factory=set)  # rules by which a party signed at least once
+    waiting: dict[str, Evidence] = field(default_factory=dict)  # emergencies without an incident
     open: dict[str, Evidence] = field(default_factory=dict)  # emergencies, by digest
 
     def verify(
@@ -74,10 +78,12 @@ class Decisions:
         kind = DECIDED[row.kind]
         rule = self.policy.rule(kind.rule)
         strict = self.policy.separate and door_ms is not None
-        if rule is None and kind.chained and not strict and row.kind not in self.signed:
+        if rule is None and kind.chained and not strict and kind.rule not in self.signed:
             return
         wanted = kind.usual if rule is None else rule.approvals
         if (emergency := row.body.get("emergency")) is not None:
+            if not kind.urgent:
+                raise NotProven(f"no emergency is for a {row.kind}")
             times = [row.body["time_ms"]] + ([] if door_ms is None else [door_ms])
             self._verify_emergency(row, emergency, times, keys)
         else:
@@ -109,9 +115,11 @@ class Decisions:
         if row.kind in DECIDED:
             self.newest[row.kind, row.subject.name] = row
             if any(ident in keys and keys[ident].party for ident in row.signers):
-                self.signed.add(row.kind)
+                self.signed.add(DECIDED[row.kind].rule)
         elif row.kind == "break-glass/v1":
-            self.open[str(row.digest)] = row
+            self.waiting[str(row.digest)] = row
+        elif row.kind == "incident/v1" and row.body["about"] in self.waiting:
+            self.open[row.body["about"]] = self.waiting.pop(row.body["about"])
         elif row.kind == "incident-end/v1":
             self.open.pop(row.body["about"], None)
 

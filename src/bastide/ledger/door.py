@@ -34,8 +34,9 @@ def learn(
             register = register.after(row)
         else:
             decisions.follow(row, register.known())
-    if decisions.open:  # every entry tells the time then
-        for chunk in queries.chunks(connection, start, size):
+    if decisions.open:  # every entry since the oldest of them tells the time then
+        begun = min(row.entry or 0 for row in decisions.open.values())
+        for chunk in queries.chunks(connection, max(start, begun), size):
             for _, _, row in chunk:
                 decisions.follow(row, register.known())
     return register

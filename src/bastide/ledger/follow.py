@@ -3,7 +3,7 @@
 """A replica: the ledger on another machine, which believes nobody's word for it.
 
 It gets entries and a signed head, and takes them only if the charter is the one of its anchors,
-every entry is admissible by the rules of the ledger's own door (`statements.read_signed`,
+every entry is admissible by the door's rules about signatures and keys (`statements.read_signed`,
 `core.register`), and the head, signed by the ledger key in force, is the root over exactly these
 entries behind those it has. So a replica is a prefix of the ledger, and who would show it another
 history must have the ledger's key. It has no key itself: it appends nothing of its own.
@@ -113,7 +113,11 @@ class Replica:
             raise
 
     def _read(self, data: bytes, index: int) -> Verified:
-        """One entry, by the rules of the ledger's door."""
+        """One entry, by the rules of the ledger's door about signatures, keys and actors.
+
+        What parties decide (`decided`) is not judged here: who serves weights reads none of it, and
+        control's door and every audit do.
+        """
         if len(self._waiting) >= FOLLOW_ENTRIES:
             raise NotProven(f"entry {index}: no head closes it")
         try:
