@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What makes a signed statement admissible: who may sign each kind, and what it must say.
 
-`read_signed`, `core.register` and `decided` are the whole rule book of the ledger's door. They are pure
-functions of the entries, so an auditor runs the same rules offline.
+`read_signed`, `core.register` and `decided` are the whole rule book of the ledger's door. They are
+pure functions of the entries, so an auditor runs the same rules offline.
 """
 
 import json
