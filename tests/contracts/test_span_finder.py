@@ -88,6 +88,8 @@ WRONG = {
     "empty": (ANSWERS.format("'[[4, 4, \"name\"]]'"), "from 4 to 4"),
     "one inside another": (
         ANSWERS.format("'[[0, 9, \"name\"], [3, 5, \"name\"]]'"), "after one that ends at 9"),
+    "says more": (
+        "import sys\nfor line in sys.stdin:\n    print('[]\\n[]', flush=True)\n", "says more"),
     "otherwise each time": (
         ANSWERS.format("f'[[0, {number % 60 + 1}, \"name\"]]'"), "the same text in two ways"),
 }  # fmt: skip

@@ -31,10 +31,12 @@ from bastide.app.machines import machine_statement
 from bastide.app.runner_far import FarSocket
 from bastide.app.setting_checks import split_address
 from bastide.app.wiring_services import FarControl
-from bastide.core.errors import BastideError, NotAllowed, NotProven, Unavailable
+from bastide.core.errors import BastideError, Down, NotAllowed, NotProven, Unavailable
 from bastide.core.key import Purpose
-from bastide.core.service import Credential
+from bastide.core.service import Credential, far_name
 from bastide.core.spiffe import service_id
+from bastide.core.subject import Digest
+from bastide.core.taken import Report
 from bastide.crypto import p256, service_x509
 from paths.cut_rig import Controlled, controlled
 from unit.chain_fixture import ChainWorld
@@ -42,6 +44,7 @@ from unit.chain_fixture import ChainWorld
 ENVIRONMENT = "test.example/cut"
 SECRET = p256.secret_from(b"authority" * 6)
 OTHER = p256.secret_from(b"another authority" * 3)
+NAME = far_name(Digest.of(b"a deployment"))
 _DAY_S = 86_400
 
 
@@ -248,7 +251,7 @@ def test_a_machine_speaks_for_its_own_deployments_and_under_its_own_name(tmp_pat
                 ("loaded", {"deployment": deployment}),
                 ("share-minute", {"deployment": deployment}),
                 ("cut", {"deployment": deployment, "gateway": 1, "rows": []}),
-                ("taken", [deployment, 1, {}, True]),
+                ("taken", report(deployment, "tiny")),
                 ("object", {"deployment": deployment, "name": "models/m.body", "at": 0}),
                 ("node-join", {"deployment": deployment, "node": "c"}),
             ):
@@ -257,6 +260,9 @@ def test_a_machine_speaks_for_its_own_deployments_and_under_its_own_name(tmp_pat
             with pytest.raises(NotAllowed, match="speaks for the node b"):
                 await control.ask("node-join", {"deployment": deployment, "node": "b"})
         async with world.linked(b) as control:
+            # Nor of another model than its deployment's, whose promises that would change.
+            with pytest.raises(NotAllowed, match="not of another"):
+                await control.ask("taken", report(deployment, "another"))
             for kind in ("receipt", "promise-key", "sealed-nodes", "machine-join"):
                 with pytest.raises(NotAllowed, match="a machine may not ask"):
                     await control.ask(kind, {})
@@ -295,13 +301,19 @@ def test_nobody_plays_control_and_no_machine_another(tmp_path: Path) -> None:
         async def context() -> ssl.SSLContext:
             return mutual_tls.connecting(credential("gateway", "1"))
 
-        engine = wiring_services.far_engine(f"tls://127.0.0.1:{port}/b", ENVIRONMENT, context)
+        place = f"tls://127.0.0.1:{port}/b/{NAME}"
+        engine = wiring_services.far_engine(place, ENVIRONMENT, context)
         with pytest.raises(Unavailable, match="machine/c, not spiffe"):
             await engine.health()
         server.close()
         assert not any(served), "a frame went to who is another"
 
     go(tmp_path, story)
+
+
+def report(deployment: str, model: str) -> Report:
+    """What a runner tells of what was taken."""
+    return Report(model, (deployment, 1), "a life", 1, 0, True, {"acme": 1.0}, {}, {})
 
 
 async def refusal_soon(control: FarControl) -> BastideError | None:
@@ -317,7 +329,10 @@ async def refusal_soon(control: FarControl) -> BastideError | None:
 def test_a_runner_answers_gateways_only(tmp_path: Path) -> None:
     async def run() -> None:
         settings = Settings(ENVIRONMENT, runner_listen="127.0.0.1:42310-42360")
-        far = FarSocket(settings, lambda: credential("machine", "b", listens=True, connects=True))
+        shown = credential("machine", "b", listens=True, connects=True)
+        far = FarSocket(settings, lambda: shown, NAME)
+        # Two that begin at once have two ports: both could be bound to one until one listens.
+        assert FarSocket(settings, lambda: shown, NAME).address != far.address
         came: list[Any] = []
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -339,8 +354,14 @@ def test_a_runner_answers_gateways_only(tmp_path: Path) -> None:
                     mutual_tls.connecting(shown),
                     service_id(ENVIRONMENT, "machine", "b"),
                 )
-                await mutual_tls.dial(asyncio.Protocol, host, int(port), context, expected)
+                place = host, int(port), context, expected
+                await mutual_tls.dial(asyncio.Protocol, *place, NAME)
                 await asyncio.sleep(0.1)
+            # A port that was another runner's before: who asks for that one gets nothing.
+            for name in (far_name(Digest.of(b"other")), "bastide"):
+                with pytest.raises((NotProven, Down)):
+                    await mutual_tls.dial(asyncio.Protocol, *place, name)
+        assert len(came) == 4
         assert came[:2] == [4711, 12]
         assert [row.rpartition(" is ")[2] for row in came[2:]] == ["no gateway", "no gateway"]
 

@@ -80,6 +80,28 @@ def test_a_file_that_python_would_run_changes_the_measurement(
     assert python(folder, MEASURE) != honest
 
 
+def test_what_a_file_of_paths_imports_is_measured(tmp_path: Path) -> None:
+    code = "from bastide.app.measuring import _startup; print(_startup())"
+    (tmp_path / "more.pth").write_text("import later; later.begin()\n")
+    (tmp_path / "later.py").write_text("")
+    before = python(tmp_path, code)
+    (tmp_path / "later.py").write_text("begin = print\n")
+    assert python(tmp_path, code) != before
+
+
+def test_an_archive_that_comes_first_is_measured(tmp_path: Path) -> None:
+    code = "from bastide.app.measuring import _interpreter; print(_interpreter())"
+    archive = tmp_path / "python.zip"
+    archive.write_bytes(b"PK\5\6" + bytes(18))
+    assert str(archive) in python(archive, code)
+
+
+def test_an_engine_reads_caches_where_its_runner_does(tmp_path: Path) -> None:
+    code = "from bastide.adapters.engine.starting import cache_flags; print(*cache_flags())"
+    assert python(tmp_path, code) == "\n"
+    assert python(tmp_path, code, *UNCACHED).split() == [*UNCACHED]
+
+
 def test_where_it_lies_and_what_was_compiled_change_nothing(folder: Path, honest: str) -> None:
     py_compile.compile(str(folder / PACKAGE / "frame.py"))
     assert python(folder, MEASURE) == honest

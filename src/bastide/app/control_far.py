@@ -19,7 +19,7 @@ from bastide.app.machine_broker import MachineBroker
 from bastide.app.machines import Machines
 from bastide.app.node_broker import active_deployment, objects_of
 from bastide.app.process import log
-from bastide.core.errors import BastideError, NotAllowed
+from bastide.core.errors import BastideError, NotAllowed, Unavailable
 from bastide.core.limits import SERVICE_HANDSHAKE_S, SERVICE_RENEW_S
 from bastide.core.service import Caller
 from bastide.core.spiffe import service_path
@@ -79,7 +79,14 @@ class FarDoor:
 
 
 def refuse(writer: asyncio.StreamWriter, error: BastideError, clock: Clock) -> None:
-    """Say why, and cut the connection, also of who does not read it."""
+    """Say why, and cut the connection, also of who does not read it.
+
+    What is only away now is no refusal: who is cut off comes again.
+    """
+    if isinstance(error, Unavailable):
+        log("control", "machine-waits", clock.now_ms, why=error.message)
+        writer.transport.abort()
+        return
     log("control", "machine-refused", clock.now_ms, why=error.message)
     writer.write(frames.encode(0, "refused", (error.code, error.message)))
     writer.close()

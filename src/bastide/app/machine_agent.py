@@ -124,7 +124,7 @@ class _Agent:
         """Get another certificate each day."""
         while True:
             if self._place.due(self._clock.now_ms()):
-                with contextlib.suppress(Unavailable):
+                with contextlib.suppress(Unavailable, OSError):  # good for days: tried again
                     body = {"request": self._place.request()}
                     given = await self._control.ask("certificate", body)
                     self._place.keep(given, self._clock.now_ms())

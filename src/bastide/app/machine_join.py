@@ -86,8 +86,9 @@ def _verify_free(home: Home, invitation: Mapping[str, str]) -> None:
         found = read_settings(home)
     except NotFound:
         return
-    if not found.control or found.environment != invitation["environment"]:
-        raise Refused(f"{home.root} is another environment's", fix="give a new folder: --home DIR")
+    same = found.environment == invitation["environment"] and found.node == invitation["machine"]
+    if not found.control or not same:
+        raise Refused(f"{home.root} is another machine's", fix="give a new folder: --home DIR")
 
 
 def _json(text: str) -> Any:

@@ -72,12 +72,15 @@ async def _fetch(control: _Asked, home: Home, deployment: str, name: str) -> int
             asked = [{"deployment": deployment, "name": name, "at": place} for place in wanted]
             # One alone first: it tells how many there are.
             some = asked if size is not None else asked[:1]
+            begun = at
             for piece in await asyncio.gather(*(control.ask("object", row) for row in some)):
                 size = piece["size"]
                 at += len(piece["data"])
                 came += len(piece["data"])
                 with _disk(part):
                     await asyncio.to_thread(_append, descriptor, piece["data"])
+            if at == begun and at < (size or 0):
+                raise Unavailable(f"control's copy of {name} ends before its {size} bytes")
         with _disk(target):
             await asyncio.to_thread(_publish, descriptor, part, target)
     return came

@@ -14,6 +14,8 @@ from bastide.app.process import log
 from bastide.app.runner_far import FarSocket
 from bastide.app.setting_checks import split_address
 from bastide.core.errors import Unavailable
+from bastide.core.service import far_name
+from bastide.core.subject import Digest
 from bastide.ledger import Ledger
 from bastide.ports import Clock
 from bastide.stages import deploy
@@ -30,10 +32,11 @@ class Away:
         credential = MachineHome(home).credential
         address = split_address(settings.control, "control")
         self.control = wiring_services.far_control(address, settings.environment, credential, clock)
-        self.socket = FarSocket(settings, credential)
+        self.socket = FarSocket(settings, credential, far_name(Digest.parse(deployment)))
 
     def verify_current(self, ledger: Ledger) -> None:
         """Raise Unavailable if the replica has not every entry that control told of."""
+        self._headers = {}  # of this start: what else fails now says nothing of earlier bodies
         snapshot = self.control.snapshot
         if snapshot is None or ledger.size < snapshot.version:
             raise Unavailable("the replica of the ledger is behind control")

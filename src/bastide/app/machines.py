@@ -158,15 +158,21 @@ def verify_own(ledger: Ledger, machine: str, kind: str, body: Any) -> None:
             pass
         case "loaded" | "cut" | "share-minute" | "object", {"deployment": str(deployment)}:
             node = machine
-        case "taken", [str(deployment), *_]:
+        case "taken", {"model": str(), "place": [str(deployment), *_]}:
             node = machine
-        case _:
+        case (("erasure" | "status" | "certificate" | "machine-join" | "ledger"), _):
             return
+        case (("node-challenge" | "snapshot"), _):
+            return
+        case _:
+            raise Misconfigured(f"a {kind} that does not say what it is about")
     if node != machine:
         raise NotAllowed(f"the machine {machine} speaks for the node {node}")
     rows = ledger.find("deployment/v1", subject=Digest.parse(deployment))[-1:]
     if not rows or deploy.plan_of(rows[0]).machine != machine:
         raise NotAllowed(f"the deployment {deployment} is not one of the machine {machine}")
+    if kind == "taken" and body["model"] != (name := rows[0].subject.name):
+        raise NotAllowed(f"the deployment {deployment} is of {name}, not of {body['model']}")
 
 
 # Use cases
@@ -191,7 +197,9 @@ def invite_machine(env: Environment, name: str, address: str | None) -> dict[str
     where = address or env.settings.control_listen
     if split_address(where, "--address")[0] in ("0.0.0.0", "::"):  # noqa: S104 (compared)
         raise Misconfigured(f"{where} is no address of control", fix="give --address HOST:PORT")
-    if len(Machines(env.ledger).now()) >= MACHINES_MAX:
+    rows = Machines(env.ledger).now().values()
+    others = [row for row in rows if row.name != name and row.standing is not Standing.REMOVED]
+    if len(others) >= MACHINES_MAX:
         raise Refused(f"there are {MACHINES_MAX} machines already")
     now_ms = env.clock.now_ms()
     secret, key = services_secret(env.keyring), p256.secret_from(env.entropy.token(48))

@@ -13,6 +13,7 @@ once it was replaced: that the files are those that ran is for the boot to prove
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 import sysconfig
 from importlib import metadata
@@ -36,6 +37,8 @@ _ENGINE_PACKAGES = {
     EMBEDDING_ENGINE: ("xllamacpp",),
     OPENVINO: ("openvino", "openvino-genai", "openvino-tokenizers", "numpy"),
 }
+# Of a file of paths, which Python runs line by line if a line begins with import (site).
+_IMPORTS = re.compile(r"(?:\bimport\s+|__import__\(['\"])([A-Za-z_]\w*)")
 _CACHES = frozenset({"__pycache__"})
 # Of Python's own library: what can be imported, but not the packages below it or its own tests.
 _NO_LIBRARY = _CACHES | {"site-packages", "dist-packages", "test"}
@@ -64,7 +67,7 @@ def _surroundings() -> dict[str, Any]:
     compiled = (name for name in sys.path if name.endswith("lib-dynload"))
     library = [own, *(name for name in compiled if not Path(name).is_relative_to(own))]
     return {
-        "python": str(_digest_of(Path(sys.executable).resolve())),
+        "python": [str(_digest_of(path)) for path in _interpreter()],
         "library": [_tree(Path(folder), _NO_LIBRARY, _IMPORTED) for folder in library],
         "start": _startup(),
         "packages": {
@@ -75,12 +78,21 @@ def _surroundings() -> dict[str, Any]:
     }
 
 
+def _interpreter() -> list[Path]:
+    """Its program, its own shared library if it has one, and archives that it imports from."""
+    variables = [sysconfig.get_config_var(name) or "none" for name in ("LIBDIR", "INSTSONAME")]
+    files = [Path(sys.executable).resolve(), Path(*variables), *map(Path, sys.path)]
+    return [path for path in files if path.is_file()]
+
+
 def _startup() -> dict[str, str]:
-    """What Python runs by itself when it starts: files of paths, and modules of two names."""
+    """What Python runs by itself when it starts: files of paths, what they import, two modules."""
     found = {}
-    for folder in sys.path:
+    for number, folder in enumerate(sys.path):
         for path in sorted(Path(folder).glob("*.pth")) if folder else ():
-            found[path.name] = str(_digest_of(path))
+            found[f"{number}/{path.name}"] = str(_digest_of(path))
+            for name in _IMPORTS.findall(path.read_text(errors="replace")):
+                found[f"import {name}"] = _module(name)
     for name in ("sitecustomize", "usercustomize"):
         if importlib.util.find_spec(name) is not None:
             found[name] = _module(name)

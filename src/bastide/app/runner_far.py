@@ -17,7 +17,7 @@ from bastide.app.config import Settings
 from bastide.app.listening import bind_address
 from bastide.app.peers import peer_process
 from bastide.app.setting_checks import read_port_range
-from bastide.core.errors import NotAllowed, Unavailable
+from bastide.core.errors import BastideError, NotAllowed, Unavailable
 from bastide.core.limits import SERVICE_HANDSHAKE_S
 from bastide.core.service import Credential
 from bastide.core.spiffe import service_path
@@ -26,18 +26,21 @@ __all__ = ["FarSocket"]
 
 _LOOK_S: Final = 60.0  # how soon a new certificate is shown
 _ROLES: Final = ("gateway", "desk")
+_WAITING_MAX: Final = 100  # connections that are not accepted yet
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class FarSocket:
-    """A free port of `runner_listen`, bound when this is made. Raises Unavailable.
+    """A free port of `runner_listen`, ours when this is made. Raises Unavailable.
 
-    `credential` reads the machine's certificate as it is now.
+    `credential` reads the machine's certificate as it is now. `name` is what gateways must ask for
+    in the handshake: all runners of a machine show one certificate, and a port that was another
+    runner's before would answer with its model.
     """
 
-    def __init__(self, settings: Settings, credential: Callable[[], Credential]) -> None:
-        self._environment, self._credential = settings.environment, credential
+    def __init__(self, settings: Settings, credential: Callable[[], Credential], name: str) -> None:
+        self._environment, self._credential, self._name = settings.environment, credential, name
         host, ports = read_port_range(settings.runner_listen)
         self._bound = _bind(host, ports)
         wiring_services.patient(self._bound)
@@ -48,15 +51,16 @@ class FarSocket:
     async def start(self, serve: Serve) -> asyncio.Server:
         """Answer from now on."""
         shown = self._credential()
-        context = wiring_services.listening(shown)
+        context = wiring_services.listening(shown, self._name)
 
         async def renew() -> None:
             last = shown
             while True:
                 await asyncio.sleep(_LOOK_S)
-                if (now := self._credential()) != last:
-                    wiring_services.load(context, now)
-                    last = now
+                with contextlib.suppress(BastideError):  # the next look may find it readable
+                    if (now := self._credential()) != last:
+                        wiring_services.load(context, now)
+                        last = now
 
         self._renewing = asyncio.create_task(renew())
         return await asyncio.start_server(
@@ -77,7 +81,13 @@ class FarSocket:
 def _bind(host: str, ports: range) -> socket.socket:
     for port in ports:
         with contextlib.suppress(Unavailable):
-            return bind_address(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+            bound = bind_address(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+            try:
+                bound.listen(_WAITING_MAX)  # two may be bound to one port until one listens
+            except OSError:
+                bound.close()
+            else:
+                return bound
     raise Unavailable(
         f"no port of {host}:{ports[0]}-{ports[-1]} is free",
         fix="runner_listen: one port for each replica, and one more while they are replaced",

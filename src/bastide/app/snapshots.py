@@ -219,7 +219,9 @@ def _served(ledger: Ledger, node: str, run: Path, row: Evidence) -> Served:
     replicas = range(1, plan.get("replicas", 1) + 1)
     machine = plan.get("machine", "")
     first, *others = (
-        _far(loads, replica, machine) if machine else str(runner_socket(run, digest, replica))
+        _far(loads, replica, machine, digest)
+        if machine
+        else str(runner_socket(run, digest, replica))
         for replica in replicas
     )
     return Served(
@@ -239,11 +241,11 @@ def _served(ledger: Ledger, node: str, run: Path, row: Evidence) -> Served:
     )
 
 
-def _far(loads: Sequence[Evidence], replica: int, machine: str) -> str:
+def _far(loads: Sequence[Evidence], replica: int, machine: str, deployment: Digest) -> str:
     """Where a replica of another machine said last that it answers; empty before it has loaded."""
     said = [row.body for row in loads if row.body.get("replica", 1) == replica]
     address = said[-1].get("address", "") if said else ""
-    return far_socket(address, machine) if address else ""
+    return far_socket(address, machine, deployment) if address else ""
 
 
 def _aliases(named: Sequence[Evidence]) -> dict[str, str]:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from bastide.app.clients import ControlClient
 from bastide.core.errors import BastideError
 from bastide.core.service import Credential, read_far
-from bastide.core.snapshot import Snapshot
 from bastide.core.spiffe import service_id
 from bastide.core.subject import Digest
 from bastide.ports import Clock, Engine
@@ -42,7 +41,6 @@ def far_control(
     environment: str,
     credential: Callable[[], Credential],
     source: Clock,
-    told: Callable[[Snapshot], None] | None = None,
 ) -> FarControl:
     """Control on another machine. `credential` is asked anew for each connection."""
     from bastide.adapters.control.link import ControlLink
@@ -53,7 +51,7 @@ def far_control(
     async def dial(make: Callable[[], Any]) -> Any:
         return await mutual_tls.dial(make, *address, mutual_tls.connecting(credential()), expected)
 
-    return ControlLink(dial, source, told)
+    return ControlLink(dial, source)
 
 
 def far_engine(
@@ -63,11 +61,11 @@ def far_engine(
     from bastide.adapters.engine.remote import RemoteEngine
     from bastide.adapters.services import mutual_tls
 
-    host, port, machine = read_far(place)
+    host, port, machine, name = read_far(place)
     expected = service_id(environment, "machine", machine)
 
     async def dial(make: Callable[[], Any]) -> Any:
-        return await mutual_tls.dial(make, host, port, await context(), expected)
+        return await mutual_tls.dial(make, host, port, await context(), expected, name)
 
     return RemoteEngine(dial)
 
@@ -79,11 +77,11 @@ def connecting(credential: Credential) -> ssl.SSLContext:
     return mutual_tls.connecting(credential)
 
 
-def listening(credential: Credential) -> ssl.SSLContext:
-    """For the end that is connected to. Raises Misconfigured."""
+def listening(credential: Credential, name: str | None = None) -> ssl.SSLContext:
+    """For the end that is connected to, by any name or by this one. Raises Misconfigured."""
     from bastide.adapters.services import mutual_tls
 
-    return mutual_tls.listening(credential)
+    return mutual_tls.listening(credential, name)
 
 
 def load(context: ssl.SSLContext, credential: Credential) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from bastide.core.errors import Misconfigured
+from bastide.core.subject import Digest
 
-__all__ = ["Caller", "Credential", "far_socket", "is_far", "read_far"]
+__all__ = ["Caller", "Credential", "far_name", "far_socket", "is_far", "read_far"]
 
 _FAR: Final = "tls://"
 
@@ -35,9 +36,14 @@ class Credential:
     authority: str
 
 
-def far_socket(address: str, machine: str) -> str:
+def far_name(deployment: Digest) -> str:
+    """What a runner of another machine is asked for in the handshake of TLS (RFC 6066, 3)."""
+    return f"{deployment.hex[:32]}.runner"
+
+
+def far_socket(address: str, machine: str, deployment: Digest) -> str:
     """Where a runner of another machine answers, as snapshots say it."""
-    return f"{_FAR}{address}/{machine}"
+    return f"{_FAR}{address}/{machine}/{far_name(deployment)}"
 
 
 def is_far(socket: str) -> bool:
@@ -45,10 +51,11 @@ def is_far(socket: str) -> bool:
     return socket.startswith(_FAR)
 
 
-def read_far(socket: str) -> tuple[str, int, str]:
-    """Host, port and machine of a runner. Raises Misconfigured."""
-    address, _, machine = socket.removeprefix(_FAR).rpartition("/")
+def read_far(socket: str) -> tuple[str, int, str, str]:
+    """Host, port and machine of a runner, and its name in the handshake. Raises Misconfigured."""
+    address, _, named = socket.removeprefix(_FAR).partition("/")
     host, _, port = address.rpartition(":")
-    if not is_far(socket) or not host or not port.isdigit() or not machine:
+    machine, _, name = named.partition("/")
+    if not is_far(socket) or not host or not port.isdigit() or not machine or not name:
         raise Misconfigured(f"{socket!r} is no place of a runner")
-    return host.strip("[]"), int(port), machine
+    return host.strip("[]"), int(port), machine, name

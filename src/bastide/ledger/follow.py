@@ -38,8 +38,11 @@ def page(records: Engine, base: int, start: int) -> tuple[list[bytes], str]:
     """Entries from `start` on, for who has those before `base` under a head, and the head over
     all of them; no head if it needs more entries than these.
 
-    At most FOLLOW_BYTES, unless one entry alone is longer. Nothing is there beyond the newest head.
+    Raises Misconfigured for places too far from each other. At most FOLLOW_BYTES, unless one entry
+    alone is longer. Nothing is there beyond the newest head.
     """
+    if not 0 <= base <= start <= base + FOLLOW_ENTRIES:
+        raise Misconfigured(f"{base} and {start} are no places of one replica")
     table, heads = schema.entry, schema.checkpoint
     with schema.reading(records) as connection:
         # A commit has at most so many leaves, so one of its heads is always in reach.

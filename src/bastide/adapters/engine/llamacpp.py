@@ -25,7 +25,7 @@ from bastide.adapters.engine.http1 import Answer, Over, UnixHttp
 from bastide.adapters.engine.life import EngineLife
 from bastide.adapters.engine.llamacpp_embed import Embedder
 from bastide.adapters.engine.saying import last_deltas, text_deltas
-from bastide.adapters.engine.starting import interpreter_files, package_folders
+from bastide.adapters.engine.starting import cache_flags, interpreter_files, package_folders
 from bastide.core.chat import (
     Delta,
     Embedded,
@@ -255,7 +255,7 @@ def _jail(settings: dict[str, Any], folder: Path, kept: Mapping[str, int]) -> Ja
         "batch_tokens": _BATCH_TOKENS,
     }
     return Jail(
-        argv=(interpreter, "-I", "-S", "-B", child, json.dumps(orders)),
+        argv=(interpreter, "-I", "-S", "-B", *cache_flags(), child, json.dumps(orders)),
         readable=(child, interpreter, *files, *_package_folders()),
         writable=str(folder),
         inherit=tuple(kept.values()),

@@ -24,7 +24,7 @@ from bastide.adapters.engine import openvino_wire as wire
 from bastide.adapters.engine.life import EngineLife
 from bastide.adapters.engine.openvino_reader import examine, tiny_model
 from bastide.adapters.engine.saying import last_deltas, text_deltas
-from bastide.adapters.engine.starting import interpreter_files, package_folders
+from bastide.adapters.engine.starting import cache_flags, interpreter_files, package_folders
 from bastide.core.chat import Delta, Embedded, EmbedRequest, GenerateRequest, TokenChoice
 from bastide.core.errors import Misconfigured, Unavailable
 from bastide.core.limits import (
@@ -279,7 +279,7 @@ def _jail(
     beside = [str(p) for place in packages.values() if (p := Path(f"{place}.libs")).is_dir()]
     topology = [path for path in _TOPOLOGY if Path(path).is_dir()]
     return Jail(
-        argv=(interpreter, "-I", "-S", "-B", child, json.dumps(orders)),
+        argv=(interpreter, "-I", "-S", "-B", *cache_flags(), child, json.dumps(orders)),
         readable=(child, answers, interpreter, *files, *found.values(), *beside, *topology),
         writable=str(folder),
         inherit=tuple(given.values()),

@@ -14,9 +14,17 @@ from pathlib import Path
 from bastide.core.errors import Unavailable
 from bastide.ports import Jail, Process, Sandbox
 
-__all__ = ["interpreter_files", "package_folders", "started", "until_said"]
+__all__ = ["cache_flags", "interpreter_files", "package_folders", "started", "until_said"]
 
 _CLOSE_TIMEOUT_S = 1.0
+
+
+def cache_flags() -> tuple[str, ...]:
+    """Where an engine's Python looks for compiled caches: where ours does, or nowhere.
+
+    Runners of attested nodes read none, as caches are not measured; nor may what they start.
+    """
+    return ("-X", f"pycache_prefix={sys.pycache_prefix}") if sys.pycache_prefix else ()
 
 
 def interpreter_files() -> tuple[str, ...]:

@@ -26,9 +26,18 @@ _P = TypeVar("_P", bound=asyncio.Protocol)
 _SNI: Final = "bastide"  # says nothing about who is asked for
 
 
-def listening(credential: Credential) -> ssl.SSLContext:
-    """For the end that is connected to. Raises Misconfigured."""
+def listening(credential: Credential, name: str | None = None) -> ssl.SSLContext:
+    """For the end that is connected to. Raises Misconfigured.
+
+    name: what it must be asked for, if it tells services apart that show one certificate.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if name is not None:
+
+        def asked(_: object, given: str | None, __: object) -> int | None:
+            return None if given == name else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+        context.sni_callback = asked
     # A resumed session would not be asked again for its certificate.
     context.num_tickets = 0
     return _prepared(context, credential)
@@ -75,10 +84,16 @@ def peer_of(transport: asyncio.BaseTransport) -> tuple[str, Digest]:
 
 
 async def dial(
-    make: Callable[[], _P], host: str, port: int, context: ssl.SSLContext, expected: str
+    make: Callable[[], _P],
+    host: str,
+    port: int,
+    context: ssl.SSLContext,
+    expected: str,
+    name: str = _SNI,
 ) -> _P:
     """Connect to a service that must have the SPIFFE ID `expected`; the protocol over it.
 
+    name: which one it must be of those that show this ID, if it tells them apart.
     Raises Down if nobody answers, NotProven if the other end is not who it must be.
     """
     loop = asyncio.get_running_loop()
@@ -90,7 +105,7 @@ async def dial(
                 lambda: _Guard(make, expected, where),
                 sock=connected,
                 ssl=context,
-                server_hostname=_SNI,
+                server_hostname=name,
             )
     except ssl.SSLCertVerificationError as error:
         raise NotProven(f"{where} is not of this environment: {error.verify_message}") from error

@@ -16,6 +16,7 @@ whose name ends in `.py` is run by the Python that runs us, with the standard li
 import asyncio
 import json
 import os
+import select
 import socket
 import tempfile
 import threading
@@ -73,6 +74,8 @@ class ProgramFinder:
     def _asked(self, channel: "_Channel", text: str) -> list[tuple[int, int, str]]:
         question = json.dumps({"text": text}, ensure_ascii=False).encode() + b"\n"
         try:
+            if channel.unasked():
+                raise self._refused("it ended, or says more than it is asked")
             line = channel.ask(question)
         except TimeoutError:
             raise self._refused(f"it was silent for {FINDER_ANSWER_S:.0f} s") from None
@@ -140,6 +143,10 @@ class _Channel:
     def __init__(self, stream: socket.socket) -> None:
         self._stream = stream
         self._rest = bytearray()
+
+    def unasked(self) -> bool:
+        """Whether something was said that nobody asked: it would be taken for the next answer."""
+        return bool(self._rest or select.select([self._stream], [], [], 0)[0])
 
     def ask(self, line: bytes) -> bytes:
         """The line that answers one; without its end if it is too long, or nobody is there."""
