@@ -158,15 +158,15 @@ def test_three_kills_at_random_points(
         except subprocess.TimeoutExpired:
             family = psutil.Process(child.pid).children(recursive=True)
             child.send_signal(signal.SIGKILL)
-            said = child.communicate()[0]
+            child.communicate()
             assert not psutil.wait_procs(family, timeout=20)[1]
-            if "built" not in said:
+            with seeded(home) as env:
+                done = env.ledger.find("dataset/v1")
+            if not done:
                 kills += 1
                 with_parts += any(home.store.glob("corpora/*/parts/*/report*"))
-                with seeded(home) as env:
-                    assert env.ledger.find("dataset/v1") == []
                 continue
-        # It was finished sooner: a kill must meet one that is not.
+        # It was finished sooner, said or not yet: a kill must meet one that is not.
         home, homes, length_s = copied(empty, tmp_path / f"home{homes}"), homes + 1, length_s * 0.9
     assert with_parts == 3, "a kill left no part that the next build could take over"
     assert finished(home, recipe, tmp_path / "out")[0] == wanted

@@ -51,8 +51,9 @@ def test_an_order_destroys_nothing_after_its_days(tmp_path: Path, token: SoftTok
             shredding.settle_order(late, order)
         with pytest.raises(Refused, match="ended on"):
             shredding.sign_order(late, Envelope(order.payload, ()), [])
+        ahead = shredding.draft_order(at(env, 2), key, "over")
         with pytest.raises(Refused, match="which is to come"):
-            shredding.settle_order(at(env, -2), order)
+            shredding.sign_order(env, ahead, [])
         assert env.ledger.size == size
         # A clock that is set back: the ledger has seen a later time.
         add_tenant(late, "later")

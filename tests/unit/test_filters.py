@@ -341,6 +341,7 @@ def test_a_filter_is_made_of_its_settings_and_travels_to_other_processes() -> No
             "language": {"languages": ["ces_Latn"]},
             "sample": {"share": 1, "seed": "s"},
             "budget": {"unit": "bytes", "total": 9},
+            "names": {"finder": "list:names.txt"},
         }.get(ident, {})
         if ident == "personal-data":
             continue

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bastide.app.corpus_collection import find_datasets, input_files
+from bastide.app.corpus_collection import input_files
+from bastide.app.corpus_datasets import find_datasets
 from bastide.app.corpus_files import read_file
 from bastide.core.document import Document
 from bastide.core.errors import Refused
@@ -22,7 +23,7 @@ KEY = bytes(range(32))
 
 
 def documents(folder: Path) -> list[Document]:
-    (dataset,) = find_datasets(folder)
+    (dataset,) = find_datasets(folder, folder)
     (file,) = input_files(dataset, folder)
     assert dataset.faults == []
     with Path(file.path).open("rb") as stream:
@@ -66,7 +67,7 @@ def test_only_the_labels_of_the_metadata_are_masked(tmp_path: Path) -> None:
 def test_rubber_is_added_or_multiplied(tmp_path: Path, rubber: str, share: float) -> None:
     changed = FLAG.replace("sample: full", f"sample: random\n    budget: 15%\n    {rubber}")
     folder = make_dataset(tmp_path / "letters", changed)
-    (dataset,) = find_datasets(folder)
+    (dataset,) = find_datasets(folder, folder)
     (file,) = input_files(dataset, folder)
     assert file.settings["share"] == pytest.approx(share)
 

@@ -4,7 +4,7 @@
 
 An order says when it ends (`expires_ms`). Proposals of policies, of people and of keys have the
 time at which they were made, and live for ORDER_DAYS_MAX days from then. A clock that is set back
-prolongs nothing that the ledger has seen.
+prolongs nothing that the ledger has seen; an order that is written then has the ledger's time.
 """
 
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def verify_alive(env: Environment, statement: Statement) -> None:
             " otherwise by now",
             fix="make it again, and let the parties sign again",
         )
-    if statement.body["time_ms"] > env.clock.now_ms() + ORDER_AHEAD_MS:
+    if statement.body["time_ms"] > seen_ms(env.ledger, env.clock.now_ms()) + ORDER_AHEAD_MS:
         raise Refused(
             f"this {statement.kind} is of {_day(statement.body['time_ms'])}, which is to come",
             fix="compare the clocks, and make it again",

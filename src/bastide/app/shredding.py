@@ -13,6 +13,7 @@ from typing import Any
 
 from bastide.app.alone import alone
 from bastide.app.duties import require
+from bastide.app.emergencies import seen_ms
 from bastide.app.enrolment import add_signature
 from bastide.app.environment import Environment
 from bastide.app.orders import DAY_MS, is_over, verify_alive
@@ -45,7 +46,7 @@ def draft_order(env: Environment, key: str, reason: str, days: int = ORDER_DAYS)
     """
     require(env, "store-key-shred", key)
     life = _replaced(env, key)
-    here, now_ms = _held(env, life), env.clock.now_ms()
+    here, now_ms = _held(env, life), seen_ms(env.ledger, env.clock.now_ms())
     left = _left(env) if life.state is KeyState.COMPROMISED else [_live(env), *_left(env)]
     body = {
         "key": key,
