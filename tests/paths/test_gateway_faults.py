@@ -14,9 +14,11 @@ import pytest
 from bastide.adapters.engine.remote import RemoteEngine
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Message
 from bastide.core.errors import Busy
+from bastide.core.limits import PIPELINE_BYTES_MAX
 from bastide.dialects.frames import FrameReader, encode
 from bastide.gateway import h2_connection, inbound
 from bastide.gateway.connection import Connection, Patience
+from bastide.gateway.reply import Reply
 from paths.gateway_rig import MODEL, gateway, read_response, request_bytes
 from paths.h2_client import Client
 
@@ -185,3 +187,37 @@ def test_an_answer_that_is_cancelled_before_it_began_is_told_and_its_connection_
             assert read_response(client).status == 200
         rig.until(lambda: rig.server.connections == 0)
         assert rig.server.running == []
+
+
+class Overlapped(Connection):
+    """Hears the client's next request at the moment its answer is out, before the job is over."""
+
+    following = b""
+
+    def reply(self, reply: Reply) -> None:
+        super().reply(reply)
+        following, self.following = self.following, b""
+        if following:
+            assert self.tasks
+            self.data_received(following)
+
+
+def test_a_client_that_asks_much_at_once_after_its_answer_is_no_flood() -> None:
+    body = json.dumps(ASK).encode() + b" " * 2 * PIPELINE_BYTES_MAX
+    with gateway() as rig:
+        client, ours = socket.socketpair()
+
+        async def arrive() -> None:
+            connection = Overlapped(rig.server, Patience())
+            connection.following = request_bytes(body)
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: connection, ours)
+            connection.data_received(GOOD)
+
+        rig.call(arrive())
+        with client:
+            client.settimeout(10)
+            assert read_response(client).status == 200
+            assert read_response(client).status == 200
+            client.sendall(GOOD)
+            assert read_response(client).status == 200

@@ -51,11 +51,19 @@ class Services:
     def workers(self) -> list[psutil.Process]:
         pid = running_pid(self.home)
         children = psutil.Process(pid).children() if pid else []
-        return [child for child in children if "bastide.gateway" in child.cmdline()]
+        return [child for child in children if "bastide.gateway" in command(child)]
 
     def log(self, name: str = "gateway") -> list[dict[str, Any]]:
         lines = (self.home.log / f"{name}.log").read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def command(process: psutil.Process) -> list[str]:
+    """What a process runs; nothing if it is over, though its parent has not been told yet."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 def set_values(home: Home, **values: Any) -> None:

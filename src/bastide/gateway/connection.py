@@ -118,9 +118,7 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
-        if self._paused and not self._closed and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        self._read_on()
         self._advance()
 
     # What jobs call.
@@ -246,6 +244,8 @@ class Connection(asyncio.Protocol):
             self._server.report(error)
             self._break_off(_BROKEN)
         self._end()
+        if self._writable is None and not self._gone:
+            self._read_on()
         self._advance()
 
     def _break_off(self, problem: Problem) -> None:
@@ -320,12 +320,21 @@ class Connection(asyncio.Protocol):
             self._set_alarm(self._patience.write_s, self._abort)
 
     def _refuse_more(self) -> None:
-        """Too much is held: wait for a client that does not read, cut one that floods."""
-        if self._family is not None or self._writable is None:
+        """Too much is held: cut who floods, let wait who does not read or asks the next at once.
+
+        A client that has its whole answer may send a large request before our job for it is over.
+        """
+        answering = self._family is not None and not self._complete
+        if answering or (self._family is None and self._writable is None):
             self._abort()
         elif self._transport is not None and not self._paused and not self._closed:
             self._paused = True
             self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if self._paused and not self._closed and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
 
     def _abort(self) -> None:
         if self._transport is not None:
