@@ -11,6 +11,7 @@ from tidy_rules import RULES
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.attacks("C64")
 @pytest.mark.parametrize("rule", RULES)
 def test_this_repository_keeps_the_rule(rule: str) -> None:
     faults = RULES[rule](ROOT)

@@ -121,6 +121,7 @@ def clean(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.attacks("C64")
 @pytest.mark.parametrize("case", OFFENCES)
 def test_an_offence_is_found(case: str, clean: Path) -> None:
     rule, name, content = OFFENCES[case]

@@ -163,6 +163,7 @@ def test_a_log_that_was_lost_or_changed_is_not_believed(
             deed()
 
 
+@pytest.mark.attacks("C169")
 def test_what_root_extends_is_seen(booted: SoftTpm, tmp_path: Path) -> None:
     one = attester(booted, tmp_path)
     one.measure(EVENT)

@@ -188,6 +188,7 @@ def alone(empty: Home, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -
     return build(copied(empty, folder / "home"), recipe, folder / "out")
 
 
+@pytest.mark.attacks("C190")
 def test_ray_makes_the_same_bytes_and_sees_no_text_no_value_and_no_key(
     on_ray: None, link: RayLink, alone: Any, empty: Home, recipe: Path, tmp_path: Path
 ) -> None:
@@ -211,6 +212,7 @@ def test_ray_makes_the_same_bytes_and_sees_no_text_no_value_and_no_key(
         held = b""
 
 
+@pytest.mark.attacks("C192")
 def test_a_worker_killed_in_the_middle_changes_nothing(
     on_ray: None, link: RayLink, alone: Any, empty: Home, recipe: Path, tmp_path: Path
 ) -> None:
@@ -292,6 +294,7 @@ def test_a_cluster_by_its_address(link: RayLink, tmp_path: Path) -> None:
         server.wait()
 
 
+@pytest.mark.attacks("C191")
 def test_who_has_no_certificate_or_no_token_is_not_let_in(link: RayLink, tmp_path: Path) -> None:
     """The control server of the cluster itself, asked with everything but one of them."""
     import grpc

@@ -180,6 +180,7 @@ def test_it_says_its_version_and_makes_no_embeddings(tmp_path):
 # What is ours
 
 
+@pytest.mark.attacks("C93")
 def test_no_other_path_can_be_asked():
     for method, path in (
         ("POST", "/collective_rpc"), ("POST", "/sleep"), ("POST", "/v1/load_lora_adapter"),
@@ -204,6 +205,7 @@ def test_only_the_allowed_routes_are_ever_asked(tmp_path):
     assert asked < wire.ROUTES and len(wire.ROUTES) == 5
 
 
+@pytest.mark.attacks("C93")
 def test_the_priority_is_the_queues(tmp_path):
     async def scenario(engine, server):
         await answer(engine, LENT)
@@ -213,6 +215,7 @@ def test_the_priority_is_the_queues(tmp_path):
     assert over(tmp_path, scenario) == [1, 0]
 
 
+@pytest.mark.attacks("C91", "C232")
 def test_tenants_never_share_a_salt_and_a_request_of_nobody_shares_with_none(tmp_path):
     salts = []
 
@@ -330,6 +333,7 @@ def test_it_must_be_installed_and_nobody_elses(tmp_path):
     verify_choice("vllm")
 
 
+@pytest.mark.attacks("C93")
 def test_nothing_is_shown_or_started_before_the_files_are_proven(tmp_path):
     lifeline, end = os.pipe()
     os.close(end)

@@ -231,6 +231,7 @@ def test_a_lost_session_heals_by_itself(token: SoftToken) -> None:
         assert service.unwrap([stanza], "x") == FILE_KEY
 
 
+@pytest.mark.attacks("C126")
 @needs_softhsm
 def test_a_token_that_is_away_opens_nothing_until_it_is_back(
     token: SoftToken, tmp_path: Path
@@ -284,6 +285,7 @@ def test_a_slow_token_is_not_waited_for(token: SoftToken) -> None:
         raise AssertionError("it did not come back")
 
 
+@pytest.mark.attacks("C126")
 @needs_softhsm
 def test_another_key_under_the_same_name_is_found_out(tmp_path: Path) -> None:
     label = f"t{os.urandom(4).hex()}"
@@ -335,6 +337,7 @@ def events(folder: Path) -> list[tuple[str, str]]:
     return [(row["object"], row["outcome"]) for row in map(json.loads, lines)]
 
 
+@pytest.mark.attacks("C127")
 def test_every_opening_is_an_event_before_it_happens(tmp_path: Path) -> None:
     service = watched(tmp_path)
     service.unwrap([stanza_for(service)], "m/1")
@@ -357,6 +360,7 @@ def test_every_opening_is_an_event_before_it_happens(tmp_path: Path) -> None:
         service.unwrap([stanza_for(service)], "m/1")
 
 
+@pytest.mark.attacks("C127")
 def test_the_owner_denies_and_allows(tmp_path: Path) -> None:
     service, denied = watched(tmp_path), DenyFile(tmp_path / "d")
     stanzas = [stanza_for(service)]

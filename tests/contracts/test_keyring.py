@@ -89,6 +89,7 @@ def test_every_service_key_signs(keyring: Keyring) -> None:
     assert len({*idents, bundles.public.ident}) == 4  # one key never serves two purposes
 
 
+@pytest.mark.attacks("C13")
 def test_party_keys_are_held_for_the_given_parties_only(keyring: Keyring) -> None:
     for party in PARTIES:
         public = keyring.signer(Purpose.PARTY, party).public
@@ -134,6 +135,7 @@ def test_a_successor_is_held_beside_the_key_before_it(keyring: Keyring) -> None:
     assert keyring.signers(Purpose.DATABASE) == ()
 
 
+@pytest.mark.attacks("C62")
 def test_no_key_shows_in_repr(keyring: Keyring) -> None:
     shown = repr(keyring) + repr(keyring.signer(Purpose.LEDGER)) + str(keyring)
     for secret in secrets_of(keyring):
@@ -145,6 +147,7 @@ def test_two_keyrings_share_nothing(tmp_path: Path) -> None:
     assert not set(secrets_of(one)) & set(secrets_of(two))
 
 
+@pytest.mark.attacks("C60")
 def test_a_portion_holds_what_was_asked_for_and_nothing_else() -> None:
     whole = MemoryKeyring.generate(PARTIES, ENTROPY)
     part = MemoryKeyring.from_portion(whole.portion([Purpose.DATABASE, Purpose.STORE]))
@@ -260,6 +263,7 @@ def test_a_key_file_is_flushed_before_it_has_its_name(
     assert deeds == [("file", False), ("folder", True)]
 
 
+@pytest.mark.attacks("C62")
 def test_key_files_are_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"precious")

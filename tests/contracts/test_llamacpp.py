@@ -56,6 +56,7 @@ def test_it_ends_when_whoever_started_it_lets_go():
     assert asyncio.run(scenario()) == 0
 
 
+@pytest.mark.attacks("C41")
 def test_a_prompt_is_not_looked_up_among_earlier_ones():
     """Else one tenant could tell by the time, and by the usage, what another has asked."""
 
@@ -82,6 +83,7 @@ def test_a_prompt_is_not_looked_up_among_earlier_ones():
         assert cached and set(cached) == {0}
 
 
+@pytest.mark.attacks("C70")
 def test_weights_that_are_not_proven_are_never_opened():
     """The jail is up by then; it ends, and nothing listens."""
 
@@ -128,6 +130,7 @@ def test_a_file_that_is_no_model_does_not_start(sandbox):
         asyncio.run(scenario())
 
 
+@pytest.mark.attacks("C45")
 def test_the_engine_can_neither_execute_nor_make_executable_memory():
     """The second filter, which the child installs itself before it reads the model."""
     child = os.fork()

@@ -104,6 +104,7 @@ def test_a_machine_without_it_says_what_to_install(monkeypatch):
     assert "bastide[openvino]" in caught.value.fix
 
 
+@pytest.mark.attacks("C45")
 def test_the_engine_cannot_execute_programs():
     """The second filter, which the child installs itself before it reads the model."""
     child = os.fork()

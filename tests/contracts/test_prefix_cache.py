@@ -68,6 +68,7 @@ async def leave(engine: LlamaCpp, tenant: str, prompt: str, after_s: float) -> N
     await asyncio.wait((task,))
 
 
+@pytest.mark.attacks("C91")
 def test_another_tenant_finds_nothing_in_any_slot():
     """After one tenant has filled every slot with a prompt, it is new for another in each."""
     slots = 3
@@ -174,6 +175,7 @@ def test_an_answer_that_was_cut_opens_nothing():
     assert [usage.cached_tokens for usage in run(scenario)] == [0, 0, 0]
 
 
+@pytest.mark.attacks("C91")
 def test_who_left_early_does_not_come_into_a_slot_that_is_another_s_by_then():
     """A request that was given up may still be on its way when its slot goes to somebody else."""
 

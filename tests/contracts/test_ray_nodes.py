@@ -115,6 +115,7 @@ def test_two_nodes_and_many_ranges_make_the_same_bytes(
     assert max(on_nodes) == 6  # of three times as many as there are workers
 
 
+@pytest.mark.attacks("C251")
 @pytest.mark.parametrize(
     ("task", "whole"), [("read_part", True), ("half_range", True), ("key_range", False)]
 )

@@ -61,6 +61,7 @@ def fragile() -> Iterator[S3Server]:
         yield server
 
 
+@pytest.mark.attacks("C202")
 def test_writers_who_know_nothing_of_each_other_lose_nothing(place: Bucket) -> None:
     stores = [seal(place) for _ in range(4)]
     whole = [content(70_000, seed) for seed in range(4)]
@@ -98,6 +99,7 @@ def test_a_header_is_not_put_over_one_that_was_not_read(place: Bucket) -> None:
     assert first.read_version("x") == (b"", "")
 
 
+@pytest.mark.attacks("C201")
 def test_a_reader_never_mixes_two_versions(place: Bucket) -> None:
     store = store_of(place)
     store.put("x", [content(3 * MIB, 1)])
@@ -111,6 +113,7 @@ def test_a_reader_never_mixes_two_versions(place: Bucket) -> None:
             reader.read_at(MIB, MIB)
 
 
+@pytest.mark.attacks("C200")
 def test_a_flipped_byte_is_never_returned(place: Bucket) -> None:
     store, client = seal(place), shared_server().client()
     store.put("x", [content(600_000)])
@@ -123,6 +126,7 @@ def test_a_flipped_byte_is_never_returned(place: Bucket) -> None:
         read(store, "x")
 
 
+@pytest.mark.attacks("C198")
 def test_the_age_cli_opens_what_a_public_client_fetched(place: Bucket, tmp_path: Path) -> None:
     store, client = seal(place), shared_server().client()
     data = content(300_000)
@@ -188,6 +192,7 @@ def test_what_is_set_wrongly_is_one_error(
         assert "\n" not in caught.value.message
 
 
+@pytest.mark.attacks("C203")
 def test_the_environment_has_no_say(place: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
@@ -218,6 +223,7 @@ def test_http_only_where_it_was_allowed(place: Bucket) -> None:
         store_of(dataclasses.replace(place, allow_http=False)).put("x", [b"1"])
 
 
+@pytest.mark.attacks("C204")
 def test_the_authority_of_a_setting_is_trusted_and_no_other(tmp_path: Path) -> None:
     site = Site.make()
     issued = site.issue()

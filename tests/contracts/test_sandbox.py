@@ -146,6 +146,7 @@ def world(sandbox, tmp_path_factory):
         yield targets, json.loads(Path(folder, "result.json").read_text())
 
 
+@pytest.mark.attacks("C42")
 def test_there_is_no_network(world):
     found = world[1]
     assert set(found["socket"].values()) == {"EPERM"}
@@ -153,15 +154,18 @@ def test_there_is_no_network(world):
     assert found["interfaces"] in {"ENOENT", "EACCES"}
 
 
+@pytest.mark.attacks("C42")
 def test_it_cannot_connect_to_sockets_of_the_host(world):
     assert set(world[1]["connect"].values()) == {"EPERM"}
 
 
+@pytest.mark.attacks("C43")
 def test_it_cannot_read_the_host(world):
     for path, outcome in world[1]["read"].items():
         assert outcome in {"ENOENT", "EACCES", "EPERM"}, (path, outcome)
 
 
+@pytest.mark.attacks("C43")
 def test_it_writes_only_to_its_folder(world):
     targets, found = world
     for path, outcome in found["write"].items():
@@ -175,6 +179,7 @@ def test_it_cannot_lay_traps_in_its_folder(world):
     assert set(world[1]["escape"].values()) == {"EPERM"}
 
 
+@pytest.mark.attacks("C44")
 def test_it_has_no_capabilities_and_gains_none(sandbox, tmp_path):
     async def scenario() -> dict[str, str]:
         script = f"import time; open('{tmp_path}/alive', 'w').close(); time.sleep(600)"
@@ -209,6 +214,7 @@ def status_of(argument: str) -> dict[str, str]:
     raise AssertionError("the program does not run")
 
 
+@pytest.mark.attacks("C44")
 def test_the_kernel_refuses_everything_dangerous(world):
     for name, outcome in world[1]["kernel"].items():
         assert outcome in {"EPERM", "ENOSYS", "ESRCH"}, (name, outcome)
@@ -221,6 +227,7 @@ def test_its_environment_is_what_the_jail_says(world):
     assert "CANARY" not in world[1]["first"]
 
 
+@pytest.mark.attacks("C44")
 def test_it_has_no_descriptor_but_the_given(world):
     targets, found = world
     assert targets["foreign"] not in found["descriptors"]
@@ -307,10 +314,12 @@ def test_an_unknown_sandbox_is_refused():
             choose_sandbox(name)
 
 
+@pytest.mark.attacks("C46")
 def test_auto_takes_the_strongest_that_works():
     assert choose_sandbox("auto").name == "bubblewrap"
 
 
+@pytest.mark.attacks("C46")
 def test_no_sandbox_is_an_error_with_every_reason(monkeypatch):
     def broken(name):
         def make():

@@ -130,6 +130,7 @@ def test_rewrap_seals_to_new_keys_and_keeps_the_body(inner: Store) -> None:
         seal(inner).open("x")
 
 
+@pytest.mark.attacks("C28")
 def test_damage_is_found(inner: Store) -> None:
     store = seal(inner)
     store.put("x", [content(200_000)])

@@ -95,6 +95,7 @@ WRONG = {
 }  # fmt: skip
 
 
+@pytest.mark.attacks("C236")
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_no_answer_refuses_and_quotes_nothing(case: str) -> None:
     source, told = WRONG[case]
@@ -160,6 +161,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.attacks("C237")
 def test_a_program_reaches_no_network_and_no_file(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("x")

@@ -49,6 +49,7 @@ def fresh(place: str) -> TpmKeys:
     return TpmKeys(TpmPlace.parse(place))
 
 
+@pytest.mark.attacks("C217")
 def test_another_boot_opens_nothing(chip: SoftTpm) -> None:
     (place,) = make_store_keys(place_of(chip), ENTROPY)
     stanza = fresh(place).recipients()[0].wrap(FILE_KEY, ENTROPY.token)
@@ -119,6 +120,7 @@ def test_a_software_tpm_is_never_called_hardware(chip: SoftTpm) -> None:
         key_service([good])
 
 
+@pytest.mark.attacks("C217")
 def test_from_founding_to_the_end_of_the_epoch(chip: SoftTpm, tmp_path: Path) -> None:
     home: Home = founded(tmp_path / "home", place_of(chip))
     as_backed_up(home.root)[0].put("m/x", [b"secret of m"])

@@ -109,6 +109,7 @@ def test_the_door_decides_by_the_set_in_force(env: Environment, people: Path) ->
     add_tenant(env, "good")
 
 
+@pytest.mark.attacks("C176")
 def test_no_party_alone_and_no_service_makes_policies(env: Environment, people: Path) -> None:
     statement = stated(env, WIDER)
     keys = {party: signer(people, party) for party in Party}
@@ -131,6 +132,7 @@ def test_the_ledger_takes_no_misspelt_policy(env: Environment, people: Path) -> 
         env.ledger.append_statement(stated(env, text), keys)
 
 
+@pytest.mark.attacks("C178")
 def test_an_older_set_appended_again_is_not_in_force(env: Environment, people: Path) -> None:
     keys = [signer(people, Party.GUARDIAN), signer(people, Party.FIRM)]
     before = env.access.policies().text
@@ -140,6 +142,7 @@ def test_an_older_set_appended_again_is_not_in_force(env: Environment, people: P
     env.ledger.audit()
 
 
+@pytest.mark.attacks("C177")
 def test_policies_forged_in_the_database_stop_every_command(env: Environment, people: Path) -> None:
     """The operator has the database's key, and puts a wider text into a signed entry."""
     now = env.access.statement()

@@ -160,6 +160,7 @@ HOSTILE: dict[str, tuple[dict[str, bytes], str]] = {
 }
 
 
+@pytest.mark.attacks("C37")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_model_is_refused_and_leaves_nothing(desk: Desk, name: str) -> None:
     files, reason = HOSTILE[name]
@@ -174,6 +175,7 @@ def test_a_hostile_model_is_refused_and_leaves_nothing(desk: Desk, name: str) ->
     assert tuple(refusal.body["reasons"]) == reasons
 
 
+@pytest.mark.attacks("C37")
 def test_every_reason_of_every_gate_is_listed(desk: Desk) -> None:
     reasons = desk.refused({"model.pkl": pickle.dumps([1])}, Claim("demo", "", "Free"))
     gates = [reason.partition(":")[0] for reason in reasons]
@@ -199,6 +201,7 @@ class Changing(MemorySource):
         return data if self.reads == 1 else data[:-1] + b"\xff"
 
 
+@pytest.mark.attacks("C38")
 def test_a_file_that_changes_while_it_is_read_is_refused(desk: Desk) -> None:
     reasons = desk.refused({"model.gguf": Changing(make_gguf().encode())})
     assert reasons == ("format-safe: model.gguf changed while it was read",)
@@ -222,6 +225,7 @@ def damage(root: Path) -> None:
     body.write_bytes(raw)
 
 
+@pytest.mark.attacks("C38")
 def test_a_damaged_object_of_an_admitted_model_is_not_replaced(desk: Desk) -> None:
     files = {"model.gguf": make_gguf().encode()}
     desk.bring(files)
@@ -258,6 +262,7 @@ def test_no_file_and_too_many_files_are_named(desk: Desk) -> None:
             desk.bring({f"f{number}": b"" for number in range(count)})
 
 
+@pytest.mark.attacks("C39")
 @pytest.mark.slow
 def test_an_admission_that_is_killed_is_finished_by_running_it_again(tmp_path: Path) -> None:
     tests = Path(__file__).parents[1]

@@ -183,6 +183,7 @@ def test_the_age_cli_alone_opens_a_stored_object(identities: str, tmp_path: Path
     assert (tmp_path / "plain").read_bytes() == content(200_000)
 
 
+@pytest.mark.attacks("C63")
 @needs_age
 def test_the_age_cli_opens_an_export(tmp_path: Path) -> None:
     passphrase = ENTROPY.token(32).hex()

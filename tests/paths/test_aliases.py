@@ -112,6 +112,7 @@ def test_only_the_operator_names_aliases(broken: Served, party: Party) -> None:
     assert len(list_aliases(env)) == 1
 
 
+@pytest.mark.attacks("C74")
 def test_an_alias_that_somebody_planted_opens_nothing(broken: Served) -> None:
     """As with keys: a row without an honest signature stops the snapshot."""
     env = broken.env
@@ -132,6 +133,7 @@ def test_an_alias_that_somebody_planted_opens_nothing(broken: Served) -> None:
         snapshot_of(env, known)
 
 
+@pytest.mark.attacks("C74")
 def test_a_scope_names_the_model_or_an_alias(broken: Served) -> None:
     env = broken.env
     set_alias(env, "gpt-4o-mini", "tiny")

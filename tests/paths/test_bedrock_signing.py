@@ -34,6 +34,7 @@ def test_what_was_not_signed_is_refused(rig: Rig) -> None:
     assert len(rig.engine.requests) == 1
 
 
+@pytest.mark.attacks("C84")
 def test_a_request_is_taken_again_only_just_after_it_came(rig: Rig) -> None:
     """Equal calls of one second have one signature, so these must be answered; a replay is late."""
     request = signed_bytes(rig)
@@ -52,6 +53,7 @@ def test_a_request_is_taken_again_only_just_after_it_came(rig: Rig) -> None:
     assert len(rig.engine.requests) == 2
 
 
+@pytest.mark.attacks("C254")
 def test_what_was_signed_before_the_gateway_began_is_refused(rig: Rig) -> None:
     """It may have been answered then, and nobody knows any more."""
     request = signed_bytes(rig)

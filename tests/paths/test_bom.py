@@ -59,6 +59,7 @@ def test_it_names_files_template_suite_licence_origin_and_scores(broken: Served)
     ]
 
 
+@pytest.mark.attacks("C134")
 def test_the_ledger_alone_gives_its_digest(broken: Served) -> None:
     """Who holds the entries makes the same bytes: no clock, no version, no machine is in them."""
     first = release_bom(broken.env, "tiny")

@@ -97,6 +97,7 @@ def test_it_opens_an_incident_that_is_closed_with_a_report(env: Environment) -> 
     env.ledger.audit()
 
 
+@pytest.mark.attacks("C186")
 def test_a_clock_that_is_set_back_prolongs_nothing(env: Environment, clock: FixedClock) -> None:
     opened(env)
     clock.advance(-1)
@@ -109,6 +110,7 @@ def test_a_clock_that_is_set_back_prolongs_nothing(env: Environment, clock: Fixe
     assert env.access.emergency() is None
 
 
+@pytest.mark.attacks("C185")
 def test_without_its_incident_it_is_nothing(env: Environment) -> None:
     """Who would not have it recorded appends the signed statement alone."""
     signer = env.party_signers()[Party.OPERATOR]
@@ -125,6 +127,7 @@ def test_its_minutes_are_bounded_at_the_ledgers_door(env: Environment, minutes: 
         env.ledger.append_statement(stated(env, "operator", minutes), [signer])
 
 
+@pytest.mark.attacks("C187")
 def test_nobody_opens_one_for_a_party_whose_key_did_not_sign(env: Environment) -> None:
     signers = [env.party_signers()[Party.FIRM], env.signer(Purpose.EVIDENCE)]
     for signer in signers:
@@ -185,6 +188,7 @@ def approved(env: Environment, party: str, time_ms: int, name: str = "r") -> Any
     return env.ledger.append_statement(statement, [signer])
 
 
+@pytest.mark.attacks("C240")
 def test_approvals_under_it_are_marked_wherever_they_show(
     env: Environment, clock: FixedClock
 ) -> None:
@@ -211,6 +215,7 @@ def test_approvals_under_it_are_marked_wherever_they_show(
     assert (listed[inside.entry], listed[before.entry]) == (row.entry, None)
 
 
+@pytest.mark.attacks("C240")
 def test_a_release_and_a_deployment_show_the_mark(env: Environment, clock: FixedClock) -> None:
     """The release of this home was approved before; a deployment is approved in an emergency."""
     (name,) = {one["release"] for one in list_releases(env)}

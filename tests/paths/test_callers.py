@@ -69,6 +69,7 @@ async def tried(world: Controlled, credential: str) -> dict[str, str]:
     return json.loads(out)
 
 
+@pytest.mark.attacks("C182")
 def test_no_role_sends_the_call_of_another(tmp_path: Path) -> None:
     """A process of its own for each role: a runner cannot state receipts, a gateway no loads."""
 
@@ -107,6 +108,7 @@ def test_who_proves_no_role_is_a_guest(credential: str) -> None:
         nobody.require(GUEST, "status")  # before it knows any policy: nothing
 
 
+@pytest.mark.attacks("C183")
 def test_a_guest_gets_no_snapshot_and_states_nothing(tmp_path: Path) -> None:
     async def story(world: Controlled) -> None:
         guest = await world.linked("king")
@@ -119,6 +121,7 @@ def test_a_guest_gets_no_snapshot_and_states_nothing(tmp_path: Path) -> None:
     go(tmp_path, story)
 
 
+@pytest.mark.attacks("C184")
 def test_no_policy_gives_a_role_the_call_of_another() -> None:
     policies = PolicySet(DEFAULT + "\npermit (principal, action, resource);\n", "x")
     for role in ROLES:

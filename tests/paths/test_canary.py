@@ -16,6 +16,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from paths.conftest import Running
 
 CANARY = "quetzal-7f3a-zweihundertelf-periwinkle"
@@ -75,6 +77,7 @@ def places(home: Path, secret: bytes) -> list[str]:
     ]
 
 
+@pytest.mark.attacks("C24")
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
     secret = CANARY.encode()
     (tmp_path / "plain").write_bytes(b"..." + secret)
@@ -87,6 +90,7 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.attacks("C24")
 def test_no_prompt_no_answer_no_key_on_disk_or_in_the_ledger(running: Running) -> None:
     answer = ask(running, CANARY)
     assert len(answer) > 10

@@ -116,6 +116,7 @@ async def taken_is_told(made: World) -> None:
     assert await everywhere(told) <= REACHES_S
 
 
+@pytest.mark.attacks("C197")
 def test_every_change_is_known_to_all_gateways_and_replicas_within_a_second() -> None:
     async def scenario() -> None:
         async with world() as made:

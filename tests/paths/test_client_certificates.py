@@ -91,6 +91,7 @@ def ends(connected: ssl.SSLSocket) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.attacks("C242")
 def test_one_tenants_authority_names_no_service_of_another(rig: Rig, tmp_path: Path) -> None:
     ours, theirs = Clients(tmp_path, "ours"), Clients(tmp_path, "theirs", "acme.example")
     nobodys = Clients(tmp_path, "nobodys", "")
@@ -110,6 +111,7 @@ def test_one_tenants_authority_names_no_service_of_another(rig: Rig, tmp_path: P
     assert [request.peer for request in tls.seen if request.peer] == [SPIFFE, other]
 
 
+@pytest.mark.attacks("C242")
 def test_a_folder_says_whose_authority_is_for_which_domain(rig: Rig, tmp_path: Path) -> None:
     """What the authority says of itself counts for nothing then."""
     plain, lying = Clients(tmp_path, "plain", ""), Clients(tmp_path, "lying", "acme.example")
@@ -153,6 +155,7 @@ def test_the_setting_names_a_file_or_a_folder(tmp_path: Path) -> None:
         x509.authorities("no certificate")
 
 
+@pytest.mark.attacks("C243")
 @pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
 def test_a_certificate_that_ends_takes_its_connection_along(
     rig: Rig, tmp_path: Path, alpn: str
@@ -177,6 +180,7 @@ def test_a_certificate_that_ends_takes_its_connection_along(
     assert refused(tls, trusting(tls.site.authority, alpn, client=short))
 
 
+@pytest.mark.attacks("C243")
 @pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
 def test_a_revoked_certificate_ends_what_is_open_and_opens_nothing(
     rig: Rig, tmp_path: Path, alpn: str
@@ -202,6 +206,7 @@ def test_a_revoked_certificate_ends_what_is_open_and_opens_nothing(
     assert status_of(tls, good) == 200, "the same name in another certificate"
 
 
+@pytest.mark.attacks("C243")
 def test_a_command_revokes_it_in_every_worker(tmp_path: Path) -> None:
     clients = Clients(tmp_path)
     folder = tmp_path / "authorities"

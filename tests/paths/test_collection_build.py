@@ -173,6 +173,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.attacks("C114")
 @pytest.mark.parametrize("case", CASES)
 def test_each_way_to_fail_open_refuses_and_makes_nothing(
     empty: Home, tmp_path: Path, case: str

@@ -128,6 +128,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.attacks("C252")
 @pytest.mark.parametrize("case", CASES)
 def test_what_does_not_fit_refuses_in_pieces_too(case: str, empty: Home, tmp_path: Path) -> None:
     spoil, reason = CASES[case]

@@ -107,6 +107,7 @@ def run(story: Callable[[ControlLink, Peer], Awaitable[None]]) -> None:
     asyncio.run(whole())
 
 
+@pytest.mark.attacks("C166")
 def test_many_snapshots_hold_what_is_equal_in_them_once() -> None:
     """An answer that runs for minutes holds the snapshot of its begin, and another one its own."""
 

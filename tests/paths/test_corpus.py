@@ -81,6 +81,7 @@ def lines_of(files: dict[str, bytes]) -> list[dict[str, Any]]:
     return [json.loads(line) for text in texts for line in text.splitlines()]
 
 
+@pytest.mark.attacks("C99")
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 8])
 def test_any_number_of_workers_makes_the_same_bytes(
@@ -112,6 +113,7 @@ def test_any_limit_of_memory_makes_the_same_bytes(
     assert not list(folder.glob("merge/*")), "what was sorted is left behind"
 
 
+@pytest.mark.attacks("C99")
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["hashing the sources", "reading 0", "reading 6", "reading 18995",
                                    "looking for duplicates 1", "writing shards 1"])  # fmt: skip
@@ -174,6 +176,7 @@ def test_the_life_of_a_document(built: Home) -> None:
     assert double["instead"] == min(document_key("letters", one) for one in ("d7", "d50")).hex()
 
 
+@pytest.mark.attacks("C98")
 def test_personal_data_and_texts_are_nowhere_on_the_disk(
     empty: Home, recipe: Path, tmp_path: Path
 ) -> None:
@@ -189,6 +192,7 @@ def test_personal_data_and_texts_are_nowhere_on_the_disk(
     assert "<IBAN:" in texts["d3"]
 
 
+@pytest.mark.attacks("C98")
 def test_the_ledger_names_no_file_and_no_document(built: Home) -> None:
     with seeded(built) as env:
         (row,) = env.ledger.find("dataset/v1")
@@ -298,6 +302,7 @@ def bench(empty: Home, tmp_path: Path) -> Iterator[tuple[Workbench, Part]]:
     yield bench, Part(0, "letters", "jsonl", {}, [file])
 
 
+@pytest.mark.attacks("C99")
 def test_an_error_in_a_step_names_the_document_and_never_its_text(
     bench: tuple[Workbench, Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:

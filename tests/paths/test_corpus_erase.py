@@ -87,6 +87,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.attacks("C129")
 def test_the_person_is_nowhere_afterwards(
     built: Home, erased: tuple[Home, Erased], recipe: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +121,7 @@ def test_the_person_is_nowhere_afterwards(
     assert len(roots) == 2
 
 
+@pytest.mark.attacks("C129")
 def test_the_account_and_the_links(built: Home, erased: tuple[Home, Erased]) -> None:
     home, done = erased
     (told,) = done.account["datasets"]
@@ -186,6 +188,7 @@ def test_every_other_document_is_found_where_it_is(
         assert sum(source["kept"] for source in card["sources"]) == card["documents"] == total
 
 
+@pytest.mark.attacks("C129")
 def test_the_old_dataset_refuses_and_names_its_successor(
     erased: tuple[Home, Erased], tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ def driven(home: Home, subject: Path, *full: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.attacks("C130")
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["searching dataset 1 of 2 0", "searching dataset 1 of 2 ",
                                    "scrubbing records 1", "hashing the successor",
@@ -137,6 +138,7 @@ def test_a_successor_without_its_link_is_linked_by_the_next_run(
     assert exported(home, tmp_path / "one") == exported(erased[0], tmp_path / "two")
 
 
+@pytest.mark.attacks("C130")
 @pytest.mark.parametrize("step", ["searching dataset 1 of 2", "hashing the successor"])
 def test_a_full_disk_leaves_the_old_dataset_whole(
     step: str, built: Home, erased: tuple[Home, Erased], subject: Path, tmp_path: Path

@@ -85,6 +85,7 @@ def flip(path: Path, rng: random.Random) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.attacks("C119")
 @pytest.mark.slow
 @pytest.mark.timeout(400)  # one build for each kind
 def test_a_flipped_bit_in_any_intermediate_file(

@@ -108,6 +108,7 @@ def test_a_folder_with_something_in_it_is_left_alone(built: Home, tmp_path: Path
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.attacks("C131")
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_a_shard_that_is_not_the_manifests_is_in_no_file(
     built: Home, tmp_path: Path, form: str

@@ -56,6 +56,7 @@ def counted(home: Home) -> tuple[int, int]:
         return row["documents"], row["chars"]
 
 
+@pytest.mark.attacks("C208")
 def test_sources_in_a_bucket_make_the_same_documents(
     server: S3Server, base: Home, tmp_path: Path
 ) -> None:
@@ -151,6 +152,7 @@ def built(
     return home, bucket
 
 
+@pytest.mark.attacks("C209")
 def test_an_export_that_was_cut_off_goes_on(
     server: S3Server, built: tuple[Home, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def test_what_was_done_before_a_kill_is_not_done_again(
     assert all(done[name] for name in later)
 
 
+@pytest.mark.attacks("C253")
 @pytest.mark.parametrize("part", ["near-0", "done-edge_range-0"])
 def test_a_damaged_object_of_the_join_has_it_done_anew(
     part: str, empty: Home, recipe: Path, whole: Any, done: Counter[str], tmp_path: Path

@@ -69,6 +69,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
+@pytest.mark.attacks("C131")
 @pytest.mark.parametrize(("padded", "dtype"), [(0, "uint16"), (66_000, "int32")])
 def test_tokens_decode_to_every_text(built: Home, tmp_path: Path, padded: int, dtype: str) -> None:
     path = made_tokenizer(tmp_path / "tokenizer.json", padded)

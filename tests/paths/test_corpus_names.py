@@ -91,6 +91,7 @@ def test_other_files_of_a_finder_are_another_dataset(empty: Home, tmp_path: Path
     assert len({build for build, _ in digests}) == len({digest for _, digest in digests}) == 2
 
 
+@pytest.mark.attacks("C236")
 @pytest.mark.parametrize(
     "source", ["raise SystemExit\n", PROGRAM.replace("found.span()", "-1, 5")], ids=["ends", "lies"]
 )

@@ -105,6 +105,7 @@ def test_pieces_make_the_dataset_of_the_whole(empty: Home, tmp_path: Path, reade
     assert len(whole[2]) == 2
 
 
+@pytest.mark.attacks("C132")
 @pytest.mark.slow
 def test_a_piece_that_changes_refuses(empty: Home, tmp_path: Path) -> None:
     recipe = write(tmp_path / "corpus", "jsonl", 4_000)

@@ -209,6 +209,7 @@ def test_a_flipped_byte_is_refused(part: str, indexed: Environment) -> None:
     assert caught.value.fix == "bastide corpus index tiny"
 
 
+@pytest.mark.attacks("C113")
 def test_a_text_that_the_dataset_does_not_hold_is_not_believed(indexed: Environment) -> None:
     """Sealed by who holds the keys, and so whole; but the dataset's leaves know better."""
     name = corpus_index.segment_name(folder(indexed), 0, "text")
@@ -220,6 +221,7 @@ def test_a_text_that_the_dataset_does_not_hold_is_not_believed(indexed: Environm
         find_spans(indexed, "tiny", data[2:8].decode(errors="ignore")[:2], None)
 
 
+@pytest.mark.attacks("C113")
 def test_a_stale_index_is_refused(indexed: Environment) -> None:
     name = f"{index_folder(folder(indexed))}/index"
     report = corpus_index.IndexReport(corpus_index.INDEX_VERSION, "sha256:" + "0" * 64, 1, [])
@@ -260,6 +262,7 @@ def test_an_index_of_an_earlier_version_is_refused_and_made_anew(indexed: Enviro
     assert find_spans(indexed, "tiny", "e") == found
 
 
+@pytest.mark.attacks("C113")
 def test_no_text_of_the_index_is_on_the_disk(indexed: Environment, tmp_path: Path) -> None:
     texts = [line["text"] for line in lines_of(exported(indexed.home, tmp_path / "o"))]
     for text in (texts[0], max(texts, key=len)):

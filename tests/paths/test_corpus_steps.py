@@ -205,6 +205,7 @@ def test_a_file_that_is_not_there_or_changed(empty: Home, tmp_path: Path) -> Non
 # No secret and no name in clear
 
 
+@pytest.mark.attacks("C116")
 def test_names_and_notes_are_masked_as_the_text_is(built: Home, tmp_path: Path) -> None:
     lines = {line["id"]: line for line in exported(built, tmp_path / "out")}
     (ident,) = [one for one in lines if one.startswith("mail/")]
@@ -228,6 +229,7 @@ def test_names_and_notes_are_masked_as_the_text_is(built: Home, tmp_path: Path) 
             prove_document(reader, "tiny", f"mail/{PERSON}")
 
 
+@pytest.mark.attacks("C116")
 def test_no_secret_is_on_the_disk_or_in_an_example(built: Home, tmp_path: Path) -> None:
     for value in (github(), PERSON, "BEGIN PRIVATE KEY"):
         assert found_below(built.root, value.encode()) == []
@@ -242,6 +244,7 @@ def test_no_secret_is_on_the_disk_or_in_an_example(built: Home, tmp_path: Path) 
 # The key of the pseudonyms
 
 
+@pytest.mark.attacks("C117")
 def test_the_key_is_kept_over_a_stop_and_can_be_destroyed(
     empty: Home, recipe: Path, tmp_path: Path
 ) -> None:

@@ -32,11 +32,13 @@ def drive(what: str, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.attacks("C8")
 @pytest.mark.slow
 def test_init_is_whole_or_absent(tmp_path: Path) -> None:
     drive("init", tmp_path)
 
 
+@pytest.mark.attacks("C8")
 @pytest.mark.slow
 def test_a_killed_release_goes_on_from_the_ledger(tmp_path: Path) -> None:
     prepared = Demo(tmp_path / "prepared")

@@ -37,6 +37,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
     return demo, people
 
 
+@pytest.mark.attacks("C233")
 def test_any_party_stops_and_the_guardian_lets_go_on(apart: tuple[Demo, Path]) -> None:
     demo, people = apart
     assert demo.json("store", "deny", "models/", "*") == {"denied": ["models/", "*"]}
@@ -48,6 +49,7 @@ def test_any_party_stops_and_the_guardian_lets_go_on(apart: tuple[Demo, Path]) -
     assert demo.json("store", "openings") == []
 
 
+@pytest.mark.attacks("C233")
 def test_what_is_locked_or_damaged_can_be_stopped_and_opened_by_nobody(
     apart: tuple[Demo, Path],
 ) -> None:
@@ -82,6 +84,7 @@ def test_a_policy_can_forbid_a_party_to_stop(apart: tuple[Demo, Path]) -> None:
     assert "all/" not in (demo.home / "denied").read_text()
 
 
+@pytest.mark.attacks("C233")
 def test_forged_policies_stop_no_stop(tmp_path: Path) -> None:
     """Who has the database's key writes over the set in force."""
     demo, people = Demo(tmp_path / "home"), tmp_path / "people"
@@ -99,6 +102,7 @@ def test_forged_policies_stop_no_stop(tmp_path: Path) -> None:
     assert demo.json("store", "allow", "forged/", *key, status=6)["error"] == "not-proven"
 
 
+@pytest.mark.attacks("C234")
 def test_policies_say_which_custodians_unseal(founded: tuple[Demo, Path]) -> None:
     demo, people = founded
     collected = Collected(json.loads((demo.home / "public" / "quorum.json").read_text()))

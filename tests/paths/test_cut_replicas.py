@@ -167,6 +167,7 @@ async def takes_work(made: World, number: int) -> None:
                 return
 
 
+@pytest.mark.attacks("C194")
 def test_a_killed_replica_ends_its_own_streams_and_no_others_and_comes_back() -> None:
     async def scenario() -> None:
         async with world() as made:
@@ -198,6 +199,7 @@ def test_a_killed_replica_ends_its_own_streams_and_no_others_and_comes_back() ->
     asyncio.run(scenario())
 
 
+@pytest.mark.attacks("C193")
 def test_gateway_and_runner_killed_at_once_leave_a_receipt_of_every_answer() -> None:
     async def scenario() -> None:
         async with world() as made:

@@ -104,6 +104,7 @@ def test_nothing_is_written_while_the_gateway_lives_and_its_own_receipt_stands(
     go(tmp_path, story)
 
 
+@pytest.mark.attacks("C97")
 def test_a_report_that_comes_again_and_a_receipt_that_comes_late_change_nothing(
     tmp_path: Path,
 ) -> None:
@@ -137,6 +138,7 @@ FORGED: dict[str, Callable[[], Cut]] = {
 }
 
 
+@pytest.mark.attacks("C97")
 @pytest.mark.parametrize("row", FORGED.values(), ids=list(FORGED))
 def test_a_forged_row_bills_nobody_and_spoils_no_other(
     tmp_path: Path, row: Callable[[], Cut]

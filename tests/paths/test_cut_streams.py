@@ -120,6 +120,7 @@ async def whole_text() -> str:
     return "".join([delta.text async for delta in engine.generate(asked)])
 
 
+@pytest.mark.attacks("C96")
 @pytest.mark.filterwarnings("ignore:FakeEngine")
 def test_every_stream_of_a_killed_gateway_has_one_receipt_of_what_was_handed_to_it() -> None:
     async def scenario() -> None:

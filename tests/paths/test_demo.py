@@ -57,6 +57,7 @@ def test_up_says_what_is_where(running: Running) -> None:
     assert again["key"] is None, "a key is shown once"
 
 
+@pytest.mark.attacks("C16")
 def test_solo_says_openly_that_one_person_holds_all_keys(running: Running) -> None:
     assert "ONE PERSON" in running.run("up").stdout
     running.run("chat", "Hi", "--max-tokens", "4")
@@ -117,6 +118,7 @@ def test_curl_streams_the_same_answer(running: Running) -> None:
     assert "Stockholm" in done.stdout
 
 
+@pytest.mark.attacks("C49")
 def test_a_revoked_key_is_refused_at_once(running: Running) -> None:
     row = running.json("key", "new", "--tenant", "demo")
     assert row["access_key_id"] == "BST" + row["id"].removeprefix("k_").upper()
@@ -155,6 +157,7 @@ def test_a_revoked_key_is_refused_at_once(running: Running) -> None:
         assert shown not in json.dumps(listed), "a list never shows a key"
 
 
+@pytest.mark.attacks("C50")
 def test_a_key_s_scope_is_kept(running: Running) -> None:
     row = running.json("key", "new", "--tenant", "demo", "--model", "another")
     client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=row["key"], max_retries=0)
@@ -196,6 +199,7 @@ def test_killing_the_runner_and_control_and_gateway_recovers(running: Running) -
     assert running.json("ledger", "audit")["holds"] is True
 
 
+@pytest.mark.attacks("C58")
 def test_no_secret_stands_in_arguments_or_environments(running: Running) -> None:
     secrets = [(running.home / "unlock").read_text().strip(), running.key, "AGE-SECRET-KEY"]
     processes = [supervisor(running), *supervisor(running).children(recursive=True)]
@@ -226,6 +230,7 @@ def test_the_gateway_holds_no_database_no_store_and_no_engine(running: Running) 
     assert [path for path in opened if ".db" in path.name] == []
 
 
+@pytest.mark.attacks("C59")
 def test_nothing_listens_or_talks_beyond_loopback(running: Running) -> None:
     findings = {row["ident"]: row for row in running.json("doctor", status=None)["findings"]}
     # Services hide their sockets from everybody but root; test_outbound.py sees them as any user.
@@ -251,6 +256,7 @@ def test_the_gateway_refuses_without_a_key(running: Running) -> None:
     assert caught.value.code == 401
 
 
+@pytest.mark.attacks("C5")
 def test_rebuild_replays_to_identical_rows_while_it_runs(running: Running) -> None:
     before = running.json("model", "ls"), running.json("release", "ls"), running.json("key", "ls")
     running.json("ledger", "rebuild")
@@ -259,6 +265,7 @@ def test_rebuild_replays_to_identical_rows_while_it_runs(running: Running) -> No
     assert running.json("chat", "Hi", "--max-tokens", "2")["finish"]
 
 
+@pytest.mark.attacks("C25")
 def test_a_receipt_that_was_shown_survives_the_death_of_control(running: Running) -> None:
     """Invariant 3 for answers: whoever saw the end of an answer can prove it for ever."""
     client = openai.OpenAI(base_url=f"{running.url}/v1", api_key=running.key, max_retries=0)

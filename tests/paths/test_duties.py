@@ -166,6 +166,7 @@ def test_the_exceptions_are_use_cases() -> None:
     assert len(USE_CASES) - len(UNASKED) >= 25
 
 
+@pytest.mark.attacks("C67")
 @pytest.mark.parametrize("name", sorted(set(USE_CASES) - UNASKED))
 def test_a_use_case_asks_first(name: str, broken: Served) -> None:
     before = broken.env.ledger.size
@@ -174,6 +175,7 @@ def test_a_use_case_asks_first(name: str, broken: Served) -> None:
     assert broken.env.ledger.size == before
 
 
+@pytest.mark.attacks("C67")
 @pytest.mark.parametrize(
     "row", [row for row in LIFECYCLE if row.name in STAGES], ids=lambda r: r.name
 )

@@ -88,6 +88,7 @@ def test_a_key_in_an_hsm_approves(separate: tuple[Demo, Path], tmp_path: Path) -
     assert demo.json("approve", "--import", str(approval), status=3)["error"] == "refused"
 
 
+@pytest.mark.attacks("C123")
 def test_a_request_with_a_key_that_nobody_enrolled(
     separate: tuple[Demo, Path], tmp_path: Path
 ) -> None:

@@ -200,6 +200,7 @@ def test_a_benchmark_with_a_missing_item_has_no_score():
     assert results.scores()["reading"] == 1.0
 
 
+@pytest.mark.attacks("C39")
 @pytest.mark.parametrize("dies_at", [0, 1, 49, 50, 130, 211])
 def test_a_resumed_run_equals_an_uninterrupted_one(dies_at):
     store = MemoryStore()
@@ -224,6 +225,7 @@ def test_a_killed_run_loses_at_most_what_was_not_yet_written():
     assert kept == 130 - 130 % evaluate.JOURNAL_EVERY
 
 
+@pytest.mark.attacks("C40")
 def test_a_journal_of_another_engine_model_or_signer_counts_for_nothing():
     store = MemoryStore()
     with open_journal(store) as journal:
@@ -256,6 +258,7 @@ def test_a_damaged_journal_counts_for_nothing(damage):
     assert open_journal(store).done == {}
 
 
+@pytest.mark.attacks("C40")
 def test_the_evaluation_states_what_its_items_prove(tmp_path):
     world, store = make_ledger(tmp_path), MemoryStore()
     admission = admit(world)

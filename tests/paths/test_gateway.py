@@ -145,6 +145,7 @@ def test_a_client_of_http_1_0_gets_a_stream_that_ends_with_the_connection(rig: R
 # Who may ask
 
 
+@pytest.mark.attacks("C48")
 @pytest.mark.parametrize("key", [STRANGE_KEY, "sk-1234", "bst_", KEY[:-1] + "0", KEY + "x", "ö"])
 def test_unknown_keys(rig: Rig, key: str) -> None:
     with rig.connect() as talking:
@@ -169,6 +170,7 @@ def test_the_sdk_maps_refusals_to_its_exceptions(rig: Rig) -> None:
     assert rig.engine.requests == []
 
 
+@pytest.mark.attacks("C49")
 def test_a_revoked_key_is_refused_at_once_on_a_living_connection(rig: Rig) -> None:
     with rig.connect() as talking:
         talking.sendall(request_bytes(BODY))
@@ -189,6 +191,7 @@ def test_a_key_that_is_revoked_while_the_body_arrives(rig: Rig) -> None:
         assert read_response(talking).status == 401
 
 
+@pytest.mark.attacks("C51")
 def test_a_stale_snapshot_refuses_all(rig: Rig) -> None:
     rig.clock.advance(int(SNAPSHOT_AGE_MAX_S * 1000))
     client(rig).chat.completions.create(**ASK)
@@ -202,6 +205,7 @@ def test_a_stale_snapshot_refuses_all(rig: Rig) -> None:
     client(rig).chat.completions.create(**ASK)
 
 
+@pytest.mark.attacks("C51")
 def test_no_snapshot_refuses_all(rig: Rig) -> None:
     rig.control.snapshot = None
     assert curl(rig, rig.url + "/healthz").stdout.startswith("HTTP/1.1 503 ")
@@ -226,6 +230,7 @@ def test_a_receipt_commits_to_prompt_and_answer(rig: Rig) -> None:
     assert receipt.answer_commitment == commit(salt, "answer", TEXT.encode())
 
 
+@pytest.mark.attacks("C22")
 @pytest.mark.parametrize("body", [BODY, STREAM_BODY], ids=["whole", "stream"])
 def test_the_end_of_an_answer_waits_for_its_receipt(rig: Rig, body: bytes) -> None:
     rig.do(rig.control.confirming.clear)
@@ -245,6 +250,7 @@ def test_the_end_of_an_answer_waits_for_its_receipt(rig: Rig, body: bytes) -> No
     assert len(rig.control.receipts) == 1
 
 
+@pytest.mark.attacks("C22")
 def test_no_answer_is_complete_if_the_receipt_is_never_confirmed(rig: Rig) -> None:
     rig.do(rig.control.confirming.clear)
     with pytest.raises(openai.InternalServerError):
@@ -317,6 +323,7 @@ def test_an_engine_that_fails_in_the_middle(rig: Rig) -> None:
     assert "DONE" not in done.stdout
 
 
+@pytest.mark.attacks("C56")
 @pytest.mark.parametrize("half", [True, False], ids=["half-closed", "closed"])
 @pytest.mark.parametrize("body", [BODY, STREAM_BODY], ids=["whole", "stream"])
 def test_a_client_that_goes_away_frees_its_slot(rig: Rig, body: bytes, half: bool) -> None:

@@ -74,6 +74,7 @@ def open_files(process: subprocess.Popen[str]) -> int:
     return sum(1 for _ in Path(f"/proc/{process.pid}/fd").iterdir())
 
 
+@pytest.mark.attacks("C162", "C163")
 def test_few_descriptors_bound_the_connections_and_nobody_is_dropped() -> None:
     with few() as (process, ready, told):
         assert ready["event"] == "ready", ready

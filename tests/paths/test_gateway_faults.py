@@ -26,6 +26,7 @@ ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
 GOOD = request_bytes(json.dumps(ASK).encode())
 
 
+@pytest.mark.attacks("C101")
 def test_who_gives_up_waiting_for_a_slow_runner_ends_only_its_own_answer(tmp_path: Path) -> None:
     path = str(tmp_path / "r.sock")
 
@@ -79,6 +80,7 @@ def test_an_engine_that_turns_busy_in_the_middle_of_an_answer_leaves_a_receipt()
     assert (receipt.finish, receipt.completion_tokens) == ("error", 2)
 
 
+@pytest.mark.attacks("C101")
 def test_unfinished_bodies_have_one_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbound, "BODIES_BYTES_MAX", 300_000)
     body = json.dumps({**ASK, "user": "x" * 200_000}).encode()
@@ -106,6 +108,7 @@ def send_body(client: Client, stream: int, data: bytes, *, end: bool) -> None:
     client.send()
 
 
+@pytest.mark.attacks("C165")
 def test_unfinished_bodies_of_both_protocols_have_one_bound_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -70,12 +70,14 @@ def _statuses(rig: Rig, data: bytes) -> list[int]:
     return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3}) ", answered)]
 
 
+@pytest.mark.attacks("C55")
 @FUZZ
 @given(st.lists(PIECES | st.binary(max_size=40), max_size=12))
 def test_raw_bytes(rig: Rig, pieces: list[bytes]) -> None:
     assert all(status < 500 or status in (501, 505) for status in _statuses(rig, b"".join(pieces)))
 
 
+@pytest.mark.attacks("C55")
 @FUZZ
 @given(st.integers(0, len(GOOD) - 1), st.binary(min_size=0, max_size=3), st.integers(0, 3))
 def test_damaged_requests(rig: Rig, place: int, noise: bytes, removed: int) -> None:

@@ -57,6 +57,7 @@ def test_an_answer_whole_and_streamed(rig: Rig, client: Client) -> None:
     assert len(rig.control.receipts) == 2
 
 
+@pytest.mark.attacks("C175")
 def test_keys_that_share_a_connection_stay_apart(rig: Rig, client: Client) -> None:
     """Who a connection's last request came from is remembered, and is no other key's caller."""
     keys = [KEY, NARROW_KEY, KEY, STRANGE_KEY, NARROW_KEY, KEY] * 2
@@ -193,6 +194,7 @@ def test_a_body_that_grows_too_large_and_trailers(client: Client) -> None:
     assert client.status(trailing) == 400
 
 
+@pytest.mark.attacks("C80")
 def test_bodies_that_never_end_are_bounded_together(rig: Rig, client: Client) -> None:
     size = REQUEST_BODY_BYTES_MAX - 1
     streams = []
@@ -233,6 +235,7 @@ def test_head_has_no_body(client: Client) -> None:
 # Slow readers
 
 
+@pytest.mark.attacks("C80")
 def test_a_slow_reader_blocks_its_own_stream_only(rig: Rig) -> None:
     rig.engine.words = ["x" * 1_000] * 200
     with rig.connect() as connected:

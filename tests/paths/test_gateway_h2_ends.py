@@ -54,6 +54,7 @@ def test_a_client_that_has_gone_cancels_all_its_answers(rig: Rig) -> None:
     rig.until(lambda: rig.server.connections == 0)
 
 
+@pytest.mark.attacks("C82")
 def test_a_failing_stream_says_so_and_is_reset(rig: Rig, client: Client) -> None:
     rig.engine.fails_after = 2
     stream = client.ask(STREAM_BODY)

@@ -141,6 +141,7 @@ def send_until_cut(client: socket.socket, data: bytes) -> bytes:
     return said
 
 
+@pytest.mark.attacks("C79")
 @pytest.mark.parametrize("name", FLOODS)
 def test_a_flood_is_cut(rig: Rig, name: str) -> None:
     before = len(rig.engine.requests)
@@ -150,6 +151,7 @@ def test_a_flood_is_cut(rig: Rig, name: str) -> None:
     assert len(rig.engine.requests) - before <= H2_TOLL_MAX / 5 + H2_STREAMS_MAX
 
 
+@pytest.mark.attacks("C79")
 def test_rapid_resets_by_a_client_that_reads(rig: Rig) -> None:
     """CVE-2023-44487: what is reset is not worked on, and too many resets are the end."""
     rig.engine.hangs_after = 0
@@ -239,6 +241,7 @@ MALFORMED: dict[str, list[tuple[str, str]]] = {
 }
 
 
+@pytest.mark.attacks("C81")
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_requests_get_no_answer(rig: Rig, name: str) -> None:
     before = len(rig.engine.requests)
@@ -268,6 +271,7 @@ def test_a_length_that_is_not_the_bodys(rig: Rig) -> None:
     assert len(rig.engine.requests) == before
 
 
+@pytest.mark.attacks("C79")
 def test_a_header_bomb(rig: Rig) -> None:
     """A few coded bytes that mean a megabyte (CVE-2016-6581)."""
     with rig.connect() as connected:
@@ -280,6 +284,7 @@ def test_a_header_bomb(rig: Rig) -> None:
     assert b"\x07\x00\x00\x00\x00\x00" in said
 
 
+@pytest.mark.attacks("C80")
 def test_what_is_kept_for_a_client_is_bounded() -> None:
     frames = Frames()
     frames.data_to_send()
@@ -328,6 +333,7 @@ _noise = st.lists(
 )
 
 
+@pytest.mark.attacks("C81")
 @settings(
     max_examples=300,
     deadline=None,

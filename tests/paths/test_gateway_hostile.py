@@ -101,6 +101,7 @@ SMUGGLING = {
 }
 
 
+@pytest.mark.attacks("C52")
 @pytest.mark.parametrize("name", SMUGGLING)
 def test_ambiguous_requests_are_refused_and_the_connection_closed(rig: Rig, name: str) -> None:
     before = len(rig.engine.requests)
@@ -238,6 +239,7 @@ def test_the_largest_body_is_read(rig: Rig) -> None:
         assert read_response(talking).status == 200
 
 
+@pytest.mark.attacks("C53")
 def test_a_stranger_cannot_make_us_read_a_large_body(rig: Rig) -> None:
     head = request_bytes(b"", key=STRANGE_KEY).replace(b"Length: 0", b"Length: 1000000")
     with rig.connect() as talking:
@@ -300,6 +302,7 @@ def test_expect_continue(rig: Rig) -> None:
 # Time
 
 
+@pytest.mark.attacks("C53")
 def test_slow_senders_lose_their_connection(hasty: Rig) -> None:
     for start in (b"", GOOD[:20], GOOD[:-5]):
         with hasty.connect() as talking:
@@ -331,6 +334,7 @@ def test_idle_connections_are_closed_quietly(hasty: Rig) -> None:
         assert talking.recv(1) == b""
 
 
+@pytest.mark.attacks("C53")
 def test_a_client_that_does_not_read_loses_its_connection_and_its_slot(hasty: Rig) -> None:
     hasty.engine.words = ["x" * 65_536] * 1_000
     try:
@@ -344,6 +348,7 @@ def test_a_client_that_does_not_read_loses_its_connection_and_its_slot(hasty: Ri
         hasty.engine.words = ("x",)
 
 
+@pytest.mark.attacks("C71")
 @pytest.mark.parametrize("request_", [HEALTH, b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"])
 def test_a_client_that_asks_and_never_reads_does_not_fill_our_memory(
     rig: Rig, request_: bytes
@@ -372,6 +377,7 @@ def test_what_was_held_for_a_slow_reader_is_answered(rig: Rig) -> None:
     assert seen == count
 
 
+@pytest.mark.attacks("C164")
 def test_connections_have_a_bound_and_the_next_one_waits_for_room(hasty: Rig) -> None:
     hasty.until(lambda: hasty.server.connections == 0)
     many = [hasty.connect() for _ in range(8)]

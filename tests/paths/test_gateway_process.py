@@ -77,6 +77,7 @@ def test_a_stop_cuts_off_what_does_not_end(rig: Rig) -> None:
     assert rig.engine.running == 0
 
 
+@pytest.mark.attacks("C57")
 def test_nothing_that_is_logged_holds_a_prompt_an_answer_or_a_key(rig: Rig) -> None:
     rig.engine.fails_after = 2
     with rig.connect() as talking:
@@ -204,6 +205,7 @@ def test_the_process_serves_and_stops(control: Path) -> None:
     assert PEPPER.hex() not in log
 
 
+@pytest.mark.attacks("C54")
 @pytest.mark.parametrize(
     ("listen", "status"), [("0.0.0.0:0", 2), ("[::]:0", 2), ("nonsense", 2)], ids=str
 )

@@ -88,6 +88,7 @@ def ask(connected: socket.socket) -> int:
     return read_response(connected).status
 
 
+@pytest.mark.attacks("C75")
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
 def test_a_client_that_trusts_our_authority_is_served(tls: TlsRig, name: str) -> None:
     with closing(tls.connect(trusting(tls.site.authority), name)) as connected:
@@ -122,6 +123,7 @@ def test_a_slow_reader_over_tls_blocks_its_own_stream_only(tls: TlsRig) -> None:
         assert slow not in client.ended
 
 
+@pytest.mark.attacks("C82")
 def test_a_failing_stream_over_tls_never_ends_cleanly(tls: TlsRig) -> None:
     tls.rig.engine.fails_after = 2
     with closing(tls.connect(trusting(tls.site.authority))) as connected:
@@ -131,6 +133,7 @@ def test_a_failing_stream_over_tls_never_ends_cleanly(tls: TlsRig) -> None:
     assert b'"error"' in response.body and b"DONE" not in response.body
 
 
+@pytest.mark.attacks("C75")
 def test_older_versions_are_refused(tls: TlsRig) -> None:
     context = trusting(tls.site.authority)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -257,6 +260,7 @@ def test_a_subject_is_seen_where_there_is_no_spiffe_id(mutual: TlsRig, clients: 
     ]
 
 
+@pytest.mark.attacks("C77")
 def test_two_spiffe_ids_name_nobody(mutual: TlsRig, clients: Clients) -> None:
     client = clients.give(None, SPIFFE, "spiffe://example.org/admin")
     with closing(mutual.connect(trusting(mutual.site.authority, client=client))) as connected:
@@ -264,6 +268,7 @@ def test_two_spiffe_ids_name_nobody(mutual: TlsRig, clients: Clients) -> None:
     assert [request.peer for request in mutual.seen] == [""]
 
 
+@pytest.mark.attacks("C77")
 def test_without_a_certificate_of_theirs_nothing_is_answered(
     mutual: TlsRig, tmp_path: Path
 ) -> None:
@@ -299,6 +304,7 @@ def bound(tls: TlsRig, *peers: str) -> None:
     tls.rig.publish(keys={mac: KeyGrant("k_wide", "acme", ("*",), peers=peers)})
 
 
+@pytest.mark.attacks("C223")
 @pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
 def test_a_stolen_key_opens_nothing_without_the_certificate_it_is_bound_to(
     mutual: TlsRig, clients: Clients, alpn: str
@@ -323,6 +329,7 @@ def test_a_stolen_key_opens_nothing_without_the_certificate_it_is_bound_to(
                 assert ask(connected) == status
 
 
+@pytest.mark.attacks("C223")
 def test_a_bound_key_opens_nothing_where_no_certificate_is_asked_for(
     tls: TlsRig, clients: Clients
 ) -> None:

@@ -93,6 +93,7 @@ def test_all_workers_share_both_ports(running: Services) -> None:
     assert row["gateway_tls_url"] == f"https://127.0.0.1:{running.tls_port}"
 
 
+@pytest.mark.attacks("C83")
 def test_a_revocation_reaches_every_worker_within_a_second(running: Services) -> None:
     made = running.key()
     connections = one_to_each(running)
@@ -113,6 +114,7 @@ def signed(running: Services, made: dict[str, Any]) -> dict[str, str]:
     return dict(request.headers.items())
 
 
+@pytest.mark.attacks("C84")
 def test_a_signed_request_is_not_answered_again_by_another_worker(running: Services) -> None:
     made = running.key()
     connections = one_to_each(running)
@@ -158,6 +160,7 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(running: Services) -> 
     assert len(one_to_each(running)) == WORKERS
 
 
+@pytest.mark.attacks("C78")
 def test_no_secret_is_in_an_argument_an_environment_or_a_file(running: Services) -> None:
     for worker in running.workers():
         assert "PRIVATE" not in " ".join(worker.cmdline())
@@ -210,6 +213,7 @@ def test_other_client_authorities_count_without_a_restart(tmp_path: Path, client
         assert served(new)
 
 
+@pytest.mark.attacks("C75")
 def test_beyond_loopback_with_tls_only(tmp_path: Path) -> None:
     port = free_address(0).rpartition(":")[2]
     settings = {"tls_listen": f"0.0.0.0:{port}", "tls_names": "gateway.example.org"}

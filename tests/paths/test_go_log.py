@@ -104,11 +104,13 @@ def exported(tmp_path: Path, program: Path) -> Iterator[Exported]:
     world.records.dispose()
 
 
+@pytest.mark.attacks("C110")
 def test_go_accepts_every_entry_and_a_cosigned_proof(exported: Exported) -> None:
     # Six cosignatures by three witnesses stand below the head; Go's note passes over them.
     assert exported.verify() == f"{ENTRIES} 1 3"
 
 
+@pytest.mark.attacks("C110")
 def test_go_refuses_what_was_changed(exported: Exported) -> None:
     entries = exported.folder / "tile" / "entries" / "001"
     for path, at, words in (

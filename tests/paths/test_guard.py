@@ -37,14 +37,9 @@ permit(principal == Tenant::"acme", action == Action::"call", resource == Tool::
   unless { context.untrusted.contains("to") };
 """
 POLICY: dict[str, Any] = {
-    "out": {
-        "personal": "mask",
-        "secrets": "mask",
-        "link": "mask",
-        "prompt-leak": "mask",
-        "erasure": "mask",
-        "invisible": "mask",
-    },
+    "out": dict.fromkeys(
+        ("personal", "secrets", "link", "prompt-leak", "erasure", "invisible"), "mask"
+    ),
     "links": {"hosts": ["town.eu"]},
     "tools": {"cedar": RULES},
 }
@@ -197,6 +192,7 @@ def test_without_a_guard_every_attack_works(rig: Rig, way: str, attack: str) -> 
     assert receipt(rig).guard == ()
 
 
+@pytest.mark.attacks("C85")
 @pytest.mark.parametrize("way", ASK)
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_with_one_no_attack_works(rig: Rig, way: str, attack: str) -> None:
@@ -211,6 +207,7 @@ def test_with_one_no_attack_works(rig: Rig, way: str, attack: str) -> None:
     assert harm not in repr(rows)
 
 
+@pytest.mark.attacks("C85")
 @pytest.mark.parametrize("way", ASK)
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_answer_that_is_refused_ends_there(rig: Rig, way: str, attack: str) -> None:
@@ -256,6 +253,7 @@ def test_a_prompt_that_is_refused_never_reaches_the_model(rig: Rig, way: str) ->
     assert "in:iban:refuse:1" in receipt(rig).guard
 
 
+@pytest.mark.attacks("C87")
 @pytest.mark.parametrize("way", ASK)
 def test_a_tool_call_with_an_argument_from_a_tool_result_is_refused(rig: Rig, way: str) -> None:
     guard(rig, {"out": {}})
@@ -296,6 +294,7 @@ def test_arguments_are_filtered_as_text_is(rig: Rig, way: str) -> None:
     assert said.calls == [("send_mail", {"to": "bob", "text": "[erasure]"})]
 
 
+@pytest.mark.attacks("C86")
 @pytest.mark.parametrize("way", ASK)
 def test_a_stale_erasure_list_refuses_if_the_policy_says_so(rig: Rig, way: str) -> None:
     guard(rig, {"erasure": {"age_days_max": 3}})
@@ -308,6 +307,7 @@ def test_a_stale_erasure_list_refuses_if_the_policy_says_so(rig: Rig, way: str) 
     assert "erasure-list:2023-11-01:stale" in receipt(rig).guard
 
 
+@pytest.mark.attacks("C86")
 def test_without_the_list_that_is_in_force_nothing_is_answered(rig: Rig) -> None:
     guard(rig, {"erasure": {"stale": "observe"}})
     rig.do(lambda: setattr(rig.control, "erasure", None))
@@ -327,6 +327,7 @@ def test_a_tenants_own_policy_counts_instead_of_the_one_for_all(rig: Rig) -> Non
     assert IBAN not in openai_whole(rig, chat(ATTACKS["iban"][0])).text
 
 
+@pytest.mark.attacks("C88")
 def test_no_text_that_was_found_is_logged(rig: Rig) -> None:
     guard(rig, {"in": {"iban": "refuse"}})
     with pytest.raises(openai.BadRequestError):

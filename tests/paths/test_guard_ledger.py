@@ -69,6 +69,7 @@ def test_a_policy_reaches_the_snapshot_and_leaves_it(broken: Served) -> None:
     broken.env.ledger.audit()
 
 
+@pytest.mark.attacks("C89")
 def test_only_the_guardian_sets_a_policy_and_for_a_known_tenant(broken: Served) -> None:
     with pytest.raises(NotFound):
         set_guard(broken.env, "nobody", POLICY)
@@ -80,6 +81,7 @@ def test_only_the_guardian_sets_a_policy_and_for_a_known_tenant(broken: Served) 
         import_erasure(other, b"")
 
 
+@pytest.mark.attacks("C89")
 def test_a_policy_that_somebody_planted_stops_the_snapshot(broken: Served) -> None:
     entry = set_guard(broken.env, "*", POLICY).entry or 0
     known = Known()
@@ -97,6 +99,7 @@ def test_a_policy_that_somebody_planted_stops_the_snapshot(broken: Served) -> No
         snapshot_of(broken, known)
 
 
+@pytest.mark.attacks("C89")
 def test_the_operators_own_policy_beside_the_door_stops_the_snapshot(broken: Served) -> None:
     """Signed by the services' key, under a head that is right: only the guardian is missing."""
     known = Known()
@@ -112,6 +115,7 @@ def test_the_operators_own_policy_beside_the_door_stops_the_snapshot(broken: Ser
         snapshot_of(broken, known)
 
 
+@pytest.mark.attacks("C269")
 def test_a_policy_that_the_guardian_signed_earlier_stops_the_snapshot(broken: Served) -> None:
     env, known = broken.env, Known()
     first = env.ledger.envelope(set_guard(env, "*", POLICY).entry or 0)
@@ -130,6 +134,7 @@ def test_the_ledger_takes_no_policy_that_cannot_be_read(broken: Served) -> None:
         broken.env.ledger.append_statement(Statement("guard/v1", (subject,), body), [signer])
 
 
+@pytest.mark.attacks("C88")
 def test_an_erasure_list_comes_and_goes_as_a_file_and_the_ledger_has_no_hash(
     broken: Served,
 ) -> None:

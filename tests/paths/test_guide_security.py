@@ -141,6 +141,7 @@ def terminals(tmp_path: Path) -> Iterator[dict[str, Terminal]]:
             terminal.close()
 
 
+@pytest.mark.attacks("C138")
 def test_ceremony_release_attack_and_recovery(
     terminals: dict[str, Terminal], tmp_path: Path
 ) -> None:

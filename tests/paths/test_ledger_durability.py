@@ -92,6 +92,7 @@ def _check_companions(world: World, ledger: Ledger) -> None:
     assert rows == [row.entry for row in accompanied if row.subject.name.endswith("-companion")]
 
 
+@pytest.mark.attacks("C6")
 @pytest.mark.slow
 def test_a_kill_at_any_moment_loses_nothing_acknowledged(world):
     chance = random.Random(SEED)
@@ -150,6 +151,7 @@ def _small_disk(folder: Path, size: str):
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.attacks("C6")
 def test_a_full_disk_writes_nothing_by_halves(tmp_path):
     with _small_disk(tmp_path / "disk", "2m") as disk:
         world = make_ledger(disk)
@@ -181,6 +183,7 @@ def test_a_full_disk_writes_nothing_by_halves(tmp_path):
         world.records.dispose()
 
 
+@pytest.mark.attacks("C29")
 def test_a_flipped_byte_anywhere_in_the_file_is_found(tmp_path):
     world = make_ledger(tmp_path)
     world.ledger.append([world.state(refusal(number)) for number in range(120)])

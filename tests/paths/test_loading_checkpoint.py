@@ -52,6 +52,7 @@ def test_every_file_comes_sealed_and_whole(broken: Served, tmp_path: Path) -> No
     assert seen == files
 
 
+@pytest.mark.attacks("C93")
 def test_one_changed_file_and_no_engine_starts(broken: Served, tmp_path: Path) -> None:
     _, admission = admitted(broken, tmp_path)
     name = next(row["object"] for row in admission.body["objects"] if row["path"] == "config.json")

@@ -40,6 +40,7 @@ def test_what_is_smuggled_loads_if_nothing_is_wrong_with_it(broken: Served) -> N
     load_of(broken.env, smuggle(broken.env, "tiny", find_candidate(broken.env, "tiny")))
 
 
+@pytest.mark.attacks("C65")
 def test_a_release_that_nobody_approved(broken: Served) -> None:
     env = broken.env
     deployment = smuggle(env, "other", other_candidate(env))
@@ -63,6 +64,7 @@ def test_a_release_below_the_floors(broken: Served) -> None:
     assert all("eval-floor" in reason for reason in caught.value.reasons)
 
 
+@pytest.mark.attacks("C65")
 def test_approvals_that_the_parties_did_not_sign(broken: Served) -> None:
     env = broken.env
     candidate = other_candidate(env)
@@ -74,6 +76,7 @@ def test_approvals_that_the_parties_did_not_sign(broken: Served) -> None:
         load_of(env, smuggle(env, "other", candidate))
 
 
+@pytest.mark.attacks("C65")
 def test_a_deployment_that_the_operator_did_not_approve(broken: Served) -> None:
     env = broken.env
     (released,) = env.ledger.find("release/v1")
@@ -121,6 +124,7 @@ def test_a_bundle_by_another_key(broken: Served) -> None:
         load_of(env, deployment)
 
 
+@pytest.mark.attacks("C66")
 def test_a_file_that_the_validator_never_let_in(broken: Served) -> None:
     """The admission is signed by the right key, over a file that only claims to be well formed."""
     env = broken.env

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from bastide.app.process import LogLines
 from paths.demo import environment
 
@@ -22,6 +24,7 @@ log("test", "last", lambda: 1)
 """
 
 
+@pytest.mark.attacks("C95")
 def test_a_full_pipe_holds_up_nothing() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", DRIVER],

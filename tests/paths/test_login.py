@@ -118,6 +118,7 @@ def log_in(demo: Demo, who: str, *options: str) -> tuple[int, dict[str, Any]]:
     return process.returncode, json.loads(out)
 
 
+@pytest.mark.attacks("C221", "C222")
 def test_two_parties_make_a_list_and_a_person_logs_in(
     founded: tuple[Demo, Path], issuer: str
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_code_is_confirmed_on_another_device(place: tuple[Demo, Path, str]) ->
     assert demo.json("whoami")["name"] == "anna"
 
 
+@pytest.mark.attacks("C220")
 def test_who_is_not_enrolled_is_refused(place: tuple[Demo, Path, str]) -> None:
     demo, _, _ = place
     status, row = log_in(demo, "u-3003")  # in the right group, and on no list
@@ -203,6 +205,7 @@ def test_an_issuer_changes_its_key(founded: tuple[Demo, Path], algorithm: str) -
     assert demo.json("people", "show", "--key", str(keys / "operator.key"))["login"] is True
 
 
+@pytest.mark.attacks("C222")
 def test_a_session_ends_with_its_minutes_and_with_its_list(place: tuple[Demo, Path, str]) -> None:
     demo, keys, issuer = place
     _, row = log_in(demo, "u-1001")

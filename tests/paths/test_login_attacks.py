@@ -101,6 +101,7 @@ TOKENS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.attacks("C218")
 @pytest.mark.parametrize("attack", TOKENS)
 def test_a_token_that_says_something_else_is_refused(
     env: Environment, liar: Liar, attack: str
@@ -109,6 +110,7 @@ def test_a_token_that_says_something_else_is_refused(
     refused(env, liar, NotProven, said)
 
 
+@pytest.mark.attacks("C218")
 def test_the_algorithm_is_the_one_that_was_signed_for(env: Environment, liar: Liar) -> None:
     header = {"kid": "one", "typ": "JWT"}
     claims = {"iss": liar.url, "aud": "bastide", "sub": "u-1001", "iat": NOW, "exp": NOW + 300}
@@ -136,6 +138,7 @@ def test_the_algorithm_is_the_one_that_was_signed_for(env: Environment, liar: Li
         refused(env, liar, NotProven, "no ID token by its header")
 
 
+@pytest.mark.attacks("C218")
 def test_keys_are_not_confused(env: Environment, liar: Liar) -> None:
     right, other = liar.key, new_key()
     # 1. Signed by a key that the issuer does not publish, also if the header brings it along.
@@ -164,6 +167,7 @@ def test_a_pinned_key_is_the_only_one(env: Environment, liar: Liar) -> None:
     refused(env, liar, NotProven, "not one of those that were pinned")
 
 
+@pytest.mark.attacks("C219")
 def test_another_issuers_answer_is_not_taken_to_ours(env: Environment, liar: Liar) -> None:
     """RFC 9207: the code of an honest issuer must not go to the token endpoint of a lying one."""
     for issuer in ("https://honest.example", None, f"{liar.url}/"):
@@ -188,6 +192,7 @@ def test_an_issuer_is_what_it_calls_itself_and_where_it_was_signed_for(
             refused(env, liar, Misconfigured, name)
 
 
+@pytest.mark.attacks("C219")
 def test_a_foreign_state_neither_logs_in_nor_ends_a_login(env: Environment, liar: Liar) -> None:
     statuses = []
 
@@ -229,6 +234,7 @@ def test_a_foreign_state_neither_logs_in_nor_ends_a_login(env: Environment, liar
     assert accepted == [False]
 
 
+@pytest.mark.attacks("C220")
 def test_an_unknown_group_and_an_unknown_person_are_refused(env: Environment, liar: Liar) -> None:
     for groups in (None, [], ["visitors"], "operators", {"operators": 1}):
         liar.claims = {"groups": groups}
@@ -240,6 +246,7 @@ def test_an_unknown_group_and_an_unknown_person_are_refused(env: Environment, li
     refused(env, liar, NotAllowed, r"access_denied, no\?\[31m")
 
 
+@pytest.mark.attacks("C221")
 def test_nobody_alone_makes_a_list_and_no_party_makes_a_login(env: Environment, liar: Liar) -> None:
     told = {"provider": {"issuer": liar.url, "client": "x"}, "person": []}
     body = {"version": 1, "previous": None, **told, "reason": "alone", "time_ms": NOW}

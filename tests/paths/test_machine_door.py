@@ -157,6 +157,7 @@ async def why_not(world: World, shown: Credential) -> str:
     return heard.decode(errors="replace")
 
 
+@pytest.mark.attacks("C262")
 def test_a_machine_joins_gets_snapshots_and_is_cut_when_it_is_removed(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         shown = await world.join("b")
@@ -176,6 +177,7 @@ def test_a_machine_joins_gets_snapshots_and_is_cut_when_it_is_removed(tmp_path: 
     go(tmp_path, story)
 
 
+@pytest.mark.attacks("C257")
 def test_an_invitation_is_good_for_one_key(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         invitation = world.invite("b")
@@ -198,6 +200,7 @@ def test_an_invitation_is_good_for_one_key(tmp_path: Path) -> None:
     go(tmp_path, story)
 
 
+@pytest.mark.attacks("C257")
 def test_an_invitation_that_is_over_or_was_replaced_lets_nobody_in(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         body = {"request": service_x509.request_for(SECRET)}
@@ -211,6 +214,7 @@ def test_an_invitation_that_is_over_or_was_replaced_lets_nobody_in(tmp_path: Pat
     go(tmp_path, story)
 
 
+@pytest.mark.attacks("C258")
 def test_who_has_no_certificate_of_ours_gets_no_byte(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         await world.join("b")
@@ -241,6 +245,7 @@ def test_who_has_no_certificate_of_ours_gets_no_byte(tmp_path: Path) -> None:
     go(tmp_path, story)
 
 
+@pytest.mark.attacks("C259")
 def test_a_machine_speaks_for_its_own_deployments_and_under_its_own_name(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         b, c = await world.join("b"), await world.join("c")
@@ -280,6 +285,7 @@ def test_a_machine_speaks_for_its_own_deployments_and_under_its_own_name(tmp_pat
     go(tmp_path, story)
 
 
+@pytest.mark.attacks("C260")
 def test_nobody_plays_control_and_no_machine_another(tmp_path: Path) -> None:
     """A machine's certificate is of the right authority, and of the wrong name."""
 
@@ -326,6 +332,7 @@ async def refusal_soon(control: FarControl) -> BastideError | None:
     return None
 
 
+@pytest.mark.attacks("C261")
 def test_a_runner_answers_gateways_only(tmp_path: Path) -> None:
     async def run() -> None:
         settings = Settings(ENVIRONMENT, runner_listen="127.0.0.1:42310-42360")

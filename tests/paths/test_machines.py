@@ -30,6 +30,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
         yield made
 
 
+@pytest.mark.attacks("C264")
 def test_1_a_machine_joins_with_an_invitation(two: Two) -> None:
     a, invitation = two.a, two.b.home.parent / "b.invitation"
     a.json("machine", "add", NAME, "--out", str(invitation))
@@ -48,6 +49,7 @@ def test_1_a_machine_joins_with_an_invitation(two: Two) -> None:
     assert not (other / "config.toml").exists()
 
 
+@pytest.mark.attacks("C264")
 def test_2_its_runner_answers_and_the_receipt_names_it(two: Two) -> None:
     a = two.a
     values = two.b.home.parent / "values.json"
@@ -98,6 +100,7 @@ def verify_ended(two: Two, stream: Stream) -> None:
     assert receipt["completion_tokens"] >= len(stream.lines) - 3 > 0
 
 
+@pytest.mark.attacks("C265")
 def test_3_a_killed_runner_ends_its_streams_and_comes_back(two: Two) -> None:
     stream = Stream().start(two.up["gateway_url"], two.up["key"], MODEL)
     os.kill(runner_of_b(two), signal.SIGKILL)
@@ -121,6 +124,7 @@ def test_3_what_a_killed_gateway_was_sent_is_billed(two: Two) -> None:
     assert receipt["completion_tokens"] >= len(stream.lines) - 2 > 0
 
 
+@pytest.mark.attacks("C265")
 def test_4_control_may_be_killed(two: Two) -> None:
     fetched = [row for row in two.runner_log() if row["event"] == "fetched"]
     (control,) = services_of(two, "bastide.app.control\0")
@@ -131,6 +135,7 @@ def test_4_control_may_be_killed(two: Two) -> None:
     assert all(row["bytes"] == 0 for row in fetched[1:]), "weights were fetched twice"
 
 
+@pytest.mark.attacks("C265")
 def test_5_a_cut_network_is_noticed_and_heals(two: Two) -> None:
     if not two.cable.real:
         pytest.skip("no network namespace can be made here")
@@ -143,6 +148,7 @@ def test_5_a_cut_network_is_noticed_and_heals(two: Two) -> None:
     eventually(lambda: answers(two), "B does not come back")
 
 
+@pytest.mark.attacks("C262")
 def test_6_a_removed_machine_is_cut_off_within_a_second(two: Two) -> None:
     stream = Stream().start(two.up["gateway_url"], two.up["key"], MODEL)
     two.a.json("machine", "remove", NAME, "--reason", "sold")

@@ -72,6 +72,7 @@ def _customize(folder: Path) -> None:
     (folder / "sitecustomize.py").write_text("")
 
 
+@pytest.mark.attacks("C255")
 @pytest.mark.parametrize("tamper", [_change, _add, _start, _customize])
 def test_a_file_that_python_would_run_changes_the_measurement(
     folder: Path, honest: str, tamper: Callable[[Path], None]
@@ -107,6 +108,7 @@ def test_where_it_lies_and_what_was_compiled_change_nothing(folder: Path, honest
     assert python(folder, MEASURE) == honest
 
 
+@pytest.mark.attacks("C255")
 def test_a_forged_cache_is_not_read_where_nodes_are_measured(tmp_path: Path) -> None:
     source = tmp_path / "one.py"
     source.write_text("print('honest')\n")

@@ -118,6 +118,7 @@ def test_tokens_are_those_of_the_receipts(rig: Rig) -> None:
         assert total(page, "bastide_tokens_total", direction=direction, tenant="acme") == counted
 
 
+@pytest.mark.attacks("C92")
 def test_no_prompt_answer_key_or_client_is_in_a_scrape(rig: Rig) -> None:
     rig.engine.words = (CANARY, " answer")
     ask(rig)
@@ -208,6 +209,7 @@ def test_the_command_line_gives_the_same_page_without_a_token(world: Services) -
     assert {"name": "bastide_process_up", "labels": [], "value": 1} in rows["gateway-2"]
 
 
+@pytest.mark.attacks("C92")
 def test_only_the_operator_reads_it(world: Services) -> None:
     assert scrape(world).headers["content-type"].startswith("text/plain; version=0.0.4")
     key = world.key()["key"]

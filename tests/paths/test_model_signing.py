@@ -48,6 +48,7 @@ def _stock_verify(folder: Path, model: Path) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.attacks("C63")
 def test_the_public_verifier_accepts_our_bundle(tmp_path: Path) -> None:
     result = _stock_verify(tmp_path, _write(tmp_path))
     assert result.returncode == 0, result.stderr

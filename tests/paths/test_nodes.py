@@ -141,6 +141,7 @@ def test_4_what_else_was_measured_locks_the_machine_until_it_boots(machine: Mach
     demo.json("node", "join", "--tpm", tpm.tcti)
 
 
+@pytest.mark.attacks("C154")
 def test_5_a_revoked_node_ends_with_its_streams(machine: Machine) -> None:
     demo, up = machine.demo, machine.up
     (node,) = demo.json("node", "ls")

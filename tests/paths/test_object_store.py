@@ -87,6 +87,7 @@ def local_root(base: Home, tmp_path_factory: pytest.TempPathFactory) -> str:
     return build(copied(base, folder / "home"), write_corpus(folder / "corpus"))
 
 
+@pytest.mark.attacks("C199")
 def test_a_build_into_a_bucket_is_the_same_and_lies_there_sealed(
     server: S3Server, base: Home, local_root: str, tmp_path: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_build_into_a_bucket_is_the_same_and_lies_there_sealed(
         exported(home, tmp_path / "again")
 
 
+@pytest.mark.attacks("C207")
 def test_a_server_that_dies_in_the_middle_of_a_build(
     server: S3Server, base: Home, local_root: str, tmp_path: Path
 ) -> None:
@@ -208,6 +210,7 @@ def test_a_move_that_is_cut_off_goes_on(server: S3Server, base: Home, tmp_path: 
     assert server.keys(bucket) == []
 
 
+@pytest.mark.attacks("C205")
 def test_the_access_key_is_where_the_setting_says_and_nowhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +258,7 @@ def test_the_access_key_is_where_the_setting_says_and_nowhere_else(
             Settings("test", **values)
 
 
+@pytest.mark.attacks("C206")
 def test_services_do_not_start_without_an_access_key_of_their_own(
     base: Home, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_it_comes_back_as_it_was_admitted(world: World, pushed: dict[str, str]) 
     assert again["entry"] == row["entry"], "pulling twice is one admission"
 
 
+@pytest.mark.attacks("C139")
 def test_the_registry_never_sees_the_weights(world: World, pushed: dict[str, str]) -> None:
     with embedded_model().open("rb") as file:
         file.seek(40 * 1024 * 1024)
@@ -145,6 +146,7 @@ def test_what_another_key_signed_is_refused(world: World, pushed: dict[str, str]
     assert row["error"] == "not-proven"
 
 
+@pytest.mark.attacks("C139")
 def test_another_manifest_than_the_one_that_was_asked_for(
     world: World, pushed: dict[str, str]
 ) -> None:
@@ -161,6 +163,7 @@ def test_another_manifest_than_the_one_that_was_asked_for(
         path.write_bytes(whole)
 
 
+@pytest.mark.attacks("C139")
 def test_a_changed_layer_is_not_admitted(world: World, pushed: dict[str, str]) -> None:
     layers = manifest_of(world, pushed["digest"])["layers"]
     (weights,) = [row for row in layers if "weight" in row["mediaType"]]

@@ -130,6 +130,7 @@ def _flips(files: dict[str, Path]) -> list[tuple[str, str, int]]:
     return rows
 
 
+@pytest.mark.attacks("C17")
 @offline
 @pytest.mark.parametrize("which", ["tool", "bastide"])
 def test_one_flipped_bit_anywhere_is_refused_with_its_place(
@@ -148,6 +149,7 @@ def test_one_flipped_bit_anywhere_is_refused_with_its_place(
     assert wrong == []
 
 
+@pytest.mark.attacks("C17")
 @offline
 def test_every_byte_of_the_receipt_is_proven(files: dict[str, Path]) -> None:
     """Not a sample: each byte of the receipt itself, by the independent verifier."""
@@ -167,6 +169,7 @@ def _tool(*args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.attacks("C18")
 @offline
 def test_the_tool_as_an_auditor_runs_it(files: dict[str, Path]) -> None:
     given = (str(files["receipt"]), "--keys", str(files["keys"]))
@@ -218,6 +221,7 @@ def test_a_damaged_file_ends_both_programs_with_status_6(
     assert "Traceback" not in ours.stderr
 
 
+@pytest.mark.attacks("C18")
 @offline
 def test_the_command_line_verifies_without_an_environment(
     files: dict[str, Path], tmp_path: Path

@@ -47,6 +47,7 @@ def env(apart: tuple[Demo, Path]) -> Iterator[Environment]:
 # The division of parties
 
 
+@pytest.mark.attacks("C266")
 def test_one_word_in_the_settings_makes_nobody_all_three_parties(
     apart: tuple[Demo, Path], tmp_path: Path
 ) -> None:
@@ -68,6 +69,7 @@ def test_one_word_in_the_settings_makes_nobody_all_three_parties(
     assert demo.json("ledger", "audit")["entries"] == 1
 
 
+@pytest.mark.attacks("C266")
 def test_who_is_there_is_read_from_the_charter_alone(env: Environment) -> None:
     assert env.principal.parties == {Party.OPERATOR}
 
@@ -86,17 +88,20 @@ def claiming(env: Environment, party: Party, sign: Callable[[bytes], bytes] | No
     return replace(env, claim=Claim(signer, party, "here", env.clock, env.entropy))
 
 
+@pytest.mark.attacks("C267")
 def test_a_public_key_alone_is_no_party(env: Environment) -> None:
     with pytest.raises(NotAllowed, match="nobody touched"):
         require(claiming(env, Party.GUARDIAN, None), "guard-set", "*")
 
 
+@pytest.mark.attacks("C267")
 def test_a_signature_of_another_key_is_none(env: Environment, apart: tuple[Demo, Path]) -> None:
     stranger = signer(apart[1], Party.OPERATOR)
     with pytest.raises(NotAllowed, match="did not sign the challenge"):
         require(claiming(env, Party.GUARDIAN, stranger.sign), "guard-set", "*")
 
 
+@pytest.mark.attacks("C267")
 def test_a_signature_of_an_earlier_challenge_is_none(
     env: Environment, apart: tuple[Demo, Path]
 ) -> None:
@@ -131,6 +136,7 @@ def test_a_key_is_asked_once_and_only_for_what_needs_it(
     assert len(asked) == 1
 
 
+@pytest.mark.attacks("C268")
 def test_a_signed_challenge_is_no_statement(env: Environment, apart: tuple[Demo, Path]) -> None:
     guardian = signer(apart[1], Party.GUARDIAN)
     envelope = dsse.sign(b"{}", [guardian], PRESENCE_TYPE)
@@ -140,6 +146,7 @@ def test_a_signed_challenge_is_no_statement(env: Environment, apart: tuple[Demo,
         dsse.verify_envelope(dsse.sign(b"{}", [guardian]), env.ledger.keys(), PRESENCE_TYPE)
 
 
+@pytest.mark.attacks("C267")
 @pytest.mark.parametrize("holder", [Passkey("guardian"), Token("guardian")], ids=["passkey", "sk"])
 def test_a_key_in_a_device_proves_itself(env: Environment, holder: Passkey | Token) -> None:
     known = holder.signer(Party.GUARDIAN)
@@ -154,6 +161,7 @@ def test_a_key_in_a_device_proves_itself(env: Environment, holder: Passkey | Tok
                 require(acting, "guard-set", "*")
 
 
+@pytest.mark.attacks("C267")
 def test_a_passkey_file_that_was_copied_opens_nothing(tmp_path: Path) -> None:
     """The whole road: the file alone waits for a signature, and another passkey's is refused."""
     demo = Demo(tmp_path / "home")
@@ -183,6 +191,7 @@ def person_text(message: str) -> str:
 # What the guardian decides
 
 
+@pytest.mark.attacks("C89")
 def test_a_guard_policy_takes_the_guardians_signature(
     apart: tuple[Demo, Path], tmp_path: Path
 ) -> None:
@@ -205,6 +214,7 @@ def test_a_guard_policy_takes_the_guardians_signature(
     assert demo.json("ledger", "audit")["entries"] == row["entry"] + 2
 
 
+@pytest.mark.attacks("C89")
 def test_an_erasure_list_takes_the_guardians_signature(
     apart: tuple[Demo, Path], tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ def at(env: Environment, days: float) -> Environment:
     return replace(env, clock=FixedClock(env.clock.now_ms() + int(days * DAY)))
 
 
+@pytest.mark.attacks("C241")
 @needs_softhsm
 def test_an_order_destroys_nothing_after_its_days(tmp_path: Path, token: SoftToken) -> None:
     home = founded(tmp_path / "home", token.place("one"))
@@ -65,6 +66,7 @@ def test_an_order_destroys_nothing_after_its_days(tmp_path: Path, token: SoftTok
         assert shredding.settle_order(at(env, ORDER_DAYS + 1), order)["key"] == key
 
 
+@pytest.mark.attacks("C241")
 @needs_softhsm
 @pytest.mark.parametrize("where", ["destroy", "note"])
 def test_an_order_that_a_kill_left_is_not_carried_out_later(
@@ -92,6 +94,7 @@ def test_an_order_that_a_kill_left_is_not_carried_out_later(
         assert "opened before" in shredding.settle_order(late, again)["proof"]
 
 
+@pytest.mark.attacks("C241")
 def test_the_days_of_an_order_are_bounded_at_the_ledgers_door(tmp_path: Path) -> None:
     home = founded(tmp_path / "home", "file")
     rotate(home, "file")
@@ -112,6 +115,7 @@ def test_the_days_of_an_order_are_bounded_at_the_ledgers_door(tmp_path: Path) ->
         assert shredding.settle_order(at(env, ORDER_DAYS_MAX - 1), signed)["key"] == key
 
 
+@pytest.mark.attacks("C241")
 def test_a_proposal_that_was_signed_long_ago_is_not_put_in_force(tmp_path: Path) -> None:
     home = founded(tmp_path / "home", "file")
     with open_environment(home, read_passphrase(home)) as env:

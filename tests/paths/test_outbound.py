@@ -55,6 +55,7 @@ def test_an_attempt_is_counted(family: str, kind: str, address: str) -> None:
     assert result["unroutable"] >= 1
 
 
+@pytest.mark.attacks("C59")
 @pytest.mark.slow
 def test_nothing_ever_tries_to_leave_the_machine(tmp_path: Path) -> None:
     home = ("--home", str(tmp_path / "home"))

@@ -145,6 +145,7 @@ def test_the_command_says_where(packed: tuple[Home, Path, Evidence]) -> None:
     assert told["documents_root"] == row.body["documents_root"]
 
 
+@pytest.mark.attacks("C211")
 def test_a_proof_of_changed_sequences_is_not_given(
     packed: tuple[Home, Path, Evidence], tmp_path: Path
 ) -> None:
@@ -203,6 +204,7 @@ def released(tmp_path: Path, **more: Any) -> tuple[Home, Path]:
     return home, write_corpus(tmp_path / "corpus", personal_data=steps)
 
 
+@pytest.mark.attacks("C210")
 def test_where_the_policy_says_so_only_a_released_dataset_is_packed(tmp_path: Path) -> None:
     home, recipe = released(tmp_path, pack_released=True)
     tokenizer = made_tokenizer(tmp_path / "tokenizer.json")
@@ -227,6 +229,7 @@ def test_elsewhere_any_is_and_the_packing_says_which_release_there_was(
     assert PACK not in default_policy("separate").rules
 
 
+@pytest.mark.attacks("C210")
 def test_a_rule_that_asks_for_something_else_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

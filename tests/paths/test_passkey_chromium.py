@@ -65,6 +65,7 @@ def finish(process: "subprocess.Popen[str]", page: Browser, status: int = 0) -> 
     return json.loads(out)
 
 
+@pytest.mark.attacks("C239")
 def test_an_approval_of_a_release_is_signed_in_the_browser(
     page: Browser, passkey: Path, separate: tuple[Demo, Path], tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_an_approval_of_a_release_is_signed_in_the_browser(
     assert row["state"] == "active"
 
 
+@pytest.mark.attacks("C239")
 def test_a_person_who_is_not_verified_signs_nothing(
     page: Browser, passkey: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_person_who_is_not_verified_signs_nothing(
     assert out.exists()
 
 
+@pytest.mark.attacks("C239")
 def test_the_page_breaks_none_of_its_own_rules(page: Browser, tmp_path: Path) -> None:
     """Its content policy and trusted types: the browser would report what they stop."""
     args = ("passkey", "firm", "--out", str(tmp_path / "p"), "--port", str(free_port()))

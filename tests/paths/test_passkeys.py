@@ -160,6 +160,7 @@ def test_what_does_not_hold_is_refused_on_the_page(person: Person, tmp_path: Pat
     person.end(process)
 
 
+@pytest.mark.attacks("C122")
 def test_the_page_answers_to_its_own_name_only(person: Person, tmp_path: Path) -> None:
     file = tmp_path / "p"
     process = person.start("passkey", "firm", "--out", str(file), "--port", str(person.port))
@@ -218,6 +219,7 @@ def test_ssh_keygen_signs_with_a_key_in_a_device(tmp_path: Path, monkeypatch) ->
         dsse.sign(b"{}", [signer])
 
 
+@pytest.mark.attacks("C122")
 def test_the_pages_own_script(tmp_path: Path) -> None:
     """Node.js runs `page.js` with its own cryptography: first it makes a passkey, then it signs."""
     demo, port, pem = Demo(tmp_path / "home"), free_port(), tmp_path / "key.pem"

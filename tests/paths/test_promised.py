@@ -315,6 +315,7 @@ def test_a_gateway_that_stops_hands_over_what_it_promised(promised: Place) -> No
     assert given.receipt in promised.control.receipts
 
 
+@pytest.mark.attacks("C100")
 def test_a_gateway_that_is_killed_breaks_its_promise(promised: Place) -> None:
     promised.until_promised()
     promised.control.confirming.clear()

@@ -116,6 +116,7 @@ def test_a_promise_is_merged_and_the_command_line_proves_it(tmp_path: Path) -> N
     demo.run(*command, status=6)
 
 
+@pytest.mark.attacks("C100")
 def test_a_promise_whose_receipt_never_came_is_reported(tmp_path: Path) -> None:
     demo, home, key = Demo(tmp_path / "home"), Home(tmp_path / "home"), PromiseKey(b"g" * 32)
     demo.json("init")

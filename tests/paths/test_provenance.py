@@ -126,6 +126,7 @@ def _type(line: str) -> str:
     return line.replace("application/vnd.in-toto+json", "application/vnd.in-toto+jsom")
 
 
+@pytest.mark.attacks("C134")
 @pytest.mark.parametrize("harm", [_flip, _type])
 def test_a_changed_envelope_is_refused(broken: Served, harm: Callable[[str], str]) -> None:
     keyid, key = evidence_key(export_anchors(broken.env.ledger))

@@ -43,6 +43,7 @@ def operator(env: Environment) -> Environment:
     return replace(env, principal=alone, claim=claim)
 
 
+@pytest.mark.attacks("C272")
 def test_the_operator_alone_pushes_nothing(broken: Served) -> None:
     env, size = broken.env, broken.env.ledger.size
     with pytest.raises(NotAllowed, match="needs the signature of the firm"):
@@ -68,6 +69,7 @@ def text(envelope: dsse.Envelope) -> str:
     return json.dumps(envelope.to_json())
 
 
+@pytest.mark.attacks("C272")
 def test_the_firm_signs_whom_a_release_goes_to(broken: Served) -> None:
     env = broken.env
     firm = env.party_signers()[Party.FIRM]
@@ -90,6 +92,7 @@ def test_the_firm_signs_whom_a_release_goes_to(broken: Served) -> None:
     env.ledger.audit()
 
 
+@pytest.mark.attacks("C272")
 def test_a_statement_that_the_firm_did_not_sign_lets_nothing_out(broken: Served) -> None:
     env = broken.env
     body = json.loads(draft_push(env, "tiny", ALICE, "planted").payload)
@@ -101,6 +104,7 @@ def test_a_statement_that_the_firm_did_not_sign_lets_nothing_out(broken: Served)
         env.ledger.audit()
 
 
+@pytest.mark.attacks("C272")
 def test_a_revoked_release_goes_nowhere(broken: Served) -> None:
     env = broken.env
     allow_push(env, "tiny", ALICE, "")
@@ -120,6 +124,7 @@ def test_who_may_is_an_action_of_its_own(broken: Served) -> None:
         allow_push(reading, "tiny", ALICE, "")
 
 
+@pytest.mark.attacks("C273")
 def test_an_order_to_shred_says_who_still_opens_these_bodies(broken: Served) -> None:
     allow_push(broken.env, "tiny", ALICE, "")
     home = broken.env.home

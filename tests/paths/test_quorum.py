@@ -71,6 +71,7 @@ def test_locked_is_locked(founded: tuple[Demo, Path]) -> None:
     assert "two custodians" in row["fix"]
 
 
+@pytest.mark.attacks("C124")
 def test_one_custodian_starts_nothing(founded: tuple[Demo, Path]) -> None:
     demo, people = founded
     party = "operator"
@@ -151,6 +152,7 @@ def _ceremony(demo: Demo, people: Path, pair: tuple[str, str], entry: int) -> No
     assert forged["error"] == "not-proven"
 
 
+@pytest.mark.attacks("C124")
 def test_wrong_shares_are_named(founded: tuple[Demo, Path], tmp_path: Path) -> None:
     demo, people = founded
     swapped = (
@@ -189,6 +191,7 @@ def test_wrong_shares_are_named(founded: tuple[Demo, Path], tmp_path: Path) -> N
     assert not demo.json("status")["running"]
 
 
+@pytest.mark.attacks("C125")
 def test_no_plaintext_on_the_disk(founded: tuple[Demo, Path]) -> None:
     """After founding, unsealing, ceremonies and errors: no passphrase and no share, anywhere."""
     demo, people = founded
@@ -200,6 +203,7 @@ def test_no_plaintext_on_the_disk(founded: tuple[Demo, Path]) -> None:
         assert not any(secret in data for secret in hunted), path
 
 
+@pytest.mark.attacks("C124")
 def test_a_quorum_leaves_no_other_door(tmp_path: Path) -> None:
     recipients = [f"{party}={_identity(n).recipient()}" for n, party in enumerate(PARTIES, 1)]
     quorum = [word for text in recipients for word in ("--quorum", text)]

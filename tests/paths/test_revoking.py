@@ -79,6 +79,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, dict[
         yield running
 
 
+@pytest.mark.attacks("C103")
 def test_a_revoked_key_ends_its_streams_and_no_others(demo) -> None:
     made, up = demo
     tenant = made.json("status")["tenants"][0]
@@ -91,6 +92,7 @@ def test_a_revoked_key_ends_its_streams_and_no_others(demo) -> None:
     assert not ours.over.is_set(), "the other key's answer goes on"
 
 
+@pytest.mark.attacks("C102")
 def test_a_revoked_release_ends_its_streams_and_its_runner(demo) -> None:
     made, up = demo
     stream = Stream().start(up["gateway_url"], up["key"], up["model"])

@@ -20,6 +20,7 @@ from paths.test_access_policies import signer
 from paths.test_revoking import Stream
 
 
+@pytest.mark.attacks("C274")
 def test_a_revoked_party_ends_what_rests_on_its_approvals(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

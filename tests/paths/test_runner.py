@@ -11,7 +11,6 @@ import socket
 import stat
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -69,7 +68,7 @@ class Running:
         self.task = asyncio.ensure_future(runner.run(self.stop))
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def running(make, on_loaded=None, **more) -> AsyncIterator[Running]:
     with tempfile.TemporaryDirectory(prefix="runner-") as folder:
         world = Running(folder, make, on_loaded, **more)
@@ -95,6 +94,7 @@ def go(scenario) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.attacks("C47")
 def test_a_killed_model_ends_its_streams_and_comes_back():
     """SmolLM2 in its sandbox is killed with SIGKILL in the middle of an answer."""
 
@@ -133,6 +133,7 @@ def test_a_killed_model_ends_its_streams_and_comes_back():
     go(scenario)
 
 
+@pytest.mark.attacks("C61")
 def test_only_the_owner_may_open_the_socket():
     async def scenario():
         async with running(fakes()) as world:
@@ -185,6 +186,7 @@ def test_an_engine_that_does_not_start_is_tried_again():
     go(scenario)
 
 
+@pytest.mark.attacks("C31")
 def test_an_engine_that_may_not_be_loaded_ends_the_runner():
     async def scenario():
         async def make():
@@ -344,6 +346,7 @@ async def talk(world: Running, *frames: bytes) -> bytes:
         writer.close()
 
 
+@pytest.mark.attacks("C47")
 def test_a_client_that_breaks_the_rules_is_cut_off(capfd):
     async def scenario():
         endless = fakes(context_tokens=10**6, pace_s=0.01)
@@ -388,12 +391,8 @@ def test_a_request_of_another_shape_is_answered_by_an_error():
     async def scenario():
         async with running(fakes()) as world:
             await until_healthy(world.client)
-            for frame in (
-                encode(1, "generate", {"ident": 1}),
-                encode(1, "dance"),
-                encode(1, "next_tokens", ["only a prompt"]),
-            ):
-                (error,) = FrameReader().feed(await talk(world, frame))
+            for said in (("generate", {"ident": 1}), ("dance",), ("next_tokens", ["a prompt"])):
+                (error,) = FrameReader().feed(await talk(world, encode(1, *said)))
                 assert error.kind == "error"
                 assert decode(error, tuple[str, str, float])[0] == Misconfigured.code
 

@@ -71,6 +71,7 @@ def test_a_promise_is_kept_before_a_queue_that_came_first():
     go(scenario)
 
 
+@pytest.mark.attacks("C56")
 def test_not_more_run_than_there_are_slots():
     async def scenario():
         async with sharing(3, {}, pace_s=0.001) as (world, _):
@@ -90,6 +91,7 @@ def test_not_more_run_than_there_are_slots():
     go(scenario)
 
 
+@pytest.mark.attacks("C56")
 def test_a_client_that_leaves_frees_its_slot_or_its_place():
     async def scenario():
         async with sharing(1, {}, pace_s=0.01) as (world, turns):

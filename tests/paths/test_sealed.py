@@ -122,6 +122,7 @@ def test_an_sdk_is_told_what_is_wrong_in_its_own_words(world: SealedWorld, proxy
         stranger.chat.completions.create(model=world.up["model"], max_tokens=3, messages=[row])
 
 
+@pytest.mark.attacks("C224")
 def test_nobody_but_runner_and_engine_ever_has_prompt_or_answer(world: SealedWorld) -> None:
     """The canary is in prompt and answer. What the operator sees is searched: the home with its
     logs and database, and the memory of gateway and control while the answer runs and after."""
@@ -150,6 +151,7 @@ def test_nobody_but_runner_and_engine_ever_has_prompt_or_answer(world: SealedWor
     assert found.keys() == {"runner_main"}, found
 
 
+@pytest.mark.attacks("C224")
 def test_an_unsealed_prompt_is_found_where_a_sealed_one_is_not(world: SealedWorld) -> None:
     """So the search above is one that could fail."""
     needle = b"Orthetrum-cancellatum-0815"
@@ -164,6 +166,7 @@ def test_an_unsealed_prompt_is_found_where_a_sealed_one_is_not(world: SealedWorl
     connection.close()
 
 
+@pytest.mark.attacks("C226")
 def test_a_request_is_answered_once(world: SealedWorld) -> None:
     answer = world.client().ask(world.up["key"], "/v1/chat/completions", "", {}, asked(world))
     answer.read()
@@ -171,6 +174,7 @@ def test_a_request_is_answered_once(world: SealedWorld) -> None:
     assert status == 422 and "came before" in told
 
 
+@pytest.mark.attacks("C225")
 def test_nothing_beside_the_ciphertext_can_be_changed(world: SealedWorld) -> None:
     """Who stands between cannot raise the limit, name another model or node, or another suite."""
     answer = world.client().ask(world.up["key"], "/v1/chat/completions", "", {}, asked(world))
@@ -190,6 +194,7 @@ def test_nothing_beside_the_ciphertext_can_be_changed(world: SealedWorld) -> Non
     assert SealedBody.__struct_fields__ == tuple(row)
 
 
+@pytest.mark.attacks("C232")
 def test_a_guess_in_the_tenants_name_finds_nothing_of_a_sealed_prompt(world: SealedWorld) -> None:
     """The operator knows the tenant, and guesses the prompt, sealed and plain."""
     text = "The meeting of the board is on the ninth of May. " * 8
@@ -200,6 +205,7 @@ def test_a_guess_in_the_tenants_name_finds_nothing_of_a_sealed_prompt(world: Sea
     assert _cached(world, text, sealed=True) == 0
 
 
+@pytest.mark.attacks("C231")
 def test_the_receipt_is_about_the_ciphertexts_and_this_node(
     world: SealedWorld, tmp_path: Path
 ) -> None:

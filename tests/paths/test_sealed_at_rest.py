@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.keys.file import create_exit, create_keyring
 from bastide.adapters.keys.identities import IdentityKeys
@@ -68,6 +70,7 @@ def test_the_search_finds_a_canary_in_every_form(tmp_path: Path) -> None:
     assert len(found_below(tmp_path, canary)) == 5
 
 
+@pytest.mark.attacks("C27")
 def test_objects_and_keys_are_nowhere_on_the_disk(tmp_path: Path) -> None:
     canary = ENTROPY.token(32)
     passphrase = ENTROPY.token(32).hex()

@@ -59,6 +59,7 @@ def _told(world: SealedWorld, step: Step, folder: Path) -> str:
     return told
 
 
+@pytest.mark.attacks("C227")
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -81,6 +82,7 @@ def test_an_answer_that_was_cut_or_changed_is_refused(
         _ask(world, client)
 
 
+@pytest.mark.attacks("C227")
 def test_another_receipt_than_the_nodes_is_refused(world: SealedWorld) -> None:
     """An operator bills another call, or shows the receipt of another answer."""
     with (
@@ -90,6 +92,7 @@ def test_another_receipt_than_the_nodes_is_refused(world: SealedWorld) -> None:
         _ask(world, client)
 
 
+@pytest.mark.attacks("C227")
 def test_an_sdk_does_not_take_a_cut_answer_for_a_whole_one(world: SealedWorld) -> None:
     about = {"model": world.up["model"], "max_tokens": 12}
     rows = [{"role": "user", "content": "What is a bastide?"}]

@@ -110,6 +110,7 @@ def test_both_replicas_are_proven_and_used(world: SealedWorld, client: SealedCli
     assert used == {1, 2}, "by chance: one of two is not chosen in one of 512 runs"
 
 
+@pytest.mark.attacks("C248")
 def test_one_that_dies_is_passed_over_and_comes_back_with_another_key(
     world: SealedWorld, client: SealedClient
 ) -> None:
@@ -152,6 +153,7 @@ def test_the_commands_ask_over_tls_and_trust_no_other_authority(world: SealedWor
     assert "--ca" in refused.stdout + refused.stderr, "it says what to do"
 
 
+@pytest.mark.attacks("C248")
 def test_when_no_node_is_proven_nothing_is_sent(world: SealedWorld, client: SealedClient) -> None:
     """Last: it ends the service. One machine has both replicas, and is revoked."""
     (name,) = {row.name for row in client.nodes(world.up["key"]).nodes}

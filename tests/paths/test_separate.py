@@ -23,6 +23,7 @@ def separate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
     return demo, people
 
 
+@pytest.mark.attacks("C13")
 def test_init_makes_three_keys_and_keeps_none(separate: tuple[Demo, Path]) -> None:
     demo, people = separate
     assert sorted(path.name for path in people.glob("*.key")) == [
@@ -36,6 +37,7 @@ def test_init_makes_three_keys_and_keeps_none(separate: tuple[Demo, Path]) -> No
     assert sorted(parties) == ["firm", "guardian", "operator"]
 
 
+@pytest.mark.attacks("C12")
 def test_the_whole_road(separate: tuple[Demo, Path], tmp_path: Path) -> None:
     demo, people = separate
 
@@ -87,6 +89,7 @@ def test_the_whole_road(separate: tuple[Demo, Path], tmp_path: Path) -> None:
     assert [row["signers"] for row in rows] == [["firm"], ["guardian"], ["operator"]]
 
 
+@pytest.mark.attacks("C14")
 def test_a_tampered_request_is_not_signed(separate: tuple[Demo, Path], tmp_path: Path) -> None:
     demo, people = separate
     request = json.loads(demo.run("release", "request", MODEL).stdout)
@@ -98,6 +101,7 @@ def test_a_tampered_request_is_not_signed(separate: tuple[Demo, Path], tmp_path:
     assert row["error"] == "not-proven"
 
 
+@pytest.mark.attacks("C14")
 def test_a_stranger_s_key_is_refused(separate: tuple[Demo, Path], tmp_path: Path) -> None:
     demo, _ = separate
     other = Demo(tmp_path / "other")
@@ -132,6 +136,7 @@ def _signed_by_nobody(demo: Demo) -> Envelope:
     return draft_request(summary, _key_of(demo, "operator"), "", SystemClock())
 
 
+@pytest.mark.attacks("C26")
 def test_without_the_passphrase_nothing_opens(tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text("correct horse battery staple\n")

@@ -98,6 +98,7 @@ def _flip(model: Path) -> None:
     (model / "model.safetensors").write_bytes(data)
 
 
+@pytest.mark.attacks("C133")
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
@@ -121,6 +122,7 @@ def test_other_files_than_the_signed_are_refused(
     assert broken.env.ledger.find("refusal/v1", name="theirs")
 
 
+@pytest.mark.attacks("C133")
 def test_another_key_is_refused(tmp_path: Path) -> None:
     model, key = write_model(tmp_path), new_key(tmp_path, "signer", ec.SECP256R1())
     sign(model, tmp_path / "model.sig", key)

@@ -90,6 +90,7 @@ def _verify(made: Demo, receipt: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.attacks("C136")
 def test_all_service_keys_change_under_requests(demo, tmp_path: Path) -> None:
     made, up = demo
     with Callers(up) as callers:
@@ -110,6 +111,7 @@ def test_all_service_keys_change_under_requests(demo, tmp_path: Path) -> None:
     assert '"event": "restart"' not in log, "the handover needs no restart"
 
 
+@pytest.mark.attacks("C135")
 def test_a_compromised_key_of_the_guardian_ends_what_it_approved(demo) -> None:
     made, up = demo
     stream = Stream().start(up["gateway_url"], up["key"], up["model"])

@@ -25,6 +25,7 @@ from paths.loading_rig import Served
 from unit.model_files import make_gguf
 
 
+@pytest.mark.attacks("C68")
 def test_an_approval_from_before_the_stop_opens_nothing(broken: Served) -> None:
     """Whoever holds only the services' keys cannot undo the operator's stop."""
     env = broken.env
@@ -45,6 +46,7 @@ def test_a_new_approval_opens_it_again(broken: Served) -> None:
     assert broken.load()
 
 
+@pytest.mark.attacks("C68")
 def test_a_revoked_key_does_not_come_back(broken: Served) -> None:
     env = broken.env
     add_tenant(env, "acme")
@@ -76,6 +78,7 @@ def test_a_candidate_names_an_author_who_signed_it(broken: Served) -> None:
         env.ledger.append_statement(forged, [env.signer(Purpose.EVIDENCE)])
 
 
+@pytest.mark.attacks("C69")
 def test_a_key_that_somebody_planted_opens_nothing(broken: Served) -> None:
     """A row with the right shape and no honest signature stops the snapshot: fail closed."""
     env = broken.env
@@ -93,6 +96,7 @@ def test_a_key_that_somebody_planted_opens_nothing(broken: Served) -> None:
         build_snapshot(env.ledger, env.settings, env.home.run, env.ledger.size, 1, Known())
 
 
+@pytest.mark.attacks("C69")
 def test_a_deployment_that_somebody_planted_is_never_served(broken: Served) -> None:
     """A row with the right shape and no honest signature stops the snapshot: fail closed."""
     env = broken.env

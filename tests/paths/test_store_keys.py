@@ -86,6 +86,7 @@ def rotate(home: Home, to: str, rekey: bool = False) -> dict[str, Any]:
     return store_keys.rotate(home, read_passphrase(home), to, rekey, quiet)
 
 
+@pytest.mark.attacks("C126")
 def test_the_key_and_the_pin_are_nowhere_on_the_disk(home: Home) -> None:
     contents = fill(home, 3)
     assert read_all(home) == contents
@@ -151,6 +152,7 @@ def test_after_a_compromise_the_data_is_encrypted_anew(home: Home) -> None:
         assert now.unwrap(header.stanzas, name) != stolen[name]
 
 
+@pytest.mark.attacks("C128")
 @pytest.mark.parametrize("rekey", [False, True])
 def test_a_rotation_that_is_killed_goes_on(home: Home, token: SoftToken, rekey: bool) -> None:
     contents = fill(home, 6)

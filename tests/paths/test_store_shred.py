@@ -103,6 +103,7 @@ def opens(folder: Path, name: str) -> bool:
         return False
 
 
+@pytest.mark.attacks("C216")
 @needs_softhsm
 def test_no_backup_opens_after_its_epoch(tmp_path: Path, token: SoftToken) -> None:
     home, backups = founded(tmp_path / "home", token.place("epoch0")), []
@@ -166,6 +167,7 @@ def test_a_key_in_the_keyring_file_is_in_its_backups_and_we_say_so(tmp_path: Pat
     assert opens(tmp_path / "backup", "m/x")
 
 
+@pytest.mark.attacks("C215")
 @needs_softhsm
 def test_one_party_destroys_nothing(tmp_path: Path, token: SoftToken) -> None:
     home = founded(tmp_path / "home", token.place("one"))
@@ -312,6 +314,7 @@ def test_a_token_that_is_away_leaves_no_order(tmp_path: Path, token: SoftToken) 
         assert shred(env, key)["key"] == key
 
 
+@pytest.mark.attacks("C216")
 def test_a_server_trims_the_version_and_nothing_younger(tmp_path: Path) -> None:
     double = TransitDouble()
     try:
@@ -332,6 +335,7 @@ def test_a_server_trims_the_version_and_nothing_younger(tmp_path: Path) -> None:
         double.close()
 
 
+@pytest.mark.attacks("C215")
 @needs_softhsm
 def test_three_people_and_three_machines(tmp_path: Path, token: SoftToken) -> None:
     demo = Demo(tmp_path / "home")

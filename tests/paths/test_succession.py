@@ -53,6 +53,7 @@ def load(env: Environment, row: Evidence, replica: int) -> None:
     succeed(env.ledger, body["deployment"], signer, env.clock)
 
 
+@pytest.mark.attacks("C214")
 def test_the_old_one_answers_until_every_replica_of_the_new_one_can(broken: Served) -> None:
     env, old = broken.env, str(broken.deployment)
     with services(env):
@@ -120,6 +121,7 @@ def test_undeploy_ends_what_was_to_come_too(broken: Served) -> None:
     assert known.served == {} and known.coming == ()
 
 
+@pytest.mark.attacks("C213")
 @pytest.mark.parametrize("what", [Revocable.RELEASE, Revocable.DEPLOYMENT])
 def test_what_is_revoked_cuts_the_last_answers_of_a_replaced_deployment(
     broken: Served, what: Revocable

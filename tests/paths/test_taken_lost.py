@@ -72,6 +72,7 @@ class Told(Turns):
         super().taken_elsewhere(rows, *rest)
 
 
+@pytest.mark.attacks("C244")
 def test_an_answer_of_control_that_is_lost_after_it_counted_counts_once(env: Environment) -> None:  # noqa: F811
     """Over real sockets, at the worst place: control has counted, and the runner cannot know."""
     deployment = env.ledger.deployments(active=True)[0].subject.digest

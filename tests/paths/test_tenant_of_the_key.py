@@ -78,6 +78,7 @@ def mine(requests: list[GenerateRequest]) -> bool:
     return all((row.tenant, row.background) == ("acme", False) for row in requests)
 
 
+@pytest.mark.attacks("C94")
 @pytest.mark.parametrize("way", WAYS)
 def test_the_key_says_whose_request_it_is(rig: Rig, way: str) -> None:
     path, body = WAYS[way]

@@ -66,6 +66,7 @@ def concerned(home: Home, person: ErasureSubject, dry_run: bool = True) -> dict[
     return {what: [(row["kind"], row["name"]) for row in told[what]] for what in COLUMNS}
 
 
+@pytest.mark.attacks("C250")
 def test_an_erasure_lists_runs_models_and_deployments(built: Home, tmp_path: Path) -> None:
     home = copied(built, tmp_path / "home")
     before = concerned(home, PERSON)

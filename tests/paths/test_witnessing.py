@@ -135,6 +135,7 @@ def test_a_tlog_proof_names_both_witnesses(world: World, tmp_path: Path) -> None
     }  # fmt: skip
 
 
+@pytest.mark.attacks("C106")
 def test_a_ledger_that_is_rolled_back_is_refused_and_found(world: World, tmp_path: Path) -> None:
     """The operator puts an older copy of everything in the ledger's place and goes on with it."""
     demo = world.demo

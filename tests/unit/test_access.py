@@ -28,6 +28,7 @@ EMERGENCY = {
 OPEN = 'permit (principal, action in Action::"sign", resource);\n'
 
 
+@pytest.mark.attacks("C180")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_the_default_set_says_what_the_duties_say(action: str) -> None:
     row, types = ACTIONS[action], {other.on for other in ACTIONS.values()}
@@ -59,6 +60,7 @@ def test_an_unknown_action_or_type_or_an_empty_set_permits_nothing() -> None:
     assert not PolicySet(OPEN, "x").decide(everyone, "guard-set", ("Tenant", "a")).allowed
 
 
+@pytest.mark.attacks("C181")
 def test_a_name_is_data_and_no_policy() -> None:
     named = Principal('x", Party::"guardian', frozenset({Party.FIRM}))
     evil = ("Tenant", '"); permit (principal, action, resource); //\n')
@@ -66,6 +68,7 @@ def test_a_name_is_data_and_no_policy() -> None:
     assert not default_policies().decide(named, "budget-set", evil).allowed
 
 
+@pytest.mark.attacks("C179")
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -101,6 +104,7 @@ def test_a_set_that_nobody_could_change_is_refused() -> None:
         PolicySet(OPEN + "//" + "x" * POLICY_BYTES_MAX, "a.cedar")
 
 
+@pytest.mark.attacks("C249")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_an_emergency_adds_what_is_listed_and_never_what_is_final(action: str) -> None:
     text = OPEN + "permit (principal, action, resource) when { context.break_glass };"
@@ -169,6 +173,7 @@ def test_a_wrong_case_is_named(old: str, new: str, said: str) -> None:
         read_cases(good.replace(old, new), "c.toml")
 
 
+@pytest.mark.attacks("C234")
 @pytest.mark.parametrize("action", ["unseal", "store-deny"])
 def test_a_set_from_before_these_actions_locks_nobody_out_and_one_can_forbid_them(
     action: str,

@@ -41,6 +41,7 @@ def test_acts_are_kinds_and_none_has_a_field_of_that_name() -> None:
     assert not ACTS & {"charter/v1", "login/v1", "receipts/v1", "approval/v1", "api-key/v1"}
 
 
+@pytest.mark.attacks("C235")
 def test_what_is_stated_after_a_login_names_it_and_not_the_person(world: World) -> None:
     evidence = [world.signers[Purpose.EVIDENCE]]
     before = world.ledger.append_statement(tenant("early"), evidence)
@@ -57,6 +58,7 @@ def test_what_is_stated_after_a_login_names_it_and_not_the_person(world: World) 
     world.ledger.audit()
 
 
+@pytest.mark.attacks("C235")
 def test_a_login_that_is_not_in_the_ledger_is_nobodys(world: World) -> None:
     named = str(NOWHERE)
     with pytest.raises(NotProven, match="a login that is not in the ledger"):
@@ -72,6 +74,7 @@ def test_a_login_that_is_not_in_the_ledger_is_nobodys(world: World) -> None:
     world.ledger.append([world.state(by(refusal(5), str(login)))])
 
 
+@pytest.mark.attacks("C235")
 def test_an_audit_finds_an_act_whose_login_is_not_there(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

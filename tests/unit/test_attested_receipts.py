@@ -98,6 +98,7 @@ def attested(request: pytest.FixtureRequest, tmp_path: Path) -> Attested:
     return made
 
 
+@pytest.mark.attacks("C157")
 def test_both_verifiers_say_what_it_proves_and_what_not(attested: Attested) -> None:
     bundle = attested.bundle()
     (node,) = trace_bundle(bundle, attested.chain.anchors).attested
@@ -118,6 +119,7 @@ def test_a_receipt_without_nodes_proves_nothing_about_machines(tmp_path: Path) -
     assert tool.verify(*read_as_tool(bundle, chain.anchors))["attested"] == []
 
 
+@pytest.mark.attacks("C172")
 def test_a_receipt_without_nodes_is_refused_where_the_policy_asks_for_them(tmp_path: Path) -> None:
     # What an operator gets who switches attestation off.
     chain = make_chain(tmp_path, receipts=1, policy=strict_policy())
@@ -187,6 +189,7 @@ def test_a_node_that_measured_something_else_is_refused(attested: Attested) -> N
     refuse(attested.bundle(forged), attested.chain.anchors, "entries.nodes[0]: it was not allowed")
 
 
+@pytest.mark.attacks("C156")
 def test_a_machine_that_the_guardian_did_not_list_is_refused(attested: Attested) -> None:
     stranger = Twin(seed=2)
     stranger.measure()
@@ -288,6 +291,7 @@ def test_the_tool_refuses_a_quote_that_does_not_hold(
         verify_node.check_quote(body, "here")
 
 
+@pytest.mark.attacks("C161")
 def test_a_model_without_an_attested_node_is_down_where_nodes_must_be() -> None:
     served = Served("demo", "r", "d", "s", "n", "bubblewrap", 1, 64, 0)
     for attested, up in ((None, True), (("sha256:" + "0" * 64,), True), ((), False)):

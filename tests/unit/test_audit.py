@@ -59,6 +59,7 @@ def _sql(world, statement: str) -> None:
         assert connection.execute(text(statement)).rowcount != 0
 
 
+@pytest.mark.attacks("C5")
 def test_rebuild_gives_the_same_rows(world):
     before = _rows(world)
     assert len(before["evidence"]) == 303
@@ -102,6 +103,7 @@ def test_an_honest_ledger_passes(world):
     world.reopen().audit()
 
 
+@pytest.mark.attacks("C4")
 @pytest.mark.parametrize(
     ("statement", "where"),
     [
@@ -131,6 +133,7 @@ def test_every_change_beside_the_door_is_found(world, statement, where):
         world.reopen().audit()
 
 
+@pytest.mark.attacks("C3")
 def test_an_entry_by_a_key_that_is_not_enrolled_is_found(world):
     """An operator with the database key, who even makes hashes and checkpoint fit, is found."""
 

@@ -64,6 +64,7 @@ def test_three_copies_or_one_that_went_round(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.attacks("C138")
 def test_what_does_not_count_is_named_when_the_time_is_over(tmp_path: Path) -> None:
     waiting = Waiting(tmp_path)
     ident, signature = signed(Party.GUARDIAN).signatures[0]

@@ -208,6 +208,7 @@ CASES: dict[str, tuple[Callable[[Path], None], Found]] = {
 }  # fmt: skip
 
 
+@pytest.mark.attacks("C114")
 @pytest.mark.parametrize("case", CASES)
 def test_each_fault_is_named_with_its_place(tmp_path: Path, case: str) -> None:
     spoil, expected = CASES[case]

@@ -172,6 +172,7 @@ def test_an_approval_of_one_dataset_is_none_of_another(world: World) -> None:
         stage.verify_released(world.ledger, second)
 
 
+@pytest.mark.attacks("C120")
 def test_an_approval_of_one_account_is_none_of_another_of_the_same_dataset(world: World) -> None:
     weak = dataset(world, 1, decontaminated=[])
     approve(world, weak, Party.FIRM)
@@ -283,6 +284,7 @@ def test_a_second_release_names_the_one_before(world: World) -> None:
     assert releases[1].body["previous"] == str(releases[0].digest)
 
 
+@pytest.mark.attacks("C120")
 def test_a_released_dataset_is_judged_anew_before_it_is_used(world: World) -> None:
     row = dataset(world)
     approve(world, row, Party.FIRM)

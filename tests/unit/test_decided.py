@@ -124,6 +124,7 @@ def decided(world: World) -> World:
     return world
 
 
+@pytest.mark.attacks("C89", "C269")
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
 def test_the_door_takes_no_other(decided: World, attack: Attack) -> None:
     size = decided.ledger.size
@@ -134,6 +135,7 @@ def test_the_door_takes_no_other(decided: World, attack: Attack) -> None:
         decided.reopen().append([attack(decided)])
 
 
+@pytest.mark.attacks("C89")
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
 def test_the_audit_names_what_was_written_beside_the_door(decided: World, attack: Attack) -> None:
     plant(decided, attack(decided))
@@ -142,6 +144,7 @@ def test_the_audit_names_what_was_written_beside_the_door(decided: World, attack
         decided.ledger.audit()
 
 
+@pytest.mark.attacks("C269")
 def test_two_at_once_do_not_both_follow_the_same(decided: World) -> None:
     one, other = guard(decided), guard(decided, "observe")
     put(decided, one, Party.GUARDIAN)
@@ -180,6 +183,7 @@ def erasure(emergency: str | None = None) -> Statement:
 # Charters from before the rule
 
 
+@pytest.mark.attacks("C271")
 def test_an_old_ledger_still_audits_and_asks_from_now_on(tmp_path: Path) -> None:
     world = make_ledger(tmp_path, policy=BEFORE)
     plant(world, signed(world, _old(guard(world))))
@@ -240,6 +244,7 @@ def _emergency(
     return opened, world.state(incident)
 
 
+@pytest.mark.attacks("C270")
 def test_an_emergency_without_its_incident_decides_nothing(world: World) -> None:
     """Or it would be left out of the record."""
     opened, _ = _emergency(world)
@@ -260,6 +265,7 @@ def test_an_emergency_is_for_no_erasure_list(world: World) -> None:
         put(world, erasure(opened), Party.GUARDIAN)
 
 
+@pytest.mark.attacks("C270")
 def test_in_an_emergency_the_party_that_opened_it_signs(world: World) -> None:
     opened = emergency(world)
     put(world, guard(world, emergency=opened), Party.OPERATOR)
@@ -297,6 +303,7 @@ def _closed(world: World, opened: str) -> Statement:
     return guard(world, emergency=opened)
 
 
+@pytest.mark.attacks("C270")
 @pytest.mark.parametrize("over", [_minutes_over, _dated_back, _clock_set_back, _closed])
 def test_an_emergency_that_is_over_decides_nothing(
     world: World, over: Callable[[World, str], Statement]

@@ -127,38 +127,70 @@ def test_a_stale_page_is_found_and_written_anew(tmp_path: Path) -> None:
 # What documents name
 
 
-def names_in(path: Path) -> set[str]:
-    """The tests of a file: `name`, and `Class::name`."""
-    found = set()
+def functions_of(path: Path) -> dict[str, list[str]]:
+    """The functions of a test file, also `Class::name`, each with the claims it is marked with."""
+    found = {}
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ClassDef):
-            found |= {
-                f"{node.name}::{inner.name}"
-                for inner in node.body
-                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
-            }
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            found.add(node.name)
+        inside = node.body if isinstance(node, ast.ClassDef) else [node]
+        prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
+        for inner in inside:
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+                found[prefix + inner.name] = attacked(inner)
     return found
 
 
+def attacked(test: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    return [
+        ast.literal_eval(claim)
+        for mark in test.decorator_list
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.attacks"
+        for claim in mark.args
+    ]
+
+
 _TEST = re.compile(r"`(tests/[\w/.-]+\.py)::([\w:]+)`")
-_CLAIM = re.compile(r"^\| (C\d+) \| .+ \| (.+) \|$", re.MULTILINE)
+_CLAIM = re.compile(r"^\| (C\d+) \| .+ \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_named_tests_exist(page: Path) -> None:
     for name, test in _TEST.findall(page.read_text()):
         assert (ROOT / name).exists(), f"{page.name} names {name}"
-        assert test in names_in(ROOT / name), f"{page.name} names {name}::{test}"
+        assert test in functions_of(ROOT / name), f"{page.name} names {name}::{test}"
+
+
+def claims() -> list[tuple[str, str, str]]:
+    """Id, invariants and proof of every row of the threat model."""
+    return _CLAIM.findall((DOCS / "threat-model.md").read_text())
 
 
 def test_every_claim_of_the_threat_model_has_a_test() -> None:
-    claims = _CLAIM.findall((DOCS / "threat-model.md").read_text())
-    idents = [ident for ident, _ in claims]
-    assert idents == [f"C{number}" for number in range(1, len(claims) + 1)]
-    assert len(claims) >= 30
-    assert [ident for ident, proof in claims if not _TEST.search(proof)] == []
+    text = (DOCS / "threat-model.md").read_text()
+    idents = [ident for ident, _, _ in claims()]
+    assert idents == re.findall(r"^\| (C\d+) ", text, re.MULTILINE), "a row lacks a column"
+    assert idents == [f"C{number}" for number in range(1, len(idents) + 1)]
+    assert len(idents) >= 60
+    assert [ident for ident, _, proof in claims() if not _TEST.search(proof)] == []
+
+
+def test_every_claim_names_the_invariant_that_its_tests_attack() -> None:
+    known = {*map(str, range(1, 11)), "service", "apart"}
+    assert [row[:2] for row in claims() if not set(row[1].split(", ")) <= known] == []
+
+
+def test_tests_say_which_claims_they_attack_and_claims_name_these_tests() -> None:
+    """Both ways: a row and its tests' `@pytest.mark.attacks("C1")` are changed together."""
+    told = {
+        (name, test, ident) for ident, _, proof in claims() for name, test in _TEST.findall(proof)
+    }
+    said = {
+        (path.relative_to(ROOT).as_posix(), test, ident)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for test, idents in functions_of(path).items()
+        for ident in idents
+    }
+    assert sorted(told - said) == [], "named in docs/threat-model.md, and not marked"
+    assert sorted(said - told) == [], "marked, and not named in docs/threat-model.md"
 
 
 def test_no_claim_stands_twice() -> None:

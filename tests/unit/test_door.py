@@ -96,6 +96,7 @@ def test_the_right_keys_open_the_door(statement, signers):
     assert verified.data == envelope.encode()
 
 
+@pytest.mark.attacks("C1")
 @pytest.mark.parametrize(
     ("statement", "signers"),
     [
@@ -124,6 +125,7 @@ def test_other_keys_do_not(statement, signers):
         statements.read_signed(dsse.sign(statement.payload(), signers), KEYS)
 
 
+@pytest.mark.attacks("C1")
 def test_a_signature_over_something_else_does_not_hold():
     envelope = dsse.sign(refusal(1).payload(), [EVIDENCE])
     other = dataclasses.replace(envelope, payload=refusal(2).payload())
@@ -213,6 +215,7 @@ def _charter(body: dict, signers: list) -> Envelope:
 ALL = [*PARTIES.values(), EVIDENCE]
 
 
+@pytest.mark.attacks("C3")
 def test_a_charter_is_signed_by_every_party_and_the_evidence_key():
     evidence = statements.read_charter(_charter(BODY, ALL))
     assert statements.keys_of(evidence.body) == KEYS

@@ -17,6 +17,7 @@ def search(**fields: list[str]) -> ErasureSearch:
     return ErasureSearch(ErasureList.make(subject.forms(), "2026-11-26", bytes(16)))
 
 
+@pytest.mark.attacks("C130")
 @pytest.mark.parametrize(
     ("text", "said"),
     [

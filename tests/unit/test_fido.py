@@ -76,6 +76,7 @@ def test_both_verifiers_accept(signer):
     assert PublicKey.from_json(json.loads(json.dumps(signer.public.to_json()))) == signer.public
 
 
+@pytest.mark.attacks("C121")
 def test_a_signature_is_about_one_statement(signer):
     other = approval(FIRM, 1).payload()
     replayed = Envelope(other, _made(signer).signatures)
@@ -95,6 +96,7 @@ def test_another_key_of_the_same_kind(signer):
         _both(signer.public, forged)
 
 
+@pytest.mark.attacks("C121")
 @settings(max_examples=60, deadline=None)
 @given(name=st.sampled_from(sorted(SIGNERS)), data=st.data())
 def test_no_altered_byte_is_accepted(name, data):
@@ -126,6 +128,7 @@ WRONG = {
 }
 
 
+@pytest.mark.attacks("C121")
 @pytest.mark.parametrize("curve", ["p256", "ed25519"])
 @pytest.mark.parametrize("case", WRONG)
 def test_assertions_for_something_else(case, curve):

@@ -9,6 +9,7 @@ that begin a repeated n-gram only, and with two scripts that share a letter, the
 import re
 import sys
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ def test_a_text_is_clean_exactly_if_cleaning_changes_nothing_or_only_asks_for_a_
         assert "\u200d" in text
 
 
+@pytest.mark.attacks("C189")
 @settings(deadline=None)  # a module may be imported in the first example
 @given(st.lists(st.sampled_from(["a", "bb", "ccc", "d", "ee"]), min_size=1, max_size=80))
 def test_no_longer_n_gram_repeats_more_than_is_covered(words: list[str]) -> None:

@@ -76,6 +76,7 @@ def rows(records: Engine) -> dict[str, list[Any]]:
         }
 
 
+@pytest.mark.attacks("C263")
 def test_a_replica_has_the_same_rows_and_passes_the_audit(world: World, copied: Engine) -> None:
     replica = replica_of(world, copied)
     catch_up(world, replica)
@@ -159,6 +160,7 @@ _BAD: dict[str, Change] = {
 }
 
 
+@pytest.mark.attacks("C263")
 @pytest.mark.parametrize("reason", _BAD)
 def test_what_the_ledger_did_not_sign_is_not_taken(
     world: World, copied: Engine, reason: str
@@ -172,6 +174,7 @@ def test_what_the_ledger_did_not_sign_is_not_taken(
     assert replica.size == world.ledger.size
 
 
+@pytest.mark.attacks("C263")
 def test_another_history_is_not_taken(world: World, copied: Engine, tmp_path: Path) -> None:
     """The ledger key itself signs a second history behind the same charter: a fork."""
     replica = replica_of(world, copied)

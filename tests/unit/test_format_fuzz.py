@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +103,7 @@ class StepCounter:
             sys.settrace(before)
 
 
+@pytest.mark.attacks("C35")
 @FAST
 @given(changes(len(SMALL)))
 def test_a_spoilt_gguf_file_is_answered_in_bounded_steps(what: list[Change]) -> None:
@@ -127,6 +129,7 @@ def test_a_spoilt_checkpoint_is_answered(name: str, what: list[Change]) -> None:
     answers(checkpoint.inspect, files)
 
 
+@pytest.mark.attacks("C35")
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(changes(1_800_000))
 def test_a_spoilt_real_model_costs_bounded_memory(what: list[Change]) -> None:

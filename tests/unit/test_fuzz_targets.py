@@ -52,6 +52,7 @@ def fuzz(target: str, tmp_path: Path, runs: int) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.attacks("C35")
 @needs_atheris
 @pytest.mark.slow
 @pytest.mark.parametrize("target", SEEDS)

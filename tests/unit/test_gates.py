@@ -80,6 +80,7 @@ def verdict_of(gate: str, dossier: Dossier) -> Verdict:
     return next(verdict for verdict in verdicts if verdict.gate == gate)
 
 
+@pytest.mark.attacks("C11")
 @pytest.mark.parametrize("name", CASES)
 def test_a_gate_gives_the_recorded_verdict(name: str) -> None:
     gate, dossier, reasons = CASES[name]
@@ -114,6 +115,7 @@ def test_the_order_is_that_of_the_lifecycle() -> None:
     assert all(verdict.passed for verdict in verdicts)
 
 
+@pytest.mark.attacks("C9")
 @pytest.mark.parametrize("row", LIFECYCLE, ids=lambda row: row.name)
 def test_an_empty_policy_opens_nothing(row: Any) -> None:
     policy = Policy("empty", separate=False, rules={})
@@ -126,6 +128,7 @@ def test_all_gates_but_those_that_a_policy_adds_stand_in_the_lifecycle() -> None
     assert set(GATES) - {gate for row in LIFECYCLE for gate in row.gates} == {ATTESTED}
 
 
+@pytest.mark.attacks("C9")
 @pytest.mark.parametrize("gate", [gate for gate in GATES if gate != ATTESTED])
 def test_a_gate_that_the_rule_leaves_out_refuses(gate: str) -> None:
     dossier = open_dossier()
@@ -185,6 +188,7 @@ def test_an_unknown_stage_is_not_found() -> None:
         judge_stage(open_dossier().policy, "publish", open_dossier())
 
 
+@pytest.mark.attacks("C10")
 @pytest.mark.parametrize("field", ["admission", "evaluation", "candidate"])
 def test_missing_evidence_refuses(field: str) -> None:
     dossier = open_dossier()
@@ -192,6 +196,7 @@ def test_missing_evidence_refuses(field: str) -> None:
     assert any(not verdict.passed for verdict in verdicts)
 
 
+@pytest.mark.attacks("C10")
 @pytest.mark.parametrize("body", [{}, {"scan": 1}, {"scan": None}, {"scan": {"findings": {}}}])
 @pytest.mark.parametrize("gate", ["format-safe", "scan-clean", "origin-stated"])
 def test_evidence_of_a_wrong_shape_refuses(gate: str, body: dict[str, Any]) -> None:

@@ -210,6 +210,7 @@ MALFORMED: dict[str, tuple[Callable[[Gguf], object], str]] = {
 }
 
 
+@pytest.mark.attacks("C33")
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_file_that_breaks_one_rule_is_refused(name: str) -> None:
     change, reason = MALFORMED[name]
@@ -238,6 +239,7 @@ def test_the_list_of_faults_is_bounded() -> None:
     assert reasons[-1] == f"and {1_000 - limits.FAULTS_MAX} more faults"
 
 
+@pytest.mark.attacks("C33")
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 7, 8, 23, 24, 40, 100, 500])
 def test_every_beginning_of_a_file_is_refused(length: int) -> None:
     refused(MemorySource(make_gguf().encode()[:length]), "")

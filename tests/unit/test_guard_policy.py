@@ -118,6 +118,7 @@ def test_a_long_prompt_is_read_in_steps_and_masked_across_them() -> None:
     )
 
 
+@pytest.mark.attacks("C88")
 def test_a_refusal_names_the_detector_and_not_what_it_found() -> None:
     one = guard({"in": {"iban": "refuse"}})
     with pytest.raises(Filtered) as caught:
@@ -179,6 +180,7 @@ def test_several_calls_keep_their_order_and_places() -> None:
     assert out[0] == Delta(call=CallPart(1, "c2", "b", "{}"))
 
 
+@pytest.mark.attacks("C90")
 def test_a_call_without_end_is_refused() -> None:
     one = guard({"out": {"iban": "mask"}})
     one.inward(asked())
@@ -196,6 +198,7 @@ def test_hostile_arguments_are_text(arguments: str) -> None:
     assert one.outward(Delta("", FinishReason.TOOL_CALLS))[-1].finish is FinishReason.FILTERED
 
 
+@pytest.mark.attacks("C87")
 @pytest.mark.parametrize("name", ['x"; permit', "", "näme", "a b", "x" * 200])
 def test_a_tool_name_cannot_leave_its_quotes(name: str) -> None:
     one = guard({"tools": {"cedar": "permit(principal, action, resource);"}})

@@ -19,6 +19,7 @@ _TEXT = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=
 _NAME = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz-0123456789"), min_size=1, max_size=40)
 
 
+@pytest.mark.attacks("C167")
 @given(
     status=st.integers(200, 599),
     media=_TEXT,
@@ -61,6 +62,7 @@ def connected(**settings: int) -> tuple[Frames, h2.connection.H2Connection, int]
     return server, client, 1
 
 
+@pytest.mark.attacks("C167")
 @pytest.mark.parametrize("table_bytes", [0, 100, 4_096, 1 << 20])
 def test_a_client_with_any_table_reads_the_frames(table_bytes: int) -> None:
     server, client, stream = connected(HEADER_TABLE_SIZE=table_bytes)

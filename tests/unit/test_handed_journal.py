@@ -53,6 +53,7 @@ def test_what_was_begun_or_rewritten_is_read_and_the_last_word_counts(tmp_path: 
     assert stat.S_IMODE((tmp_path / "j").stat().st_mode) == 0o600
 
 
+@pytest.mark.attacks("C196")
 def test_cut_at_every_byte_or_damaged_it_gives_what_is_whole_before_that(tmp_path: Path) -> None:
     path = tmp_path / "j"
     journal = HandedJournal(path, FixedClock())
@@ -69,6 +70,7 @@ def test_cut_at_every_byte_or_damaged_it_gives_what_is_whole_before_that(tmp_pat
             assert rows == [cut(number) for number in range(whole)], size
 
 
+@pytest.mark.attacks("C195")
 def test_neither_text_nor_salt_is_in_it(tmp_path: Path) -> None:
     journal = HandedJournal(tmp_path / "j", FixedClock())
     journal.begin(GATEWAY, cut(1))

@@ -75,6 +75,7 @@ def test_spans_of_personal_data_are_of_the_text(version: str) -> None:
     assert all("example.org" in text or "192.0.2." in text for text in covered)
 
 
+@pytest.mark.attacks("C188")
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     ("change", "reason"),

@@ -92,6 +92,7 @@ def test_a_file_is_known_by_its_bytes(name: str) -> None:
     assert identify(MemorySource(data)).name == kind
 
 
+@pytest.mark.attacks("C32")
 @pytest.mark.parametrize("name", KINDS)
 def test_a_forbidden_file_is_refused_under_the_name_of_a_model(name: str) -> None:
     data, _ = KINDS[name]
@@ -110,6 +111,7 @@ def test_a_plain_file_has_no_suspicion(name: str) -> None:
     assert suspicions("model.dat", MemorySource(PLAIN[name][0])) == []
 
 
+@pytest.mark.attacks("C32")
 @pytest.mark.parametrize(
     "path", ["a.py", "A.PY", "x.pkl", "m.pt", "m.pth", "m.bin", "m.zip", "m.tar.gz", "m.npy"]
 )

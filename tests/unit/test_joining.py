@@ -138,6 +138,7 @@ def test_it_quotes_again_at_half_of_a_quotes_life_about_the_same_keys(rig: Any) 
     assert node.statement == f"sha256:{len(control.joins):064x}"
 
 
+@pytest.mark.attacks("C170")
 def test_while_control_is_away_it_tries_and_ends_before_its_quote_does(rig: Any) -> None:
     node, control, _, clock = rig
 

@@ -76,6 +76,7 @@ def test_charter_keys_policy(world):
     assert set(ledger.keys()) == {row["id"] for row in ledger.charter().body["keys"]}
 
 
+@pytest.mark.attacks("C2")
 def test_a_replayed_statement_is_refused(world):
     one, two, three = (world.state(refusal(number)) for number in range(3))
     world.ledger.append([one])
@@ -228,6 +229,7 @@ def test_a_reopened_ledger_grows_the_same_tree(grown, tmp_path):
     copy.ledger.audit()
 
 
+@pytest.mark.attacks("C63")
 def test_an_export_is_a_log_that_proves_itself(grown, tmp_path):
     world, _ = grown
     folder = tmp_path / "log"

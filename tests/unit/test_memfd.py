@@ -51,6 +51,7 @@ def descriptors() -> set[str]:
     return {entry for entry in found if "memfd:bastide" in entry}
 
 
+@pytest.mark.attacks("C30")
 @pytest.mark.parametrize("size", SIZES)
 def test_the_content_is_there_and_cannot_change(store: SealedStore, size: int) -> None:
     data = content(size)
@@ -86,6 +87,7 @@ def test_the_content_is_there_and_cannot_change(store: SealedStore, size: int) -
         os.close(descriptor)
 
 
+@pytest.mark.attacks("C30")
 def test_another_digest_or_size_gives_nothing(store: SealedStore) -> None:
     data = content(3 * MIB)
     store.put("m", [data])

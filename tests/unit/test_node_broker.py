@@ -131,6 +131,7 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(chain, broker, inner, twin)
 
 
+@pytest.mark.attacks("C151")
 def test_an_allowed_node_opens_its_weights_and_nobody_else_does(rig: Rig) -> None:
     rig.allow()
     headers = rig.broker.headers({"statement": rig.join()})
@@ -148,6 +149,7 @@ def test_an_allowed_node_opens_its_weights_and_nobody_else_does(rig: Rig) -> Non
         assert reader.read_at(0, 7) == b"weights"
 
 
+@pytest.mark.attacks("C149")
 def test_without_reference_values_nobody_joins(rig: Rig) -> None:
     with pytest.raises(Refused) as refused:
         rig.join()
@@ -162,6 +164,7 @@ def test_reference_values_of_another_party_let_nobody_in(rig: Rig) -> None:
         rig.join()
 
 
+@pytest.mark.attacks("C174")
 def test_reference_values_that_somebody_planted_in_the_database_allow_nobody(rig: Rig) -> None:
     # Who holds the services' keys and the database goes past the door: another signs in the
     # guardian's name, and the ledger's key signs the head.
@@ -184,6 +187,7 @@ def test_reference_values_that_somebody_planted_in_the_database_allow_nobody(rig
         rig.join()
 
 
+@pytest.mark.attacks("C142")
 def test_an_answer_to_a_nonce_counts_once(rig: Rig) -> None:
     rig.allow()
     body = rig.quoted()
@@ -192,6 +196,7 @@ def test_an_answer_to_a_nonce_counts_once(rig: Rig) -> None:
         rig.broker.join(body)
 
 
+@pytest.mark.attacks("C143")
 def test_a_quote_over_an_old_nonce_is_stale(rig: Rig) -> None:
     rig.allow()
     body = rig.quoted()
@@ -200,6 +205,7 @@ def test_a_quote_over_an_old_nonce_is_stale(rig: Rig) -> None:
         rig.broker.join(body)
 
 
+@pytest.mark.attacks("C144")
 def test_an_old_quote_with_a_fresh_nonce_is_refused(rig: Rig) -> None:
     rig.allow()
     old, fresh = rig.quoted(), rig.quoted()
@@ -207,6 +213,7 @@ def test_an_old_quote_with_a_fresh_nonce_is_refused(rig: Rig) -> None:
         rig.broker.join({**fresh, "evidence": old["evidence"]})
 
 
+@pytest.mark.attacks("C145")
 def test_a_key_that_is_not_in_the_listed_tpm_is_refused(rig: Rig) -> None:
     # The attacker signs with a key of its own, and names the endorsement key of an honest machine:
     # it cannot open the credential.
@@ -251,6 +258,7 @@ def test_an_extra_measurement_gets_no_weights(rig: Rig) -> None:
     assert refused.value.reasons == (f"engine: {strange} is not in machines",)
 
 
+@pytest.mark.attacks("C153")
 def test_a_revoked_node_gets_no_headers_and_cannot_join(rig: Rig) -> None:
     rig.allow()
     statement = rig.join()
@@ -292,6 +300,7 @@ def test_a_quote_ends_by_itself(rig: Rig) -> None:
         rig.broker.headers({"statement": statement})
 
 
+@pytest.mark.attacks("C155")
 def test_newer_reference_values_end_what_older_ones_allowed(rig: Rig) -> None:
     rig.allow()
     statement = rig.join()

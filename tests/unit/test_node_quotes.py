@@ -136,6 +136,7 @@ def test_a_replayed_quote_is_refused() -> None:
         verify_evidence(replayed)
 
 
+@pytest.mark.attacks("C141")
 @pytest.mark.parametrize("name", ["age", "hpke"])
 def test_a_swapped_key_is_refused(name: str) -> None:
     # The attacker puts a key of its own into an honest node's statement.
@@ -156,6 +157,7 @@ def test_a_quote_of_another_attestation_key_is_refused() -> None:
         verify_evidence(with_evidence(body, twin, quote, thief.sign(quote), values))
 
 
+@pytest.mark.attacks("C146")
 def test_an_extra_measurement_that_the_log_hides_is_refused() -> None:
     twin = measured()
     twin.measure({**EVENT, "software": "sha256:" + "9" * 64}, logged=False)
@@ -163,6 +165,7 @@ def test_an_extra_measurement_that_the_log_hides_is_refused() -> None:
         verify_evidence(node_body(twin))
 
 
+@pytest.mark.attacks("C147")
 def test_an_extra_measurement_that_the_log_tells_is_refused_by_its_name() -> None:
     twin = measured()
     strange = "sha256:" + "9" * 64
@@ -186,6 +189,7 @@ def test_values_that_were_not_quoted_are_refused() -> None:
         verify_evidence(with_evidence(body, clean, quote, signature, values))
 
 
+@pytest.mark.attacks("C148")
 @pytest.mark.parametrize("register", [16, 23])
 def test_a_register_that_software_can_reset_is_refused(register: int) -> None:
     with pytest.raises(NotProven, match="not of 0 to 7 and one of 8 to 15"):
@@ -298,6 +302,7 @@ def test_what_is_said_never_says_more_than_was_checked() -> None:
 # The ledger's door
 
 
+@pytest.mark.attacks("C150")
 def test_only_the_guardian_signs_reference_values(tmp_path: Path) -> None:
     world = make_ledger(tmp_path)
     statement = reference_statement(reference_body(Twin()))

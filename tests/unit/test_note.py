@@ -52,6 +52,7 @@ def test_key_hash_and_verifier_key_are_those_of_go():
         note.open_checkpoint(GO_NOTE.replace("answer", "Answer"), "PeterNeumann", key)
 
 
+@pytest.mark.attacks("C7")
 @given(where=st.integers(0))
 def test_every_flipped_bit_is_noticed(where):
     data = bytearray(NOTE.encode())

@@ -96,6 +96,7 @@ def test_bounds_of_a_conversation() -> None:
         openai_chat.decode(json.dumps(body).encode(), "ID")
 
 
+@pytest.mark.attacks("C55")
 @pytest.mark.parametrize("field", ["x", "tools", "messages", "response_format"])
 def test_deep_nesting_is_refused(field: str) -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
@@ -107,6 +108,7 @@ def test_deep_nesting_is_refused(field: str) -> None:
         openai_chat.decode(body, "ID")
 
 
+@pytest.mark.attacks("C55")
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     for decode in DECODE.values():

@@ -16,6 +16,7 @@ from bastide.core.ticket import Standing
 from unit.share_world import Plan, World
 
 
+@pytest.mark.attacks("C212")
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_no_schedule_takes_more_than_the_bound(part: int) -> None:
@@ -80,6 +81,7 @@ SWITCHES = [Plan(1, 0.0, 0.0, 6.0), Plan(2, 3.0, 6.0, 12.0), Plan(1, 9.0, 12.0, 
 FLOODS = (5.9, 6.0, 6.1, 11.9, 12.0, 12.1)
 
 
+@pytest.mark.attacks("C245")
 @pytest.mark.slow
 def test_a_deployment_that_takes_anothers_place_gives_no_burst_of_its_own() -> None:
     taken = 0
@@ -102,6 +104,7 @@ def again(seed: int) -> World:
     return world
 
 
+@pytest.mark.attacks("C245")
 def test_one_that_begins_in_the_moment_in_which_it_serves_gives_none_either() -> None:
     """Behind by the time between two exchanges at most: the other told late what it took."""
     for seed in range(100):

@@ -42,6 +42,7 @@ def put(world: World, statement: Statement, *by: Party) -> None:
     world.ledger.append_statement(statement, [world.parties[party] for party in by])
 
 
+@pytest.mark.attacks("C274")
 @pytest.mark.parametrize("by", [(FIRM,), (GUARDIAN,), (OPERATOR, GUARDIAN)])
 def test_every_key_of_the_party_stops_at_once(world: World, by: tuple[Party, ...]) -> None:
     firm, new = world.parties[FIRM], second()
@@ -63,6 +64,7 @@ def test_every_key_of_the_party_stops_at_once(world: World, by: tuple[Party, ...
     world.ledger.audit()
 
 
+@pytest.mark.attacks("C275")
 def test_another_party_alone_stops_nobody(world: World) -> None:
     firm = world.parties[FIRM]
     with pytest.raises(Waiting, match="takes the firm or the guardian"):
@@ -70,6 +72,7 @@ def test_another_party_alone_stops_nobody(world: World) -> None:
     assert not {firm.public.ident}.isdisjoint(world.ledger.keys())
 
 
+@pytest.mark.attacks("C275")
 def test_no_key_is_left_out_and_none_of_others_named(world: World) -> None:
     firm, new = world.parties[FIRM], second()
     two = [world.parties[OPERATOR], world.parties[GUARDIAN]]
@@ -80,6 +83,7 @@ def test_no_key_is_left_out_and_none_of_others_named(world: World) -> None:
         put(world, revocation(FIRM, firm, new, world.parties[OPERATOR]), GUARDIAN)
 
 
+@pytest.mark.attacks("C275")
 def test_it_is_said_once_and_stops_no_later_key(world: World) -> None:
     """Who keeps the signed statement cannot stop the next key by it, in whatever order it is."""
     firm, third = world.parties[FIRM], second(FIRM, "third")
@@ -100,6 +104,7 @@ def test_what_stands_before_an_entry_can_go_on_counting(world: World) -> None:
     world.ledger.audit()
 
 
+@pytest.mark.attacks("C274")
 @pytest.mark.parametrize("trusted", [False, True])
 def test_both_verifiers_follow_it(tmp_path: Path, trusted: bool) -> None:
     chain: ChainWorld = make_chain(tmp_path)
@@ -113,6 +118,7 @@ def test_both_verifiers_follow_it(tmp_path: Path, trusted: bool) -> None:
         refuse(bundle, chain.anchors, "not enrolled")
 
 
+@pytest.mark.attacks("C275")
 @pytest.mark.parametrize("how", ["nobody", "a stranger's", "left out", "twice"])
 def test_the_independent_verifier_takes_no_other(world: World, how: str) -> None:
     body = world.ledger.charter().body

@@ -89,6 +89,7 @@ def whole(text: str, who: Principal, action: str, on: tuple[str, str], broken: b
     return judged.allowed, {int(one.removeprefix("policy")) for one in judged.diagnostics.reasons}
 
 
+@pytest.mark.attacks("C238")
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(_POLICY, max_size=12), st.sampled_from(_ACTIONS), _NAMES, _NAMES,

@@ -62,6 +62,7 @@ def test_what_is_signed_is_canonical(chain: ChainWorld) -> None:
     assert promise.payload() == canonical({"type": PROMISE_TYPE, **structs.asdict(promise)})
 
 
+@pytest.mark.attacks("C100")
 @pytest.mark.parametrize("part", range(4))
 def test_no_part_can_be_changed(chain: ChainWorld, part: int) -> None:
     parts = signed(chain, make(chain)).split(".")

@@ -58,6 +58,7 @@ def test_the_field_is_that_of_vault():
     assert all(shamir._times(number, shamir._inverse(number)) == 1 for number in range(1, 256))
 
 
+@pytest.mark.attacks("C124")
 def test_one_share_tells_nothing():
     """With one share every secret is as likely as any other: some other share makes it so."""
     share = shamir.split(b"s", 3, 2, secrets.token_bytes)[0]

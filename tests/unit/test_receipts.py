@@ -234,6 +234,7 @@ def test_a_batch_that_cannot_be_appended_stays_pending(tmp_path: Path) -> None:
     right.audit()
 
 
+@pytest.mark.attacks("C5")
 def test_rebuild_gives_the_same_batches(tmp_path: Path) -> None:
     """DESIGN.md invariant 1: a batch's range of receipts is a projection like any other."""
     world = make_ledger(tmp_path)
@@ -256,6 +257,7 @@ def test_rebuild_gives_the_same_batches(tmp_path: Path) -> None:
     assert book.inclusion(_receipts(1, 7)[0].ident).size == 2
 
 
+@pytest.mark.attacks("C4")
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -278,6 +280,7 @@ def test_the_audit_finds_a_changed_book(tmp_path: Path, harm: str, message: str)
         book.audit()
 
 
+@pytest.mark.attacks("C23")
 def test_no_prompt_answer_or_key_is_in_the_ledger_or_in_the_book(tmp_path: Path) -> None:
     """DESIGN.md invariants 5 and 6."""
     chain = make_chain(tmp_path)
@@ -313,6 +316,7 @@ def test_receipts_read_back_as_they_were_written() -> None:
     assert Receipt.from_json(json.loads(receipt.leaf())) == receipt
 
 
+@pytest.mark.attacks("C168")
 @given(
     texts=st.lists(st.text(), min_size=14, max_size=14),
     numbers=st.lists(st.integers(0, 2**53 + 1), min_size=5, max_size=5),

@@ -36,6 +36,7 @@ def test_the_settings_that_durability_rests_on(engine):
     assert _pragma(engine, "temp_store") == 2
 
 
+@pytest.mark.attacks("C26")
 def test_nothing_is_readable_without_the_key(engine, tmp_path):
     files = [path.read_bytes() for path in tmp_path.iterdir()]
     assert len(files) == 3  # file, write-ahead log, and its index

@@ -84,6 +84,7 @@ def _parties(world, *parties: Party) -> list[Signer]:
     return [world.parties[party] for party in parties]
 
 
+@pytest.mark.attacks("C105")
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_enrolling_takes_two_parties(world, count):
     for parties in itertools.combinations(Party, count):
@@ -112,6 +113,7 @@ def test_a_new_key_signs_its_own_enrolment(world):
         _put(world, enrolment(second()), *_parties(world, FIRM, GUARDIAN))
 
 
+@pytest.mark.attacks("C123")
 def test_one_person_is_not_two_parties(world):
     key = world.parties[FIRM].public
     same = make_signer("party/firm", Purpose.PARTY, Scheme.SSHSIG, GUARDIAN)
@@ -228,6 +230,7 @@ def _said(world, statement: Statement, parties, entry: int) -> Evidence:
     return Evidence(statement, idents, Digest.of(statement.payload()), entry)
 
 
+@pytest.mark.attacks("C137")
 def test_what_was_said_before_undoes_nothing(world):
     """Who keeps a signed activation cannot use it again, not even with its signatures in another
     order or with fewer: then its envelope has another digest."""

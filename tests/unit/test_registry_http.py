@@ -78,6 +78,7 @@ def registry(server: Scripted, login: Login | None = LOGIN) -> OciRegistry:
     return OciRegistry(where, lambda seconds: None)
 
 
+@pytest.mark.attacks("C140")
 def test_an_upload_is_not_sent_elsewhere(start: Callable[..., Scripted]) -> None:
     thief = start(lambda server, to, body: reply(to, 202))
     ours = start(
@@ -90,6 +91,7 @@ def test_an_upload_is_not_sent_elsewhere(start: Callable[..., Scripted]) -> None
     assert thief.seen == []
 
 
+@pytest.mark.attacks("C140")
 def test_a_download_is_redirected_without_the_password(start: Callable[..., Scripted]) -> None:
     cloud = start(lambda server, to, body: reply(to, 200, b"content"))
 
@@ -113,6 +115,7 @@ def test_a_redirect_from_tls_to_clear_text_is_refused(start: Callable[..., Scrip
         list(asked.blob(Digest.of(b"x")))
 
 
+@pytest.mark.attacks("C140")
 def test_the_token_is_fetched_only_where_it_may_be() -> None:
     asked: list[tuple[str, str | None]] = []
 

@@ -16,6 +16,7 @@ def bench():
         yield module
 
 
+@pytest.mark.attacks("C112")
 @pytest.mark.parametrize(("replicas", "slots"), [(2, 8), (4, 8), (4, 32)])
 def test_more_than_one_replica_can_do_is_kept_under_a_flood(bench, replicas, slots):
     """Half of the deployment, for prompts that all begin alike, against ten times its capacity."""

@@ -44,6 +44,7 @@ def test_conversations_under_one_system_prompt_are_spread():
     assert affinity(chat(document + "What is it?")) == affinity(chat(document + "Who wrote it?"))
 
 
+@pytest.mark.attacks("C111")
 @given(st.text(), st.text(min_size=1), st.text(min_size=1))
 def test_tenants_never_share_an_affinity(text, one, other):
     if one != other:

@@ -78,6 +78,7 @@ def test_who_is_down_is_passed_over_however_many_they_are():
     assert asyncio.run(heard(engine.generate(ASK)))[-1].finish is FinishReason.STOP
 
 
+@pytest.mark.attacks("C111")
 def test_a_request_that_kills_engines_does_not_go_round():
     engine, engines = world(*[Unavailable("it died")] * 5)
     with pytest.raises(Unavailable, match="it died"):

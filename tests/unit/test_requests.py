@@ -136,6 +136,7 @@ def test_an_honest_request_shows_what_the_ledger_holds(chain: ChainWorld) -> Non
     assert sorted(shown["keys"].values()) == sorted(party.value for party in Party)
 
 
+@pytest.mark.attacks("C72")
 @pytest.mark.parametrize("forge", DISHONEST, ids=lambda forge: forge.__name__)
 def test_a_dishonest_request_is_refused(
     chain: ChainWorld, forge: Callable[[ChainWorld, Request], None]

@@ -44,6 +44,7 @@ def chain(tmp_path):
     made.world.records.dispose()
 
 
+@pytest.mark.attacks("C104")
 @pytest.mark.parametrize(("what", "party"), list(itertools.product(Revocable, Party)))
 def test_who_may_revoke_what(world, what: Revocable, party: Party) -> None:
     """The whole matrix; whose approval it was is tried with every party."""
@@ -81,6 +82,7 @@ def test_it_is_of_one_thing_and_one_kind(world) -> None:
     assert not revoked.reasons(Revocable.RELEASE, Digest.of(b"another"))
 
 
+@pytest.mark.attacks("C102")
 def test_a_revoked_release_is_judged_as_such(chain: ChainWorld) -> None:
     ledger, candidate = chain.world.ledger, chain.rows["candidate"]
     plan = deploy.plan_of(chain.rows["deployment"])
@@ -93,6 +95,7 @@ def test_a_revoked_release_is_judged_as_such(chain: ChainWorld) -> None:
         assert "was revoked in entry" in failed.reasons[0]
 
 
+@pytest.mark.attacks("C104")
 def test_a_revoked_approval_counts_no_more(chain: ChainWorld) -> None:
     ledger, candidate = chain.world.ledger, chain.rows["candidate"]
     given = ledger.approvals(candidate.subject.digest)

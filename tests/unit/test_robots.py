@@ -81,6 +81,7 @@ def test_groups_of_one_agent_are_one() -> None:
     assert allows(text, "b", "/x")
 
 
+@pytest.mark.attacks("C118")
 @pytest.mark.parametrize(
     ("pattern", "path"),
     [
@@ -230,6 +231,7 @@ def test_the_longest_pattern_decides(rules: str, path: str, allowed: bool) -> No
 # Hostile and newer
 
 
+@pytest.mark.attacks("C118")
 def test_a_hostile_pattern_is_answered_at_once() -> None:
     text = "user-agent: *\ndisallow: /" + "*a" * 5000 + "b$\n"
     began = time.perf_counter()

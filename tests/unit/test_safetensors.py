@@ -87,6 +87,7 @@ MALFORMED: dict[str, tuple[bytes, bytes, str]] = {
 }
 
 
+@pytest.mark.attacks("C34")
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_file_that_breaks_one_rule_is_refused(name: str) -> None:
     header, data, reason = MALFORMED[name]
@@ -224,6 +225,7 @@ SPOILT: dict[str, tuple[Callable[[dict[str, bytes]], object], str]] = {
 }
 
 
+@pytest.mark.attacks("C34")
 @pytest.mark.parametrize("name", SPOILT)
 def test_a_checkpoint_that_breaks_one_rule_is_refused(name: str) -> None:
     change, reason = SPOILT[name]

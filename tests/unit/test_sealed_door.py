@@ -128,6 +128,7 @@ def test_a_request_is_opened_once_and_in_its_time() -> None:
     assert len(world.engine.asked) == 1
 
 
+@pytest.mark.attacks("C226")
 def test_replays_are_known_until_their_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is forgotten is too old to be opened; what cannot be remembered is not answered."""
     monkeypatch.setattr(sealed_door, "SEALED_SEEN_MAX", 2)
@@ -155,6 +156,7 @@ class SetBack(FixedClock):
         return super().now_ms() + self.set_ms
 
 
+@pytest.mark.attacks("C246")
 def test_no_request_is_answered_twice_whatever_the_clock_is_set_to() -> None:
     """Root on the node's machine keeps requests, waits, sets the clock back, and sends them."""
     world = World(clock=SetBack())
@@ -180,6 +182,7 @@ def test_a_clock_that_is_right_refuses_nobody() -> None:
     world.opened(world.seal(late_ms=-120_000))
 
 
+@pytest.mark.attacks("C225")
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

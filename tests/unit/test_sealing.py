@@ -77,6 +77,7 @@ def test_what_is_sealed_opens(content: bytes) -> None:
     assert (found.secret, found.time_ms, found.content) == (SECRET, 1_790_000_000_000, content)
 
 
+@pytest.mark.attacks("C225")
 @pytest.mark.parametrize(
     "info",
     [

@@ -64,6 +64,7 @@ def test_what_was_seen_is_known_to_every_worker_and_to_the_next_one() -> None:
         seen.close()
 
 
+@pytest.mark.attacks("C254")
 def test_a_full_table_refuses_what_is_new_and_forgets_nothing() -> None:
     with table(places=64) as seen:
         for number in range(64):

@@ -5,6 +5,7 @@ tenant what begins alike meets again."""
 
 import copy
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -91,6 +92,7 @@ TestEngine = Engine.TestCase
 uses = st.lists(st.tuples(st.sampled_from(TENANTS), st.text("pqr", max_size=4)), max_size=20)
 
 
+@pytest.mark.attacks("C91")
 @given(history=uses, owner=st.sampled_from(TENANTS), text=st.text("pqr", max_size=4))
 def test_what_others_asked_changes_no_choice(history, owner, text):
     """Same times and same tenants, other words: the asker gets the same slot, just as warm."""

@@ -45,6 +45,7 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[a:b] for a, b in itertools.pairwise(bounds)]
 
 
+@pytest.mark.attacks("C85")
 @pytest.mark.parametrize("chain", [MASKING, REFUSING, OBSERVING, MIXED])
 @given(text=TEXTS, places=st.lists(st.integers(0, 10_000), max_size=12))
 @settings(max_examples=300, deadline=None)
@@ -83,6 +84,7 @@ SPELLINGS = (
 )
 
 
+@pytest.mark.attacks("C86")
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_a_planted_name_never_leaves_in_a_stream_cut_at_every_byte_offset(name: str) -> None:
     """Cut at each byte of the UTF-8 text; the part of a character waits, as in any decoder."""
@@ -135,6 +137,7 @@ def test_words_that_cannot_begin_a_name_are_not_held_back() -> None:
     )
 
 
+@pytest.mark.attacks("C90")
 def test_what_waits_is_bounded() -> None:
     """However the text goes on, no more is held back than the longest match has."""
     for text in ("1 " * 40_000, "A" * 80_000, "[a](" + "x" * 80_000, "Anna" * 20_000, "-" * 80_000):

@@ -57,6 +57,7 @@ def orders(tmp_path: Path, attestation: str, served: Served = SERVED) -> tuple[K
     return control, runner_keys
 
 
+@pytest.mark.attacks("C152")
 @pytest.mark.parametrize("attestation", ["", "tpm2"])
 def test_the_store_opens_in_control_or_in_runners(tmp_path: Path, attestation: str) -> None:
     control, runner = orders(tmp_path, attestation)
@@ -66,6 +67,7 @@ def test_the_store_opens_in_control_or_in_runners(tmp_path: Path, attestation: s
     assert runner.signers(Purpose.EVIDENCE) == ()
 
 
+@pytest.mark.attacks("C173")
 def test_where_the_policy_asks_for_nodes_no_setting_gives_runners_the_store(tmp_path: Path) -> None:
     _, runner = orders(tmp_path, "", replace(SERVED, attested=()))
     assert runner.identities() == ()

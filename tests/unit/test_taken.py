@@ -107,6 +107,7 @@ class Net:
         return {tenant: sum(one.own.get(tenant, 0.0) for one in self.all) for tenant in "ab"}
 
 
+@pytest.mark.attacks("C244")
 @pytest.mark.parametrize(
     ("births", "restarts"), [(False, False), (True, False), (False, True)],
     ids=["a bad net", "replicas that come and go", "a control that begins anew"],
@@ -124,6 +125,7 @@ def test_everybody_knows_exactly_what_was_taken(births: bool, restarts: bool) ->
             assert known == pytest.approx(wanted, abs=1e-6), seed
 
 
+@pytest.mark.attacks("C244")
 def test_nothing_counts_twice_whatever_happens_at_once() -> None:
     for seed in range(400):
         net = Net(seed)

@@ -62,6 +62,7 @@ def test_the_report_of_a_real_amd_processor_holds() -> None:
     assert snp.identity(report).startswith("sha256:9a852ed8")
 
 
+@pytest.mark.attacks("C158")
 def test_the_report_of_a_real_guest_that_may_be_debugged_is_refused() -> None:
     with pytest.raises(NotProven, match="may be debugged"):
         snp.read_report((VECTORS / "snp" / "report_debug.bin").read_bytes())
@@ -92,6 +93,7 @@ def test_another_chips_certificate_is_refused() -> None:
         snp.verify_report(report, amd("vcek_debug.der"), AT_MS)
 
 
+@pytest.mark.attacks("C160")
 @pytest.mark.parametrize("name", ["quote_v4", "quote_v5"])
 @pytest.mark.parametrize("part", ["body", "signature", "attesting", "enclave", "certificate"])
 def test_a_changed_real_quote_is_refused(name: str, part: str) -> None:
@@ -209,6 +211,7 @@ def test_a_report_about_something_else_is_refused(kind: str, what: str) -> None:
         verify_evidence(body)
 
 
+@pytest.mark.attacks("C159")
 @pytest.mark.parametrize(
     ("kind", "changes", "why"),
     [

@@ -63,6 +63,7 @@ def test_a_tpm_of_a_maker_that_the_guardian_named_is_a_node() -> None:
     assert "not checked: who measured" in verify_node.say("node-1", values)
 
 
+@pytest.mark.attacks("C171")
 def test_a_tpm_of_another_maker_is_refused() -> None:
     values = reference_body(Twin(), identities=[])
     values["measured"]["root"] = body_of(chain_of())["attestation"]["measured"]["root"]

@@ -100,6 +100,7 @@ def _move(name: str) -> Callable[[dict[str, Any], dict[str, Any]], None]:
 NAMES = ("charter", "admission", "evaluation", "candidate", "release", "deployment", "batch")
 
 
+@pytest.mark.attacks("C19")
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "charter"])
 def test_entries_of_another_ledger_are_refused(
     chain: ChainWorld, other: ChainWorld, name: str
@@ -186,6 +187,7 @@ def test_the_right_key_must_sign_each_kind(
     refuse(bundle, chain.anchors, f"entries.{name}: ")
 
 
+@pytest.mark.attacks("C19")
 def test_statements_in_each_other_s_places_are_refused(chain: ChainWorld) -> None:
     for first, second in (("admission", "evaluation"), ("candidate", "release")):
         bundle = chain.bundle()
@@ -211,6 +213,7 @@ def test_a_payload_that_is_not_canonical_is_refused(
 # Contents
 
 
+@pytest.mark.attacks("C21")
 def test_contents_are_checked_with_the_api_key(chain: ChainWorld) -> None:
     receipt = chain.receipts[0]
     verify_content(receipt, API_KEY, PROMPT, ANSWER.encode())

@@ -84,6 +84,7 @@ def test_the_newest_witness_of_a_party_counts(chain: ChainWorld) -> None:
     assert KEYS[Party.FIRM].name in row.body["keys"][0]
 
 
+@pytest.mark.attacks("C108")
 @pytest.mark.parametrize("line", [0, 1])
 def test_a_forged_cosignature_is_refused(chain: ChainWorld, line: int) -> None:
     """Each of the two algorithms alone."""
@@ -97,6 +98,7 @@ def test_a_forged_cosignature_is_refused(chain: ChainWorld, line: int) -> None:
     refuse(bundle, chain.anchors, "checkpoint")
 
 
+@pytest.mark.attacks("C256")
 @pytest.mark.parametrize("line", [0, 1])
 def test_a_witness_with_one_algorithm_taken_away_is_refused(chain: ChainWorld, line: int) -> None:
     """Who can break one of the two may not choose that it is the one that counts."""
@@ -108,6 +110,7 @@ def test_a_witness_with_one_algorithm_taken_away_is_refused(chain: ChainWorld, l
     refuse(bundle, chain.anchors, "checkpoint")
 
 
+@pytest.mark.attacks("C108")
 def test_a_cosignature_of_another_head_is_refused(chain: ChainWorld) -> None:
     """Who forks the ledger cannot carry cosignatures over."""
     enrol(chain, Party.FIRM)
@@ -128,6 +131,7 @@ def test_a_cosignature_of_another_head_is_refused(chain: ChainWorld) -> None:
     refuse(newer, chain.anchors, "checkpoint")
 
 
+@pytest.mark.attacks("C109")
 def test_one_party_cannot_enrol_anothers_witness(chain: ChainWorld) -> None:
     world = chain.world
     statement = enrolment(KEYS[Party.FIRM].public, "firm", world.clock)
@@ -136,6 +140,7 @@ def test_one_party_cannot_enrol_anothers_witness(chain: ChainWorld) -> None:
             world.ledger.append_statement(statement, [signer])
 
 
+@pytest.mark.attacks("C109")
 def test_one_witness_is_not_two_parties(chain: ChainWorld) -> None:
     """The operator and a party that plays along cannot make two of one."""
     enrol(chain, Party.FIRM)

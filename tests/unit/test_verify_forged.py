@@ -83,6 +83,7 @@ WICKED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.attacks("C20")
 @pytest.mark.parametrize("name", WICKED)
 def test_wicked_chains_are_refused(tmp_path: Path, name: str) -> None:
     changes, place = WICKED[name]
@@ -109,6 +110,7 @@ def _lying_bundle(chain: ChainWorld, number: int = 3) -> dict[str, Any]:
         ledger.by_digest = original  # type: ignore[method-assign]
 
 
+@pytest.mark.attacks("C20")
 @pytest.mark.parametrize("name", ["admission", "evaluation"])
 def test_a_release_that_names_other_evidence_is_refused(tmp_path: Path, name: str) -> None:
     chain = make_chain(tmp_path, release_changes={name: MISSING})
@@ -209,6 +211,7 @@ def test_evidence_younger_than_what_rests_on_it_is_refused(tmp_path: Path) -> No
     refuse(bundle, chain.anchors, "entries.deployment: entry")
 
 
+@pytest.mark.attacks("C12")
 def test_the_author_alone_is_not_enough_under_separate(tmp_path: Path) -> None:
     rules = chain_policy()["rules"]
     rules["release"]["approvals"] = {"firm": 1}
@@ -218,6 +221,7 @@ def test_the_author_alone_is_not_enough_under_separate(tmp_path: Path) -> None:
     refuse(chain.bundle(), chain.anchors, "entries.release: its gates refuse")
 
 
+@pytest.mark.attacks("C16")
 def test_solo_is_shown_as_solo(tmp_path: Path) -> None:
     chain = make_chain(tmp_path, policy=chain_policy(name="solo", separate=False), author=None)
     assert trace_bundle(chain.bundle(), chain.anchors).parties == "solo"

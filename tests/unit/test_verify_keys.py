@@ -84,6 +84,7 @@ def test_approvals_by_a_key_that_was_deactivated(chain):
     _accept(chain)
 
 
+@pytest.mark.attacks("C105")
 @pytest.mark.parametrize("trusted", [False, True])
 def test_an_approval_by_a_compromised_key(chain, trusted):
     size = chain.world.ledger.size
@@ -119,6 +120,7 @@ def test_key_statements_that_do_not_hold(chain, how):
     refuse(bundle, chain.anchors)
 
 
+@pytest.mark.attacks("C137")
 def test_a_replayed_activation(chain):
     """The independent verifier follows rule 6, too: what was said of a key is not said again."""
     body = chain.world.ledger.charter().body

@@ -106,6 +106,7 @@ def test_a_node_that_holds_is_told_with_what_it_serves(told: Told) -> None:
     assert node.said.unchecked
 
 
+@pytest.mark.attacks("C228")
 def test_a_node_that_is_not_in_the_log_is_refused(told: Told) -> None:
     """The operator signs a statement with the evidence key, and shows it without appending it."""
     bundle = told.bundle()
@@ -118,6 +119,7 @@ def test_a_node_that_is_not_in_the_log_is_refused(told: Told) -> None:
         told.verify(bundle)
 
 
+@pytest.mark.attacks("C228")
 def test_a_key_that_the_hardware_did_not_quote_is_refused(told: Told) -> None:
     """The same with the ledger's help: what is logged must hold all the same."""
     body = copy.deepcopy(told.made.node.body)
@@ -131,6 +133,7 @@ def test_a_key_that_the_hardware_did_not_quote_is_refused(told: Told) -> None:
         assert "other keys" in told.reasons(told.bundle(row))
 
 
+@pytest.mark.attacks("C228")
 def test_software_that_the_guardian_did_not_allow_is_refused(told: Told) -> None:
     """Reference values of the same name that name another software replace what allowed it."""
     other = {**reference_body(told.made.twin), "time_ms": told.world.clock.now_ms()}
@@ -152,12 +155,14 @@ def test_a_machine_that_the_guardian_did_not_list_is_refused(told: Told) -> None
     assert told.reasons(told.bundle(row))
 
 
+@pytest.mark.attacks("C228")
 def test_an_expired_quote_is_refused(told: Told) -> None:
     bundle = told.bundle()
     told.world.clock.advance(3_600_001)
     assert "its quote has expired" in told.reasons(bundle, head_age_s=86_400)
 
 
+@pytest.mark.attacks("C229")
 def test_a_revoked_machine_is_refused(told: Told) -> None:
     subject = told.made.node.subject
     told.sign(_revocation(told, "node", subject), Party.GUARDIAN)
@@ -165,6 +170,7 @@ def test_a_revoked_machine_is_refused(told: Told) -> None:
     assert "was revoked in entry" in told.reasons(told.bundle())
 
 
+@pytest.mark.attacks("C229")
 @pytest.mark.parametrize(("what", "row"), [("release", "release"), ("deployment", "deployment")])
 def test_a_revoked_release_is_refused(told: Told, what: str, row: str) -> None:
     subject = told.made.chain.rows[row].subject
@@ -173,6 +179,7 @@ def test_a_revoked_release_is_refused(told: Told, what: str, row: str) -> None:
     assert "was revoked in entry" in told.reasons(told.bundle())
 
 
+@pytest.mark.attacks("C229")
 @pytest.mark.parametrize("name", ["approvals", "deployment_approvals"])
 def test_a_release_that_lacks_an_approval_is_refused(told: Told, name: str) -> None:
     bundle = told.bundle()
@@ -188,6 +195,7 @@ def test_another_release_is_refused(told: Told) -> None:
         told.verify(bundle)
 
 
+@pytest.mark.attacks("C230")
 @pytest.mark.parametrize("parties", [(), ("firm",), ("guardian",)])
 def test_too_few_witnesses_are_refused(told: Told, parties: tuple[str, ...]) -> None:
     if parties:
@@ -219,6 +227,7 @@ def test_what_is_told_has_the_cosignatures_and_the_nodes_of_now(told: Told) -> N
     assert heard()["nodes"] == []
 
 
+@pytest.mark.attacks("C230")
 def test_a_head_that_was_cosigned_long_ago_is_refused(told: Told) -> None:
     """A log that is held back for one client, so that it does not learn of a revocation."""
     now_s = told.world.clock.now_ms() // 1000
@@ -231,6 +240,7 @@ def test_a_head_that_was_cosigned_long_ago_is_refused(told: Told) -> None:
         told.verify(told.bundle())
 
 
+@pytest.mark.attacks("C247")
 def test_an_operator_who_withholds_new_heads_has_half_an_hour(told: Told) -> None:
     """What it shows is true, signed and cosigned, and of before the machine was revoked."""
     withheld = told.bundle()
@@ -249,6 +259,7 @@ def test_an_operator_who_withholds_new_heads_has_half_an_hour(told: Told) -> Non
         told.verify(told.bundle(), head_age_s=60)
 
 
+@pytest.mark.attacks("C247")
 def test_a_log_in_which_nothing_happens_is_cosigned_again(told: Told, tmp_path: Path) -> None:
     """Else no head would be young enough for a client. Real witnesses, one of them away first."""
     clock, away, asked = told.world.clock, {"guardian"}, list[str]()
@@ -285,6 +296,7 @@ def test_a_log_in_which_nothing_happens_is_cosigned_again(told: Told, tmp_path: 
     assert not cosigning.problems
 
 
+@pytest.mark.attacks("C230")
 def test_a_forked_and_a_rolled_back_log_are_refused(told: Told) -> None:
     first = told.verify(told.bundle()).head
     told.world.clock.advance(1000)

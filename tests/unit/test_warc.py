@@ -169,6 +169,7 @@ BROKEN = [
 ]  # fmt: skip
 
 
+@pytest.mark.attacks("C115")
 @pytest.mark.parametrize(("raw", "reason"), BROKEN)
 def test_a_broken_record_is_named_and_the_reading_goes_on(raw: bytes, reason: str) -> None:
     found = read(Warc(), ROWS[0] + raw + ROWS[2] + ROWS[3], "a.warc")
@@ -182,6 +183,7 @@ def test_a_record_that_the_crawl_cut_is_read_if_the_recipe_wants_it() -> None:
     assert len(texts(read(Warc(cut=True), raw, "a.warc"))) == 1
 
 
+@pytest.mark.attacks("C115")
 @pytest.mark.parametrize("cut", [1, 5, 100, SIZE - 20])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_a_file_that_ends_too_early_says_so(cut: int, suffix: str) -> None:

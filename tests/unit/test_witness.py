@@ -74,6 +74,7 @@ def test_the_newest_head_is_served(witness: Witness) -> None:
     assert witness.answer("GET", path, b"").text == head(5) + given
 
 
+@pytest.mark.attacks("C107")
 def test_a_fork_is_refused_and_kept(witness: Witness, memory: WitnessMemory) -> None:
     add(witness, submission(0, 10))
     forked = [*LEAVES[:4], merkle.leaf_hash(b"another"), *LEAVES[5:]]
@@ -83,6 +84,7 @@ def test_a_fork_is_refused_and_kept(witness: Witness, memory: WitnessMemory) -> 
     assert add(witness, submission(10, 20)).status == 200, "the honest log goes on"
 
 
+@pytest.mark.attacks("C106")
 def test_a_rollback_is_refused_with_the_size(witness: Witness) -> None:
     add(witness, submission(0, 10))
     for data in (submission(0, 5), submission(5, 8)):
@@ -160,6 +162,7 @@ def test_what_it_has_seen_outlives_it(witness: Witness, memory: WitnessMemory) -
     assert add(again, submission(0, 10)).status == 409
 
 
+@pytest.mark.attacks("C107")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.integers(0, 39))
 def test_all_heads_that_were_cosigned_are_of_one_history(tmp_path_factory, sizes, where) -> None:

@@ -56,6 +56,7 @@ def test_openssl_believes_a_server_of_ours(tmp_path: Path, option: tuple[str, st
     assert verified(tmp_path, authority, made.certificate, *option, at_ms=NOW_MS) == ""
 
 
+@pytest.mark.attacks("C76")
 def test_the_authority_is_believed_for_its_own_names_only(tmp_path: Path) -> None:
     """A stolen key makes no certificate for another site."""
     authority = authority_pem(SECRET, "test", NAMES, SERIAL, NOW_MS)
@@ -71,6 +72,7 @@ def test_another_key_is_not_believed(tmp_path: Path) -> None:
     assert verified(tmp_path, authority, forged.certificate, at_ms=NOW_MS) != ""
 
 
+@pytest.mark.attacks("C78")
 def test_a_server_certificate_signs_nothing_and_ends_soon(tmp_path: Path) -> None:
     authority = authority_pem(SECRET, "test", (), SERIAL, NOW_MS)
     made = issue_server(SECRET, "test", (), SERVER, SERIAL, NOW_MS)

@@ -54,6 +54,7 @@ def test_all_vectors_are_here() -> None:
     assert len(NAMES) == 143
 
 
+@pytest.mark.attacks("C28")
 @pytest.mark.parametrize("name", NAMES)
 def test_vector(name: str) -> None:
     fields, identities, body = read_vector(name)

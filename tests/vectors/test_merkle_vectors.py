@@ -37,6 +37,7 @@ def test_all_vectors_are_here():
     assert len(VECTORS) == 518
 
 
+@pytest.mark.attacks("C7")
 @pytest.mark.parametrize("name", VECTORS)
 def test_vector(name):
     case = json.loads((ROOT / name).read_text())
