@@ -4,7 +4,8 @@
 done, with whatever number of workers, and makes the same bytes.
 
 Broken once to prove the tests: where the number of ranges is not kept, all ranges are done again;
-where what was noted outlives a damaged object, the build never ends.
+where what was noted outlives a damaged object, the build never ends; where a lost range of leaves
+is an error of its own, no later build ends either.
 """
 
 from collections import Counter
@@ -87,6 +88,13 @@ def test_what_was_done_before_a_kill_is_not_done_again(
     assert all(done[name] for name in later)
 
 
+def flip(home: Home, part: str) -> None:
+    (body,) = home.store.glob(f"corpora/*/merge/{part}.*.body")
+    data = bytearray(body.read_bytes())
+    data[-1] ^= 1
+    body.write_bytes(data)
+
+
 @pytest.mark.attacks("C253")
 @pytest.mark.parametrize("part", ["near-0", "done-edge_range-0"])
 def test_a_damaged_object_of_the_join_has_it_done_anew(
@@ -94,9 +102,24 @@ def test_a_damaged_object_of_the_join_has_it_done_anew(
 ) -> None:
     home = copied(empty, tmp_path / "home")
     kill_build(home, recipe, lambda told: told.startswith("comparing signatures 6/"), "rows=9")
-    (body,) = home.store.glob(f"corpora/*/merge/{part}.*.body")
-    data = bytearray(body.read_bytes())
-    data[-1] ^= 1
-    body.write_bytes(data)
+    flip(home, part)
     assert made(home, recipe, tmp_path / "out", 2) == whole
     assert done["key_range"]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_range_of_leaves_that_is_lost_or_damaged_has_them_merged_anew(
+    lost: bool, empty: Home, recipe: Path, whole: Any, done: Counter[str], tmp_path: Path
+) -> None:
+    home = copied(empty, tmp_path / "home")
+    kill_build(home, recipe, lambda told: told.startswith("hashing leaves 2/"), "rows=9")
+    last = f"leaves-{RANGES - 1}"  # what is not hashed yet
+    if lost:
+        files = list(home.store.glob(f"corpora/*/merge/{last}*"))
+        assert files
+        for path in files:
+            path.unlink()
+    else:
+        flip(home, last)
+    assert made(home, recipe, tmp_path / "out", 2) == whole
+    assert done["merge_leaves"]

@@ -14,7 +14,7 @@ from bastide.app.corpus_objects import put_rows, read_rows
 from bastide.app.corpus_part import Workbench
 from bastide.app.corpus_ranges import RangeJob, Runs, Team, by_hash
 from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport
-from bastide.core.errors import NotProven
+from bastide.core.errors import NotFound, NotProven
 from bastide.crypto.merkle import Frontier, leaf_hash
 
 __all__ = ["merge_leaves", "subtrees", "write_leaves"]
@@ -24,6 +24,13 @@ Subtree = tuple[int, bytes]  # its height and its root
 
 def write_leaves(team: Team, batches: Sequence[BatchReport]) -> tuple[bytes, int]:
     """Write the object `leaves`; the root and the number of leaves. Raises NotProven."""
+    try:
+        return _write_leaves(team, batches)
+    except NotFound as error:  # a range is noted, and what it wrote is not there
+        raise NotProven(f"the leaves lack a range: {error.message}", fix="build again") from error
+
+
+def _write_leaves(team: Team, batches: Sequence[BatchReport]) -> tuple[bytes, int]:
     folder = team.bench.folder
     runs = Runs(
         f"{folder}/batches/{{0:06d}}/leaves-{{1}}",
