@@ -3,7 +3,8 @@
 """`bastide corpus plan --count` counts what a build reads, goes on after a kill, and says what of
 the plan is reckoned.
 
-Broken once to prove the tests: where what was counted before is counted again, they fail.
+Broken once to prove the tests: where what was counted before is counted again, and where the count
+of a finished dataset stays, they fail.
 """
 
 import json
@@ -67,6 +68,23 @@ def test_a_count_is_what_a_build_reads(
         (read,) = show_dataset(env, "tiny")["sources"]
         assert read["read"] == 198
         assert not [name for name in env.store.names("corpora") if "/counts/" in name]
+
+
+def test_the_count_of_what_is_built_leaves_nothing_behind(empty: Home, tmp_path: Path) -> None:
+    recipe = write(tmp_path / "corpus", "jsonl", 2_000)
+    pack(recipe, "one member")  # decompressed for the workers, in sealed pieces
+    home = copied(empty, tmp_path / "home")
+    with seeded(home) as env:
+        build_dataset(env, recipe, 2)
+        names, files = env.store.names("corpora"), files_of(home)
+        row = plan_dataset(env, recipe, 2, True)
+        assert row["sources"][0]["documents"] == 198
+        assert env.store.names("corpora") == names
+        assert files_of(home) == files
+
+
+def files_of(home: Home) -> int:
+    return sum(path.is_file() for path in home.store.rglob("*"))
 
 
 def test_a_count_that_was_killed_goes_on(empty: Home, tmp_path: Path, done: Counter[str]) -> None:

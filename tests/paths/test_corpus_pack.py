@@ -176,6 +176,24 @@ def test_a_damaged_object_is_made_again_and_never_exported(
         export_packing(env, str(row.subject.digest), tmp_path / "out", "megatron")
 
 
+@pytest.mark.parametrize("part", ["header", "body"])
+def test_a_damaged_report_of_a_shard_has_it_packed_again(
+    built: tuple[Home, Path], part: str
+) -> None:
+    home, _ = built
+    row = pack(built)
+    with seeded(home) as env:
+        folder = packing_folder(env.ledger.find("dataset/v1")[-1], row.body["folder"])
+    name = Path(object_name(folder, 0, "report"))
+    (file,) = (home.store / name.parent).glob(f"report.*{part}")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert pack(built).entry == row.entry
+    with seeded(home) as env, env.store.open(str(name)) as reader:
+        assert reader.read_at(0, reader.size)
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

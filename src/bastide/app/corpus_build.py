@@ -71,7 +71,14 @@ from bastide.ledger.erased import standing_list
 from bastide.readers.reader import REASONS
 from bastide.stages import corpus
 
-__all__ = ["Progress", "build_dataset", "folder_of", "hash_all", "judge_recipe"]
+__all__ = [
+    "Progress",
+    "build_dataset",
+    "finished_build",
+    "folder_of",
+    "hash_all",
+    "judge_recipe",
+]
 
 Progress = Callable[[str, int, int], None]  # what is done, how much, of how much
 
@@ -110,7 +117,7 @@ def build_dataset(
         standing = read_standing(env)
         erased = standing.names if standing is not None else b""
         build = plan.build_of(recipe, files, needed, erased)
-        if known := _finished(env, recipe, build):
+        if known := finished_build(env, recipe, build):
             return known
         covered, asked = searched_suites(filters), asked_finders(filters)
         return _Build(
@@ -155,7 +162,8 @@ def hash_all(
     return {one.name: [next(rows) for _ in files[one.name]] for one in recipe.sources}
 
 
-def _finished(env: Environment, recipe: Recipe, build: str) -> Evidence | None:
+def finished_build(env: Environment, recipe: Recipe, build: str) -> Evidence | None:
+    """The dataset that a build made, if it is finished."""
     for row in env.ledger.find("dataset/v1", name=recipe.name):
         if row.body["build"] == build:
             return row
@@ -183,7 +191,7 @@ class _Build:
         recipe = {**self.recipe.to_json(), "digest": str(self.recipe.digest)}
         env.store.put(f"{folder}/recipe", [canonical(recipe)])
         with alone(env.home.store / folder, lambda: self._tell("waiting for another build", 0, 0)):
-            if known := _finished(env, self.recipe, self.build):
+            if known := finished_build(env, self.recipe, self.build):
                 return known
             bench = self._bench(folder)
             env.store.sweep(folder)

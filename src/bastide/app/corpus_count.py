@@ -3,7 +3,8 @@
 """`bastide corpus plan --count`: every document of a recipe's sources, read and counted.
 
 Workers read the parts that a build would read, without its steps. What came of each part is kept
-sealed beside the build's own objects, so a count that was killed goes on; the build deletes it.
+sealed beside the build's own objects, so a count that was killed goes on; the build deletes it, or
+the count itself if what it counts is built already.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import msgspec
 
 from bastide.app import corpus_plan as plan
 from bastide.app.alone import alone
-from bastide.app.corpus_build import Progress, folder_of, hash_all
+from bastide.app.corpus_build import Progress, finished_build, folder_of, hash_all
 from bastide.app.corpus_items import items_of
 from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_part import Workbench, bench_of
@@ -24,6 +25,7 @@ from bastide.app.corpus_plan import InputFile, Part
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile
+from bastide.app.corpus_tidy import tidy
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
@@ -69,13 +71,16 @@ def count_sources(
         files = hash_all(stack, recipe, found, workers, progress)
     standing = read_standing(env)
     erased = standing.names if standing is not None else b""
-    build = folder_of(plan.build_of(recipe, files, needed, erased))
+    build = plan.build_of(recipe, files, needed, erased)
+    objects = folder_of(build)
     parts = plan.cut_parts(recipe.sources, files, recipe.limits.part_bytes)
     # A worker looks for the recipe, by which it sees that it has the store.
     row = {**recipe.to_json(), "digest": str(recipe.digest)}
-    env.store.put(f"{build}/recipe", [canonical(row)])
-    with alone(env.home.store / build, lambda: progress("waiting for another build", 0, 0)):
-        counts = _counts(env, build, parts, workers, progress)
+    env.store.put(f"{objects}/recipe", [canonical(row)])
+    with alone(env.home.store / objects, lambda: progress("waiting for another build", 0, 0)):
+        counts = _counts(env, objects, parts, workers, progress)
+        if finished_build(env, recipe, build):
+            tidy(env.store, objects)  # no build will
     sources = {source.name: PartCount() for source in recipe.sources}
     for part, count in zip(parts, counts, strict=True):
         sources[part.source] = _sum(sources[part.source], count)
@@ -99,12 +104,12 @@ def count_part(bench: Workbench, part: Part) -> PartCount:
 
 
 def _counts(
-    env: Environment, build: str, parts: Sequence[Part], workers: int, progress: Progress
+    env: Environment, folder: str, parts: Sequence[Part], workers: int, progress: Progress
 ) -> list[PartCount]:
     found: dict[int, PartCount] = {}
     for part in parts:
         try:
-            data = read_object(env.store, _name(build, part))
+            data = read_object(env.store, _name(folder, part))
             found[part.number] = msgspec.msgpack.decode(data, type=PartCount)
         except (NotFound, NotProven, NotAllowed, msgspec.DecodeError):
             continue  # it is counted now
@@ -112,8 +117,8 @@ def _counts(
     total = sum(part.size for part in parts)
     done = total - sum(part.size for part in missing)
     progress("counting", done, total)
-    over = HandOver(env.store, build)
-    bench = replace(bench_of(env, build), key=bytes(32))  # pseudonyms of their own: none is kept
+    over = HandOver(env.store, folder)
+    bench = replace(bench_of(env, folder), key=bytes(32))  # pseudonyms of their own: none is kept
     with Pool(env.settings, min(workers, max(1, len(missing))), bench) as pool:
         for part, count in pool.each(count_part, over.parts(missing)):
             over.done(part)
@@ -131,5 +136,5 @@ def _sum(one: PartCount, other: PartCount) -> PartCount:
     )
 
 
-def _name(build: str, part: Part) -> str:
-    return f"{build}/counts/{part.number:06d}"
+def _name(folder: str, part: Part) -> str:
+    return f"{folder}/counts/{part.number:06d}"

@@ -40,7 +40,7 @@ from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
 from bastide.core.dataset import Manifest
-from bastide.core.errors import Misconfigured, NotFound, NotProven
+from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.limits import MIB, PACK_LENGTH_MAX, PACK_LENGTH_MIN, PACK_WINDOW_TOKENS
@@ -166,10 +166,11 @@ def _pack(
 
 
 def _report(store: SealingStore, folder: str, number: int) -> PackedShard | None:
+    """A shard's report, or None if there is none that holds: then it is packed again."""
     try:
         data = read_object(store, object_name(folder, number, "report"))
         return msgspec.msgpack.decode(data, type=PackedShard)
-    except (NotFound, msgspec.DecodeError):
+    except (NotFound, NotProven, NotAllowed, msgspec.DecodeError):
         return None
 
 
