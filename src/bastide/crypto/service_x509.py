@@ -23,14 +23,20 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_der_public_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.limits import REQUEST_BYTES_MAX, SERVICE_CERTIFICATE_DAYS, TLS_CA_DAYS
 from bastide.core.spiffe import trust_domain, verify_spiffe_id
 from bastide.core.subject import Digest
 from bastide.crypto import p256
-from bastide.crypto.x509 import begins_at, key_usage, private_key, serial_number
+from bastide.crypto.x509 import (
+    AUTHORITY,
+    NO_AUTHORITY,
+    common_name,
+    private_key,
+    signed_certificate,
+)
 
 __all__ = [
     "authority_secret",
@@ -56,22 +62,18 @@ def authority_secret(tls_ca: bytes) -> bytes:
 
 def services_authority(secret: bytes, environment: str, serial: bytes, now_ms: int) -> bytes:
     """The authority's certificate, in PEM."""
-    key, begins = private_key(secret), begins_at(now_ms)
-    name = _authority_name(environment)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(serial_number(serial))
-        .not_valid_before(begins)
-        .not_valid_after(begins + timedelta(days=TLS_CA_DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(key_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    key, name = private_key(secret), _authority_name(environment)
+    return signed_certificate(
+        key,
+        name,
+        name,
+        key.public_key(),
+        serial,
+        now_ms,
+        timedelta(days=TLS_CA_DAYS),
+        *AUTHORITY,
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
     )
-    made = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
-    return made.public_bytes(Encoding.PEM)
 
 
 def issue_service(
@@ -91,28 +93,24 @@ def issue_service(
     Its one name is its SPIFFE ID. listens, connects: at which ends of connections it stands.
     """
     verify_spiffe_id(spiffe_id)
-    authority, begins = private_key(secret), begins_at(now_ms)
+    authority = private_key(secret)
     key = _public(public)
     usages = [*([_LISTENS] if listens else []), *([_CONNECTS] if connects else [])]
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(spiffe_id)])
     by = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key())
-    common = x509.NameAttribute(NameOID.COMMON_NAME, "bastide service")
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([common]))
-        .issuer_name(_authority_name(environment))
-        .public_key(key)
-        .serial_number(serial_number(serial))
-        .not_valid_before(begins)
-        .not_valid_after(begins + timedelta(seconds=valid_s))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .add_extension(names, critical=False)
-        .add_extension(by, critical=False)
+    return signed_certificate(
+        authority,
+        _authority_name(environment),
+        common_name("bastide service"),
+        key,
+        serial,
+        now_ms,
+        timedelta(seconds=valid_s),
+        *NO_AUTHORITY,
+        (x509.ExtendedKeyUsage(usages), False),
+        (names, False),
+        (by, False),
     )
-    made = builder.sign(authority, hashes.SHA256(), ecdsa_deterministic=True)
-    return made.public_bytes(Encoding.PEM)
 
 
 def private_pem(secret: bytes) -> bytes:
@@ -159,8 +157,7 @@ def public_of(secret: bytes) -> bytes:
 
 
 def _authority_name(environment: str) -> x509.Name:
-    text = f"Bastide services {trust_domain(environment)}"[:64]
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+    return common_name(f"Bastide services {trust_domain(environment)}"[:64])
 
 
 def _der(key: object) -> bytes:

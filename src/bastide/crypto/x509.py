@@ -24,26 +24,49 @@ from bastide.core.limits import TLS_BACKDATE_S, TLS_CA_DAYS, TLS_NAMES_MAX, TLS_
 from bastide.core.subject import Digest
 
 __all__ = [
+    "AUTHORITY",
     "LOOPBACK_NAMES",
+    "NO_AUTHORITY",
     "Issued",
     "authorities",
     "authority_pem",
-    "begins_at",
     "certificates",
+    "common_name",
     "covers",
     "ends_ms",
     "issue_server",
     "issue_to_self",
-    "key_usage",
     "private_key",
     "read_names",
-    "serial_number",
+    "signed_certificate",
 ]
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 _LOOPBACK_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
 _SPIFFE: Final = "spiffe://"
 _COMMON_NAME_MAX: Final = 64  # RFC 5280, ub-common-name
+
+
+def _extensions(*, authority: bool) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    """What a certificate's key may be used for, and whether it may sign certificates."""
+    usage = x509.KeyUsage(
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    signs = x509.BasicConstraints(ca=authority, path_length=0 if authority else None)
+    return (signs, True), (usage, True)
+
+
+# Of an authority without others below it, and of any other certificate.
+AUTHORITY: Final = _extensions(authority=True)
+NO_AUTHORITY: Final = _extensions(authority=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -60,26 +83,23 @@ def authority_pem(
 ) -> bytes:
     """The certificate of the authority for loopback and `names`, in PEM."""
     key = private_key(secret)
-    subject, begins = _authority_name(environment), begins_at(now_ms)
+    subject = _authority_name(environment)
     networks: list[x509.GeneralName] = [
         x509.IPAddress(ipaddress.ip_network(text)) for text in _LOOPBACK_NETWORKS
     ]
     constraints = [x509.DNSName("localhost"), *networks, *_general(names, networks=True)]
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(serial_number(serial))
-        .not_valid_before(begins)
-        .not_valid_after(begins + timedelta(days=TLS_CA_DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(key_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.NameConstraints(constraints, None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    return signed_certificate(
+        key,
+        subject,
+        subject,
+        key.public_key(),
+        serial,
+        now_ms,
+        timedelta(days=TLS_CA_DAYS),
+        *AUTHORITY,
+        (x509.NameConstraints(constraints, None), True),
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
     )
-    made = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
-    return made.public_bytes(Encoding.PEM)
 
 
 def certificates(pem: str) -> list[Digest]:
@@ -149,29 +169,23 @@ def issue_server(
 
     server_secret: the private scalar of the certificate's own key. Raises Misconfigured.
     """
-    authority, key, begins = private_key(secret), private_key(server_secret), begins_at(now_ms)
-    ends = begins + timedelta(days=TLS_SERVER_DAYS)
+    authority, key = private_key(secret), private_key(server_secret)
     unique = list(dict.fromkeys((*LOOPBACK_NAMES, *names)))
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bastide gateway")]))
-        .issuer_name(_authority_name(environment))
-        .public_key(key.public_key())
-        .serial_number(serial_number(serial))
-        .not_valid_before(begins)
-        .not_valid_after(ends)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(_general(unique)), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()),
-            critical=False,
-        )
+    made = signed_certificate(
+        authority,
+        _authority_name(environment),
+        common_name("bastide gateway"),
+        key.public_key(),
+        serial,
+        now_ms,
+        timedelta(days=TLS_SERVER_DAYS),
+        *NO_AUTHORITY,
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+        (x509.SubjectAlternativeName(_general(unique)), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), False),
     )
-    made = builder.sign(authority, hashes.SHA256(), ecdsa_deterministic=True)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Issued(made.public_bytes(Encoding.PEM), private, int(ends.timestamp() * 1000))
+    return Issued(made, private, ends_ms(made))
 
 
 def issue_to_self(secret: bytes, names: Sequence[str], serial: bytes, now_ms: int) -> Issued:
@@ -179,25 +193,23 @@ def issue_to_self(secret: bytes, names: Sequence[str], serial: bytes, now_ms: in
 
     It is its own authority. Without constraints of names: BoringSSL refuses those of addresses.
     """
-    key, begins = private_key(secret), begins_at(now_ms)
-    ends = begins + timedelta(days=TLS_SERVER_DAYS)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bastide compute")])
+    key = private_key(secret)
+    name = common_name("bastide compute")
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(serial_number(serial))
-        .not_valid_before(begins)
-        .not_valid_after(ends)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .add_extension(x509.SubjectAlternativeName(_general(names)), critical=False)
+    made = signed_certificate(
+        key,
+        name,
+        name,
+        key.public_key(),
+        serial,
+        now_ms,
+        timedelta(days=TLS_SERVER_DAYS),
+        (x509.BasicConstraints(ca=True, path_length=0), True),
+        (x509.ExtendedKeyUsage(usages), False),
+        (x509.SubjectAlternativeName(_general(names)), False),
     )
-    made = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.PEM)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Issued(made, private, int(ends.timestamp() * 1000))
+    return Issued(made, private, ends_ms(made))
 
 
 def read_names(text: str) -> tuple[str, ...]:
@@ -240,34 +252,36 @@ def private_key(secret: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def _authority_name(environment: str) -> x509.Name:
-    text = f"Bastide CA {environment}"[:_COMMON_NAME_MAX]
+    return common_name(f"Bastide CA {environment}"[:_COMMON_NAME_MAX])
+
+
+def common_name(text: str) -> x509.Name:
+    """A name that is a common name only."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    """What an authority's key, or any other's, may be used for."""
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
+def signed_certificate(
+    by: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
+    subject: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    serial: bytes,
+    now_ms: int,
+    lasts: timedelta,
+    *extensions: tuple[x509.ExtensionType, bool],
+) -> bytes:
+    """A certificate in PEM, of a little before now, because clocks differ.
 
-
-def serial_number(random: bytes) -> int:
-    """A positive serial number of at most 20 octets (RFC 5280, 4.1.2.2) from 16 random bytes."""
-    return int.from_bytes(random[:16]) | 1
+    serial: 16 random bytes. extensions: each with whether it is critical.
+    """
+    begins = _moment(now_ms) - timedelta(seconds=TLS_BACKDATE_S)
+    number = int.from_bytes(serial[:16]) | 1  # positive, 20 octets at most (RFC 5280, 4.1.2.2)
+    builder = x509.CertificateBuilder(issuer, subject, key, number, begins, begins + lasts)
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    made = builder.sign(by, hashes.SHA256(), ecdsa_deterministic=True)
+    return made.public_bytes(Encoding.PEM)
 
 
 def _moment(now_ms: int) -> datetime:
     return datetime.fromtimestamp(now_ms // 1000, UTC)
-
-
-def begins_at(now_ms: int) -> datetime:
-    """Since when a certificate of now holds: clocks differ."""
-    return _moment(now_ms) - timedelta(seconds=TLS_BACKDATE_S)
