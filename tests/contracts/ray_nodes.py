@@ -6,8 +6,8 @@ Begun as docs/guides/corpus-ray.md says: one authority, one token, a certificate
 """
 
 import contextlib
-import datetime
 import ipaddress
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,13 +17,10 @@ from pathlib import Path
 
 import psutil
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from bastide.adapters.compute import ray_link
 from bastide.adapters.entropy.system import SystemEntropy
+from paths.certificates import Authority
 
 HEAD = "127.0.0.2"
 _STARTS_S = 120.0
@@ -38,7 +35,7 @@ class RayNodes:
         # Short, because the paths of Ray's sockets hold 107 bytes at most (unix(7)).
         self.folder = Path(tempfile.mkdtemp(prefix="ray-nodes-"))
         self._environment = environment
-        self._authority = _Authority()
+        self._authority = Authority("ray authority")
         self._token = SystemEntropy().token(32).hex()
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
         self.port, self.clients = _free_port(), _free_port()
@@ -58,8 +55,11 @@ class RayNodes:
         folder = self.folder / node
         if not folder.exists():
             folder.mkdir()
-            chain, key = self._authority.issue(node)
-            contents = (self._token.encode(), self._authority.pem, chain, key)
+            # 127.0.0.1 too: there the head's server for clients meets the one that it begins for
+            # each. No constraints of names: Ray's TLS library refuses those of addresses.
+            names = [x509.IPAddress(ipaddress.ip_address(one)) for one in (node, "127.0.0.1")]
+            chain, key = self._authority.issue(x509.Name([]), *names)
+            contents = (self._token.encode(), self._authority.pem.encode(), chain, key)
             for name, content in zip(ray_link._FILES, contents, strict=True):
                 (folder / name).write_bytes(content)
                 (folder / name).chmod(0o600)
@@ -129,6 +129,7 @@ class RayNodes:
         """End all nodes, the head last."""
         for node in reversed(self.begun):
             self.kill(node)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _family(self, node: str) -> list[psutil.Process]:
         try:
@@ -136,47 +137,6 @@ class RayNodes:
         except psutil.NoSuchProcess:
             return []
         return [*leader.children(recursive=True), leader]
-
-
-class _Authority:
-    """As an operator makes it: without constraints of names, which Ray's TLS library refuses."""
-
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ray authority")])
-        made = (
-            self._builder(self._name, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        self.pem = made.public_bytes(Encoding.PEM)
-
-    def issue(self, address: str) -> tuple[bytes, bytes]:
-        """A certificate and its key, for server and client."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        # 127.0.0.1 too: there the head's server for clients meets the one that it begins for each.
-        names = [x509.IPAddress(ipaddress.ip_address(one)) for one in (address, "127.0.0.1")]
-        made = (
-            self._builder(x509.Name([]), key)
-            .add_extension(x509.SubjectAlternativeName(names), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return made.public_bytes(Encoding.PEM), private
-
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
-    ) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(days=1))
-        )
 
 
 def _free_port() -> int:

@@ -3,6 +3,7 @@
 """Certificates for tests: a server's of our own authority, clients' of another one."""
 
 import datetime
+import secrets
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,15 +41,13 @@ class Site:
         return issue_server(self.secret, "test", names, key, _ENTROPY.token(16), now_ms)
 
 
-class Clients:
-    """An authority of clients, with the certificates that it gives out."""
+class Authority:
+    """An authority as others make one: it constrains no names, and may be for a trust domain."""
 
-    def __init__(self, folder: Path, name: str = "clients", domain: str = "example.org") -> None:
-        """An authority of this name, for a trust domain, as SPIRE makes one; "" for none."""
-        self._folder = folder
+    def __init__(self, name: str, domain: str = "") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = self._builder(self._name, self._key).add_extension(
+        builder = self._builder(self._name, self._key, 86_400).add_extension(
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
         if domain:
@@ -59,21 +58,20 @@ class Clients:
         made = builder.sign(self._key, hashes.SHA256())
         self.pem = made.public_bytes(Encoding.PEM).decode()
 
-    def give(self, subject: x509.Name | None = None, *uris: str, seconds: float = 86_400) -> Path:
-        """A file with a certificate, which lasts so long, and its key."""
+    def issue(
+        self, subject: x509.Name, *names: x509.GeneralName, seconds: float = 86_400
+    ) -> tuple[bytes, bytes]:
+        """A certificate, which lasts so long, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder(subject or x509.Name([]), key, seconds)
-        if uris:
-            names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        builder = self._builder(subject, key, seconds)
+        if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
         made = builder.sign(self._key, hashes.SHA256())
-        path = self._folder / f"client-{made.serial_number}.pem"
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        path.write_bytes(made.public_bytes(Encoding.PEM) + private)
-        return path
+        return made.public_bytes(Encoding.PEM), private
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, seconds: float = 86_400
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, seconds: float
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
@@ -85,6 +83,22 @@ class Clients:
             .not_valid_before(now - datetime.timedelta(minutes=5))
             .not_valid_after(now + datetime.timedelta(seconds=seconds))
         )
+
+
+class Clients(Authority):
+    """An authority of clients, with the certificates that it gives out."""
+
+    def __init__(self, folder: Path, name: str = "clients", domain: str = "example.org") -> None:
+        """An authority of this name, for a trust domain, as SPIRE makes one; "" for none."""
+        super().__init__(name, domain)
+        self._folder = folder
+
+    def give(self, subject: x509.Name | None = None, *uris: str, seconds: float = 86_400) -> Path:
+        """A file with a certificate, which lasts so long, and its key."""
+        names = (x509.UniformResourceIdentifier(uri) for uri in uris)
+        path = self._folder / f"client-{secrets.token_hex(8)}.pem"
+        path.write_bytes(b"".join(self.issue(subject or x509.Name([]), *names, seconds=seconds)))
+        return path
 
 
 def trusting(authority: bytes, *alpn: str, client: Path | None = None) -> ssl.SSLContext:

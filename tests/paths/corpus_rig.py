@@ -12,14 +12,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 
 from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.app.config import Home
+from bastide.app.corpus_pool import Pool
 from bastide.app.environment import Environment, open_environment, read_passphrase
 from bastide.app.founding import Wishes, found
 
@@ -145,3 +149,17 @@ def kill_build(home: Home, recipe: Path, reached: Callable[[str], bool], *more: 
     child.wait()
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
+
+
+def counted_jobs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many jobs of each kind builds do from now on."""
+    found: Counter[str] = Counter()
+    original = Pool.each
+
+    def each(self: Pool, task: Any, jobs: Iterable[Any]) -> Iterator[Any]:
+        for row in original(self, task, jobs):
+            found[task.__name__] += 1
+            yield row
+
+    monkeypatch.setattr(Pool, "each", each)
+    return found

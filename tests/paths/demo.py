@@ -54,12 +54,6 @@ class Demo:
         """Run with ``--json`` and read standard output, which must be one JSON value."""
         return json.loads(self.run(*args, "--json", status=status, stdin=stdin).stdout)
 
-    def found_apart(self, keys: Path) -> None:
-        """Found it with the policy `separate`, and take the three people's keys to a folder."""
-        keys.mkdir()
-        for file in map(Path, self.json("init", "--parties", "separate")["key_files"]):
-            file.rename(keys / file.name)
-
     def popen(self, *args: str) -> subprocess.Popen[str]:
         """Start `bastide ARGS` in a process group of its own."""
         return subprocess.Popen(
@@ -70,3 +64,12 @@ class Demo:
             env=environment(),
             start_new_session=True,
         )
+
+
+def found_apart(folder: Path) -> tuple[Demo, Path]:
+    """A home of the policy `separate`, and the folder to which three people's keys were taken."""
+    demo, people = Demo(folder / "home"), folder / "people"
+    people.mkdir()
+    for file in map(Path, demo.json("init", "--parties", "separate")["key_files"]):
+        file.rename(people / file.name)
+    return demo, people

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from bastide.app.founding import free_address
-from paths.demo import Demo
+from paths.demo import Demo, found_apart
 
 __all__ = ["MODEL", "evaluated_copy", "model_arguments", "running_copy", "served_copy"]
 
@@ -57,8 +57,7 @@ def _first_up(folder: Path) -> None:
 
 
 def _evaluated(folder: Path) -> None:
-    demo, people = Demo(folder / "home"), folder / "people"
-    demo.found_apart(people)
+    demo, _ = found_apart(folder)
     demo.json("model", "add", *model_arguments())
     demo.json("evaluate", MODEL)
 

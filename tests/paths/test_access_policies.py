@@ -29,7 +29,7 @@ from bastide.crypto import dsse
 from bastide.gates.access.default_policies import DEFAULT
 from bastide.gates.access.policy_set import PolicySet
 from bastide.ledger import schema
-from paths.demo import Demo
+from paths.demo import Demo, found_apart
 
 WIDER = DEFAULT + '\n@id("ours")\npermit (principal in Party::"firm", action, resource);\n'
 OTHER = DEFAULT + '\n@id("other")\npermit (principal in Party::"firm", action, resource);\n'
@@ -37,11 +37,7 @@ OTHER = DEFAULT + '\n@id("other")\npermit (principal in Party::"firm", action, r
 
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
-    """A home of the policy `separate`, and the folder of three people's keys."""
-    folder = tmp_path_factory.mktemp("access")
-    demo, people = Demo(folder / "home"), folder / "people"
-    demo.found_apart(people)
-    return demo, people
+    return found_apart(tmp_path_factory.mktemp("access"))
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ of a finished dataset stays, they fail.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,8 +18,16 @@ from bastide.app.config import Home
 from bastide.app.corpora import show_dataset
 from bastide.app.corpus_build import build_dataset
 from bastide.app.corpus_estimate import plan_dataset
-from bastide.app.corpus_pool import Pool
-from paths.corpus_rig import CANARY, PLANTED, copied, found_home, kill_build, seeded, write_corpus
+from paths.corpus_rig import (
+    CANARY,
+    PLANTED,
+    copied,
+    counted_jobs,
+    found_home,
+    kill_build,
+    seeded,
+    write_corpus,
+)
 from paths.test_corpus_cli import bastide
 from paths.test_corpus_pieces import pack, write
 
@@ -35,16 +41,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    found: Counter[str] = Counter()
-    original = Pool.each
-
-    def each(self: Pool, task: Any, jobs: Iterable[Any]) -> Iterator[Any]:
-        for row in original(self, task, jobs):
-            found[task.__name__] += 1
-            yield row
-
-    monkeypatch.setattr(Pool, "each", each)
-    return found
+    return counted_jobs(monkeypatch)
 
 
 @pytest.mark.parametrize("kind", ["one member", "many members"])

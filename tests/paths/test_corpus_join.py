@@ -9,7 +9,6 @@ is an error of its own, no later build ends either.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ import pytest
 from bastide.app.config import Home
 from bastide.app.corpora import export_dataset
 from bastide.app.corpus_build import build_dataset
-from bastide.app.corpus_pool import Pool
-from paths.corpus_rig import copied, found_home, kill_build, seeded, write_corpus
+from paths.corpus_rig import copied, counted_jobs, found_home, kill_build, seeded, write_corpus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 RANGES = 6  # of sixty documents, with nine rows in each at least and two workers
@@ -52,17 +50,7 @@ def whole(empty: Home, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many jobs of each kind builds did."""
-    found: Counter[str] = Counter()
-    original = Pool.each
-
-    def each(self: Pool, task: Any, jobs: Iterable[Any]) -> Iterator[Any]:
-        for row in original(self, task, jobs):
-            found[task.__name__] += 1
-            yield row
-
-    monkeypatch.setattr(Pool, "each", each)
-    return found
+    return counted_jobs(monkeypatch)
 
 
 @pytest.mark.parametrize(

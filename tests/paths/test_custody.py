@@ -16,7 +16,7 @@ from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.quorum import Collected, open_share
 from bastide.core.errors import NotProven
 from bastide.gates.access.default_policies import DEFAULT
-from paths.demo import Demo
+from paths.demo import Demo, found_apart
 from paths.test_access_policies import rewrite
 from paths.test_quorum import PARTIES, _identity, _share, founded
 
@@ -31,10 +31,7 @@ NOBODY = '\nforbid (principal, action == Action::"unseal", resource);\n'
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
-    folder = tmp_path_factory.mktemp("denials")
-    demo, people = Demo(folder / "home"), folder / "people"
-    demo.found_apart(people)
-    return demo, people
+    return found_apart(tmp_path_factory.mktemp("denials"))
 
 
 @pytest.mark.attacks("C233")
@@ -87,8 +84,7 @@ def test_a_policy_can_forbid_a_party_to_stop(apart: tuple[Demo, Path]) -> None:
 @pytest.mark.attacks("C233")
 def test_forged_policies_stop_no_stop(tmp_path: Path) -> None:
     """Who has the database's key writes over the set in force."""
-    demo, people = Demo(tmp_path / "home"), tmp_path / "people"
-    demo.found_apart(people)
+    demo, people = found_apart(tmp_path)
     _apply(demo, people, DEFAULT + "// ours\n")
     home = Home(demo.home)
     with open_environment(home, read_passphrase(home)) as env:

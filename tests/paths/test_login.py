@@ -29,7 +29,7 @@ from bastide.core.party import Party
 from bastide.core.people import People
 from bastide.crypto.dsse import Signer
 from bastide.gates.access.default_policies import DEFAULT
-from paths.demo import ARGV, Demo, environment
+from paths.demo import ARGV, Demo, environment, found_apart
 from paths.issuer_rig import browse, real_issuer
 
 _PEOPLE = """
@@ -61,10 +61,7 @@ party = "guardian"
 
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
-    folder = tmp_path_factory.mktemp("login")
-    demo, keys = Demo(folder / "home"), folder / "keys"
-    demo.found_apart(keys)
-    return demo, keys
+    return found_apart(tmp_path_factory.mktemp("login"))
 
 
 @pytest.fixture(scope="module")

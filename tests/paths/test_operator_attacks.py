@@ -22,7 +22,7 @@ from bastide.core.errors import NotAllowed, NotProven
 from bastide.core.party import Party
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Signer
-from paths.demo import Demo
+from paths.demo import Demo, found_apart
 from paths.test_access_policies import signer
 from paths.test_passkeys import Person, free_port
 from unit.authenticator import Passkey, Token
@@ -30,11 +30,7 @@ from unit.authenticator import Passkey, Token
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
-    """A home of the policy `separate`, and the folder of three people's keys."""
-    folder = tmp_path_factory.mktemp("operator")
-    demo, people = Demo(folder / "home"), folder / "people"
-    demo.found_apart(people)
-    return demo, people
+    return found_apart(tmp_path_factory.mktemp("operator"))
 
 
 @pytest.fixture

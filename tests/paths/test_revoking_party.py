@@ -14,7 +14,7 @@ import pytest
 from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
 from bastide.core.party import Party
-from paths.demo import Demo
+from paths.demo import Demo, found_apart
 from paths.furnished import running_copy
 from paths.test_access_policies import signer
 from paths.test_revoking import Stream
@@ -43,8 +43,7 @@ def test_a_revoked_party_ends_what_rests_on_its_approvals(
 
 
 def test_the_statement_travels_and_its_party_is_nobody_then(tmp_path: Path) -> None:
-    demo, people, file = Demo(tmp_path / "home"), tmp_path / "people", tmp_path / "stop.json"
-    demo.found_apart(people)
+    (demo, people), file = found_apart(tmp_path), tmp_path / "stop.json"
     demo.json("revoke", "party", "firm", "--reason", "a test", "--out", str(file))
     told = demo.json("revoke", "--import", str(file), status=5)
     assert told["reasons"] == ["a signature of: firm, guardian"]

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bastide.app import wiring, wiring_engines
+from bastide.app.config import Settings
 from bastide.core.artifact import Artifact
 from bastide.core.embedding import embeds
 from bastide.core.engine import verify_evaluated
@@ -41,13 +42,15 @@ from bastide.gates.panel import refuse
 from bastide.ledger import Ledger, statements
 from bastide.ledger.heads import open_head
 from bastide.ledger.reference_values import reference_values
-from bastide.ports import LiveEngine, SealingStore
+from bastide.ports import LiveEngine, Sandbox, SealingStore
 from bastide.stages import deploy, release
 
 __all__ = [
+    "EngineStart",
     "Loaded",
     "bundle_name",
     "context_of",
+    "engine_start",
     "load_admitted",
     "load_deployment",
     "load_files",
@@ -56,6 +59,8 @@ __all__ = [
     "start_proven",
     "verify_entries",
 ]
+
+EngineStart = Callable[[wiring_engines.Weights, Awaitable[Any]], Awaitable[LiveEngine]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ async def start_proven(
     ledger: Ledger,
     store: SealingStore,
     admission: Evidence,
-    start: Callable[[wiring_engines.Weights, Awaitable[Any]], Awaitable[LiveEngine]],
+    start: EngineStart,
 ) -> LiveEngine:
     """Start an engine over a model whose weights are decrypted and verified meanwhile.
 
@@ -101,6 +106,33 @@ async def start_proven(
             proving.exception()  # raised already, or the start failed before it
         for descriptor in files.values():
             os.close(descriptor)
+
+
+def engine_start(
+    admission: Evidence,
+    settings: Settings,
+    engine: str,
+    jail: Sandbox,
+    folder: Path,
+    threads: int,
+    *,
+    alone: bool = False,
+) -> EngineStart:
+    """How `start_proven` starts an engine for an admitted model; see `wiring_engines`."""
+    return lambda weights, proven: wiring_engines.start_engine(
+        weights,
+        jail,
+        folder,
+        admission.subject.name,
+        settings.slots,
+        context_of(admission, settings.context_tokens),
+        threads,
+        proven,
+        alone=alone,
+        embeds=embeds(admission.body["architecture"]),
+        engine=engine,
+        python=settings.vllm_python,
+    )
 
 
 def load_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> Loaded:

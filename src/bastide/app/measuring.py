@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bastide.app import wiring_engines
 from bastide.app.own_bom import closure
 from bastide.core.artifact import Artifact, Part
 from bastide.core.canonical import canonical
@@ -80,9 +81,8 @@ def _surroundings() -> dict[str, Any]:
 
 def _interpreter() -> list[Path]:
     """Its program, its own shared library if it has one, and archives that it imports from."""
-    variables = [sysconfig.get_config_var(name) or "none" for name in ("LIBDIR", "INSTSONAME")]
-    files = [Path(sys.executable).resolve(), Path(*variables), *map(Path, sys.path)]
-    return [path for path in files if path.is_file()]
+    found = map(Path, (*wiring_engines.interpreter_files(), *sys.path))
+    return [path for path in found if path.is_file()]
 
 
 def _startup() -> dict[str, str]:

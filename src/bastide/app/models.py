@@ -10,16 +10,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bastide.app import wiring, wiring_engines
+from bastide.app import wiring
 from bastide.app.alone import alone
 from bastide.app.built_in import BUILT_IN, open_built_in
 from bastide.app.duties import require
 from bastide.app.environment import Environment
-from bastide.app.loading import context_of, engine_folder, start_proven
+from bastide.app.loading import engine_folder, engine_start, start_proven
 from bastide.app.naming import newest_named
 from bastide.app.services import prepare_run
 from bastide.core.artifact import Artifact
-from bastide.core.embedding import embeds
 from bastide.core.engine import ENGINES, LLAMACPP, engine_for
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
 from bastide.core.evidence import Evidence, refusals
@@ -169,19 +168,14 @@ async def _evaluate(
         env.ledger,
         env.store,
         admission,
-        lambda weights, proven: wiring_engines.start_engine(
-            weights,
+        engine_start(
+            admission,
+            settings,
+            chosen,
             jail,
             folder,
-            admission.subject.name,
-            settings.slots,
-            context_of(admission, settings.context_tokens),
             settings.evaluation_threads(bool(deploy.active(env.ledger))),
-            proven,
             alone=True,
-            embeds=embeds(admission.body["architecture"]),
-            engine=chosen,
-            python=settings.vllm_python,
         ),
     )
     info = evaluating.EngineInfo(ENGINES.get(chosen, ENGINES[LLAMACPP]), engine.version)

@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from bastide.app import wiring, wiring_engines
+from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.cut_reports import CutReporter, reporting
 from bastide.app.handed_journal import HandedJournal
 from bastide.app.joining import Node, kept_attested
 from bastide.app.loading import (
-    context_of,
     engine_folder,
+    engine_start,
     plan_in_force,
     prove_deployment,
     start_proven,
@@ -36,7 +36,6 @@ from bastide.app.sealed_door import SealedDoor, Served
 from bastide.app.share_minutes import ShareKeeper, kept_in_step
 from bastide.app.snapshots import runner_name, runner_socket
 from bastide.app.turns import Turns
-from bastide.core.embedding import embeds
 from bastide.core.errors import BastideError, Misconfigured, NotProven
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
@@ -112,18 +111,13 @@ async def _load(
             ledger,
             store,
             admission,
-            lambda weights, proven: wiring_engines.start_engine(
-                weights,
+            engine_start(
+                admission,
+                settings,
+                plan.engine,
                 jail,
                 folder,
-                admission.subject.name,
-                settings.slots,
-                context_of(admission, settings.context_tokens),
                 settings.engine_threads(plan.replicas),
-                proven,
-                embeds=embeds(admission.body["architecture"]),
-                engine=plan.engine,
-                python=settings.vllm_python,
             ),
         )
         return str(admission.subject.digest), engine

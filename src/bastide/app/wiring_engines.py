@@ -12,7 +12,7 @@ from bastide.core.engine import ENGINES, LLAMACPP, OPENVINO, VLLM, files_for
 from bastide.core.errors import Misconfigured
 from bastide.ports import LiveEngine, Sandbox
 
-__all__ = ["Weights", "start_engine", "verify_engine"]
+__all__ = ["Weights", "interpreter_files", "start_engine", "verify_engine"]
 
 # A descriptor over a GGUF file, or one for each file of a checkpoint, by its name.
 Weights = int | Mapping[str, int]
@@ -75,3 +75,10 @@ def verify_engine(name: str, python: str = "") -> None:
         from bastide.adapters.engine.openvino import verify_openvino
 
         verify_openvino()
+
+
+def interpreter_files() -> tuple[str, ...]:
+    """What an engine's Python is: its program, its library's folder, its own shared library."""
+    from bastide.adapters.engine import starting
+
+    return starting.interpreter_files()

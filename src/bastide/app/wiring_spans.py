@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Sequence
 
-from bastide.app import wiring
+from bastide.app import wiring, wiring_engines
 from bastide.core.errors import Misconfigured
 from bastide.filters.names import SCHEMES
 from bastide.ports import SpanFinder
@@ -23,8 +23,8 @@ def open_finder(scheme: str, name: str, files: Sequence[Callable[[], bytes]]) ->
 
         return ListFinder(name, files[0]())
     if scheme == "program":
-        from bastide.adapters.engine.starting import interpreter_files
         from bastide.adapters.spans.program import ProgramFinder
 
-        return ProgramFinder(name, files, interpreter_files(), lambda: wiring.sandbox("auto"))
+        python = wiring_engines.interpreter_files()
+        return ProgramFinder(name, files, python, lambda: wiring.sandbox("auto"))
     raise Misconfigured(f"there is no finder {scheme!r}", fix=f"one of {', '.join(SCHEMES)}")
