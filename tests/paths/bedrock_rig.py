@@ -48,14 +48,19 @@ NARROW = apikey.sigv4_pair(PEPPER, "k_narrow")
 @contextmanager
 def signing_gateway() -> Iterator[Rig]:
     with gateway() as made:
-
-        def set_clock() -> None:
-            made.clock.advance(int(time.time() * 1000) - made.clock.now_ms())
-            made.control.publish(make_snapshot())
-
-        made.do(set_clock)
+        set_clock(made)
         yield made
         assert bugs(made) == []
+
+
+def set_clock(rig: Rig) -> None:
+    """Show the time of this machine, and confirm the snapshot at that time."""
+
+    def set_it() -> None:
+        rig.clock.advance(int(time.time() * 1000) - rig.clock.now_ms())
+        rig.control.publish(rig.control.snapshot or make_snapshot())
+
+    rig.do(set_it)
 
 
 def client(
