@@ -83,7 +83,7 @@ class SystemBlock(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     cache_point: msgspec.Raw = ABSENT
 
 
-class Inference(msgspec.Struct, rename="camel"):
+class Inference(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """How to draw tokens."""
 
     max_tokens: int | None = None

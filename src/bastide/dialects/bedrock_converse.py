@@ -6,6 +6,7 @@ The model stands in the path, not in the body. The vectors in tests/vectors/bedr
 specification by example.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -34,7 +35,10 @@ _SHOWN_MAX: Final = 100  # characters of a client's own name that a refusal repe
 _NAMED_MAX: Final = 32  # how many of them
 _decoder = msgspec.json.Decoder(Body)
 _additional = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
-_count = msgspec.json.Decoder(int | None)
+_count = msgspec.json.Decoder(int)
+_ADDITIONAL: Final = "additionalModelRequestFields"
+_NULL: Final = msgspec.Raw(b"null")
+_SET: Final = msgspec.Raw(b"true")  # stands for any value of a field that no model here has
 
 
 def decode(body: bytes, ident: str, *, model: str, stream: bool) -> Asked:
@@ -80,28 +84,46 @@ def _sampling(given: Inference, top_k: int | None) -> Sampling:
 def _top_k(raw: msgspec.Raw, extras: dict[str, msgspec.Raw]) -> int | None:
     """The one field that models of this API have beside the common ones and that we have too.
 
-    AWS' pages call it `top_k` for some models, `topK` for others. The rest is added to `extras`.
+    AWS' pages call it `top_k` for some models, `topK` for others, and for Nova it stands in an
+    `inferenceConfig` of its own. The rest is added to `extras`, to be refused by name.
     """
     if raw is ABSENT:
         return None
-    given = read_body(_additional, raw)
-    found = None
-    for name, value in (given or {}).items():
-        place = f"additionalModelRequestFields.{name[:_SHOWN_MAX]}"
-        if name not in ("top_k", "topK"):
-            if len(extras) < _NAMED_MAX:
-                extras[place] = value
-        else:
-            found = _read_top_k(value, place)
-    return found
+    given = _object(raw, _ADDITIONAL)
+    own = _object(given.pop("inferenceConfig", _NULL), f"{_ADDITIONAL}.inferenceConfig")
+    found = [*_fields("", given, extras), *_fields("inferenceConfig.", own, extras)]
+    if len(found) > 1:
+        raise wrong(found[0][0], f"it is also set as '{found[1][0]}'")
+    return found[0][1] if found else None
 
 
-def _read_top_k(raw: msgspec.Raw, place: str) -> int | None:
+def _object(raw: msgspec.Raw, place: str) -> dict[str, msgspec.Raw]:
+    try:
+        return _additional.decode(raw) or {}
+    except msgspec.DecodeError as error:
+        raise wrong(place, "expected an object") from error
+
+
+def _fields(
+    prefix: str, given: dict[str, msgspec.Raw], extras: dict[str, msgspec.Raw]
+) -> Iterator[tuple[str, int]]:
+    """Each `top_k`, with its place. Null asks for nothing; any other value adds to `extras`."""
+    for name, value in given.items():
+        place = f"{_ADDITIONAL}.{prefix}{name[:_SHOWN_MAX]}"
+        if value == _NULL:
+            continue
+        if name in ("top_k", "topK"):
+            yield place, _read_top_k(value, place)
+        elif len(extras) < _NAMED_MAX:  # as many are refused already
+            extras[place] = _SET
+
+
+def _read_top_k(raw: msgspec.Raw, place: str) -> int:
     try:
         value = _count.decode(raw)
     except msgspec.DecodeError as error:
         raise wrong(place, "expected a whole number") from error
-    if value is not None and not 0 <= value <= TOP_K_MAX:
+    if not 0 <= value <= TOP_K_MAX:
         raise wrong(place, f"expected a value from 0 to {TOP_K_MAX}")
     return value
 
