@@ -20,11 +20,13 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
+from bastide.app import provenance
 from bastide.app.approvals import approve_here
 from bastide.app.corpus_build import build_dataset
 from bastide.app.dataset_releases import approval_of, publish_dataset
 from bastide.app.provenance import export_provenance
 from bastide.core.errors import NotFound
+from bastide.core.lifecycle import LIFECYCLE
 from bastide.ledger.bundle import export_anchors
 from paths.corpus_rig import PERSONAL_DATA, found_home, seeded, write_corpus
 from paths.demo import Demo
@@ -170,3 +172,10 @@ def test_the_command_writes_one_envelope_a_line(broken: Served, tmp_path: Path) 
 def test_what_nothing_made_is_said_so(broken: Served) -> None:
     with pytest.raises(NotFound, match="is called"):
         export_provenance(broken.env, "nobody")
+
+
+def test_every_stage_that_makes_an_object_has_one_and_is_in_the_docs() -> None:
+    without = {stage.makes for stage in LIFECYCLE} - set(provenance._STAGES)
+    assert without == {"deployment/v1", "receipts/v1"}  # a decision; what proves itself
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "supply-chain.md").read_text()
+    assert all(f"| `{stage}/v1` |" in text for stage, _ in provenance._STAGES.values())

@@ -4,8 +4,11 @@
 
 https://cyclonedx.org/docs/1.6/json/. Everything in it is from the signed statements that the
 release rests on, also its time and its serial number: who holds the ledger writes the same bytes,
-so its digest follows from the ledger and needs no entry of its own. What nobody evidenced, such as
-training data, is said to be unknown, not left open.
+so its digest follows from the ledger and needs no entry of its own. What nobody evidenced is said
+to be unknown, not left open.
+
+What the model was trained on is what somebody said of it (`training/v1`). Each training that is
+stated after the release makes another version of the bill.
 """
 
 import re
@@ -34,22 +37,32 @@ def release_bom_of(published: Published) -> dict[str, Any]:
     """The bill as JSON values: a function of the statements alone."""
     release, admission = published.release, published.admission
     parts = [*_files(admission), *_template(admission)]
+    data = [*map(_data, _datasets(published)), _suite(published.evaluation)]
+    trainings = [row for row in published.trained if row.kind == "training/v1"]
+    later = [row for row in trainings if (row.entry or 0) > (release.entry or 0)]
     model = str(release.subject.digest)
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "serialNumber": uuid.uuid5(uuid.NAMESPACE_URL, f"urn:{release.digest}").urn,
-        "version": 1,
+        "version": 1 + len(later),
         "metadata": {
-            "timestamp": utc_time(release.body["time_ms"]),
+            "timestamp": utc_time((later or [release])[-1].body["time_ms"]),
             "tools": {"components": [{"type": "application", "name": "bastide"}]},
             "component": _model(published),
         },
-        "components": [*parts, _suite(published.evaluation)],
-        "dependencies": [{"ref": model, "dependsOn": sorted(part["bom-ref"] for part in parts)}],
-        # The evidence of an admitted model begins with its files: what they were trained on and
-        # made with is unknown.
+        "components": [*parts, *data],
+        "dependencies": [
+            {"ref": model, "dependsOn": sorted(part["bom-ref"] for part in parts)},
+            *(
+                {"ref": str(row.subject.digest), "dependsOn": [row.body["dataset"]]}
+                for row in published.trained
+                if row.kind == "packing/v1"
+            ),
+        ],
+        # The evidence of an admitted model begins with its files: what they were made with is
+        # unknown, and whether all is named that they were trained on, too.
         "compositions": [{"aggregate": "unknown", "dependencies": [model]}],
     }
 
@@ -90,7 +103,10 @@ def _card(published: Published) -> dict[str, Any]:
     return {
         "modelParameters": {
             "modelArchitecture": admission["architecture"] or "unknown",
-            "datasets": [{"ref": _SUITE}],
+            "datasets": [
+                *({"ref": str(row.subject.digest)} for row in _datasets(published)),
+                {"ref": _SUITE},
+            ],
         },
         "quantitativeAnalysis": {
             "performanceMetrics": [
@@ -107,6 +123,12 @@ def _card(published: Published) -> dict[str, Any]:
             _property("engine", " ".join(evaluation["engine"].values())),
             _property("sandbox", evaluation["sandbox"]),
             _property("answers", evaluation["items_digest"]),
+            *(
+                _property("training-run", f"{run['name']} {run['digest']}")
+                for row in published.trained
+                if row.kind == "training/v1"
+                for run in row.body["runs"]
+            ),
         ],
     }
 
@@ -147,6 +169,39 @@ def _template(admission: Evidence) -> list[dict[str, Any]]:
             **({"properties": findings} if findings else {}),
         }
     ]
+
+
+def _datasets(published: Published) -> list[Evidence]:
+    return [row for row in published.trained if row.kind != "training/v1"]
+
+
+def _data(row: Evidence) -> dict[str, Any]:
+    """A dataset or a packing. Its hash is the RFC 6962 root over its documents or sequences: from
+    it follows whether a document is in it."""
+    body = row.body
+    told = {"manifest": body["manifest"], "documents": body["documents"], "statement": row.digest}
+    component: dict[str, Any] = {
+        "type": "data",
+        "bom-ref": str(row.subject.digest),
+        "name": row.subject.name,
+        "scope": "excluded",  # the model was made with it, and runs without it
+        "hashes": _hashes(body["root"]),
+        "data": [{"type": "dataset", "name": row.subject.name}],
+    }
+    if row.kind == "dataset/v1":
+        component["description"] = "A dataset; its hash is the Merkle root over its documents."
+        licences = sorted({source["licence"] for source in body["sources"]})
+        expression = (
+            licences[0] if len(licences) == 1 else " AND ".join(map("({})".format, licences))
+        )
+        component["licenses"] = [{"expression": expression}]
+    else:
+        component["description"] = (
+            "A packed dataset; its hash is the Merkle root over its sequences."
+        )
+        names = ("dataset", "tokenizer", "length", "sequences", "tokens", "documents_root")
+        told |= {name: body[name] for name in names}
+    return {**component, "properties": [_property(*one) for one in told.items()]}
 
 
 def _suite(evaluation: Evidence) -> dict[str, Any]:

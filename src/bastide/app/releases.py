@@ -21,6 +21,7 @@ from bastide.crypto.dsse import Signer
 from bastide.crypto.model_signing import model_signing_bundle
 from bastide.crypto.p256 import public_pem
 from bastide.gates.panel import refuse
+from bastide.ledger.lineage import trained_on
 from bastide.stages import release
 
 __all__ = [
@@ -38,17 +39,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A signed release, and the statements that it rests on."""
+    """A signed release, and the statements that it rests on. trained: see `trained_on`."""
 
     release: Evidence
     candidate: Evidence
     admission: Evidence
     evaluation: Evidence
     approvals: tuple[Evidence, ...]
+    trained: tuple[Evidence, ...]
 
     def rows(self) -> tuple[Evidence, ...]:
         """All of them, in the ledger's order."""
-        rows = (self.release, self.candidate, self.admission, self.evaluation, *self.approvals)
+        rows = (self.release, self.candidate, self.admission, self.evaluation)
+        rows = (*rows, *self.approvals, *self.trained)
         return tuple(sorted(rows, key=lambda row: row.entry or 0))
 
 
@@ -90,6 +93,7 @@ def find_published(env: Environment, name: str) -> Published:
         admission=named(Digest.parse(wanted["admission"])),
         evaluation=named(Digest.parse(wanted["evaluation"])),
         approvals=tuple(named(Digest.parse(row)) for row in known[-1].body["approvals"]),
+        trained=trained_on(env.ledger, Digest.parse(wanted["model"])),
     )
 
 

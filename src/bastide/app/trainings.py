@@ -42,7 +42,10 @@ def record_training(
     admission = find_model(env, model)
     body: dict[str, Any] = {
         "datasets": sorted({_dataset(env, name) for name in datasets}),
-        "runs": sorted((_record(path) for path in runs), key=lambda row: row["name"]),
+        "runs": [
+            {"name": name, "digest": digest}
+            for name, digest in sorted({_record(path) for path in runs})
+        ],
     }
     for row in env.ledger.find("training/v1", subject=admission.subject.digest):
         if {name: row.body[name] for name in body} == body:
@@ -60,10 +63,11 @@ def _dataset(env: Environment, name: str) -> str:
     return str(newest_named(env.ledger.find("dataset/v1"), name, "dataset").subject.digest)
 
 
-def _record(path: Path) -> dict[str, str]:
+def _record(path: Path) -> tuple[str, str]:
+    """Name and digest. Runs in folders of their own have records of the same name."""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise outside(error, str(path)) from error
-    return {"name": path.name, "digest": str(Digest.parse(f"sha256:{digest}"))}
+    return path.name, str(Digest.parse(f"sha256:{digest}"))

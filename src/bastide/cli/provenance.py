@@ -18,7 +18,7 @@ __all__ = ["provenance"]
     click.option("--to", type=click.Path(path_type=Path), help="Write it to this file."),
 )
 def provenance(call: Call, name: str, to: Path | None) -> None:
-    """Print the SLSA provenance of a dataset, a model or a release, and of what it rests on.
+    """Print the SLSA provenance of a dataset, packing, model or release, and of what it rests on.
 
     One signed DSSE envelope a line (in-toto bundle), the oldest first; with --json a list of them.
     """

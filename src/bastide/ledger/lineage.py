@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Lineage: what rests on a dataset, by what the statements of the ledger say of each other.
+"""Lineage: what rests on a dataset, and on what a model rests, by what the statements of the ledger
+say of each other.
 
 A statement rests on what it names by digest, and what it is about rests on that too: a training on
 datasets, the model on its training, the release on the model, the deployment on the release.
@@ -12,10 +13,12 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from bastide.core.errors import NotProven
 from bastide.core.evidence import Evidence
+from bastide.core.subject import Digest
 from bastide.ledger.ledger import Ledger
 
-__all__ = ["RESTING", "resting_on"]
+__all__ = ["RESTING", "resting_on", "trained_on"]
 
 # What is told, by kind. Other kinds are passed through.
 RESTING: Final[Mapping[str, str]] = MappingProxyType(
@@ -57,6 +60,26 @@ def resting_on(ledger: Ledger, datasets: Collection[Evidence]) -> dict[str, list
                 if row.kind in RESTING:
                     found[one].append(row)
     return found
+
+
+def trained_on(ledger: Ledger, model: Digest) -> tuple[Evidence, ...]:
+    """What was ever said of a model's training: the statements `training/v1`, and those of every
+    packing and dataset that they name, a packing's dataset too; in the ledger's order.
+
+    Raises NotProven for a training on what no statement made.
+    """
+    found = {row.digest: row for row in ledger.find("training/v1", subject=model)}
+    waiting = [named for row in found.values() for named in row.body["datasets"]]
+    while waiting:
+        named = waiting.pop()
+        kinds = ("dataset/v1", "packing/v1")
+        rows = [row for kind in kinds for row in ledger.find(kind, subject=Digest.parse(named))]
+        if not rows:
+            raise NotProven(f"a training is on {named}, which no statement of the ledger made")
+        found[rows[0].digest] = rows[0]
+        if rows[0].kind == "packing/v1":
+            waiting.append(rows[0].body["dataset"])
+    return tuple(sorted(found.values(), key=lambda row: row.entry or 0))
 
 
 def _on(row: Evidence, roots: dict[str, set[str]]) -> set[str]:
