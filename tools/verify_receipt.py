@@ -44,6 +44,7 @@ KINDS["node_references"] = "node-reference"
 LATER = ("keys", "witnesses", "nodes", "node_references")
 LISTS = ("approvals", "deployment_approvals")
 ASKED = {"release": {"firm", "guardian"}, "deploy": {"operator"}}
+DAY_MS = 86_400_000
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
@@ -204,9 +205,15 @@ def check_approvals(rows, name, action, about):
     """M of N distinct keys of each party approved exactly this; give the keys by party."""
     policy, approved = rows["charter"]["body"]["policy"], {}
     rule, subject = policy["rules"][action]["approvals"], rows[about]["subjects"][0][1]
+    days = policy["rules"][action]["gates"]["approvals"].get("days", 10**9)
+    decided = rows["release" if action == "release" else "deployment"]["body"]["time_ms"]
     need(ASKED[action] <= set(rule), "entries.charter", f"who approves {action}?")
     for row in rows[name]:
         fits = row["body"]["action"] == action and row["body"]["decision"] == "approve"
+        given = row["body"]["time_ms"]
+        ends = min(row["body"].get("expires_ms", DAY_MS * 10**9), given + DAY_MS * days)
+        bounded = "expires_ms" in row["body"] or days < 10**9
+        fits &= not bounded or given - DAY_MS <= decided < ends
         if fits and row["subjects"][0][1] == subject:
             approved[row["signers"][0]["id"]] = row["body"]["party"]
     for party, least in rule.items():

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three people, three keys: a release waits for them, also when they sign on another machine."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.keys.openssh import read_party_key
 from bastide.app.approvals import draft_request, read_request
+from bastide.core.utc import utc_minute
 from bastide.crypto.dsse import Envelope, sign
 from paths.demo import Demo
 from paths.furnished import MODEL, evaluated_copy
@@ -68,7 +70,9 @@ def test_the_whole_road(separate: tuple[Demo, Path], tmp_path: Path) -> None:
     assert "Apache-2.0" in shown.stderr
     assert "template" in shown.stderr
     key = ("--key", str(people / "guardian.key"))
-    elsewhere.run("approve", "--request", str(request), *anchors, *key, "--out", str(approval))
+    elsewhere.run(
+        "approve", "--request", str(request), *anchors, *key, "--days", "3", "--out", str(approval)
+    )
     assert not elsewhere.home.exists()
 
     # 4. A damaged approval is refused; the true one is recorded.
@@ -78,7 +82,11 @@ def test_the_whole_road(separate: tuple[Demo, Path], tmp_path: Path) -> None:
         "not-proven",
         "misconfigured",
     )
-    assert demo.json("approve", "--import", str(approval))["party"] == "guardian"
+    taken = demo.json("approve", "--import", str(approval))
+    body = json.loads(base64.b64decode(json.loads(approval.read_text())["payload"]))["predicate"]
+    assert (taken["party"], taken["ends_ms"]) == ("guardian", body["expires_ms"])
+    assert body["expires_ms"] - body["time_ms"] == 3 * 86_400_000
+    assert f"  until {utc_minute(taken['ends_ms'])}" in demo.run("release", "show", MODEL).stdout
     demo.json("release", "publish", MODEL)
 
     # 5. The operator's duty: deploying waits for the operator's key, and for no other's.

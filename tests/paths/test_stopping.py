@@ -31,7 +31,7 @@ def test_an_approval_from_before_the_stop_opens_nothing(broken: Served) -> None:
     env = broken.env
     plan = plan_deployment(env, "tiny")
     end_deployment(env, "tiny", "an incident")
-    verdicts = deploy.judge(env.ledger, plan)
+    verdicts = deploy.judge(env.ledger, plan, env.clock.now_ms())
     with pytest.raises(Waiting):
         refuse(verdicts, "tiny", "deploy")
     assert env.ledger.approvals(plan.digest) == []
@@ -65,7 +65,7 @@ def test_a_model_s_digest_names_no_release(broken: Served) -> None:
     model = released.statement.subjects[1].digest
     assert deploy.find_release(env.ledger, model) is None
     plan = deploy.Plan("tiny", model, Share(1, 64), "llamacpp", "1")
-    assert any(not verdict.passed for verdict in deploy.judge(env.ledger, plan))
+    assert any(not verdict.passed for verdict in deploy.judge(env.ledger, plan, env.clock.now_ms()))
 
 
 def test_a_candidate_names_an_author_who_signed_it(broken: Served) -> None:

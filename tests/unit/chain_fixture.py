@@ -238,6 +238,7 @@ class _Maker:
         self.world.clock.advance(1000)
         body = {"party": party.value, "action": action, "decision": "approve", "comment": "ok"}
         body |= {"time_ms": self.world.clock.now_ms()}
+        self.bodies.get("approval/v1", lambda _: None)(body)
         payload = Statement("approval/v1", (subject,), body).payload()
         return dsse.sign(payload, [self.world.parties[party]])
 

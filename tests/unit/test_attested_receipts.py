@@ -129,13 +129,13 @@ def test_a_receipt_without_nodes_is_refused_where_the_policy_asks_for_them(tmp_p
 def test_nothing_is_deployed_before_the_guardian_says_what_a_node_is(tmp_path: Path) -> None:
     chain, twin = make_chain(tmp_path, receipts=1, policy=strict_policy()), Twin()
     world, plan = chain.world, deploy.plan_of(chain.rows["deployment"])
-    assert refusals(deploy.judge(world.ledger, plan)) == (
+    assert refusals(deploy.judge(world.ledger, plan, world.clock.now_ms())) == (
         "attested-node: the guardian has signed no reference values for nodes",
     )
     assert stopped(world.ledger, chain.rows["deployment"]) != []
     statement = reference_statement(reference_body(twin))
     world.ledger.append_statement(statement, [world.parties[Party.GUARDIAN]])
-    assert refusals(deploy.judge(world.ledger, plan)) == ()
+    assert refusals(deploy.judge(world.ledger, plan, world.clock.now_ms())) == ()
 
 
 def test_the_nodes_of_all_replicas_stand_behind_an_answer(attested: Attested) -> None:

@@ -14,6 +14,7 @@ from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.party import Party
 from bastide.core.subject import Digest, Subject
+from bastide.core.utc import DAY_MS
 from bastide.crypto import dsse
 from bastide.detectors.personal.kinds import KINDS
 from bastide.stages import dataset_release as stage
@@ -81,7 +82,9 @@ def approve(world: World, row: Evidence, party: Party, **changes: Any) -> Eviden
     asked = release.Approval("letters", digest, stage.ACTION, party.value, "")
     asked = replace(asked, **changes)
     statement = release.approval_statement(asked, world.clock)
-    return release.approve(world.ledger, release.sign_approval(statement, world.parties[party]))
+    return release.approve(
+        world.ledger, release.sign_approval(statement, world.parties[party]), world.clock
+    )
 
 
 def publish(world: World, row: Evidence) -> Evidence:
@@ -172,6 +175,45 @@ def test_an_approval_of_one_dataset_is_none_of_another(world: World) -> None:
         stage.verify_released(world.ledger, second)
 
 
+@pytest.mark.attacks("C276")
+def test_an_approval_opens_nothing_after_its_end_and_can_be_given_again(world: World) -> None:
+    row = dataset(world)
+    approve(world, row, Party.GUARDIAN, days=90)
+    approve(world, row, Party.FIRM)
+    world.clock.advance(1)
+    with pytest.raises(Refused, match="already approved"):
+        approve(world, row, Party.FIRM)
+    asked = release.Approval(
+        "letters", stage.digest_of(world.ledger, row), stage.ACTION, "firm", "", days=20
+    )
+    kept = release.sign_approval(
+        release.approval_statement(asked, world.clock), world.parties[Party.FIRM]
+    )
+    world.clock.advance(30 * DAY_MS)
+    with pytest.raises(Waiting) as caught:
+        publish(world, row)
+    (reason,) = caught.value.reasons
+    assert reason.startswith("approvals: 0 of 1 approvals by the firm (it ended on ")
+    with pytest.raises(Refused, match="this approval ended on"):
+        release.approve(world.ledger, kept, world.clock)
+    approve(world, row, Party.FIRM)
+    publish(world, row)
+    world.clock.advance(365 * DAY_MS)  # what was decided in time stays decided
+    stage.verify_released(world.ledger, row)
+
+
+@pytest.mark.attacks("C276")
+def test_a_clock_that_is_set_back_prolongs_no_approval(world: World) -> None:
+    row = dataset(world)
+    for party in (Party.FIRM, Party.GUARDIAN):
+        approve(world, row, party)
+    world.clock.advance(31 * DAY_MS)
+    dataset(world, 1, time_ms=world.clock.now_ms())
+    world.clock.advance(-31 * DAY_MS)
+    with pytest.raises(Waiting, match="waits for approvals"):
+        publish(world, row)
+
+
 @pytest.mark.attacks("C120")
 def test_an_approval_of_one_account_is_none_of_another_of_the_same_dataset(world: World) -> None:
     weak = dataset(world, 1, decontaminated=[])
@@ -203,6 +245,7 @@ def test_no_approval_of_a_dataset_that_is_not_there(world: World) -> None:
 def test_the_same_person_does_not_approve_twice(world: World) -> None:
     row = dataset(world)
     approve(world, row, Party.FIRM)
+    world.clock.advance(1)
     with pytest.raises(Refused, match="already approved"):
         approve(world, row, Party.FIRM, comment="again")
 
@@ -233,7 +276,7 @@ def test_a_forged_approval_is_refused_at_the_door(world: World, how: str) -> Non
     row = dataset(world)
     size = world.ledger.size
     with pytest.raises(NotProven):
-        release.approve(world.ledger, forged(world, row, how))
+        release.approve(world.ledger, forged(world, row, how), world.clock)
     assert world.ledger.size == size
 
 

@@ -60,6 +60,7 @@ def dossier_of(row: Mapping[str, Any]) -> Dossier:
         keys={ident: PublicKey.from_json(key) for ident, key in row["keys"].items()},
         policy=Policy.from_json(row["policy"]),
         dataset=evidence(row.get("dataset")),
+        decided_ms=row.get("decided_ms"),
         references=tuple(one for one in references if one is not None),
     )
 

@@ -89,7 +89,10 @@ def test_a_revoked_release_is_judged_as_such(chain: ChainWorld) -> None:
     assert not [row for row in release.judge(ledger, candidate) if not row.passed]
     guardian = chain.world.parties[Party.GUARDIAN]
     ledger.append_statement(revocation("release", candidate.subject), [guardian])
-    for verdicts in (release.judge(ledger, candidate), deploy.judge(ledger, plan)):
+    for verdicts in (
+        release.judge(ledger, candidate),
+        deploy.judge(ledger, plan, chain.world.clock.now_ms()),
+    ):
         (failed,) = [row for row in verdicts if not row.passed]
         assert failed.gate == "revocation"
         assert "was revoked in entry" in failed.reasons[0]

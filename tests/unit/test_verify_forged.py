@@ -12,6 +12,7 @@ from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.party import Party
 from bastide.core.subject import Digest
+from bastide.core.utc import DAY_MS
 from bastide.ledger.verify import trace_bundle
 from unit.chain_fixture import ChainWorld, chain_policy, make_chain
 from unit.two_verifiers import entry_of, read_as_tool, refuse, tool
@@ -81,6 +82,61 @@ WICKED: dict[str, tuple[dict[str, Any], str]] = {
         "entries.deployment: its gates refuse",
     ),
 }
+
+
+def _bounded(action: str) -> dict[str, Any]:
+    rules = copy.deepcopy(chain_policy()["rules"])
+    rules[action]["gates"]["approvals"] = {"days": 2}
+    return chain_policy(rules=rules)
+
+
+def _aged(action: str, days: int, life: int | None = None) -> dict[str, Any]:
+    """A change of the approvals for an action: given so many days before, with a life of days."""
+
+    def age(body: dict[str, Any]) -> None:
+        if body["action"] == action:
+            body["time_ms"] -= days * DAY_MS
+            body.update({} if life is None else {"expires_ms": body["time_ms"] + life * DAY_MS})
+
+    return {"bodies": {"approval/v1": age}}
+
+
+# Who holds the services' keys publishes by approvals that have ended.
+ENDED: dict[str, tuple[dict[str, Any], str]] = {
+    "approvals that have ended": (_aged("release", 7, 7), "entries.release: its gates refuse"),
+    "the operator's has ended": (_aged("deploy", 7, 7), "entries.deployment: its gates refuse"),
+    "older than the policy lets them be": (
+        {**_aged("release", 2), "policy": _bounded("release")},
+        "0 of 1 approvals by the firm (it ended on",
+    ),
+    "an end beyond the policy's": (
+        {**_aged("deploy", 2, 90), "policy": _bounded("deploy")},
+        "0 of 1 approvals by the operator (it ended on",
+    ),
+    "dated ahead": (
+        {**_aged("release", -2), "policy": _bounded("release")},
+        "which was to come",
+    ),
+}
+ALIVE = {
+    "a life of its own": _aged("release", 6, 7),
+    "within the policy's days": {**_aged("deploy", 1), "policy": _bounded("deploy")},
+}
+
+
+@pytest.mark.attacks("C276")
+@pytest.mark.parametrize("name", ENDED)
+def test_approvals_that_have_ended_release_and_deploy_nothing(tmp_path: Path, name: str) -> None:
+    changes, place = ENDED[name]
+    chain = make_chain(tmp_path, **changes)
+    refuse(chain.bundle(), chain.anchors, place)
+
+
+@pytest.mark.parametrize("name", ALIVE)
+def test_approvals_that_live_count(tmp_path: Path, name: str) -> None:
+    chain = make_chain(tmp_path, **ALIVE[name])
+    trace_bundle(chain.bundle(), chain.anchors)
+    tool.verify(*read_as_tool(chain.bundle(), chain.anchors))
 
 
 @pytest.mark.attacks("C20")

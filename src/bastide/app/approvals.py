@@ -6,6 +6,7 @@ A request is a self-contained file: what is to be approved, and the evidence wit
 The approver checks it offline, sees what it says, and signs with an OpenSSH key of their own.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from bastide.app.releases import find_candidate
 from bastide.core.errors import BastideError, Misconfigured, NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import PublicKey
+from bastide.core.limits import APPROVAL_DAYS
 from bastide.core.party import Party
 from bastide.core.policy import Policy
 from bastide.core.register import KeyState
@@ -26,6 +28,7 @@ from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.gates.dossier import Dossier, evaluation_reasons
 from bastide.ledger import statements
+from bastide.ledger.times import seen_ms
 from bastide.ports import Clock
 from bastide.stages import deploy, release
 from bastide.stages.release import Approval
@@ -53,25 +56,28 @@ def approve_here(
     """Sign for every party whose key is given and which the stage asks; append each."""
     rule = env.ledger.policy().rule(approval.action)
     wanted = rule.approvals if rule is not None else {}
-    rows = []
+    rows, now_ms = [], seen_ms(env.ledger, env.clock.now_ms())
     for party, signer in signers.items():
         known = env.ledger.approvals(approval.digest)
-        mine = [row for row in known if signer.public.ident in row.signers]
+        mine = [
+            row
+            for row in known
+            if signer.public.ident in row.signers
+            and not release.has_ended(env.ledger, row.body, now_ms)
+        ]
         if party not in wanted or mine:
             rows += mine
             continue
-        asked = Approval(
-            approval.name, approval.digest, approval.action, party.value, approval.comment
-        )
-        statement = release.approval_statement(asked, env.clock)
-        rows.append(release.approve(env.ledger, release.sign_approval(statement, signer)))
+        asked = dataclasses.replace(approval, party=party.value)
+        signed = release.sign_approval(release.approval_statement(asked, env.clock), signer)
+        rows.append(release.approve(env.ledger, signed, env.clock))
     return rows
 
 
 def import_approval(env: Environment, text: str) -> Evidence:
     """Append an approval that was signed elsewhere. Raises Misconfigured or NotProven."""
     require(env, "approve")
-    return release.approve(env.ledger, Envelope.from_json(_json(text, "the approval")))
+    return release.approve(env.ledger, Envelope.from_json(_json(text, "the approval")), env.clock)
 
 
 def counter_note(env: Environment, row: Evidence) -> str | None:
@@ -227,14 +233,20 @@ def _check_together(
 
 
 def sign_request(
-    summary: Mapping[str, Any], signer: Signer, comment: str, clock: Clock
+    summary: Mapping[str, Any],
+    signer: Signer,
+    comment: str,
+    clock: Clock,
+    days: int = APPROVAL_DAYS,
 ) -> Envelope:
     """Sign what `read_request` checked. Raises NotProven for a key that is not enrolled."""
-    draft = draft_request(summary, signer.public.ident, comment, clock)
+    draft = draft_request(summary, signer.public.ident, comment, clock, days)
     return release.sign_approval(Statement.from_json(json.loads(draft.payload)), signer)
 
 
-def draft_request(summary: Mapping[str, Any], ident: str, comment: str, clock: Clock) -> Envelope:
+def draft_request(
+    summary: Mapping[str, Any], ident: str, comment: str, clock: Clock, days: int = APPROVAL_DAYS
+) -> Envelope:
     """The approval that a key is to sign, with no signature yet. Raises NotProven."""
     party = summary["keys"].get(ident)
     if party is None:
@@ -243,7 +255,7 @@ def draft_request(summary: Mapping[str, Any], ident: str, comment: str, clock: C
             fix="use a key that is enrolled: `bastide signing-key ls` lists them",
         )
     approval = Approval(
-        summary["name"], Digest.parse(summary["digest"]), summary["action"], party, comment
+        summary["name"], Digest.parse(summary["digest"]), summary["action"], party, comment, days
     )
     return Envelope(release.approval_statement(approval, clock).payload(), ())
 

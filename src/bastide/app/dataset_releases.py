@@ -104,7 +104,7 @@ def read_dataset_request(
 def release_state(env: Environment, dataset: Evidence) -> dict[str, Any]:
     """Whether a dataset is released, who approved it, and what stands against it now."""
     released = stage.find_release(env.ledger, dataset)
-    verdicts = stage.judge(env.ledger, dataset)
+    verdicts = stage.judge(env.ledger, dataset, env.clock.now_ms())
     approvals = env.ledger.approvals(stage.digest_of(env.ledger, dataset))
     waits_for = [f"{verdict.gate}: {reason}" for verdict in verdicts for reason in verdict.reasons]
     state = "released" if released else "built"

@@ -19,8 +19,11 @@ from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
+from bastide.core.utc import utc_minute
 from bastide.gates.access.policy_set import PolicySet
+from bastide.gates.approvals import ends_ms as approval_ends_ms
 from bastide.ledger import Ledger, statements
+from bastide.ledger.times import time_of
 
 __all__ = [
     "KIND",
@@ -30,9 +33,7 @@ __all__ = [
     "ends_ms",
     "entry_under",
     "mark",
-    "seen_ms",
     "spans",
-    "time_of",
     "told",
     "warning",
 ]
@@ -115,14 +116,15 @@ def entry_under(found: Sequence[Span], row: Evidence) -> int | None:
 
 
 def approvals_told(ledger: Ledger, rows: Iterable[Evidence]) -> list[dict[str, Any]]:
-    """Approvals as plain JSON values, marked where an emergency was open."""
-    found = spans(ledger)
+    """Approvals as plain JSON values, with their ends, and marked where an emergency was open."""
+    found, policy = spans(ledger), ledger.policy()
     return [
         {
             "party": row.body["party"],
             "key": row.signers[0],
             "comment": row.body["comment"],
             "entry": row.entry,
+            "ends_ms": approval_ends_ms(row.body, policy),
             "break_glass": entry_under(found, row),
         }
         for row in rows
@@ -130,20 +132,10 @@ def approvals_told(ledger: Ledger, rows: Iterable[Evidence]) -> list[dict[str, A
 
 
 def mark(row: Mapping[str, Any]) -> str:
-    """What a line about an approval ends with if it was made under an emergency."""
-    entry = row["break_glass"]
-    return "" if entry is None else f"  UNDER BREAK-GLASS (entry {entry})"
-
-
-def seen_ms(ledger: Ledger, now_ms: int) -> int:
-    """The latest time that this clock or the newest entries say; those of services come often."""
-    newest = ledger.entries(max(0, ledger.size - 8))
-    return max([now_ms, *map(time_of, newest)])
-
-
-def time_of(row: Evidence) -> int:
-    """When an entry was made, in ms; 0 if it does not say."""
-    return max(row.body.get(name, 0) for name in ("time_ms", "sealed_ms"))
+    """What a line about an approval ends with: its end, and the emergency it was made under."""
+    entry, ends = row["break_glass"], row["ends_ms"]
+    until = "" if ends is None else f"  until {utc_minute(ends)}"
+    return until if entry is None else f"{until}  UNDER BREAK-GLASS (entry {entry})"
 
 
 def told(row: Evidence) -> dict[str, Any]:

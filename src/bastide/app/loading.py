@@ -162,7 +162,7 @@ def prove_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) ->
     refuse(release.judge(ledger, candidate), candidate.subject.name, "release")
     wanted = deploy.plan_of(running[0])
     verify_evaluated(wanted.engine, evaluation.body)
-    refuse(deploy.judge(ledger, wanted), wanted.name, "deploy")
+    refuse(deploy.judge(ledger, wanted, running[0].body["time_ms"]), wanted.name, "deploy")
     _verify_bundle(ledger, store, released, admission)
     return admission
 

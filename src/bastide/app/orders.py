@@ -7,17 +7,14 @@ time at which they were made, and live for ORDER_DAYS_MAX days from then. A cloc
 prolongs nothing that the ledger has seen; an order that is written then has the ledger's time.
 """
 
-from datetime import UTC, datetime
-
-from bastide.app.emergencies import seen_ms
 from bastide.app.environment import Environment
 from bastide.core.errors import Refused
 from bastide.core.evidence import Statement
 from bastide.core.limits import ORDER_AHEAD_MS, ORDER_DAYS_MAX
+from bastide.core.utc import DAY_MS, utc_minute
+from bastide.ledger.times import seen_ms
 
-__all__ = ["DAY_MS", "ends_ms", "is_over", "verify_alive"]
-
-DAY_MS = 86_400_000
+__all__ = ["ends_ms", "is_over", "verify_alive"]
 
 
 def ends_ms(statement: Statement) -> int:
@@ -35,19 +32,13 @@ def verify_alive(env: Environment, statement: Statement) -> None:
     """Raise Refused for a signed file whose life is over, or which is from the future."""
     if is_over(env, statement):
         raise Refused(
-            f"this {statement.kind} ended on {_day(ends_ms(statement))}: who signed it may think"
-            " otherwise by now",
+            f"this {statement.kind} ended on {utc_minute(ends_ms(statement))}: who signed it may"
+            " think otherwise by now",
             fix="make it again, and let the parties sign again",
         )
-    if statement.body["time_ms"] > seen_ms(env.ledger, env.clock.now_ms()) + ORDER_AHEAD_MS:
+    made_ms = statement.body["time_ms"]
+    if made_ms > seen_ms(env.ledger, env.clock.now_ms()) + ORDER_AHEAD_MS:
         raise Refused(
-            f"this {statement.kind} is of {_day(statement.body['time_ms'])}, which is to come",
+            f"this {statement.kind} is of {utc_minute(made_ms)}, which is to come",
             fix="compare the clocks, and make it again",
         )
-
-
-def _day(time_ms: int) -> str:
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (OverflowError, ValueError):
-        return f"the millisecond {time_ms}"

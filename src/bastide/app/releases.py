@@ -14,7 +14,7 @@ from bastide.app.models import find_model
 from bastide.app.naming import newest_named
 from bastide.core.artifact import Artifact
 from bastide.core.errors import NotFound
-from bastide.core.evidence import Evidence
+from bastide.core.evidence import Evidence, Verdict
 from bastide.core.key import Purpose
 from bastide.core.subject import Digest
 from bastide.crypto.dsse import Signer
@@ -119,7 +119,7 @@ def show_release(env: Environment, name: str) -> dict[str, Any]:
         "author": candidate.body["author"],
         "proposed_by": acted(env.ledger, candidate),
         "approvals": approvals_told(env.ledger, _approvals(env, candidate)),
-        "verdicts": [verdict.to_json() for verdict in release.judge(env.ledger, candidate)],
+        "verdicts": [verdict.to_json() for verdict in _judged(env, candidate)],
     }
 
 
@@ -130,7 +130,7 @@ def publish_release(env: Environment, name: str) -> Evidence:
     known = env.ledger.find("release/v1", subject=candidate.subject.digest)
     if known:
         return known[-1]
-    refuse(release.judge(env.ledger, candidate), candidate.subject.name, "release")
+    refuse(_judged(env, candidate), candidate.subject.name, "release")
     admission = env.ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     artifact = Artifact.from_manifest(admission.body["artifact"])
     signer = env.signer(Purpose.MODEL_SIGNING)
@@ -162,10 +162,14 @@ def _approvals(env: Environment, candidate: Evidence) -> list[Evidence]:
     return env.ledger.approvals(candidate.subject.digest)
 
 
+def _judged(env: Environment, candidate: Evidence) -> list[Verdict]:
+    return release.judge(env.ledger, candidate, env.clock.now_ms())
+
+
 def _row(env: Environment, candidate: Evidence) -> dict[str, Any]:
     digest = candidate.subject.digest
     published = env.ledger.find("release/v1", subject=digest)
-    verdicts = release.judge(env.ledger, candidate)
+    verdicts = _judged(env, candidate)
     approvals = _approvals(env, candidate)
     found = spans(env.ledger)
     under = {row.body["party"] for row in approvals if entry_under(found, row) is not None}

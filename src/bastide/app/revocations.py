@@ -51,7 +51,10 @@ def stopped(ledger: Ledger, running: Evidence) -> list[str]:
         candidate = ledger.by_digest(Digest.parse(released.body["candidate"]))
     except NotFound as error:
         return [error.message]
-    verdicts = [*release.judge(ledger, candidate), *deploy.judge(ledger, wanted)]
+    verdicts = [
+        *release.judge(ledger, candidate),
+        *deploy.judge(ledger, wanted, running.body["time_ms"]),
+    ]
     # Both gates name a revoked release, and every replica its machine.
     gone = Machines(ledger).reasons_against(wanted.machine) if wanted.machine else []
     return list(dict.fromkeys([*refusals(verdicts), *_revoked_nodes(ledger, running), *gone]))

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 from bastide.app.access import history
 from bastide.app.config import Home
-from bastide.app.emergencies import seen_ms
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.people import People, Person
 from bastide.core.subject import Digest, Subject
 from bastide.crypto.dsse import Signer
 from bastide.ledger import Ledger, statements
+from bastide.ledger.times import seen_ms
 from bastide.ports import Entropy
 
 __all__ = ["KIND", "PEOPLE", "Listed", "end_session", "newest_people", "open_session", "session_at"]

@@ -13,10 +13,9 @@ from typing import Any
 
 from bastide.app.alone import alone
 from bastide.app.duties import require
-from bastide.app.emergencies import seen_ms
 from bastide.app.enrolment import add_signature
 from bastide.app.environment import Environment
-from bastide.app.orders import DAY_MS, is_over, verify_alive
+from bastide.app.orders import is_over, verify_alive
 from bastide.app.pushes import pushes
 from bastide.app.store_key_entries import ORDER, forget_place_of, lives, note, place_of
 from bastide.app.wiring_keys import Held, destroy, held, of_keyring, opens
@@ -26,9 +25,11 @@ from bastide.core.limits import ORDER_DAYS
 from bastide.core.party import Party
 from bastide.core.register import QUORUM, KeyState
 from bastide.core.store_key import StoreKey, subject_of
+from bastide.core.utc import DAY_MS
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.ledger.statements import check_shape
+from bastide.ledger.times import seen_ms
 
 __all__ = ["draft_order", "pending_order", "settle_order", "sign_order"]
 

@@ -10,12 +10,17 @@ import click
 
 from bastide.cli.command import Call, parameters, read_text
 from bastide.core.errors import Misconfigured, Waiting
+from bastide.core.limits import APPROVAL_DAYS, APPROVAL_DAYS_MAX
 
 __all__ = ["COMMANDS"]
 
 _MACHINE = click.option(
     "--machine", default="", metavar="NAME", help="Serve on another machine that joined."
 )
+_DAYS = click.option(
+    "--days", type=click.IntRange(1, APPROVAL_DAYS_MAX), default=APPROVAL_DAYS, show_default=True,
+    help="How long the approval counts for what is still to be decided.",
+)  # fmt: skip
 _REPLICAS = click.option(
     "--replicas", type=click.IntRange(1), default=1, show_default=True,
     help="Engines that serve the deployment, each with the slots of the settings.",
@@ -36,6 +41,7 @@ _REPLICAS = click.option(
         help="Key of the approving party: OpenSSH private key, or passkey file.",
     ),
     click.option("--comment", default="", help="Why; kept with the approval."),
+    _DAYS,
     click.option("--deployment", is_flag=True, help="Approve the deployment, not the release."),
     _REPLICAS,
     _MACHINE,
@@ -53,6 +59,7 @@ def approve(
     release: str | None,
     key: str | None,
     comment: str,
+    days: int,
     deployment: bool,
     replicas: int,
     machine: str,
@@ -76,13 +83,13 @@ def approve(
     if approval_file is not None:
         _import(call, approval_file)
     elif request_file is not None:
-        _offline(call, request_file, key or signer, keys, out, comment, key is None)
+        _offline(call, request_file, key or signer, keys, out, (comment, days), key is None)
     else:
         assert release is not None
         if deployment and dataset:
             raise Misconfigured("give one of --deployment and --dataset", fix="two approvals")
         what = "deployment" if deployment else "dataset" if dataset else "release"
-        _here(call, release, key, comment, what, (replicas, machine))
+        _here(call, release, key, (comment, days), what, (replicas, machine))
 
 
 @parameters(
@@ -160,8 +167,16 @@ COMMANDS = {"approve": approve, "deploy": deploy, "undeploy": undeploy}
 
 
 def _here(
-    call: Call, name: str, key: str | None, comment: str, what: str, where: tuple[int, str]
+    call: Call,
+    name: str,
+    key: str | None,
+    said: tuple[str, int],
+    what: str,
+    where: tuple[int, str],
 ) -> None:
+    """`said` is the comment, and for how many days."""
+    import dataclasses
+
     from bastide.app.approvals import approve_here, request_deployment
     from bastide.app.dataset_releases import approval_of
     from bastide.app.deployments import plan_deployment
@@ -169,7 +184,7 @@ def _here(
     from bastide.app.releases import find_candidate
     from bastide.stages.release import Approval
 
-    given = call.party_key(key)
+    given, (comment, days) = call.party_key(key), said
     with call.environment(given) as env:
         if what == "deployment":
             asked = request_deployment(plan_deployment(env, name, *where), comment)
@@ -178,6 +193,7 @@ def _here(
         else:
             candidate = find_candidate(env, name)
             asked = Approval(name, candidate.subject.digest, "release", "", comment)
+        asked = dataclasses.replace(asked, days=days)
         rows = approve_here(env, asked, env.parties_at_hand(given))
         result = approvals_told(env.ledger, rows)
     if not rows:
@@ -192,10 +208,10 @@ def _offline(
     key: str | None,
     keys: str | None,
     out: str | None,
-    comment: str,
+    said: tuple[str, int],
     elsewhere: bool,
 ) -> None:
-    """`key` is a file, or an id if the signature is made elsewhere."""
+    """`key` is a file, or an id if the signature is made elsewhere; `said`: comment and days."""
     from bastide.app import wiring
     from bastide.app.approvals import draft_request, read_request, sign_request
     from bastide.app.receipts import read_anchors
@@ -206,11 +222,11 @@ def _offline(
         _show_request(call, summary)
     if key is None:
         return
-    signer = None if elsewhere else call.party_key(key)
+    signer, (comment, days) = None if elsewhere else call.party_key(key), said
     if signer is None:
-        envelope = draft_request(summary, key, comment, wiring.clock())
+        envelope = draft_request(summary, key, comment, wiring.clock(), days)
     else:
-        envelope = sign_request(summary, signer, comment, wiring.clock())
+        envelope = sign_request(summary, signer, comment, wiring.clock(), days)
     text = json.dumps(envelope.to_json(), indent=2)
     if out is None:
         click.echo(text)

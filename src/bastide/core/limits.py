@@ -27,6 +27,10 @@ ORDER_DAYS_MAX: Final = 30  # who signed long ago may have forgotten, or left; a
 ORDER_DAYS: Final = 7  # unless an order says another number
 ORDER_AHEAD_MS: Final = 86_400_000  # by which the clock of who drafted may be ahead of ours
 
+# Approvals. An end of their own; the policy's gate may ask for a shorter life (`days`).
+APPROVAL_DAYS: Final = 30  # unless the party says another number: it may have changed its mind
+APPROVAL_DAYS_MAX: Final = 366  # a longer life is none that somebody thought about
+
 # Certificates of clients.
 CERTIFICATES_CHECK_S: Final = 0.25  # with control's 0.1 s, a revocation ends connections in time
 

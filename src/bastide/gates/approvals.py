@@ -9,6 +9,8 @@ Rules:
    parties.
 3. Every party of the lifecycle row must be asked for at least one approval.
 4. Under `separate`, the author of the candidate is never the only one who approves.
+5. An approval counts for what is decided before its end, which it states itself (`expires_ms`). The
+   parameter `days` bounds the life of all: also of those that state no end, or a later one.
 
 An approval that does not count is a note, not a reason: the ledger never forgets, so one bad
 approval would otherwise close the gate for ever.
@@ -20,16 +22,22 @@ from typing import Any, Final
 from bastide.core import lifecycle
 from bastide.core.evidence import Evidence, Verdict
 from bastide.core.key import PARTY_SCHEMES, Purpose
+from bastide.core.limits import ORDER_AHEAD_MS
 from bastide.core.party import Party
+from bastide.core.policy import Policy
+from bastide.core.utc import DAY_MS, utc_minute
 from bastide.gates.dossier import Dossier, candidate_reasons, dataset_reasons
 from bastide.gates.gate import Gate
 
-__all__ = ["GATE", "judge"]
+__all__ = ["GATE", "ends_ms", "judge"]
 
 
 def judge(dossier: Dossier, parameters: Mapping[str, Any]) -> Verdict:
     """Pass if M of N approvals are there, for every party that the rule names."""
     reasons = _paper_reasons(dossier)
+    days = parameters.get("days")
+    if days is not None and (type(days) is not int or days < 1):
+        return Verdict(GATE.ident, (*reasons, "the parameter days is not a whole number from 1"))
     rule = dossier.policy.rule(dossier.action)
     needed = dict(rule.approvals) if rule else {}
     if not needed:
@@ -38,11 +46,11 @@ def judge(dossier: Dossier, parameters: Mapping[str, Any]) -> Verdict:
         if needed and party not in needed:
             reasons.append(f"the policy does not ask the {party} to approve")
 
-    approved, notes = _count(dossier)
+    approved, notes, ended = _count(dossier)
     for party, least in needed.items():
         have = sum(1 for counted in approved.values() if counted is party)
         if have < least:
-            reasons.append(f"{have} of {least} approvals by the {party}")
+            reasons.append(f"{have} of {least} approvals by the {party}{ended.get(party, '')}")
 
     if dossier.policy.separate and dossier.action == "release" and approved:
         author = dossier.candidate.body.get("author") if dossier.candidate else None
@@ -65,21 +73,51 @@ def _paper_reasons(dossier: Dossier) -> list[str]:
     return []
 
 
-def _count(dossier: Dossier) -> tuple[dict[bytes, Party], list[str]]:
-    """The keys that count (their raw bytes) with the party each counts for, and the notes."""
+def ends_ms(body: Mapping[str, Any], policy: Policy) -> int | None:
+    """When an approval ends: by what it states or by the policy's `days`; None: never."""
+    rule = policy.rule(str(body["action"]))
+    days = rule.gates.get("approvals", {}).get("days") if rule else None
+    ends = [int(body["expires_ms"])] if "expires_ms" in body else []
+    if days is not None:
+        ends.append(int(body["time_ms"]) + int(days) * DAY_MS)
+    return min(ends, default=None)
+
+
+def _count(dossier: Dossier) -> tuple[dict[bytes, Party], list[str], dict[Party, str]]:
+    """The keys that count (their raw bytes) with the party each counts for, the notes, and of each
+    party that its newest approval has ended.
+    """
     approved: dict[bytes, Party] = {}
-    notes = []
+    notes, ended = [], {}
     for approval in dossier.approvals:
         problem = _problem(approval, dossier)
         if problem:
             notes.append(f"an approval does not count: {problem}")
             continue
         key = dossier.keys[approval.signers[0]]
+        if problem := _life_problem(approval, dossier):
+            notes.append(f"an approval does not count: {problem}")
+            ended[Party(approval.body["party"])] = f" ({problem}: approve again)"
+            continue
         if key.raw in approved:
             notes.append(f"an approval does not count: the key {key.ident} counts once")
             continue
         approved[key.raw] = Party(approval.body["party"])
-    return approved, notes
+    return approved, notes, ended
+
+
+def _life_problem(approval: Evidence, dossier: Dossier) -> str:
+    """Why the time of an approval does not let it count, or an empty string."""
+    ends = ends_ms(approval.body, dossier.policy)
+    if ends is None:
+        return ""
+    if dossier.decided_ms is None:
+        return "it ends, and nobody said when this is decided"
+    if dossier.decided_ms >= ends:
+        return f"it ended on {utc_minute(ends)}"
+    if approval.body["time_ms"] > dossier.decided_ms + ORDER_AHEAD_MS:
+        return f"it is of {utc_minute(approval.body['time_ms'])}, which was to come"
+    return ""
 
 
 def _problem(approval: Evidence, dossier: Dossier) -> str:
@@ -105,4 +143,9 @@ def _problem(approval: Evidence, dossier: Dossier) -> str:
     return "; ".join(problem for problem, holds in wanted.items() if not holds)
 
 
-GATE: Final = Gate("approvals", ("candidate/v1", "dataset/v1", "release/v1", "approval/v1"), judge)
+GATE: Final = Gate(
+    "approvals",
+    ("candidate/v1", "dataset/v1", "release/v1", "approval/v1"),
+    judge,
+    frozenset({"days"}),
+)

@@ -35,7 +35,8 @@ class Dossier:
     (admit, evaluate), the candidate's release (release), the deployment plan (deploy).
     action: the stage's name. candidate: what was proposed; for a deployment, the release.
     keys: the enrolled keys, by id. revoked: what parties have stopped. references: what
-    attested nodes must be, by the guardian.
+    attested nodes must be, by the guardian. decided_ms: when it was decided, or now; without it
+    no approval counts that ends.
     """
 
     subject: Digest
@@ -49,6 +50,7 @@ class Dossier:
     dataset: Evidence | None = None
     revoked: Revocations = NONE
     references: tuple[Evidence, ...] = ()
+    decided_ms: int | None = None
 
 
 def admission_reasons(dossier: Dossier) -> list[str]:

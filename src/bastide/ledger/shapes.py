@@ -289,6 +289,7 @@ SHAPES: dict[str, dict[str, Check]] = {
         "decision": _one_of("approve"),
         "comment": _text,
         "time_ms": _count,
+        "expires_ms": _count,
     },
     "witness/v1": {
         "party": _one_of(*(party.value for party in Party)),
@@ -377,6 +378,7 @@ SHAPES: dict[str, dict[str, Check]] = {
 LATER: dict[str, frozenset[str]] = {
     "admission/v1": frozenset({"signature"}),
     "api-key/v2": frozenset({"peers"}),
+    "approval/v1": frozenset({"expires_ms"}),
     "dataset/v1": frozenset({"asked", "decontaminated"}),
     "erasure/v1": frozenset({"previous", "emergency"}),
     "guard/v1": frozenset({"previous", "emergency"}),

@@ -292,6 +292,7 @@ def check_gates(
         approvals=lists["approvals"],
         keys=keys,
         policy=policy,
+        decided_ms=single["release"].body["time_ms"],
     )
     deploy = Dossier(
         subject=single["deployment"].subject.digest,
@@ -303,6 +304,7 @@ def check_gates(
         keys=keys,
         policy=policy,
         references=references,
+        decided_ms=single["deployment"].body["time_ms"],
     )
     for place, dossier in (("release", release), ("deployment", deploy)):
         with at(f"entries.{place}"):

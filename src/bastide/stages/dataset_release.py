@@ -19,6 +19,7 @@ from bastide.gates.dossier import Dossier, dataset_release
 from bastide.gates.panel import judge_stage
 from bastide.ledger import Ledger
 from bastide.ledger.erased import verify_not_erased
+from bastide.ledger.times import seen_ms
 from bastide.ports import Clock
 
 __all__ = ["ACTION", "digest_of", "find_release", "judge", "publish", "refuse", "verify_released"]
@@ -38,10 +39,10 @@ def find_release(ledger: Ledger, dataset: Evidence) -> Evidence | None:
     return next((row for row in reversed(rows) if row.subject.digest == wanted), None)
 
 
-def judge(ledger: Ledger, dataset: Evidence) -> list[Verdict]:
-    """Judge every gate of the row `dataset-release`."""
+def judge(ledger: Ledger, dataset: Evidence, now_ms: int | None = None) -> list[Verdict]:
+    """Judge every gate of the row `dataset-release`, by the time of its release, or now."""
     policy = ledger.policy()
-    subject = digest_of(ledger, dataset)
+    subject, released = digest_of(ledger, dataset), find_release(ledger, dataset)
     dossier = Dossier(
         subject=subject,
         action=ACTION,
@@ -53,6 +54,7 @@ def judge(ledger: Ledger, dataset: Evidence) -> list[Verdict]:
         revoked=ledger.revocations(),
         policy=policy,
         dataset=dataset,
+        decided_ms=released.body["time_ms"] if released else now_ms,
     )
     return judge_stage(policy, ACTION, dossier)
 
@@ -63,7 +65,7 @@ def publish(ledger: Ledger, dataset: Evidence, signer: Signer, clock: Clock) -> 
     Raises Waiting if only approvals are missing, Refused (with every reason) otherwise.
     """
     verify_not_erased(ledger, dataset)
-    verdicts = judge(ledger, dataset)
+    verdicts = judge(ledger, dataset, seen_ms(ledger, clock.now_ms()))
     refuse(ledger, verdicts, dataset)
     if known := find_release(ledger, dataset):
         return known

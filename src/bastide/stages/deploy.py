@@ -21,6 +21,7 @@ from bastide.gates.dossier import Dossier
 from bastide.gates.panel import judge_stage, refuse
 from bastide.ledger import Ledger
 from bastide.ledger.reference_values import reference_values
+from bastide.ledger.times import seen_ms
 from bastide.ports import Clock
 
 __all__ = [
@@ -101,8 +102,8 @@ def find_release(ledger: Ledger, digest: Digest) -> Evidence | None:
     return next((row for row in reversed(rows) if row.subject.digest == digest), None)
 
 
-def judge(ledger: Ledger, wanted: Plan) -> list[Verdict]:
-    """Judge every gate of the row `deploy`."""
+def judge(ledger: Ledger, wanted: Plan, decided_ms: int) -> list[Verdict]:
+    """Judge every gate of the row `deploy`, by the time at which it was deployed, or now."""
     dossier = Dossier(
         subject=wanted.digest,
         action="deploy",
@@ -114,6 +115,7 @@ def judge(ledger: Ledger, wanted: Plan) -> list[Verdict]:
         revoked=ledger.revocations(),
         policy=ledger.policy(),
         references=tuple(reference_values(ledger).values()),
+        decided_ms=decided_ms,
     )
     return judge_stage(ledger.policy(), "deploy", dossier)
 
@@ -125,10 +127,11 @@ def deploy(ledger: Ledger, wanted: Plan, signer: Signer, clock: Clock) -> Eviden
     """
     if find_release(ledger, wanted.release) is None:
         raise NotFound(f"no release has the digest {wanted.release}")
-    refuse(judge(ledger, wanted), wanted.name, "deploy")
-    for running in active(ledger):
-        if running.subject.digest == wanted.digest:
-            return running
+    same = [row for row in active(ledger) if row.subject.digest == wanted.digest]
+    decided_ms = same[0].body["time_ms"] if same else seen_ms(ledger, clock.now_ms())
+    refuse(judge(ledger, wanted, decided_ms), wanted.name, "deploy")
+    if same:
+        return same[0]
     body = {
         "deployment": wanted.to_json(),
         "approvals": [str(row.digest) for row in ledger.approvals(wanted.digest)],

@@ -8,7 +8,7 @@
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +16,23 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotFound, Refused
 from bastide.core.evidence import Evidence, Statement, Verdict
 from bastide.core.key import PARTY_SCHEMES
+from bastide.core.limits import APPROVAL_DAYS
 from bastide.core.subject import Digest, Subject
+from bastide.core.utc import DAY_MS, utc_minute
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
+from bastide.gates.approvals import ends_ms
 from bastide.gates.dossier import Dossier, dataset_release
 from bastide.gates.panel import judge_stage, refuse
 from bastide.ledger import Ledger
+from bastide.ledger.times import seen_ms
 from bastide.ports import Clock
 
 __all__ = [
     "Approval",
     "approval_statement",
     "approve",
+    "has_ended",
     "judge",
     "propose",
     "publish",
@@ -37,13 +42,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What a party is asked to sign: the subject, the action, the party, a comment."""
+    """What a party is asked to sign: the subject, the action, the party, a comment, its life."""
 
     name: str
     digest: Digest
     action: str  # dataset-release, release or deploy
     party: str
     comment: str
+    days: int = APPROVAL_DAYS
 
 
 def propose(
@@ -82,21 +88,24 @@ def propose(
 
 def approval_statement(approval: Approval, clock: Clock) -> Statement:
     """The statement whose signature is the approval."""
+    now_ms = clock.now_ms()
     body = {
         "party": approval.party,
         "action": approval.action,
         "decision": "approve",
         "comment": approval.comment,
-        "time_ms": clock.now_ms(),
+        "time_ms": now_ms,
+        "expires_ms": now_ms + approval.days * DAY_MS,
     }
     return Statement("approval/v1", (Subject(approval.name, approval.digest),), body)
 
 
-def approve(ledger: Ledger, envelope: Envelope) -> Evidence:
+def approve(ledger: Ledger, envelope: Envelope, clock: Clock) -> Evidence:
     """Append a signed approval; the same envelope twice is the same approval.
 
     The ledger itself checks the signature, the key's party and its scheme. Raises Refused if
-    that key has already approved the subject, NotFound if there is no such candidate.
+    that key has already approved the subject, or if the approval has ended; NotFound if there is
+    no such candidate.
     """
     try:
         statement = Statement.from_json(json.loads(envelope.payload))
@@ -110,16 +119,26 @@ def approve(ledger: Ledger, envelope: Envelope) -> Evidence:
     if action == "dataset-release" and not _is_dataset_release(ledger, digest):
         raise NotFound(f"no dataset's release has the digest {digest}", fix="build it first")
     signers = {ident for ident, _ in envelope.signatures}
+    now_ms = seen_ms(ledger, clock.now_ms())
     for other in ledger.approvals(digest):
         if other.digest == envelope.digest:
             return other
+        if has_ended(ledger, other.body, now_ms):
+            continue
         if signers & set(other.signers) and other.body["action"] == action:
             raise Refused(
                 f"the key {other.signers[0]} has already approved this {action}",
                 reasons=("approvals: no key counts twice",),
             )
+    _verify_life(ledger, statement, now_ms)
     ledger.append([envelope])
     return ledger.by_digest(envelope.digest)
+
+
+def has_ended(ledger: Ledger, approval: Mapping[str, Any], now_ms: int) -> bool:
+    """Whether an approval opens nothing more that is decided now."""
+    ends = ends_ms(approval, ledger.policy())
+    return ends is not None and ends <= now_ms
 
 
 def sign_approval(statement: Statement, signer: Signer) -> Envelope:
@@ -129,9 +148,13 @@ def sign_approval(statement: Statement, signer: Signer) -> Envelope:
     return dsse.sign(statement.payload(), [signer])
 
 
-def judge(ledger: Ledger, candidate: Evidence) -> list[Verdict]:
-    """Judge every gate of the row `release` for a candidate."""
+def judge(ledger: Ledger, candidate: Evidence, now_ms: int | None = None) -> list[Verdict]:
+    """Judge every gate of the row `release` for a candidate.
+
+    By the time at which it was released, or now: what ends later had its say.
+    """
     release = candidate.body["release"]
+    published = ledger.find("release/v1", subject=candidate.subject.digest)
     dossier = Dossier(
         subject=candidate.subject.digest,
         action="release",
@@ -142,6 +165,7 @@ def judge(ledger: Ledger, candidate: Evidence) -> list[Verdict]:
         keys=ledger.known_keys(),
         revoked=ledger.revocations(),
         policy=ledger.policy(),
+        decided_ms=published[-1].body["time_ms"] if published else now_ms,
     )
     return judge_stage(ledger.policy(), "release", dossier)
 
@@ -156,7 +180,7 @@ def publish(
     known = ledger.find("release/v1", subject=candidate.subject.digest)
     if known:
         return known[-1]
-    verdicts = judge(ledger, candidate)
+    verdicts = judge(ledger, candidate, seen_ms(ledger, clock.now_ms()))
     refuse(verdicts, candidate.subject.name, "release")
     approvals = ledger.approvals(candidate.subject.digest)
     model = Digest.parse(candidate.body["release"]["model"])
@@ -171,6 +195,16 @@ def publish(
     admission = ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     subjects = (candidate.subject, Subject(admission.subject.name, model))
     return ledger.append_statement(Statement("release/v1", subjects, body), [signer])
+
+
+def _verify_life(ledger: Ledger, statement: Statement, now_ms: int) -> None:
+    if has_ended(ledger, statement.body, now_ms):
+        ends = utc_minute(ends_ms(statement.body, ledger.policy()) or 0)
+        raise Refused(
+            f"this approval ended on {ends}",
+            reasons=(f"approvals: it ended on {ends}",),
+            fix="approve again",
+        )
 
 
 def _is_dataset_release(ledger: Ledger, digest: Digest) -> bool:
