@@ -32,6 +32,7 @@ from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
 from bastide.gates.access.default_policies import DEFAULT
 from bastide.gates.access.policy_set import PolicySet
+from bastide.ledger.times import seen_ms
 from bastide.stages.release import Approval, approval_statement
 from paths.demo import Demo
 from paths.loading_rig import Served
@@ -100,6 +101,9 @@ def test_it_opens_an_incident_that_is_closed_with_a_report(env: Environment) -> 
 @pytest.mark.attacks("C186")
 def test_a_clock_that_is_set_back_prolongs_nothing(env: Environment, clock: FixedClock) -> None:
     opened(env)
+    approved(env, "firm", clock.now_ms() + 60 * MINUTE)
+    assert env.access.emergency() is not None  # a party chooses what time it signs
+    assert seen_ms(env.ledger, clock.now_ms()) == clock.now_ms()
     clock.advance(-1)
     assert env.access.emergency() is None  # before its own time
     clock.advance(1 + 16 * MINUTE)

@@ -317,3 +317,48 @@ def test_an_emergency_that_is_over_decides_nothing(
     plant(world, signed(world, statement, Party.OPERATOR))
     with pytest.raises(NotProven, match="emergency"):
         world.ledger.audit()
+
+
+def _batch(world: World) -> Statement:
+    now_ms, root = world.clock.now_ms(), "1" * 64
+    body = {"count": 1, "root": root, "first_ms": now_ms, "last_ms": now_ms, "sealed_ms": now_ms}
+    return Statement("receipts/v1", (Subject("receipts", Digest(root)),), body)
+
+
+@pytest.mark.attacks("C270")
+@pytest.mark.parametrize("between", [0, 1])
+def test_an_old_emergency_gets_no_incident_afterwards(world: World, between: int) -> None:
+    """Who holds the services' keys and one emergency that was signed and recorded nowhere."""
+    opened, _ = _emergency(world)
+    statement = guard(world, emergency=str(opened.digest))
+    world.clock.advance(1_000 * MINUTE)
+    late = {"what": "break-glass", "about": str(opened.digest), "time_ms": world.clock.now_ms()}
+    if between:  # the incident has the right time, and is not where it belongs
+        late["time_ms"] -= 1_000 * MINUTE
+    plant(world, opened)
+    for _ in range(between):
+        plant(world, world.state(_batch(world)))
+    plant(world, world.state(Statement("incident/v1", (Subject("incident", opened.digest),), late)))
+    plant(world, signed(world, statement, Party.OPERATOR))
+    with pytest.raises(NotProven, match="names an emergency that is not open"):
+        world.ledger.audit()
+
+
+@pytest.mark.attacks("C270")
+def test_answers_end_an_emergency_too_and_times_of_parties_do_not(world: World) -> None:
+    opened = emergency(world)
+    approval = {
+        "party": "firm",
+        "action": "release",
+        "decision": "approve",
+        "comment": "",
+        "time_ms": world.clock.now_ms() + 1_000 * MINUTE,
+    }
+    statement = Statement("approval/v1", (Subject("r", Digest("2" * 64)),), approval)
+    world.ledger.append([dsse.sign(statement.payload(), [world.parties[Party.FIRM]])])
+    put(world, guard(world, emergency=opened), Party.OPERATOR)
+    world.clock.advance(15 * MINUTE)
+    world.ledger.append([world.state(_batch(world))])
+    world.clock.advance(-15 * MINUTE)
+    with pytest.raises(NotProven, match="not open"):
+        put(world, guard(world, "refuse", emergency=opened), Party.OPERATOR)

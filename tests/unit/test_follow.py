@@ -174,6 +174,17 @@ def test_what_the_ledger_did_not_sign_is_not_taken(
     assert replica.size == world.ledger.size
 
 
+def test_entries_without_a_head_are_not_held_for_ever(
+    world: World, copied: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = replica_of(world, copied)
+    entries, _ = page(world.records, 0, 0)
+    monkeypatch.setattr(follow, "FOLLOW_ENTRIES", len(entries) - 1)
+    with pytest.raises(NotProven, match="no head closes it"):
+        replica.take(entries, "")
+    assert replica.wanted == 0
+
+
 @pytest.mark.attacks("C263")
 def test_another_history_is_not_taken(world: World, copied: Engine, tmp_path: Path) -> None:
     """The ledger key itself signs a second history behind the same charter: a fork."""

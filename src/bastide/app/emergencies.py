@@ -6,8 +6,8 @@ A `break-glass/v1` is in force if one key signed it that counts, if the policies
 one, if an `incident/v1` is about it, if no `incident-end/v1` is, and while its minutes last.
 Without its incident it is nothing, so the record cannot be left out.
 
-A clock that is set back does not prolong it: time is the latest that any entry since then has,
-and before its own time it is not in force.
+A clock that is set back does not prolong it: it is over once an entry of a service since then is
+later than its minutes (`ledger/decided.py`), and before its own time it is not in force.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,20 +17,18 @@ from typing import Any
 
 from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence
-from bastide.core.key import Purpose
 from bastide.core.party import Party, Principal
 from bastide.core.utc import utc_minute
 from bastide.gates.access.policy_set import PolicySet
 from bastide.gates.approvals import ends_ms as approval_ends_ms
 from bastide.ledger import Ledger, statements
-from bastide.ledger.times import time_of
+from bastide.ledger.decided import Decisions, ends_ms
 
 __all__ = [
     "KIND",
     "Span",
     "approvals_told",
     "emergency_at",
-    "ends_ms",
     "entry_under",
     "mark",
     "spans",
@@ -39,7 +37,6 @@ __all__ = [
 ]
 
 KIND = "break-glass/v1"
-_MINUTE_MS = 60_000
 
 
 def emergency_at(ledger: Ledger, policies: PolicySet, now_ms: int) -> Evidence | None:
@@ -59,18 +56,7 @@ def emergency_at(ledger: Ledger, policies: PolicySet, now_ms: int) -> Evidence |
     opener = Principal(party.value, frozenset({party}))
     if not policies.decide(opener, "break-glass-open", ("Environment", "")).allowed:
         return None
-    about = str(row.digest)
-    if not any(other.body["about"] == about for other in ledger.find("incident/v1")):
-        return None
-    if any(other.body["about"] == about for other in ledger.find("incident-end/v1")):
-        return None
-    times = (other.body.get("time_ms", 0) for other in ledger.entries(newest))
-    return row if max(times) < ends_ms(row) else None
-
-
-def ends_ms(row: Evidence) -> int:
-    """When an emergency ends by itself."""
-    return row.body["time_ms"] + row.body["minutes"] * _MINUTE_MS
+    return row if _end(ledger, row) is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +78,25 @@ def spans(ledger: Ledger) -> list[Span]:
     """Every emergency, oldest first, with what was written under it.
 
     It ends before its `incident-end/v1`, or before the first entry of a service that is later than
-    its minutes. Times that parties sign end nothing: who signs chooses them.
+    its minutes.
     """
-    ends = {row.body["about"]: row.entry for row in ledger.find("incident-end/v1")}
-    keys = ledger.known_keys()
     found = []
     for row in ledger.find(KIND):
         first = (row.entry or 0) + 2  # after its incident
-        stop = ends.get(str(row.digest))
-        last = ledger.size if stop is None else stop
-        for other in ledger.entries(first, last):
-            by_party = any(keys[ident].purpose is Purpose.PARTY for ident in other.signers)
-            if not by_party and time_of(other) >= ends_ms(row):
-                last = other.entry or 0
-                break
-        found.append(Span(row, range(first, last)))
+        end = _end(ledger, row)
+        found.append(Span(row, range(first, ledger.size if end is None else end)))
     return found
+
+
+def _end(ledger: Ledger, opened: Evidence) -> int | None:
+    """The entry before which an emergency was over; None while it is open."""
+    decisions, keys = Decisions(ledger.policy()), ledger.known_keys()
+    begun = opened.entry or 0
+    for row in ledger.entries(begun):
+        decisions.follow(row, keys)
+        if row.entry != begun and str(opened.digest) not in decisions.open:
+            return row.entry
+    return None if decisions.open else begun
 
 
 def entry_under(found: Sequence[Span], row: Evidence) -> int | None:

@@ -4,7 +4,8 @@
 
 An order says when it ends (`expires_ms`). Proposals of policies, of people and of keys have the
 time at which they were made, and live for ORDER_DAYS_MAX days from then. A clock that is set back
-prolongs nothing that the ledger has seen; an order that is written then has the ledger's time.
+prolongs nothing that the ledger's newest entries have seen (`seen_ms`); an order that is written
+then has the ledger's time.
 """
 
 from bastide.app.environment import Environment

@@ -111,7 +111,7 @@ def session_at(home: Home, ledger: Ledger, listed: Listed, now_ms: int) -> Evide
             statements.read_signed(ledger.envelope(entry), register.signing(entry))
         except BastideError as error:
             raise NotProven(f"the login of entry {entry}: {error.message}") from error
-        # A clock that is set back prolongs nothing that the ledger has seen.
+        # A clock that is set back prolongs nothing that the newest entries have seen.
         holds = row.body["time_ms"] <= now_ms and seen_ms(ledger, now_ms) < row.body["until_ms"]
         current = row.body["people"] == str(listed.statement.digest)
         return row if holds and current and register.counts(row) else None

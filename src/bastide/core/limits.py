@@ -26,6 +26,7 @@ BREAK_GLASS_MINUTES_MAX: Final = 60  # an emergency that takes longer is opened 
 ORDER_DAYS_MAX: Final = 30  # who signed long ago may have forgotten, or left; ask again
 ORDER_DAYS: Final = 7  # unless an order says another number
 ORDER_AHEAD_MS: Final = 86_400_000  # by which the clock of who drafted may be ahead of ours
+SEEN_ENTRIES: Final = 256  # so far back entries say how late it is, if a clock was set back
 
 # Approvals. An end of their own; the policy's gate may ask for a shorter life (`days`).
 APPROVAL_DAYS: Final = 30  # unless the party says another number: it may have changed its mind
@@ -322,7 +323,9 @@ SERVICE_SILENT_S: Final = 5.0  # the network of a peer that acknowledges nothing
 INVITATION_S: Final = 3_600  # an invitation that nobody took is over
 MACHINES_MAX: Final = 256
 MACHINE_NAME_MAX: Final = 63
-FOLLOW_ENTRIES: Final = 4_096  # entries in one answer of control; its bytes are bounded, too
+FOLLOW_ENTRIES: Final = (
+    LEDGER_BATCH_MAX  # entries in one answer of control; its bytes are bounded, too
+)
 FOLLOW_BYTES: Final = 4 * MIB
 OBJECT_PIECE_BYTES: Final = 1 * MIB  # of a sealed object that a machine gets
 OBJECT_PIECES_AT_ONCE: Final = 4

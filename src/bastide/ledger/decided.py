@@ -11,9 +11,10 @@ Guards and erasure lists name the statement before them. So who keeps one that t
 earlier, or signed and never used, cannot put it in force again.
 
 In an emergency the party that opened it signs a guard policy in the place of the guardian, and
-the statement names it. Without its incident an emergency is none. Time is what entries since have,
-so an old emergency cannot be used again. Which parties may open one is for the access policies to
-say, which the program asks and this rule does not know.
+the statement names it. Without its incident, which is the entry after it, an emergency is none.
+Time is what services say in entries since, so an old emergency cannot be used again; times that
+parties sign end nothing, because who signs chooses them. Which parties may open one is for the
+access policies to say, which the program asks and this rule does not know.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from bastide.core.key import PublicKey
 from bastide.core.party import Party
 from bastide.core.policy import GUARD, PUSH, Policy
 
-__all__ = ["DECIDED", "FOLLOWED", "Decided", "Decisions"]
+__all__ = ["DECIDED", "FOLLOWED", "Decided", "Decisions", "ends_ms", "service_ms"]
 
 _MINUTE_MS = 60_000
 
@@ -64,7 +65,7 @@ class Decisions:
     policy: Policy
     newest: dict[tuple[str, str], Evidence] = field(default_factory=dict)
     signed: set[str] = field(default_factory=set)  # rules by which a party signed at least once
-    waiting: dict[str, Evidence] = field(default_factory=dict)  # emergencies without an incident
+    waiting: Evidence | None = None  # an emergency whose incident is still to come
     open: dict[str, Evidence] = field(default_factory=dict)  # emergencies, by digest
 
     def verify(
@@ -109,17 +110,19 @@ class Decisions:
 
     def follow(self, row: Evidence, keys: Mapping[str, PublicKey]) -> None:
         """Take up an entry; those that are not of FOLLOWED only tell the time."""
-        time_ms = max(row.body.get(name, 0) for name in ("time_ms", "sealed_ms"))
-        for digest in [key for key, one in self.open.items() if _ends_ms(one) <= time_ms]:
+        time_ms = service_ms(row, keys)
+        for digest in [key for key, one in self.open.items() if ends_ms(one) <= time_ms]:
             del self.open[digest]
+        waiting, self.waiting = self.waiting, None
         if row.kind in DECIDED:
             self.newest[row.kind, row.subject.name] = row
             if any(ident in keys and keys[ident].party for ident in row.signers):
                 self.signed.add(DECIDED[row.kind].rule)
         elif row.kind == "break-glass/v1":
-            self.waiting[str(row.digest)] = row
-        elif row.kind == "incident/v1" and row.body["about"] in self.waiting:
-            self.open[row.body["about"]] = self.waiting.pop(row.body["about"])
+            self.waiting = row
+        elif row.kind == "incident/v1" and waiting is not None and _is_of(row, waiting):
+            if time_ms < ends_ms(waiting):
+                self.open[row.body["about"]] = waiting
         elif row.kind == "incident-end/v1":
             self.open.pop(row.body["about"], None)
 
@@ -130,7 +133,7 @@ class Decisions:
         opened = self.open.get(emergency)
         if opened is None:
             raise NotProven(f"the {row.kind} names an emergency that is not open: {emergency}")
-        if any(not opened.body["time_ms"] <= time_ms < _ends_ms(opened) for time_ms in times):
+        if any(not opened.body["time_ms"] <= time_ms < ends_ms(opened) for time_ms in times):
             raise NotProven(f"the {row.kind} is not of the minutes of its emergency")
         parties = {keys[ident].party for ident in row.signers if ident in keys}
         if opened.body["party"] not in parties:
@@ -139,5 +142,19 @@ class Decisions:
             )
 
 
-def _ends_ms(opened: Evidence) -> int:
+def ends_ms(opened: Evidence) -> int:
+    """When an emergency ends by itself."""
     return opened.body["time_ms"] + opened.body["minutes"] * _MINUTE_MS
+
+
+def service_ms(row: Evidence, keys: Mapping[str, PublicKey]) -> int:
+    """When a service says that it made an entry; 0 if a party signed it, or it does not say."""
+    if any(ident in keys and keys[ident].party for ident in row.signers):
+        return 0
+    return max(row.body.get(name, 0) for name in ("time_ms", "sealed_ms"))
+
+
+def _is_of(incident: Evidence, opened: Evidence) -> bool:
+    """Whether an incident is that of an emergency: both are written in one transaction."""
+    follows = incident.entry == (opened.entry or 0) + 1
+    return follows and incident.body["about"] == str(opened.digest)

@@ -106,6 +106,8 @@ class Replica:
         before = self._register, list(self._waiting)
         try:
             first = self.wanted
+            if len(self._waiting) + len(entries) > FOLLOW_ENTRIES:
+                raise NotProven(f"entry {first}: no head closes it")
             self._waiting += [self._read(data, first + n) for n, data in enumerate(entries)]
             if signed_head:
                 self._head, taken = signed_head, self._waiting
@@ -121,8 +123,6 @@ class Replica:
         What parties decide (`decided`) is not judged here: who serves weights reads none of it, and
         control's door and every audit do.
         """
-        if len(self._waiting) >= FOLLOW_ENTRIES:
-            raise NotProven(f"entry {index}: no head closes it")
         try:
             envelope = Envelope.from_json(json.loads(data))
             if index == 0:
