@@ -10,12 +10,14 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from bastide.adapters.compute.processes import ProcessCompute
 from bastide.adapters.spans import program
 from bastide.app import wiring_spans
 from bastide.app.asked_finder import AskedFinder
@@ -23,6 +25,7 @@ from bastide.core.errors import Misconfigured, Refused
 from bastide.core.limits import FINDER_ASKED_TWICE
 from bastide.filters.names import SCHEMES
 from bastide.ports import SpanFinder
+from contracts import compute_tasks
 
 LIST = "name\tAino Kallasvuori\nname\tAino\naddress\tHämeentie 14\n"
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "names.md"
@@ -114,12 +117,43 @@ def test_a_program_that_cannot_be_run_is_told() -> None:
         finder.find(TEXTS)
 
 
-def test_a_finder_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+SLOW = {
+    "silent": "import time\ntime.sleep(600)\n",
+    # Each byte comes soon after the one before, and the answer never ends.
+    "drips": "import os, time\nos.read(0, 9)\nwhile os.write(1, b'['):\n    time.sleep(0.1)\n",
+}
+
+
+@pytest.mark.attacks("C236")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("source", SLOW.values(), ids=SLOW)
+def test_a_finder_that_does_not_answer_in_time_is_not_waited_for(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(program, "FINDER_ANSWER_S", 3.0)
-    finder = opened("program", "import time\ntime.sleep(600)\n")
+    finder = opened("program", source)
+    begun = time.monotonic()
     with pytest.raises(Refused, match="failed") as caught:
         finder.find(TEXTS)
-    assert "silent" in "".join(caught.value.reasons)
+    assert "did not answer within 3 s" in "".join(caught.value.reasons)
+    assert time.monotonic() - begun < 20
+
+
+def test_a_worker_ends_its_finder_when_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "find.py").write_text(PROGRAM)
+    (tmp_path / "names.txt").write_text(LIST)
+    compute = ProcessCompute(1, tmp_path, lambda: None)
+    try:
+        # It is opened once, whatever number of parts asks it.
+        (_, first), (_, second) = compute.each(compute_tasks.ask_finder, [1, 2])
+        assert first == second != []
+        assert not (tmp_path / "closed").exists()
+    finally:
+        compute.close()
+    assert (tmp_path / "closed").read_text() == "closed"
+    for pid in first:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_finder_that_is_killed_refuses() -> None:

@@ -5,11 +5,13 @@
 import json
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bastide.app.config import Home
 from bastide.app.corpora import explain_document, show_dataset
 from bastide.app.corpus_build import build_dataset
+from bastide.app.corpus_estimate import plan_dataset
 from bastide.core.errors import Misconfigured, NotFound, Refused
 from contracts.test_span_finder import PROGRAM
 from paths.corpus_rig import PERSONAL_DATA, copied, found_home, seeded, sentence, write_corpus
@@ -117,3 +119,13 @@ def test_a_recipe_names_a_finder_that_is_there(empty: Home, tmp_path: Path) -> N
     )):  # fmt: skip
         with seeded(home) as env, pytest.raises(error, match=told):
             build_dataset(env, made(tmp_path / f"corpus{number}", step), 1)
+
+
+def test_a_plan_leaves_no_finder_behind(empty: Home, tmp_path: Path) -> None:
+    """Its sample is read in the process that asks for the plan, which may live on."""
+    before = set(psutil.Process().children(recursive=True))
+    with seeded(copied(empty, tmp_path / "home")) as env:
+        row = plan_dataset(env, made(tmp_path / "corpus", ASKED), 1)
+    assert row["sources"][0]["documents"] > 0
+    left = set(psutil.Process().children(recursive=True)) - before
+    assert not psutil.wait_procs(left, timeout=20)[1]

@@ -27,7 +27,7 @@ from bastide.app.corpus_pieces import pieces_about
 from bastide.app.corpus_ranges import Team
 from bastide.app.corpus_shards import cut_batches, write_batch
 from bastide.app.corpus_standing import read_standing
-from bastide.app.corpus_step_files import StepFile
+from bastide.app.corpus_step_files import StepFile, close_finders
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.remedies import outside
@@ -59,6 +59,15 @@ def plan_dataset(
     Raises Misconfigured or NotFound for a bad recipe.
     """
     require(env, "dataset-build")
+    try:
+        return _planned(env, path, workers, count, progress)
+    finally:
+        close_finders()  # the sample was read in this process, which may go on
+
+
+def _planned(
+    env: Environment, path: Path, workers: int, count: bool, progress: Progress
+) -> dict[str, Any]:
     recipe = plan.load_recipe(path)
     needed = plan.step_files(recipe, path.parent)
     counted = None

@@ -4,8 +4,11 @@
 
 A filter says which of its settings name files (`filters.filter.NeedsFiles`). They are hashed as the
 sources are and are part of a build's name. A worker reads them again, and refuses what changed.
+
+A process opens a finder once, however many parts it reads, and ends it when it ends itself.
 """
 
+import atexit
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -23,7 +26,16 @@ from bastide.core.errors import Misconfigured, NotFound, Refused
 from bastide.core.limits import CORPUS_STEP_FILE_BYTES_MAX
 from bastide.core.subject import Digest
 
-__all__ = ["StepFile", "asked_finders", "fill", "find_step_files", "searched_suites"]
+__all__ = [
+    "StepFile",
+    "asked_finders",
+    "close_finders",
+    "fill",
+    "find_step_files",
+    "searched_suites",
+]
+
+_opened: list[AskedFinder] = []  # finders of this process
 
 
 class StepFile(msgspec.Struct, frozen=True):
@@ -65,6 +77,13 @@ def asked_finders(filters: Sequence[Any]) -> list[Asked]:
     return [row for one in filters for row in getattr(one, "asked", ())]
 
 
+def close_finders() -> None:
+    """End the finders that this process has opened. Filters that are filled later get others."""
+    _filled.cache_clear()
+    while _opened:
+        _opened.pop().close()
+
+
 # A process makes a table once, however many parts it reads. Who refers to a changed file has
 # another digest, and so another entry.
 @lru_cache(maxsize=8)
@@ -73,9 +92,12 @@ def _filled(one: Any, files: tuple[StepFile, ...]) -> Any:
         return one.given({file.name: _content(file) for file in files})
     name = files[0].name
     reads = [partial(_content, file) for file in files]
-    finder = wiring_spans.open_finder(one.scheme, name, reads)
+    finder = AskedFinder(name, wiring_spans.open_finder(one.scheme, name, reads))
+    _opened.append(finder)
+    atexit.unregister(close_finders)  # it is registered once
+    atexit.register(close_finders)
     digest = Digest.of(canonical([one.scheme, *(file.digest for file in files)]))
-    return one.asking(AskedFinder(name, finder).find, str(digest))
+    return one.asking(finder.find, str(digest))
 
 
 def _names(one: Any) -> list[str]:

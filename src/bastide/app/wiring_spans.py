@@ -3,6 +3,7 @@
 """Wiring of finders of names: a scheme to the adapter that asks. A door like wiring.py."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from bastide.app import wiring, wiring_engines
 from bastide.core.errors import Misconfigured
@@ -25,6 +26,6 @@ def open_finder(scheme: str, name: str, files: Sequence[Callable[[], bytes]]) ->
     if scheme == "program":
         from bastide.adapters.spans.program import ProgramFinder
 
-        python = wiring_engines.interpreter_files()
-        return ProgramFinder(name, files, python, lambda: wiring.sandbox("auto"))
+        python, sandbox = wiring_engines.interpreter_files(), partial(wiring.sandbox, "auto")
+        return ProgramFinder(name, files, python, sandbox, wiring.clock())
     raise Misconfigured(f"there is no finder {scheme!r}", fix=f"one of {', '.join(SCHEMES)}")

@@ -26,7 +26,7 @@ from typing import Final
 
 from bastide.core.errors import Refused, Unavailable
 from bastide.core.limits import FINDER_ANSWER_BYTES_MAX, FINDER_ANSWER_S
-from bastide.ports import Jail, Sandbox
+from bastide.ports import Clock, Jail, Sandbox
 
 __all__ = ["ProgramFinder"]
 
@@ -45,6 +45,8 @@ class ProgramFinder:
 
     name: of the program, for errors. files: opens each of its files' content, its own first.
     interpreter: our Python, then what it reads. sandbox: chooses one.
+
+    A text has one time limit, from before the program starts to the end of its answer.
     """
 
     def __init__(
@@ -53,32 +55,35 @@ class ProgramFinder:
         files: Sequence[Callable[[], bytes]],
         interpreter: Sequence[str],
         sandbox: Callable[[], Sandbox],
+        clock: Clock,
     ) -> None:
         self._name = name
         self._files = files
         self._interpreter = interpreter
         self._sandbox = sandbox
+        self._clock = clock
         self._held = ExitStack()
         self._channel: _Channel | None = None
 
     def find(self, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
-        """The spans of each text. Raises Refused if the program ends, is silent or babbles."""
-        channel = self._channel or self._started()
-        return [self._asked(channel, text) for text in texts]
+        """The spans of each text. Raises Refused if the program ends, is slow or babbles."""
+        return [self._asked(text) for text in texts]
 
     def close(self) -> None:
         """Kill the program."""
         self._channel = None
         self._held.close()
 
-    def _asked(self, channel: "_Channel", text: str) -> list[tuple[int, int, str]]:
+    def _asked(self, text: str) -> list[tuple[int, int, str]]:
+        left_s = _counting(self._clock, FINDER_ANSWER_S)
+        channel = self._channel or self._started(left_s)
         question = json.dumps({"text": text}, ensure_ascii=False).encode() + b"\n"
         try:
             if channel.unasked():
                 raise self._refused("it ended, or says more than it is asked")
-            line = channel.ask(question)
+            line = channel.ask(question, left_s)
         except TimeoutError:
-            raise self._refused(f"it was silent for {FINDER_ANSWER_S:.0f} s") from None
+            raise self._refused(f"it did not answer within {FINDER_ANSWER_S:.0f} s") from None
         except OSError:
             raise self._refused("it ended") from None
         if not line.endswith(b"\n"):
@@ -95,12 +100,11 @@ class ProgramFinder:
             f"the finder {self._name} failed, so nothing is built", reasons=(why,), fix=_FIX
         )
 
-    def _started(self) -> "_Channel":
+    def _started(self, left_s: Callable[[], float]) -> "_Channel":
         sandbox = self._sandbox()
         with ExitStack() as stack:
             ours, theirs = socket.socketpair()
             stack.callback(ours.close)
-            ours.settimeout(FINDER_ANSWER_S)
             loop = stack.enter_context(_loop())
             # A jail has a folder to write to. This one is gone before the program gets a text.
             with (
@@ -113,9 +117,9 @@ class ProgramFinder:
                 starting = asyncio.run_coroutine_threadsafe(sandbox.start(jail), loop)
                 channel = _Channel(ours)
                 try:
-                    stack.callback(starting.result(FINDER_ANSWER_S).kill)
+                    stack.callback(starting.result(left_s()).kill)
                     theirs.close()
-                    begun = channel.ask(b"")
+                    begun = channel.ask(b"", left_s)
                 except (TimeoutError, OSError):
                     begun = b""
                 if not begun:
@@ -137,8 +141,20 @@ class ProgramFinder:
         )
 
 
+def _counting(clock: Clock, seconds: float) -> Callable[[], float]:
+    """Says how much is left of a time that begins now. Raises TimeoutError if nothing is."""
+    end = clock.monotonic() + seconds
+
+    def left_s() -> float:
+        if (left := end - clock.monotonic()) <= 0:
+            raise TimeoutError
+        return left
+
+    return left_s
+
+
 class _Channel:
-    """Lines over a socket, with its timeout."""
+    """Lines over a socket."""
 
     def __init__(self, stream: socket.socket) -> None:
         self._stream = stream
@@ -148,10 +164,15 @@ class _Channel:
         """Whether something was said that nobody asked: it would be taken for the next answer."""
         return bool(self._rest or select.select([self._stream], [], [], 0)[0])
 
-    def ask(self, line: bytes) -> bytes:
-        """The line that answers one; without its end if it is too long, or nobody is there."""
+    def ask(self, line: bytes, left_s: Callable[[], float]) -> bytes:
+        """The line that answers one; without its end if it is too long, or nobody is there.
+
+        left_s: of the time for all of it, however many pieces it comes in. Raises TimeoutError.
+        """
+        self._stream.settimeout(left_s())
         self._stream.sendall(line)
         while (at := self._rest.find(b"\n")) < 0 and len(self._rest) < FINDER_ANSWER_BYTES_MAX:
+            self._stream.settimeout(left_s())
             data = self._stream.recv(1 << 16)
             if not data:
                 break
