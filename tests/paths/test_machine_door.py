@@ -274,6 +274,10 @@ def test_a_machine_speaks_for_its_own_deployments_and_under_its_own_name(tmp_pat
             with pytest.raises(NotAllowed, match="needs the object"):
                 body = {"deployment": deployment, "name": "keys/x.body", "at": 0}
                 await control.ask("object", body)
+            # A node is what it has a statement of, and no other entry of the ledger.
+            with pytest.raises(NotAllowed, match="is no statement of a node"):
+                charter = world.inner.chain.world.ledger.charter()
+                await control.ask("node-headers", {"statement": str(charter.digest)})
             # What it loads counts only with a quote: here it has none.
             with pytest.raises(NotProven, match="is not in force"):
                 loaded = {"deployment": deployment, "model": zero, "sandbox": "s", "replica": 1}

@@ -217,9 +217,13 @@ def load_files(
         checkpoint.inspect(readers)
 
 
-def verify_entries(ledger: Ledger, rows: Sequence[Evidence]) -> None:
-    """Check signatures and inclusion of entries under a checkpoint. Raises NotProven."""
+def verify_entries(ledger: Ledger, rows: Sequence[Evidence], *, past: bool = False) -> None:
+    """Check signatures and inclusion of entries under a checkpoint. Raises NotProven.
+
+    past: also of keys that could sign then and count no more.
+    """
     register = ledger.register()
+    keys = register.signing if past else register.counted
     checkpoint = open_head(ledger.checkpoint(), ledger.charter().body["origin"], register)
     for row in rows:
         if row.entry is None:
@@ -227,7 +231,7 @@ def verify_entries(ledger: Ledger, rows: Sequence[Evidence]) -> None:
         envelope = ledger.envelope(row.entry)
         if envelope.digest != row.digest:
             raise NotProven(f"entry {row.entry} is not the {row.kind} that the index names")
-        statements.read_signed(envelope, register.counted(row.entry))
+        statements.read_signed(envelope, keys(row.entry))
         leaf = merkle.leaf_hash(envelope.encode())
         proof = ledger.prove_inclusion(row.entry, checkpoint.size)
         merkle.verify_inclusion(leaf, row.entry, checkpoint.size, proof, checkpoint.root)

@@ -25,6 +25,7 @@ from bastide.core.errors import Misconfigured, NotAllowed, NotFound, NotProven, 
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.limits import INVITATION_S, MACHINE_NAME_MAX, MACHINES_MAX, TLS_BACKDATE_S
+from bastide.core.register import KEY_KINDS
 from bastide.core.service import Caller
 from bastide.core.spiffe import service_id
 from bastide.core.subject import Digest, Subject
@@ -102,15 +103,20 @@ class Machines:
         self._turn = threading.Lock()
 
     def now(self) -> Mapping[str, Machine]:
-        """All that were ever invited, by name. Raises NotProven for a planted statement."""
+        """All that were ever invited, by name. Raises NotProven for a planted statement.
+
+        What a key signed that counts no more invites and joins nobody, but goes on ending what it
+        ended: nobody comes back because a key was stolen.
+        """
         with self._turn:
-            newest = self._ledger.newest_of(*MACHINE_KINDS)
+            newest = self._ledger.newest_of(*MACHINE_KINDS, *KEY_KINDS)
             if newest != self._newest:
                 rows = [row for kind in MACHINE_KINDS for row in self._ledger.find(kind)]
-                verify_entries(
-                    self._ledger, [row for row in rows if row.digest not in self._proven]
-                )
-                self._proven.update(row.digest for row in rows)
+                fresh = [row for row in rows if row.digest not in self._proven]
+                verify_entries(self._ledger, fresh, past=True)
+                self._proven.update(row.digest for row in fresh)
+                counts = self._ledger.register().counts
+                rows = [row for row in rows if row.kind == "machine-end/v1" or counts(row)]
                 self._found = _fold(sorted(rows, key=lambda row: row.entry or 0))
                 self._newest = newest
             return self._found
@@ -152,8 +158,10 @@ def verify_own(ledger: Ledger, machine: str, kind: str, body: Any) -> None:
     """
     match kind, body:
         case "node-headers", {"statement": str(digest)}:
-            about = ledger.by_digest(Digest.parse(digest)).body
-            deployment, node = about["deployment"], about["node"]
+            about = ledger.by_digest(Digest.parse(digest))
+            if about.kind != "node/v1":
+                raise NotAllowed(f"{digest} is no statement of a node")
+            deployment, node = about.body["deployment"], about.body["node"]
         case "node-join", {"deployment": str(deployment), "node": str(node)}:
             pass
         case "loaded" | "cut" | "share-minute" | "object", {"deployment": str(deployment)}:
