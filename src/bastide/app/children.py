@@ -14,7 +14,7 @@ from typing import Any
 
 from bastide.app.config import Home, child_environment
 from bastide.app.process import log
-from bastide.core.errors import Unavailable
+from bastide.core.errors import BastideError, Unavailable
 from bastide.ports import Clock
 
 __all__ = ["UNCACHED", "Child", "Children", "take_lock"]
@@ -47,11 +47,18 @@ class Child:
 class Children:
     """The children of one process, by name. Belongs to one event loop.
 
-    common: what each child's orders hold besides its own, by the child's name.
+    common: what each child's orders hold besides its own, by the child's name. who: the log's word
+    for the process that they are children of.
     """
 
-    def __init__(self, home: Home, clock: Clock, common: Callable[[str], dict[str, Any]]) -> None:
-        self._home, self._clock, self._common = home, clock, common
+    def __init__(
+        self,
+        home: Home,
+        clock: Clock,
+        common: Callable[[str], dict[str, Any]],
+        who: str = "supervisor",
+    ) -> None:
+        self._home, self._clock, self._common, self._who = home, clock, common, who
         self._children: dict[str, Child] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -80,23 +87,27 @@ class Children:
         """Start a child again whenever it ends, slower after every quick failure."""
         while not child.stopping.is_set():
             started = self._clock.monotonic()
-            await self._spawn(child)
-            assert child.process is not None
-            status = await child.process.wait()
+            try:
+                status = await (await self._spawn(child)).wait()
+            except (OSError, BastideError) as error:  # what is full or locked now may not stay so
+                told = error.message if isinstance(error, BastideError) else str(error)
+                log(self._who, "not-started", self._clock.now_ms, child=child.name, why=told)
+                status = None
             if child.stopping.is_set():
                 return
             steady = self._clock.monotonic() - started > _STEADY_S
             child.failures = 0 if steady else child.failures + 1
             child.restarts += 1
             delay = _BACKOFF_S[min(child.failures, len(_BACKOFF_S) - 1)]
-            log("supervisor", "restart", self._clock.now_ms, child=child.name, status=status)
+            log(self._who, "restart", self._clock.now_ms, child=child.name, status=status)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(child.stopping.wait(), delay)
 
-    async def _spawn(self, child: Child) -> None:
+    async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
+        """Start a child and give it its orders. Raises OSError, and what its orders raise."""
         path = self._home.log / f"{child.name}.log"
         with path.open("ab") as file:
-            child.process = await asyncio.create_subprocess_exec(
+            process = child.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",
                 *child.options,
@@ -109,15 +120,20 @@ class Children:
                 cwd=self._home.run,
                 pass_fds=child.descriptors,
             )
-        assert child.process.stdin is not None
-        orders = {"home": str(self._home.root), "parent": os.getpid(), "name": child.name}
-        orders |= self._common(child.name)
-        orders |= child.orders()
-        child.process.stdin.write(json.dumps(orders).encode() + b"\n")
+        assert process.stdin is not None
+        try:
+            orders = {"home": str(self._home.root), "parent": os.getpid(), "name": child.name}
+            orders |= self._common(child.name)
+            orders |= child.orders()
+        except BaseException:
+            process.kill()  # it would wait for them for ever
+            raise
+        process.stdin.write(json.dumps(orders).encode() + b"\n")
         with contextlib.suppress(ConnectionError):
-            await child.process.stdin.drain()
+            await process.stdin.drain()
         if not child.told_more:
-            child.process.stdin.close()
+            process.stdin.close()
+        return process
 
     async def stop(self, names: Sequence[str], grace_s: float = _STOP_S) -> None:
         """End children; one that has not ended after `grace_s` is killed."""
@@ -130,7 +146,7 @@ class Children:
             assert child.keeper is not None
             done, _ = await asyncio.wait([child.keeper], timeout=grace_s)
             if not done and child.process is not None:
-                log("supervisor", "killed", self._clock.now_ms, child=child.name)
+                log(self._who, "killed", self._clock.now_ms, child=child.name)
                 child.process.kill()
                 await child.keeper
 

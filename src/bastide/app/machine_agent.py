@@ -67,7 +67,7 @@ class _Agent:
             place.credential,
             clock,
         )
-        children = Children(home, clock, lambda _: {})
+        children = Children(home, clock, lambda _: {}, "machine")
         self._runners = RunnerKeeper(children, home, clock, self._keys, UNCACHED, settings.node)
 
     async def run(self, stop: asyncio.Event) -> None:
