@@ -79,16 +79,21 @@ class FarSocket:
 
 
 def _bind(host: str, ports: range) -> socket.socket:
+    why = ""
     for port in ports:
-        with contextlib.suppress(Unavailable):
+        try:
             bound = bind_address(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-            try:
-                bound.listen(_WAITING_MAX)  # two may be bound to one port until one listens
-            except OSError:
-                bound.close()
-            else:
-                return bound
+        except Unavailable as error:
+            why = error.message
+            continue
+        try:
+            bound.listen(_WAITING_MAX)  # two may be bound to one port until one listens
+        except OSError as error:
+            bound.close()
+            why = f"port {port}: {error.strerror}"
+        else:
+            return bound
     raise Unavailable(
-        f"no port of {host}:{ports[0]}-{ports[-1]} is free",
+        f"no port of {host}:{ports[0]}-{ports[-1]} can be had: {why}",
         fix="runner_listen: one port for each replica, and one more while they are replaced",
     )

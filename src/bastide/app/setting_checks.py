@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What texts of settings must be: addresses, witnesses, workers. config.py calls them."""
 
+import re
+from typing import Final
+
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
 
 __all__ = [
     "read_port_range", "read_witnesses", "split_address", "verify_compute", "verify_places",
 ]  # fmt: skip
+
+_PORTS: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
 def verify_compute(place: str, keys: str) -> None:
@@ -39,7 +44,7 @@ def read_witnesses(text: str) -> dict[str, str]:
 def split_address(listen: str, name: str = "listen") -> tuple[str, int]:
     """Split ``host:port``. Raises Misconfigured."""
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
+    if not host or not port.isdecimal() or int(port) > 65_535:
         raise Misconfigured(f"{name} = {listen!r} is no address", fix='write "127.0.0.1:8471"')
     return host.strip("[]"), int(port)
 
@@ -47,10 +52,12 @@ def split_address(listen: str, name: str = "listen") -> tuple[str, int]:
 def read_port_range(text: str, name: str = "runner_listen") -> tuple[str, range]:
     """Host and ports of ``host:first-last``. Raises Misconfigured: gateways elsewhere must find
     it, so it is no address that stands for all."""
-    where, _, last = text.rpartition("-")
-    host, first = split_address(where or text, name)
-    ports = range(first, int(last) + 1 if where and last.isdigit() else first + 1)
-    if not ports or not first or ports[-1] > 65_535 or host in ("0.0.0.0", "::"):  # noqa: S104
+    place, _, told = text.rpartition(":")
+    host, asked, ports = place.strip("[]"), _PORTS.fullmatch(told), range(0)
+    if asked:
+        ports = range(int(asked[1]), int(asked[2] or asked[1]) + 1)
+    nowhere = host in ("", "0.0.0.0", "::")  # noqa: S104 (compared)
+    if nowhere or not ports or not ports[0] or ports[-1] > 65_535:
         raise Misconfigured(
             f"{name} = {text!r} is no address with ports", fix='write "10.0.0.2:8490-8499"'
         )
