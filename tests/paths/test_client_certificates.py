@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509 as public_x509
+from h2.errors import ErrorCodes
 
 from bastide.app.certificates import client_authorities
 from bastide.app.config import Home, Settings
@@ -44,7 +45,7 @@ def status_of(tls: TlsRig, client: Path) -> int:
         return ask(connected)
 
 
-def bind(rig: Rig, *peers: str, certificates: tuple[str, ...] = ()) -> None:
+def bind(rig: Rig, *peers: str, certificates: frozenset[str] = frozenset()) -> None:
     """Let the key open nothing without a certificate of these names."""
     grant = KeyGrant("k_wide", "acme", ("*",), peers=peers)
     rig.publish(keys={apikey.mac(PEPPER, KEY): grant}, certificates=certificates)
@@ -194,7 +195,7 @@ def test_a_revoked_certificate_ends_what_is_open_and_opens_nothing(
         digest = certificate_digest(stolen.read_text()).hex
         began = time.monotonic()
         told = stream_until_closed(
-            connected, alpn, lambda: bind(rig, SPIFFE, certificates=(digest,))
+            connected, alpn, lambda: bind(rig, SPIFFE, certificates=frozenset((digest,)))
         )
     assert time.monotonic() - began < REACHES_S + 5, "it would take 50 seconds"
     assert b"[DONE]" not in told
@@ -204,6 +205,27 @@ def test_a_revoked_certificate_ends_what_is_open_and_opens_nothing(
     assert refused(tls, trusting(tls.site.authority, alpn, client=stolen))
     rig.engine.words, rig.engine.pace_s = ["x"], 0.0
     assert status_of(tls, good) == 200, "the same name in another certificate"
+
+
+@pytest.mark.attacks("C243")
+def test_a_request_that_is_half_sent_when_its_certificate_is_revoked_is_not_taken(
+    rig: Rig, tmp_path: Path
+) -> None:
+    """Over HTTP/2 many may be; none of them runs yet, so no answer can be cut."""
+    clients = Clients(tmp_path)
+    tls = TlsRig(rig, {"": clients.pem})
+    stolen = clients.give(None, SPIFFE)
+    with closing(tls.connect(trusting(tls.site.authority, "h2", client=stolen))) as connected:
+        client = Client(connected)
+        halves = [client.ask(STREAM_BODY, end=False) for _ in range(3)]
+        assert client.status(client.get()) == 200, "they have come"
+        began = time.monotonic()
+        digest = certificate_digest(stolen.read_text()).hex
+        bind(rig, SPIFFE, certificates=frozenset((digest,)))
+        client.until_closed()
+        assert time.monotonic() - began < REACHES_S + 1, "it would take as long as a request may"
+    assert client.resets == dict.fromkeys(halves, ErrorCodes.REFUSED_STREAM)
+    assert client.goaway == ErrorCodes.NO_ERROR
 
 
 @pytest.mark.attacks("C243")

@@ -209,7 +209,7 @@ def build_snapshot(
         receipts=settings.receipts,
         coming=tuple(map(told, coming(standing).values())),
         stopped=(*(str(row.subject.digest) for row in out), *known.recalled(ledger, now_ms)),
-        certificates=tuple(ledger.revocations().digests(Revocable.CERTIFICATE)),
+        certificates=frozenset(ledger.revocations().digests(Revocable.CERTIFICATE)),
     )
 
 

@@ -84,7 +84,7 @@ class Snapshot:
     # Digests of deployments that may serve no more though nobody has ended them: their answers
     # are cut. Those of an ended one may come to their end.
     stopped: tuple[str, ...] = ()
-    certificates: tuple[str, ...] = ()  # of clients, revoked: SHA-256 of their DER, in hex
+    certificates: frozenset[str] = frozenset()  # of clients, revoked: SHA-256 of their DER, in hex
 
     def sharing(self, old: "Snapshot") -> "Snapshot":
         """The same, with the very parts of an older one that are equal.

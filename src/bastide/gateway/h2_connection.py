@@ -187,9 +187,13 @@ class H2Connection(asyncio.Protocol):
     def close(self) -> None:
         """Take no further request; close when the last answer has ended.
 
-        GOAWAY comes then, not before: httpcore gives up what runs as soon as it reads one.
+        A request that is not complete is none yet, and refused: its client may send it again.
+        GOAWAY comes at the end, not before: httpcore gives up what runs as soon as it reads one.
         """
         self._last = True
+        for exchange in list(self._exchanges.values()):
+            if not (exchange.heard or exchange.complete):
+                self.reset(exchange, ErrorCodes.REFUSED_STREAM)
         if not self._exchanges:
             self._rest()
 

@@ -34,7 +34,7 @@ class Guest(Protocol):
     """A connection, of any protocol, as its server sees it."""
 
     def close(self) -> None:
-        """Take no further request; close when what runs has ended."""
+        """Take no further request, nor the rest of one; close when what runs has ended."""
         ...
 
     @property

@@ -76,7 +76,7 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
         clock.now_ms,
         note,
         connections_max=connections_max,
-        revoked=lambda: () if (now := control.snapshot) is None else now.certificates,
+        revoked=lambda: frozenset() if (now := control.snapshot) is None else now.certificates,
     )
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: server.report(context.get("exception") or RuntimeError())

@@ -8,7 +8,7 @@ whose has ended or was revoked gets its terminal event, and its connection close
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from bastide.core.limits import CERTIFICATES_CHECK_S
 from bastide.gateway.host import Guest
@@ -20,7 +20,7 @@ __all__ = ["Peers"]
 class Peers:
     """The connections of clients that have shown a certificate."""
 
-    def __init__(self, now_ms: Callable[[], int], revoked: Callable[[], Collection[str]]) -> None:
+    def __init__(self, now_ms: Callable[[], int], revoked: Callable[[], frozenset[str]]) -> None:
         self._now_ms, self._revoked = now_ms, revoked
         self._shown: dict[Guest, Shown] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -45,7 +45,7 @@ class Peers:
         for connection, shown in list(self._shown.items()):
             if not self._stands(shown):
                 self._shown.pop(connection)
-                connection.close()  # no further request
+                connection.close()  # so nothing begins any more that would have to be cancelled
                 for task in connection.tasks:
                     task.cancel()
         if self._shown:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import traceback
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 from bastide.core.limits import CONNECTIONS_MAX, STOP_GRACE_S, TLS_HANDSHAKE_TIMEOUT_S
@@ -35,7 +35,7 @@ class Server:
         log: Callable[..., None],
         patience: Patience | None = None,
         connections_max: int = CONNECTIONS_MAX,
-        revoked: Callable[[], Collection[str]] = tuple,
+        revoked: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         """revoked: the certificates of clients that may be used no more, as `Snapshot` has them."""
         self.routes = routes
