@@ -36,6 +36,7 @@ from bastide.core.share import Promise
 from bastide.core.taken import Exchange, Taken
 
 SYNC_S = 0.1  # as app/share_minutes.py
+AT_ONCE = 1e6  # all that one replica runs costs less
 
 
 class Router(LeastLoaded):
@@ -45,7 +46,7 @@ class Router(LeastLoaded):
         self._queues = queues
         self._routing = Replicas(len(queues), slots)
         self._taken, self._rates = Taken(), {"a": promise}
-        self._exchanges = [Exchange(("", at), f"life {at}") for at in range(len(queues))]
+        self._exchanges = [Exchange(("", at + 1), f"life {at}") for at in range(len(queues))]
         self._next = SYNC_S if joint else float("inf")
 
     def weighed(self, index: int) -> Weighed:
@@ -71,7 +72,7 @@ class Router(LeastLoaded):
         self._next = now + SYNC_S
         for queue, exchange in zip(self._queues, self._exchanges, strict=True):
             report = exchange.report("m", queue.taken(), queue.ahead(now))
-            heard = self._taken.tell(now, report, self._rates)
+            heard = self._taken.tell(now, report, self._rates, AT_ONCE)
             if (others := exchange.hear(report, heard)) is not None:
                 queue.taken_elsewhere(now, others, heard.replicas, heard.ahead)
 

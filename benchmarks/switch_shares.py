@@ -39,6 +39,7 @@ from bastide.core.share import Promise
 from bastide.core.taken import Exchange, Taken
 
 SYNC_S, LOADS_S, WINDOW_S = 0.1, 5.0, 10.0
+AT_ONCE = 1e6  # all that one replica runs costs less
 SWITCHES = (30.0, 60.0)
 WARM, END = 10.0, 90.0
 
@@ -66,7 +67,7 @@ class Switching(LeastLoaded):
         self.queues = [
             FairQueue(slots, COST, replicas=plan.replicas, joins=knows) for plan in self._of
         ]
-        self._exchanges = [Exchange(("", at), f"life {at}") for at in range(len(self.queues))]
+        self._exchanges = [Exchange(("", at + 1), f"life {at}") for at in range(len(self.queues))]
         self._taken, self._begun, self._next = Taken(), set[int](), 0.0
         self.took: dict[int, float] = {}  # by tenth of a second
 
@@ -109,7 +110,7 @@ class Switching(LeastLoaded):
     def _exchange(self, now: float, index: int, taken: dict[str, float]) -> None:
         queue, exchange = self.queues[index], self._exchanges[index]
         report = exchange.report("m", taken, queue.ahead(now))
-        heard = self._taken.tell(now, report, {"a": self._promise})
+        heard = self._taken.tell(now, report, {"a": self._promise}, AT_ONCE)
         if (others := exchange.hear(report, heard)) is not None:
             ahead = heard.ahead if self._knows else {}
             queue.taken_elsewhere(now, others, heard.replicas if self._knows else 0, ahead)

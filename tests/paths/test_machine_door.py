@@ -268,6 +268,10 @@ def test_a_machine_speaks_for_its_own_deployments_and_under_its_own_name(tmp_pat
             # Nor of another model than its deployment's, whose promises that would change.
             with pytest.raises(NotAllowed, match="not of another"):
                 await control.ask("taken", report(deployment, "another"))
+            # Nor for a replica that it does not have: each makes everybody's lease smaller.
+            for number in (0, 2):
+                with pytest.raises(NotAllowed, match=f"has no replica {number}"):
+                    await control.ask("taken", report(deployment, "demo", number))
             for kind in ("receipt", "promise-key", "sealed-nodes", "machine-join"):
                 with pytest.raises(NotAllowed, match="a machine may not ask"):
                     await control.ask(kind, {})
@@ -321,9 +325,9 @@ def test_nobody_plays_control_and_no_machine_another(tmp_path: Path) -> None:
     go(tmp_path, story)
 
 
-def report(deployment: str, model: str) -> Report:
+def report(deployment: str, model: str, number: int = 1) -> Report:
     """What a runner tells of what was taken."""
-    return Report(model, (deployment, 1), "a life", 1, 0, True, {"acme": 1.0}, {}, {})
+    return Report(model, (deployment, number), "a life", 1, 0, True, {"acme": 1.0}, {}, {})
 
 
 async def refusal_soon(control: FarControl) -> BastideError | None:

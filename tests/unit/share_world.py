@@ -85,7 +85,7 @@ class World:
         if began <= now < began + lasts or lost < 0.05:
             self.at(now + SYNC_S, lambda at: self.ask(at, one))
             return
-        heard = self.taken.tell(now, report, {"a": self.rate})
+        heard = self.taken.tell(now, report, {"a": self.rate}, self.largest)
         if lost < 0.15:  # it counted, and nobody hears that it did
             self.at(now + SYNC_S, lambda at: self.ask(at, one))
             return

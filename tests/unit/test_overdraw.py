@@ -67,7 +67,7 @@ def test_who_is_at_one_replica_gets_the_whole_promise_there() -> None:
     for tick in range(1, 101):
         queue._make_due(tick / 10)
         told = exchange.report("m", queue.taken(), queue.ahead(tick / 10))
-        heard = taken.tell(tick / 10, told, {"a": 100.0})
+        heard = taken.tell(tick / 10, told, {"a": 100.0}, 2.0)
         others = exchange.hear(told, heard)
         assert others == {}
         queue.taken_elsewhere(tick / 10, others, heard.replicas, heard.ahead)

@@ -28,7 +28,7 @@ def test_more_than_one_replica_can_do_is_kept_under_a_flood(bench, replicas, slo
 
 
 def test_without_the_exchange_each_replica_would_keep_the_promise_anew(bench, monkeypatch):
-    def tell(taken: Taken, now: float, report: Report, rates: object) -> Heard:
+    def tell(taken: Taken, now: float, report: Report, rates: object, at_once: float) -> Heard:
         return Heard(report.number, {}, (), {}, 0)
 
     monkeypatch.setattr(Taken, "tell", tell)

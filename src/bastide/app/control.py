@@ -92,7 +92,7 @@ class Control:
         self._snapshot: Snapshot | None = None
         self._seen, self._known = -1, Known()
         self._accounts = BookAccounts(book)
-        self._takings = Takings()
+        self._takings = Takings(settings.cost)
         self._meter = ControlWatch()
         self._queue = ReceiptQueue(book, self._meter, clock)
         self._grown_at = clock.monotonic()  # when the ledger was last seen to grow
@@ -338,8 +338,9 @@ class Control:
 
     def _take(self, frame: frames.Frame) -> Heard:
         """What other replicas took from promises, for one that says what it took."""
-        shares = {} if self._snapshot is None else self._snapshot.shares
-        return self._takings.tell(self._clock.monotonic(), shares, frames.decode(frame, Report))
+        assert self._snapshot is not None  # there is one before anybody can connect
+        told = frames.decode(frame, Report)
+        return self._takings.tell(self._clock.monotonic(), self._snapshot, told)
 
     def _delegate(self, frame: frames.Frame) -> str:
         key, now_ms = frames.decode(frame, str), self._clock.now_ms()

@@ -166,7 +166,7 @@ def verify_own(ledger: Ledger, machine: str, kind: str, body: Any) -> None:
             pass
         case "loaded" | "cut" | "share-minute" | "object", {"deployment": str(deployment)}:
             node = machine
-        case "taken", {"model": str(), "place": [str(deployment), *_]}:
+        case "taken", {"model": str(), "place": [str(deployment), int()]}:
             node = machine
         case (("erasure" | "status" | "certificate" | "machine-join" | "ledger"), _):
             return
@@ -181,6 +181,8 @@ def verify_own(ledger: Ledger, machine: str, kind: str, body: Any) -> None:
         raise NotAllowed(f"the deployment {deployment} is not one of the machine {machine}")
     if kind == "taken" and body["model"] != (name := rows[0].subject.name):
         raise NotAllowed(f"the deployment {deployment} is of {name}, not of {body['model']}")
+    if kind == "taken" and body["place"][1] not in range(1, deploy.plan_of(rows[0]).replicas + 1):
+        raise NotAllowed(f"the deployment {deployment} has no replica {body['place'][1]}")
 
 
 # Use cases

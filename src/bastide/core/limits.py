@@ -227,6 +227,7 @@ SHARE_TENANTS_MAX: Final = 4_096  # remembered by one queue
 PROMPT_BYTES_PER_TOKEN: Final = 4  # of a usual tokenizer; the engine's count settles it
 SHARE_LEASE_S: Final = 0.25  # of a promise, that a replica may give before others hear of it
 TAKEN_KEPT_S: Final = 60.0  # what a silent replica took is forgotten by control
+TAKEN_LIVES_MAX: Final = 8  # of one replica, remembered: who begins anew more often waits
 TAKEN_FORGOTTEN: Final = 1_000  # reports without a word of another replica: then it is forgotten
 SHARE_PERIOD_S: Final = 60.0  # how often a runner states what tenants got
 SHARE_PERIODS_KEPT: Final = 1_440  # a day of them, while control is away

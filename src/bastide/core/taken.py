@@ -10,12 +10,25 @@ Each life of a replica tells totals since it began, numbered, and hears the tota
 a message that is lost, comes twice or comes late changes nothing, and neither does a control that
 begins anew and knows nobody: what was counted of a total is not counted again. Only what changed
 since the other side last had it is sent. docs/adr/0075-totals.md says why.
+
+Who tells may run on a machine that others do not trust. So nothing it tells sets a clock farther
+ahead than all replicas together may give (docs/adr/0065-no-gap.md): what is beyond counts later, if
+at all.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bastide.core.limits import TAKEN_FORGOTTEN, TAKEN_KEPT_S
+from bastide.core.errors import Misconfigured, Unavailable
+from bastide.core.limits import (
+    REPLICAS_MAX,
+    SHARE_BURST_S_MAX,
+    SHARE_LEASE_S,
+    TAKEN_FORGOTTEN,
+    TAKEN_KEPT_S,
+    TAKEN_LIVES_MAX,
+)
 
 __all__ = ["Exchange", "Heard", "Others", "Report", "Taken"]
 
@@ -76,19 +89,26 @@ class Taken:
         self._lives: dict[str, _Life] = {}
         self._rates: dict[str, float] = {}
         self._until: dict[str, float] = {}  # by tenant: the clock of its promise
+        self._at_once = 0.0
 
-    def tell(self, now: float, report: Report, rates: Mapping[str, float]) -> Heard:
+    def tell(self, now: float, report: Report, rates: Mapping[str, float], at_once: float) -> Heard:
         """Count what a replica took, once, and tell what it has not heard of the others.
 
-        `rates` are units a second that are promised, by tenant.
+        `rates` are units a second that are promised, by tenant; `at_once` is what all that one
+        replica runs can cost. Raises Misconfigured for what no replica tells, and Unavailable for
+        one that begins anew too often.
         """
+        _verify(report)
         self._follow(now, rates)
+        self._at_once = at_once
         life = self._lives.get(report.life)
         have = 0 if life is None else life.number
         if have < report.since:
             # It is known from before this control began: only all its totals say what it took.
             return Heard(have, {}, (), {}, 0)
         if life is None:
+            if sum(row.place == report.place for row in self._lives.values()) >= TAKEN_LIVES_MAX:
+                raise Unavailable("this replica has begun anew too often in the last minute")
             life = self._lives[report.life] = _Life(report.place, now)
             if not report.fresh:
                 life.before = dict(report.units)
@@ -123,19 +143,42 @@ class Taken:
     def _lead(self, now: float, ahead: Mapping[str, float]) -> None:
         """Take up clocks that another control kept before, from one who followed them."""
         for name, ahead_s in ahead.items():
-            if self._rates.get(name):
-                self._until[name] = max(self._until.get(name, now), now + ahead_s)
+            if rate := self._rates.get(name):
+                clock = now + min(ahead_s, self._ahead_max(rate))
+                self._until[name] = max(self._until.get(name, now), clock)
+
+    def _ahead_max(self, rate: float) -> float:
+        """Seconds by which a promise's clock can be ahead of now: the bound of ADR 0065."""
+        replicas = len({row.place for row in self._lives.values()})
+        each_s = SHARE_LEASE_S + self._at_once / rate
+        return 2 * SHARE_BURST_S_MAX + TAKEN_KEPT_S + replicas * each_s
 
     def _count(self, now: float, life: _Life, report: Report) -> None:
         for name, total in report.units.items():
-            more = total - life.units.get(name, 0.0)
-            life.units[name] = total
-            life.changed[name] = report.number
-            if rate := self._rates.get(name, 0.0):
+            rate = self._rates.get(name, 0.0)
+            if not rate and name not in life.units:
+                continue  # nothing was promised to it
+            before = life.units.get(name, 0.0)
+            # What was taken before this control began can be given back, as far as it may run yet.
+            least = life.before.get(name, 0.0) - self._at_once - SHARE_BURST_S_MAX * rate
+            more = max(total, least, 0.0) - before
+            if rate:
                 clock = self._until.get(name, life.at)
                 # What was taken in a silence is a debt of that time and not of now.
-                self._until[name] = (clock if more < 0 else max(clock, life.at)) + more / rate
+                clock = clock if more < 0 else max(clock, life.at)
+                more = min(more, max(0.0, now + self._ahead_max(rate) - clock) * rate)
+                self._until[name] = clock + more / rate
+            life.units[name] = before + more
+            life.changed[name] = report.number
         life.number, life.at = report.number, now
+
+
+def _verify(report: Report) -> None:
+    """Raise Misconfigured for what no replica tells."""
+    if not all(map(math.isfinite, (*report.units.values(), *report.ahead.values()))):
+        raise Misconfigured("what a replica took from promises is told in finite numbers")
+    if not 1 <= report.place[1] <= REPLICAS_MAX:
+        raise Misconfigured(f"{report.place[1]} is no number of a replica")
 
 
 def _news(life: _Life, heard: int | None) -> Others | None:
