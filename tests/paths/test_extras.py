@@ -12,6 +12,7 @@ import sysconfig
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,11 @@ from bastide.app.extras import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 CORPUS = EXTRAS["corpus"][1]
+
+
+def told_of(url: str, **more: Any) -> str:
+    """What PEP 610 keeps of an installation."""
+    return json.dumps({"url": url, **(more or {"dir_info": {}})})
 
 
 def make_environment(
@@ -39,7 +45,7 @@ def make_environment(
     told.mkdir()
     (told / "METADATA").write_text("Metadata-Version: 2.3\nName: bastide\nVersion: 0.1.0\n")
     if came_from is not None:
-        (told / "direct_url.json").write_text(json.dumps({"url": came_from, "dir_info": {}}))
+        (told / "direct_url.json").write_text(came_from)
     if pip:
         (site / "pip").mkdir()
         (site / "pip" / "__init__.py").touch()
@@ -59,7 +65,7 @@ def test_in_a_checkout_the_first_corpus_command_says_make_corpus(tmp_path: Path)
     checkout = tmp_path / "a checkout"
     (checkout / "requirements").mkdir(parents=True)
     (checkout / "requirements" / "corpus.txt").touch()
-    python = make_environment(checkout / ".venv", CORPUS, checkout.as_uri())
+    python = make_environment(checkout / ".venv", CORPUS, told_of(checkout.as_uri()))
     status, told = asked(python, "corpus", "check", str(tmp_path))
     assert status == 2
     assert f"not installed: {', '.join(CORPUS)}\n" in told
@@ -72,8 +78,12 @@ def test_in_a_checkout_the_first_corpus_command_says_make_corpus(tmp_path: Path)
     [
         (None, True, "{python} -m pip install 'bastide[corpus]'"),
         (None, False, "uv pip install --python {python} 'bastide[corpus]'"),
-        ("file:///tmp/bastide-0.1.0-py3-none-any.whl", True, "{python} -m pip install"
-         " 'bastide[corpus] @ file:///tmp/bastide-0.1.0-py3-none-any.whl'"),
+        (told_of(Path(__file__).as_uri(), archive_info={}), True, "{python} -m pip install"
+         f" 'bastide[corpus] @ {Path(__file__).as_uri()}'"),
+        (told_of("file:///gone/bastide-0.1.0-py3-none-any.whl", archive_info={}), True,
+         "{python} -m pip install 'bastide[corpus]'"),
+        (told_of("https://host/repo.git", vcs_info={"vcs": "git", "commit_id": "0a1b"}), True,
+         "{python} -m pip install 'bastide[corpus] @ git+https://host/repo.git@0a1b'"),
     ],
 )  # fmt: skip
 def test_elsewhere_it_names_the_extra_of_the_same_bastide(

@@ -62,6 +62,10 @@ def test_one_word_in_the_settings_makes_nobody_all_three_parties(
     finally:
         config.write_text(honest)
     assert demo.json("guard", "set", str(policy), status=4)["error"] == "not-allowed"
+    both = demo.json("guard", "set", "--signed", str(policy), "--out", "g.json", status=2)
+    assert (
+        "give one" in both["message"]
+    )  # and nothing is drafted, least of all the end of the policy
     assert demo.json("ledger", "audit")["entries"] == 1
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bastide.app.enrolment import read_draft
+from bastide.app.enrolment import parties_that_signed, read_draft
 from bastide.app.environment import Environment
 from bastide.app.orders import verify_alive
 from bastide.core.act import name_actor
@@ -39,12 +39,8 @@ def acting(env: Environment, signed: Envelope | None = None) -> Environment:
     """
     principal = env.principal
     if signed is not None:
-        keys = env.ledger.keys()
-        if signed.signatures:
-            dsse.verify_envelope(signed, keys)
-        parties = {keys[ident].party for ident, _ in signed.signatures}
-        told = frozenset(Party(party) for party in parties if party)
-        principal = replace(principal, parties=principal.parties | told)
+        parties = principal.parties | parties_that_signed(env, signed)
+        principal = replace(principal, parties=parties)
     elif env.claim is not None:
         principal = env.claim.joined(principal)
     return replace(env, principal=principal, claim=None)
@@ -68,7 +64,6 @@ def decide(
     kind: str,
     subject: Subject,
     said: Mapping[str, Any],
-    party: Party,
     also: Also | None = None,
 ) -> Evidence:
     """Sign with the given key, or under `solo` with the held one, and append.
@@ -77,6 +72,7 @@ def decide(
     that opened it may decide. Raises NotAllowed if no key is at hand
     that may sign it.
     """
+    (party,) = DECIDED[kind].usual
     signer = _signer(env, party)
     emergency = None
     if signer.public.party != party:
@@ -97,8 +93,8 @@ def carry(env: Environment, signed: Envelope, also: Also | None = None) -> Evide
     """
     own = dsse.sign(signed.payload, [env.signer(Purpose.EVIDENCE)])
     whole = Envelope(signed.payload, (*own.signatures, *signed.signatures))
-    (entry,) = env.ledger.append([whole], also)
-    return replace(env.ledger.by_digest(whole.digest), entry=entry)
+    env.ledger.append([whole], also)
+    return env.ledger.by_digest(whole.digest)
 
 
 def read_signed_draft(env: Environment, text: str, kind: str) -> tuple[Envelope, Statement]:

@@ -16,6 +16,7 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotProven
 from bastide.core.evidence import PAYLOAD_TYPE, Evidence, Statement
 from bastide.core.key import PublicKey
+from bastide.core.party import Party
 from bastide.core.register import KEY_KINDS, KeyState, Register
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse, sshsig
@@ -30,6 +31,7 @@ __all__ = [
     "enrolment",
     "key_statements",
     "key_subject",
+    "parties_that_signed",
     "read_draft",
     "register_of",
 ]
@@ -85,6 +87,15 @@ def add_signature(envelope: Envelope, signer: Signer) -> Envelope:
     """The statement with one signature more."""
     made = dsse.sign(envelope.payload, [signer])
     return attach(envelope, *made.signatures[0])
+
+
+def parties_that_signed(env: Environment, envelope: Envelope) -> frozenset[Party]:
+    """Whose keys signed. Raises NotProven for a signature that does not hold."""
+    keys = env.ledger.keys()
+    if envelope.signatures:
+        dsse.verify_envelope(envelope, keys)
+    parties = (keys[ident].party for ident, _ in envelope.signatures)
+    return frozenset(Party(party) for party in parties if party)
 
 
 def bytes_to_sign(envelope: Envelope) -> bytes:

@@ -16,6 +16,7 @@ from pathlib import Path
 from shlex import quote
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import unquote
 
 from bastide.core.errors import Misconfigured
 
@@ -67,12 +68,17 @@ def install_command(extra: str) -> str:
 
 
 def _came_from() -> str:
-    """The URL of a direct installation (PEP 610), or nothing."""
+    """The URL of a direct installation (PEP 610) that can be installed again, or nothing."""
     try:
         text = Distribution.from_name("bastide").read_text("direct_url.json")
     except PackageNotFoundError:
         return ""
     try:
-        return str(json.loads(text or "{}").get("url", ""))
-    except (ValueError, AttributeError):
+        told = json.loads(text or "{}")
+        url = str(told.get("url", ""))
+        if (vcs := told.get("vcs_info")) is not None:
+            return f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    except (ValueError, AttributeError, LookupError, TypeError):
         return ""
+    file = url.removeprefix("file://")
+    return "" if file != url and not Path(unquote(file)).exists() else url

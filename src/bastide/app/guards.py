@@ -14,7 +14,6 @@ from bastide.core.erasure import ErasureList
 from bastide.core.errors import Filtered, Misconfigured, NotFound, NotProven, Unavailable
 from bastide.core.evidence import Evidence
 from bastide.core.guard import EVERYONE, GuardPolicy
-from bastide.core.party import Party
 from bastide.core.subject import Digest, Subject
 from bastide.core.utc import utc_day
 from bastide.crypto.dsse import Envelope
@@ -56,7 +55,7 @@ def set_guard(env: Environment, tenant: str, policy: GuardPolicy | None) -> Evid
     None ends it. Gateways obey within a second. Raises NotFound for an unknown tenant.
     """
     require(acting(env), "guard-set", tenant)
-    return decide(env, *_guard(env, tenant, policy), Party.GUARDIAN)
+    return decide(env, *_guard(env, tenant, policy))
 
 
 def draft_guard(env: Environment, tenant: str, policy: GuardPolicy | None) -> Envelope:
@@ -107,7 +106,7 @@ def import_erasure(env: Environment, data: bytes) -> Evidence:
     """
     require(acting(env), "erasure-list")
     said, kept = _erasure(data)
-    return decide(env, *said, Party.GUARDIAN, lambda one, _: env.lists.put(one, kept))
+    return decide(env, *said, lambda one, _: env.lists.put(one, kept))
 
 
 def draft_erasure(env: Environment, data: bytes) -> Envelope:

@@ -15,7 +15,6 @@ from bastide.app.environment import Environment
 from bastide.app.releases import find_candidate, find_published
 from bastide.core.errors import BastideError, NotProven, Refused
 from bastide.core.evidence import Evidence
-from bastide.core.party import Party
 from bastide.core.revocation import Revocable
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import age
@@ -56,7 +55,7 @@ def allow_push(
                 require(env, "release-push", name)
             return row
     if carried is None:
-        return decide(env, KIND, subject, said, Party.FIRM)
+        return decide(env, KIND, subject, said)
     return carry(env, carried[0])
 
 

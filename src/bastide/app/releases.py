@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases about releases: propose, look at, publish; and their model-signing bundle."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bastide.app.acts import acted
 from bastide.app.duties import require
-from bastide.app.emergencies import approvals_told, entry_under, spans
+from bastide.app.emergencies import Span, approvals_told, entry_under, spans
 from bastide.app.environment import Environment
 from bastide.app.loading import bundle_name
 from bastide.app.models import find_model
@@ -100,7 +101,8 @@ def find_published(env: Environment, name: str) -> Published:
 def list_releases(env: Environment) -> list[dict[str, Any]]:
     """One row per candidate, with what it waits for."""
     require(env, "read")
-    return [_row(env, candidate) for candidate in env.ledger.find("candidate/v1")]
+    found = spans(env.ledger)
+    return [_row(env, candidate, found) for candidate in env.ledger.find("candidate/v1")]
 
 
 def show_release(env: Environment, name: str) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def show_release(env: Environment, name: str) -> dict[str, Any]:
     admission = env.ledger.by_digest(Digest.parse(wanted["admission"]))
     evaluation = env.ledger.by_digest(Digest.parse(wanted["evaluation"]))
     return {
-        **_row(env, candidate),
+        **_row(env, candidate, spans(env.ledger)),
         "origin": admission.body["origin"],
         "licence": admission.body["licence"],
         "template": admission.body["template"],
@@ -166,12 +168,11 @@ def _judged(env: Environment, candidate: Evidence) -> list[Verdict]:
     return release.judge(env.ledger, candidate, env.clock.now_ms())
 
 
-def _row(env: Environment, candidate: Evidence) -> dict[str, Any]:
+def _row(env: Environment, candidate: Evidence, found: Sequence[Span]) -> dict[str, Any]:
     digest = candidate.subject.digest
     published = env.ledger.find("release/v1", subject=digest)
     verdicts = _judged(env, candidate)
     approvals = _approvals(env, candidate)
-    found = spans(env.ledger)
     under = {row.body["party"] for row in approvals if entry_under(found, row) is not None}
     return {
         "release": candidate.subject.name,

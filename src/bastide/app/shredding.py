@@ -13,7 +13,7 @@ from typing import Any
 
 from bastide.app.alone import alone
 from bastide.app.duties import require
-from bastide.app.enrolment import add_signature
+from bastide.app.enrolment import add_signature, parties_that_signed
 from bastide.app.environment import Environment
 from bastide.app.orders import is_over, verify_alive
 from bastide.app.pushes import pushes
@@ -26,7 +26,6 @@ from bastide.core.party import Party
 from bastide.core.register import QUORUM, KeyState
 from bastide.core.store_key import StoreKey, subject_of
 from bastide.core.utc import DAY_MS
-from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.ledger.statements import check_shape
 from bastide.ledger.times import seen_ms
@@ -158,10 +157,7 @@ def _carry_out(env: Environment, here: Held) -> str:
 
 
 def _check_parties(env: Environment, order: Envelope) -> None:
-    keys = env.ledger.keys()
-    if order.signatures:
-        dsse.verify_envelope(order, keys)
-    parties = {keys[ident].party for ident, _ in order.signatures} - {None}
+    parties = parties_that_signed(env, order)
     if len(parties) < QUORUM:
         others = ", ".join(party.value for party in Party if party.value not in parties)
         had = ", ".join(sorted(str(party) for party in parties)) or "nobody"

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bastide.app.enrolment import add_signature, read_draft
+from bastide.app.enrolment import add_signature, parties_that_signed, read_draft
 from bastide.app.environment import Environment
 from bastide.app.orders import verify_alive
 from bastide.core.errors import Misconfigured, Refused, Waiting
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.party import Party
 from bastide.core.subject import Subject
-from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
 from bastide.ledger.statements import check_shape
 
@@ -59,10 +58,7 @@ def apply_version(
     if statement.kind != kind:
         raise Misconfigured(f"not {what} but {statement.kind}")
     check_shape(statement)
-    keys = env.ledger.keys()
-    if envelope.signatures:
-        dsse.verify_envelope(envelope, keys)
-    signed = {keys[ident].party for ident, _ in envelope.signatures} - {None}
+    signed = parties_that_signed(env, envelope)
     missing = [] if Party.GUARDIAN in signed else ["the guardian has not signed"]
     if not signed - {Party.GUARDIAN}:
         missing.append("no party beside the guardian has signed")

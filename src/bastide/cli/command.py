@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from bastide.app.environment import Environment
     from bastide.crypto.dsse import Envelope, Signer
 
-__all__ = ["Call", "Command", "Lazy", "parameters", "read_text", "write_envelope"]
+__all__ = [
+    "Call",
+    "Command",
+    "Lazy",
+    "parameters",
+    "read_text",
+    "verify_one_way",
+    "write_envelope",
+]
 
 _BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
 
@@ -237,6 +245,12 @@ def parameters(name: str, example: str, *options: Any) -> Callable[[Callable[...
         return command
 
     return make
+
+
+def verify_one_way(out: str | None, signed: str | None) -> None:
+    """Raise Misconfigured if a statement is to be made and one that was signed is given, too."""
+    if out is not None and signed is not None:
+        raise Misconfigured("--out makes a statement, --signed brings one: give one", place="out")
 
 
 def write_envelope(path: str, envelope: "Envelope") -> None:

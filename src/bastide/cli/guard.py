@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.command import Call, parameters, read_text, verify_one_way, write_envelope
 
 if TYPE_CHECKING:
     from bastide.crypto.dsse import Envelope
@@ -55,6 +55,7 @@ def set_command(
     from bastide.core.errors import Misconfigured
     from bastide.core.guard import GuardPolicy
 
+    verify_one_way(out, signed)
     if [off, file is not None, signed is not None].count(True) != 1:
         raise Misconfigured("name a policy file, or give --off or --signed FILE", place="file")
     policy = None if file is None else read_policy(read_text(file))
@@ -134,6 +135,7 @@ def import_command(
     """Put a list into force. It takes the guardian's signature, as `guard set` does."""
     from bastide.app.guards import carry_erasure, draft_erasure, import_erasure
 
+    verify_one_way(out, signed)
     data = read_text(file).encode()
     with call.environment(call.party_key(key)) as env:
         if out is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.command import Call, parameters, read_text, verify_one_way, write_envelope
 from bastide.cli.registry import REGISTRY, open_registry
 from bastide.core.errors import Misconfigured
 
@@ -192,6 +192,7 @@ def push(
     from bastide.app.pushes import draft_push
     from bastide.app.release_push import push_release
 
+    verify_one_way(out, signed)
     if (out is None) == (where is None):
         raise Misconfigured("say where it goes, or give --out FILE", place="where")
     if where is None:
