@@ -22,13 +22,14 @@ from bastide.app import wiring
 from bastide.app.book_accounts import BookAccounts
 from bastide.app.callers import Callers
 from bastide.app.config import Home, Settings, read_settings
-from bastide.app.control_far import FarDoor, open_far_door, refuse
+from bastide.app.control_far import FarDoor, drop_removed, open_far_door
 from bastide.app.control_keys import follow_keys
 from bastide.app.control_status import status_of
 from bastide.app.control_watch import ControlWatch
 from bastide.app.cosigning import Cosigning, cosigning_of
 from bastide.app.cut_receipts import cut_receipts, read_receipt
 from bastide.app.environment import active_signer, hold_all
+from bastide.app.machine_guests import reads
 from bastide.app.machines import verify_own
 from bastide.app.metering import metered, own_socket
 from bastide.app.nodes import verify_attested
@@ -40,9 +41,10 @@ from bastide.app.sealed_nodes import node_answers
 from bastide.app.snapshots import Known, build_snapshot
 from bastide.app.succession import succeed
 from bastide.app.takings import Takings
-from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotProven, Unavailable
+from bastide.core.errors import BastideError, Misconfigured, NotProven, Unavailable
 from bastide.core.evidence import Statement
 from bastide.core.key import Purpose
+from bastide.core.limits import FRAME_BYTES_MAX, MACHINE_FRAME_BYTES_MAX
 from bastide.core.metrics import Sample
 from bastide.core.service import Caller
 from bastide.core.snapshot import Snapshot
@@ -127,7 +129,7 @@ class Control:
             for job in (self._queue.run, self._seal, self._watch, self._cosign)
         ]
         if self._far is not None:
-            jobs.append(asyncio.create_task(self._far.run(self._connect_far)))
+            jobs.append(asyncio.create_task(self._far.run(self._converse)))
         stopping = asyncio.create_task(stop.wait())
         log("control", "ready", self._clock.now_ms, entries=self._ledger.size)
         done, _ = await asyncio.wait([stopping, *jobs], return_when=asyncio.FIRST_COMPLETED)
@@ -147,22 +149,11 @@ class Control:
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._converse(reader, writer, Caller(GUEST, peer_process(writer)))
 
-    async def _connect_far(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Somebody on another machine, with a certificate of ours."""
-        assert self._far is not None
-        try:
-            caller = await asyncio.to_thread(self._far.caller, writer.transport)
-        except BastideError as error:
-            refuse(writer, error, self._clock)
-            return
-        await self._converse(reader, writer, caller)
-
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller
     ) -> None:
-        incoming = frames.FrameReader()
+        guests = self._far.guests if self._far is not None and caller.machine else None
+        incoming = frames.FrameReader(MACHINE_FRAME_BYTES_MAX if guests else FRAME_BYTES_MAX)
         self._peers[writer] = caller
         try:
             if caller.machine:
@@ -175,9 +166,12 @@ class Control:
                         )
                         self._welcome(writer, caller)
                         continue
+                    ended = await guests.begin(caller) if guests else None
                     task = asyncio.create_task(self._reply(frame, writer, caller))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
+                    if ended is not None:
+                        task.add_done_callback(ended)
                 await writer.drain()
         except (OSError, Misconfigured) as error:
             log("control", "peer-lost", self._clock.now_ms, reason=type(error).__name__)
@@ -203,21 +197,30 @@ class Control:
             out = frames.encode(frame.stream, "error", (error.code, error.message))
         if not writer.is_closing():
             writer.write(out)
+        if caller.machine:
+            with contextlib.suppress(OSError):
+                await writer.drain()  # what it does not read counts as in work
+
+    async def _work(self, caller: Caller, deed: Callable[..., Any], *given: Any) -> Any:
+        """On a thread: whom machines keep busy, gateways here do not wait for."""
+        if self._far is not None and caller.machine:
+            return await self._far.guests.run(caller, deed, *given)
+        return await asyncio.to_thread(deed, *given)
 
     async def _answer(
         self, frame: frames.Frame, sender: asyncio.StreamWriter, caller: Caller
     ) -> tuple[str, Any]:
         if caller.machine:
             told = frames.decode(frame, object)
-            await asyncio.to_thread(verify_own, self._ledger, caller.machine, frame.kind, told)
+            await self._work(caller, verify_own, self._ledger, caller.machine, frame.kind, told)
         if frame.kind == "receipt":
             await self._queue.put([read_receipt(frame)])
             return "ok", None
         if frame.kind == "cut":
-            return "settled", await self._settle(frames.decode(frame, Cuts), sender)
+            return "settled", await self._settle(frames.decode(frame, Cuts), sender, caller)
         if frame.kind == "erasure" and self._lists is not None:
             digest = frames.decode(frame, str)
-            return "erasure", (await asyncio.to_thread(self._lists.get, digest)).decode()
+            return "erasure", (await self._work(caller, self._lists.get, digest)).decode()
         slow = {
             "loaded": partial(self._load, caller),
             "share-minute": partial(self._state, "share-minute/v1"),
@@ -227,16 +230,16 @@ class Control:
             slow |= {kind: partial(one, caller) for kind, one in self._far.answers.items()}
         if frame.kind in slow:
             body = frames.decode(frame, dict[str, Any])
-            return "ok", await asyncio.to_thread(slow[frame.kind], body)
+            return "ok", await self._work(caller, slow[frame.kind], body)
         quick = {"status": self._status, "promise-key": self._delegate, "taken": self._take}
         if frame.kind not in quick:
             raise Misconfigured(f"control knows no {frame.kind!r}")
         return frame.kind, quick[frame.kind](frame)
 
-    async def _settle(self, cuts: Cuts, sender: asyncio.StreamWriter) -> list[str]:
+    async def _settle(self, cuts: Cuts, sender: asyncio.StreamWriter, caller: Caller) -> list[str]:
         """Which rows of a report need not be reported again: those that have a receipt now."""
         idents = [cut.receipt for cut in cuts.rows]
-        held = await asyncio.to_thread(self._book.holds, idents)
+        held = await self._work(caller, self._book.holds, idents)
         if any(
             one.process == cuts.gateway for peer, one in self._peers.items() if peer is not sender
         ):
@@ -247,7 +250,8 @@ class Control:
         open_rows = tuple(cut for cut in cuts.rows if cut.receipt not in held)
         if not open_rows:
             return idents
-        receipts, refused = await asyncio.to_thread(
+        receipts, refused = await self._work(
+            caller,
             cut_receipts,
             self._ledger,
             self._snapshot,
@@ -299,23 +303,16 @@ class Control:
         fresh = await asyncio.to_thread(self._build, self._run, size, now)
         if size != self._seen:
             self._grown_at = self._clock.monotonic()
-            await self._drop_removed()
+            if self._far is not None:
+                await drop_removed(self._far, self._peers, self._clock)
         self._seen, self._snapshot, self._pushed_at = size, fresh, self._clock.monotonic()
         for near in self._meter.newly_near(fresh.budgets):
             log("control", "budget-near", now=self._clock.now_ms, **near)
         data = frames.encode(0, "snapshot", fresh)
         for writer in self._followers:
-            if not writer.is_closing():
+            near = not self._peers[writer].machine
+            if not writer.is_closing() and (near or reads(writer, len(data))):
                 writer.write(data)
-
-    async def _drop_removed(self) -> None:
-        """Machines that count no more are told so, and cut."""
-        for writer, caller in list(self._peers.items()):
-            if self._far is not None and caller.machine:
-                try:
-                    await asyncio.to_thread(self._far.machines.verify, caller)
-                except NotAllowed as error:
-                    refuse(writer, error, self._clock)
 
     def _build(self, run: Path, size: int, now_ms: int) -> Snapshot:
         self._callers.follow()

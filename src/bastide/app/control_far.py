@@ -7,7 +7,7 @@ which machine it is; the ledger says whether that machine counts, and by which k
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Engine
@@ -16,6 +16,7 @@ from bastide.app import wiring, wiring_services, wiring_store
 from bastide.app.config import Home, Settings
 from bastide.app.listening import bind_address
 from bastide.app.machine_broker import MachineBroker
+from bastide.app.machine_guests import Guests
 from bastide.app.machines import Machines
 from bastide.app.node_broker import active_deployment, objects_of
 from bastide.app.process import log
@@ -28,12 +29,12 @@ from bastide.dialects import frames
 from bastide.ledger import Ledger
 from bastide.ports import Clock
 
-__all__ = ["FarDoor", "open_far_door", "refuse"]
+__all__ = ["FarDoor", "drop_removed", "open_far_door", "refuse"]
 
 _ROLES = {"invitation": "joiner", "machine": "machine"}
 _LAST_WORD_S = 0.5  # for who is refused to read why
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Caller], Awaitable[None]]
 Answer = Callable[[Caller, dict[str, Any]], Any]
 
 
@@ -42,6 +43,7 @@ class FarDoor:
 
     def __init__(self, settings: Settings, broker: MachineBroker, clock: Clock) -> None:
         self._settings, self._broker, self._clock = settings, broker, clock
+        self.guests = Guests()
 
     @property
     def answers(self) -> dict[str, Answer]:
@@ -68,14 +70,45 @@ class FarDoor:
         context = wiring_services.listening(self._broker.own())
         bound = bind_address(self._settings.control_listen)
         wiring_services.patient(bound)
+
+        async def admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                caller = await self.guests.welcome(self.caller, writer.transport)
+                with self.guests.connected(caller):
+                    await serve(reader, writer, caller)
+            except BastideError as error:
+                refuse(writer, error, self._clock)
+
         server = await asyncio.start_server(
-            serve, sock=bound, ssl=context, ssl_handshake_timeout=SERVICE_HANDSHAKE_S
+            admit, sock=bound, ssl=context, ssl_handshake_timeout=SERVICE_HANDSHAKE_S
         )
         log("control", "listens", self._clock.now_ms, address=self._settings.control_listen)
-        async with server:
-            while True:
-                await asyncio.sleep(SERVICE_RENEW_S)
-                wiring_services.load(context, self._broker.own())
+        try:
+            async with server:
+                while True:
+                    await asyncio.sleep(SERVICE_RENEW_S)
+                    wiring_services.load(context, self._broker.own())
+        finally:
+            self.guests.close()
+
+
+async def drop_removed(
+    door: FarDoor, peers: Mapping[asyncio.StreamWriter, Caller], clock: Clock
+) -> None:
+    """Machines that count no more are told so, and cut."""
+
+    def verdicts() -> list[tuple[asyncio.StreamWriter, NotAllowed]]:
+        found = []
+        for writer, caller in machines:
+            try:
+                door.machines.verify(caller)
+            except NotAllowed as error:
+                found.append((writer, error))
+        return found
+
+    machines = [(writer, caller) for writer, caller in peers.items() if caller.machine]
+    for writer, error in await asyncio.to_thread(verdicts) if machines else ():
+        refuse(writer, error, clock)
 
 
 def refuse(writer: asyncio.StreamWriter, error: BastideError, clock: Clock) -> None:

@@ -323,6 +323,12 @@ SERVICE_HANDSHAKE_S: Final = 5.0  # of two of our own services
 SERVICE_SILENT_S: Final = 5.0  # the network of a peer that acknowledges nothing is cut
 INVITATION_S: Final = 3_600  # an invitation that nobody took is over
 MACHINES_MAX: Final = 256
+MACHINE_CONNECTIONS_MAX: Final = 272  # to control: a runner's for each replica, and the agent's
+MACHINE_ASKS_MAX: Final = 32  # requests of one machine that control has read and not answered
+MACHINE_THREADS_MAX: Final = 2  # of them in work at once
+MACHINES_THREADS_MAX: Final = 8  # of all machines
+MACHINE_FRAME_BYTES_MAX: Final = 1 * MIB  # of one request; the largest is a runner's report
+MACHINE_UNREAD_BYTES_MAX: Final = 16 * MIB  # of what control said to a machine that does not read
 MACHINE_NAME_MAX: Final = 63
 FOLLOW_ENTRIES: Final = (
     LEDGER_BATCH_MAX  # entries in one answer of control; its bytes are bounded, too

@@ -68,7 +68,8 @@ def _decoder_of(kind: type[_T]) -> msgspec.msgpack.Decoder[_T]:
 class FrameReader:
     """Cuts a byte stream into frames. Feed it as bytes arrive."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_max: int = FRAME_BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
         self._rest = bytearray()  # of a frame that is not complete
         self._wanted = 0  # how long it is, as far as that is known
 
@@ -91,8 +92,8 @@ class FrameReader:
         start, size = 0, len(data)
         while size - start >= 4:
             (length,) = _length_at(data, start)
-            if length > FRAME_BYTES_MAX:
-                raise Misconfigured(f"a frame of {length} bytes is longer than {FRAME_BYTES_MAX}")
+            if length > self._bytes_max:
+                raise Misconfigured(f"a frame of {length} bytes is longer than {self._bytes_max}")
             end = start + 4 + length
             if size < end:
                 self._wanted = 4 + length
