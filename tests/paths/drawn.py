@@ -28,7 +28,6 @@ def drawn(config: pytest.Config, many: int = 1) -> Callable[[Any], Any]:
     print(f"the same requests again: --hypothesis-seed {number}")  # shown where a test fails
     chosen = settings(
         max_examples=many * (_MANY if thorough else _FEW),
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

@@ -19,7 +19,6 @@ BODY = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hi"
 GOOD = request_bytes(BODY)
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 FUZZ = settings(
-    deadline=None,
     max_examples=150,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -111,7 +110,7 @@ def test_json_bodies(rig: Rig, changes: dict[str, object], chat: bool) -> None:
         assert read_response(talking).status == 200  # the connection is still in step
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.data())
 def test_it_does_not_matter_where_a_stream_of_requests_is_cut(data: st.DataObject) -> None:
     stream = GOOD + HEALTH + request_bytes(b"[1]") + GOOD

@@ -336,7 +336,6 @@ _noise = st.lists(
 @pytest.mark.attacks("C81")
 @settings(
     max_examples=300,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(noise=_noise, seed=st.integers(0, 1 << 16))

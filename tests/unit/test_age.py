@@ -71,7 +71,7 @@ def test_round_trip_at_every_boundary(
     lengths=st.lists(st.integers(1, 3 * CHUNK), min_size=1, max_size=5),
     again=st.lists(st.integers(1, 3 * CHUNK), min_size=1, max_size=5),
 )
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 def test_how_a_stream_is_cut_does_not_matter(
     size: int, lengths: list[int], again: list[int]
 ) -> None:
@@ -90,7 +90,7 @@ def payload_reader(data: bytes) -> age.PayloadReader:
 
 
 @given(size=sizes, ranges=st.lists(st.tuples(st.integers(0, 5 * CHUNK), st.integers(0, 5 * CHUNK))))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @example(size=3 * CHUNK, ranges=[(CHUNK, CHUNK), (CHUNK - 1, 2), (0, 3 * CHUNK), (5 * CHUNK, 1)])
 def test_random_access_equals_a_slice(size: int, ranges: list[tuple[int, int]]) -> None:
     data = content(size)
@@ -101,7 +101,7 @@ def test_random_access_equals_a_slice(size: int, ranges: list[tuple[int, int]]) 
 
 
 @given(offset=st.integers(0, 20 * CHUNK), length=st.integers(0, 20 * CHUNK))
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 def test_read_into_fills_a_buffer_and_not_more(offset: int, length: int) -> None:
     data = content(18 * CHUNK + 9)
     buffer = bytearray(b"\xaa" * (length + 8))
@@ -112,7 +112,7 @@ def test_read_into_fills_a_buffer_and_not_more(offset: int, length: int) -> None
 
 
 @given(size=sizes, data=st.data())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 def test_a_cut_file_never_opens(size: int, data: st.DataObject) -> None:
     file = sealed(content(size))
     cut = data.draw(st.integers(0, len(file) - 1))
@@ -123,7 +123,7 @@ def test_a_cut_file_never_opens(size: int, data: st.DataObject) -> None:
 
 
 @given(size=sizes, data=st.data())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 def test_a_flipped_bit_never_passes(size: int, data: st.DataObject) -> None:
     file = bytearray(sealed(content(size)))
     place = data.draw(st.integers(0, len(file) - 1))
@@ -238,7 +238,7 @@ def test_headers_are_bounded() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 def test_no_bytes_break_the_parsers(data: bytes) -> None:
     for text in (data, b"age-encryption.org/v1\n-> " + data):
         try:
@@ -249,7 +249,7 @@ def test_no_bytes_break_the_parsers(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300), st.integers(1, 64))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 def test_armor_round_trip(data: bytes, cut: int) -> None:
     text = age.armor(data)
     assert age.dearmor(text.encode()) == data
@@ -276,7 +276,7 @@ def test_bech32_refuses(text: str) -> None:
 
 
 @given(st.binary(max_size=100), st.data())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 def test_bech32_finds_every_single_mistake(raw: bytes, data: st.DataObject) -> None:
     text = bech32.encode("age", raw)
     assert bech32.decode(text) == ("age", raw)

@@ -109,7 +109,7 @@ SETTINGS = st.fixed_dictionaries(
 ).filter(bool)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(CORPUS, SETTINGS, st.sets(st.integers(0, 39), max_size=8), st.sampled_from([1, 3]),
        st.sampled_from([400, 1 << 20]))  # fmt: skip
 def test_what_goes_depends_on_nothing_but_names_and_sizes(

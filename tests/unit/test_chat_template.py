@@ -168,7 +168,7 @@ PIECES += ["if", "for", "in", "set", "endif", "endfor", "macro", "'", '"', "\\",
 PIECES += ["generation", "endgeneration", "raw", "endraw", "**", "%", "[", "]", ":", ",", "\ud800"]
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 def test_no_text_makes_the_reader_fail(template: str) -> None:
     report = chat_template.inspect(template)

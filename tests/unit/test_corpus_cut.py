@@ -75,7 +75,7 @@ def in_pieces(reader: str, path: Path, raw: bytes, piece_bytes: int) -> tuple[li
 
 
 @pytest.mark.parametrize("reader", sorted(CONTENT))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), size=st.sampled_from([1, 40, 300, 1_000]), frame=st.integers(1, 900))
 def test_pieces_are_read_as_the_whole(
     reader: str, tmp_path_factory: pytest.TempPathFactory, data: Any, size: int, frame: int
@@ -90,7 +90,7 @@ def test_pieces_are_read_as_the_whole(
     assert in_pieces(reader, folder / name, members, size)[0] == packed
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(RECORDS, max_size=30), st.integers(1, 700), st.sampled_from([40, 300]))
 @example([record(1), record(2, 900), record(3), record(4), record(5)], 64, 40)
 def test_a_cut_does_not_depend_on_how_bytes_come(rows: list[bytes], step: int, size: int) -> None:

@@ -107,7 +107,7 @@ def joined(corpus: list[Document], ranges: int, memory: int) -> dict[str, Any]:
     return {"counts": counts, **{name: read_object(store, f"c/{name}") for name in kept}}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(CORPUS, st.sampled_from([2, 3, 5, 64]), st.sampled_from([4_000, 1 << 22]))
 def test_any_number_of_ranges_finds_the_same(
     corpus: list[Document], ranges: int, memory: int
@@ -132,7 +132,7 @@ def test_two_documents_of_one_name_are_refused_in_any_range() -> None:
         assert caught.value.reasons == (f"s: key {hashed('key', 0).hex()}",)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 130), st.sampled_from([1, 2, 3, 7, 64]), st.integers(1, 4))
 def test_any_number_of_ranges_gives_the_root_of_the_whole(
     count: int, ranges: int, batches: int

@@ -97,7 +97,7 @@ def test_another_key_of_the_same_kind(signer):
 
 
 @pytest.mark.attacks("C121")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=st.sampled_from(sorted(SIGNERS)), data=st.data())
 def test_no_altered_byte_is_accepted(name, data):
     """Both verifiers give the same verdict on every damaged signature: they refuse."""

@@ -10,7 +10,7 @@ import re
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bastide.filters.language_model import _BYTES, _automaton
@@ -25,7 +25,6 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None)  # a module may be imported in the first example
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_a_text_is_clean_exactly_if_cleaning_changes_nothing_or_only_asks_for_a_closer_look(
     text: str,
@@ -37,7 +36,6 @@ def test_a_text_is_clean_exactly_if_cleaning_changes_nothing_or_only_asks_for_a_
 
 
 @pytest.mark.attacks("C189")
-@settings(deadline=None)  # a module may be imported in the first example
 @given(st.lists(st.sampled_from(["a", "bb", "ccc", "d", "ee"]), min_size=1, max_size=80))
 def test_no_longer_n_gram_repeats_more_than_is_covered(words: list[str]) -> None:
     grams = Repeats(words)
@@ -57,7 +55,6 @@ def test_no_letter_is_of_two_scripts() -> None:
     assert all(_script_of(letter) == name for letter, name in list(seen.items())[::97])
 
 
-@settings(deadline=None)  # a module may be imported in the first example
 @given(st.text(max_size=60))
 def test_the_script_is_that_of_most_letters(text: str) -> None:
     counts = {name: len(re.findall(f"[{letters}]", text)) for name, letters in _LETTERS.items()}

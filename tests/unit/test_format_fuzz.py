@@ -41,7 +41,7 @@ INTERESTING = [
     2**63,
     2**64 - 1,
 ]
-FAST = settings(max_examples=250, deadline=None, derandomize=True)
+FAST = settings(max_examples=250, derandomize=True)
 
 Change = tuple[str, int, int]
 
@@ -130,7 +130,7 @@ def test_a_spoilt_checkpoint_is_answered(name: str, what: list[Change]) -> None:
 
 
 @pytest.mark.attacks("C35")
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(changes(1_800_000))
 def test_a_spoilt_real_model_costs_bounded_memory(what: list[Change]) -> None:
     source = SpoiltHead(what)

@@ -124,7 +124,7 @@ def test_a_head_that_ends_inside_a_character_is_still_text() -> None:
     assert identify(MemorySource(b"a" * 65_535 + "é".encode() * 10)).name == "text"
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_of_some_kind(data: bytes) -> None:
     source = MemorySource(data)

@@ -4,7 +4,7 @@
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bastide.core.packing import BEST_FIT, METHODS, Piece, best_fit, concatenate, cut
@@ -20,7 +20,6 @@ def packed(method: str, sizes: list[int], length: int) -> list[list[Piece]]:
     return concatenate([Piece(number, 0, size) for number, size in enumerate(sizes)], length)
 
 
-@settings(deadline=None)
 @given(DOCUMENTS, LENGTHS, st.sampled_from(METHODS))
 def test_every_token_is_in_exactly_one_place(sizes: list[int], length: int, method: str) -> None:
     sequences = packed(method, sizes, length)
@@ -34,7 +33,6 @@ def test_every_token_is_in_exactly_one_place(sizes: list[int], length: int, meth
     assert all(count == 1 for row in held for count in row)
 
 
-@settings(deadline=None)
 @given(DOCUMENTS, LENGTHS)
 def test_best_fit_cuts_only_what_is_longer_than_a_sequence(sizes: list[int], length: int) -> None:
     pieces = [piece for sequence in packed(BEST_FIT, sizes, length) for piece in sequence]
@@ -42,7 +40,6 @@ def test_best_fit_cuts_only_what_is_longer_than_a_sequence(sizes: list[int], len
         assert sum(piece.document == number for piece in pieces) == -(-size // length)
 
 
-@settings(deadline=None)
 @given(DOCUMENTS, LENGTHS)
 def test_it_is_best_fit_decreasing(sizes: list[int], length: int) -> None:
     """Against the algorithm of the textbook, piece by piece."""

@@ -90,7 +90,7 @@ def whole(text: str, who: Principal, action: str, on: tuple[str, str], broken: b
 
 
 @pytest.mark.attacks("C238")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(_POLICY, max_size=12), st.sampled_from(_ACTIONS), _NAMES, _NAMES,
     st.frozensets(st.sampled_from(list(Party))), st.booleans(), st.booleans(),

@@ -85,7 +85,7 @@ class Engine(RuleBasedStateMachine):
         assert sum(row.free for row in self.slots._rows) == SLOTS - len(self.leases)
 
 
-Engine.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+Engine.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
 TestEngine = Engine.TestCase
 
 

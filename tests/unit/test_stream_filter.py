@@ -48,7 +48,7 @@ def cut(text: str, places: list[int]) -> list[str]:
 @pytest.mark.attacks("C85")
 @pytest.mark.parametrize("chain", [MASKING, REFUSING, OBSERVING, MIXED])
 @given(text=TEXTS, places=st.lists(st.integers(0, 10_000), max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_output_is_that_of_the_whole_text_whatever_the_cuts(
     chain: Chain, text: str, places: list[int]
 ) -> None:
@@ -61,7 +61,7 @@ def test_the_output_is_that_of_the_whole_text_whatever_the_cuts(
 
 
 @given(text=TEXTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_character_by_character_is_the_same_too(text: str) -> None:
     stream = StreamFilter(MASKING, {})
     out = "".join(map(stream.feed, text)) + stream.feed("", final=True)
@@ -69,7 +69,7 @@ def test_character_by_character_is_the_same_too(text: str) -> None:
 
 
 @given(text=TEXTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_observing_changes_and_delays_nothing(text: str) -> None:
     stream = StreamFilter(OBSERVING, {})
     assert [stream.feed(letter) for letter in text] == list(text)

@@ -69,7 +69,7 @@ JSON = st.recursive(
     ),
     max_leaves=6,
 )
-quiet = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+quiet = settings(max_examples=100, suppress_health_check=list(HealthCheck))
 
 
 @quiet

@@ -217,7 +217,7 @@ def test_a_record_of_gigabytes_takes_no_memory() -> None:
     assert peak < 2 * limits.CORPUS_LINE_BYTES_MAX
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=400), st.integers(0, SIZE), st.sampled_from(["", ".gz"]))
 def test_no_bytes_make_it_fail(noise: bytes, place: int, suffix: str) -> None:
     raw = ROWS[0][:place] + noise + ROWS[0][place:] + ROWS[1]

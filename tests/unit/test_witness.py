@@ -163,7 +163,7 @@ def test_what_it_has_seen_outlives_it(witness: Witness, memory: WitnessMemory) -
 
 
 @pytest.mark.attacks("C107")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.integers(0, 39))
 def test_all_heads_that_were_cosigned_are_of_one_history(tmp_path_factory, sizes, where) -> None:
     """Whatever is submitted, from two histories that part at `where`: one is cosigned, no two."""
