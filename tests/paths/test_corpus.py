@@ -136,6 +136,19 @@ def test_what_is_finished_is_not_done_again(built: Home, recipe: Path) -> None:
     assert set(seen) == {"hashing the sources"}
 
 
+def test_what_a_kill_at_the_very_end_left_goes_with_the_next_build(
+    built: Home, recipe: Path, tmp_path: Path
+) -> None:
+    """The dataset stands, and what only the build needed is still there."""
+    with seeded(copied(built, tmp_path / "home")) as env:
+        names = env.store.names("corpora")
+        folder = folder_of(env.ledger.find("dataset/v1")[-1].body["build"])
+        for left in ("parts/000000/documents-0", "batches/000000/leaves-0", "merge/near-0", "gone"):
+            env.store.put(f"{folder}/{left}", [b"left"])
+        build_dataset(env, recipe, 1)
+        assert env.store.names("corpora") == names
+
+
 def test_every_document_is_accounted_for(built: Home) -> None:
     with seeded(built) as env:
         card = show_dataset(env, "tiny", examples=True)

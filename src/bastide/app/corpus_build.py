@@ -51,7 +51,7 @@ from bastide.app.corpus_shards import (
 )
 from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile, asked_finders, searched_suites
-from bastide.app.corpus_tidy import tidy
+from bastide.app.corpus_tidy import tidy, tidy_again
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
@@ -118,6 +118,7 @@ def build_dataset(
         erased = standing.names if standing is not None else b""
         build = plan.build_of(recipe, files, needed, erased)
         if known := finished_build(env, recipe, build):
+            tidy_again(env, folder_of(build))
             return known
         covered, asked = searched_suites(filters), asked_finders(filters)
         return _Build(

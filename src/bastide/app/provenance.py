@@ -3,11 +3,11 @@
 """SLSA provenance v1 of everything that a stage made: in-toto Statements in DSSE envelopes.
 
 https://slsa.dev/spec/v1.0/provenance. Each is the signed statement of the stage in other words,
-made from it alone and signed by the evidence key, so the same ledger gives the same bytes. The
+made from it and signed by the evidence key, so the same ledger gives the same bytes. The
 invocation's id is the digest of that statement: who has a proof of it in the ledger has the
 builder's own record. Signatures are Ed25519, which any DSSE verifier checks with the public key.
 
-Where a model was trained is elsewhere, so a training has no provenance of ours: what it names is
+Models are trained elsewhere, so a training has no provenance of ours: what was said of it is
 material of the release.
 """
 
