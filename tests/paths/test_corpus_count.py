@@ -103,7 +103,7 @@ def test_what_a_build_would_refuse_is_told_and_nothing_lies_in_clear(
     recipe = write_corpus(tmp_path / "corpus", share=0.0)
     home = copied(empty, tmp_path / "home")
     row = json.loads(bastide(home, "plan", str(recipe), "--count", "--json").stdout)
-    assert row["refused"] == ["1 of 61 places cannot be read; the recipe allows a share of 0.0"]
+    assert row["refused"] == ["1 of 61 places could not be read; the recipe allows a share of 0.0"]
     told = bastide(home, "plan", str(recipe)).stdout
     assert re.search(r"B  about \d+ documents", told)
     assert "reckoned from samples: documents, parts, seconds, disk_bytes" in told

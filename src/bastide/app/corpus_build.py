@@ -298,12 +298,10 @@ class _Build:
 
     def _verify_quarantine(self, reports: Sequence[PartReport]) -> None:
         broken = sum(sum(report.broken.values()) for report in reports)
-        places = broken + sum(report.read for report in reports)
-        share = self.recipe.limits.quarantine_share
-        if broken > share * places:
+        reason = self.recipe.limits.against(broken, sum(report.read for report in reports))
+        if reason:
             raise Refused(
-                f"{broken} of {places} places could not be read; the recipe allows a share of"
-                f" {share}",
+                reason,
                 reasons=list(islice(self._places(reports), FAULTS_MAX)),
                 fix="repair the files, or raise limits.quarantine_share in the recipe",
             )

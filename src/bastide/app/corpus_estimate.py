@@ -119,11 +119,8 @@ def _quarantined(recipe: Recipe, counted: Counted | None) -> list[str]:
     """Why a build would refuse the places that were counted as broken, if it would."""
     rows = counted.sources.values() if counted is not None else ()
     broken = sum(row.broken for row in rows)
-    places = broken + sum(row.documents for row in rows)
-    if broken <= recipe.limits.quarantine_share * places:
-        return []
-    share = recipe.limits.quarantine_share
-    return [f"{broken} of {places} places cannot be read; the recipe allows a share of {share}"]
+    reason = recipe.limits.against(broken, sum(row.documents for row in rows))
+    return [reason] if reason else []
 
 
 @dataclass(frozen=True, slots=True)

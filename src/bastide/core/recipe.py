@@ -99,6 +99,16 @@ class RecipeLimits:
                     f"limits.{name} is not from 1 to {limits.CORPUS_SHARD_BYTES_MAX}"
                 )
 
+    def against(self, broken: int, read: int) -> str:
+        """Why a corpus with so many broken places beside those that were read is refused, or ""."""
+        places = broken + read
+        if broken <= self.quarantine_share * places:
+            return ""
+        return (
+            f"{broken} of {places} places could not be read; the recipe allows a share of"
+            f" {self.quarantine_share}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
