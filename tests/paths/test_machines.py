@@ -55,6 +55,9 @@ def test_2_its_runner_answers_and_the_receipt_names_it(two: Two) -> None:
     values = two.b.home.parent / "values.json"
     two.b_run("node", "measure", "--name", "b", "--out", str(values))
     a.json("node", "reference", str(values))
+    old = two.b.home / "store" / "models" / f"replaced.{'0' * 32}.body"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"sealed")  # of a deployment of before
     two.start_b()
     eventually(lambda: any(row["event"] == "follows" for row in two.told_b()), "no replica")
     a.json("deploy", MODEL, "--machine", NAME)
@@ -63,6 +66,7 @@ def test_2_its_runner_answers_and_the_receipt_names_it(two: Two) -> None:
     except AssertionError:
         raise AssertionError(two.logs()) from None
     assert told == {"machine": NAME, "connected": True, "loaded": True}
+    assert not old.exists()
     answer = a.json("chat", "What is a bastide?", "--max-tokens", "8")
     assert answer["answer"], two.logs()
     bundle = a.json("receipt", "export", answer["receipt"])

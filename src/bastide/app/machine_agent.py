@@ -17,12 +17,14 @@ from bastide.app import wiring, wiring_services
 from bastide.app.children import UNCACHED, Children, take_lock
 from bastide.app.config import Home, read_settings
 from bastide.app.machine_home import MachineHome
+from bastide.app.machine_objects import drop_unneeded
 from bastide.app.process import hide_memory, log
 from bastide.app.runner_keeper import RunnerKeeper
 from bastide.app.services import prepare_run
 from bastide.app.setting_checks import split_address
-from bastide.core.errors import Misconfigured, Unavailable
-from bastide.core.snapshot import Served
+from bastide.core.errors import BastideError, Misconfigured, Unavailable
+from bastide.core.snapshot import Served, Snapshot
+from bastide.ledger import Ledger
 from bastide.ledger.follow import Replica
 from bastide.ports import Clock
 
@@ -49,7 +51,8 @@ async def run_machine(home: Home, clock: Clock, stop: asyncio.Event) -> None:
     lock = take_lock(home)
     records = wiring.open_records(home.database, place.replica_key())
     try:
-        agent = _Agent(home, place, Replica(records, json.loads(home.anchors.read_text())), clock)
+        replica = Replica(records, json.loads(home.anchors.read_text()))
+        agent = _Agent(home, place, replica, Ledger(records, None, clock), clock)
         await agent.run(stop)
     finally:
         records.dispose()
@@ -57,9 +60,13 @@ async def run_machine(home: Home, clock: Clock, stop: asyncio.Event) -> None:
 
 
 class _Agent:
-    def __init__(self, home: Home, place: MachineHome, replica: Replica, clock: Clock) -> None:
+    def __init__(
+        self, home: Home, place: MachineHome, replica: Replica, ledger: Ledger, clock: Clock
+    ) -> None:
         settings = read_settings(home)
+        self._home, self._ledger = home, ledger
         self._place, self._replica, self._clock = place, replica, clock
+        self._tidied: frozenset[str] | None = None  # deployments, when bodies were looked through
         self._name = settings.node
         self._control = wiring_services.far_control(
             split_address(settings.control, "control"),
@@ -91,9 +98,25 @@ class _Agent:
         while True:
             if (refused := self._control.refused) is not None:
                 raise refused
-            if self._control.snapshot is not None and not self._behind():
-                await self._runners.reconcile(self._control.snapshot)
+            if (snapshot := self._control.snapshot) is not None and not self._behind():
+                await self._runners.reconcile(snapshot)
+                await self._tidy(snapshot)
             await asyncio.sleep(_POLL_S)
+
+    async def _tidy(self, snapshot: Snapshot) -> None:
+        """Keep no body of an object whose deployments have ended: their runners are stopped."""
+        rows = [*snapshot.served.values(), *snapshot.coming]
+        here = frozenset(row.deployment for row in rows if row.machine == self._name)
+        if here == self._tidied:
+            return
+        self._tidied = here
+        try:
+            gone = await asyncio.to_thread(drop_unneeded, self._home, self._ledger, self._name)
+        except (BastideError, OSError) as error:
+            log("machine", "bodies-kept", self._clock.now_ms, why=type(error).__name__)
+        else:
+            if gone:
+                log("machine", "bodies-dropped", self._clock.now_ms, files=gone)
 
     async def _follow(self) -> None:
         """Have every entry that a snapshot is of. Raises NotProven."""

@@ -5,7 +5,7 @@
 What comes opens with nothing that is on the machine's disk: the header, which a runner got for its
 quoted key, stays in that runner's memory. A fetch that was cut goes on where it was; a body's name
 is of one write, so what is there is never of another version. Whether it is right, loading proves
-(app/loading.py).
+(app/loading.py). What no deployment of the machine needs any more is removed.
 """
 
 import asyncio
@@ -18,11 +18,14 @@ from typing import Any, Protocol
 
 from bastide.app import wiring_store
 from bastide.app.config import Home
+from bastide.app.node_broker import objects_of
 from bastide.core.errors import Unavailable
 from bastide.core.limits import OBJECT_PIECE_BYTES, OBJECT_PIECES_AT_ONCE
 from bastide.core.subject import Digest
+from bastide.ledger import Ledger
+from bastide.stages import deploy
 
-__all__ = ["drop_bodies", "fetch_bodies"]
+__all__ = ["drop_bodies", "drop_unneeded", "fetch_bodies"]
 
 
 class _Asked(Protocol):
@@ -44,7 +47,25 @@ async def fetch_bodies(
         for old in _bodies(home, name):
             if old.name != body.rpartition("/")[2]:
                 old.unlink(missing_ok=True)
+        for begun in _begun(home, name).glob("*"):
+            begun.unlink(missing_ok=True)
     return came
+
+
+def drop_unneeded(home: Home, ledger: Ledger, machine: str) -> int:
+    """Remove bodies, and beginnings of them, that no deployment on this machine needs; how many.
+
+    Call it when no runner of another deployment fetches. Raises NotProven, NotFound for a ledger
+    that does not say what they need: then all stays.
+    """
+    rows = [row for row in deploy.active(ledger) if deploy.plan_of(row).machine == machine]
+    needed = {name for row in rows for name in objects_of(ledger, row)}
+    begun = {_begun(home, name) for name in needed}
+    gone = [path for path in home.store.rglob("*.body") if _object(home, path) not in needed]
+    gone += [path for path in _fetched(home).glob("*/*") if path.parent not in begun]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return len(gone)
 
 
 def drop_bodies(home: Home, headers: Mapping[str, bytes]) -> None:
@@ -58,9 +79,10 @@ async def _fetch(control: _Asked, home: Home, deployment: str, name: str) -> int
     target = home.store / name
     if target.exists():
         return 0
-    part = home.machine / "fetched" / Digest.of(name.encode()).hex
+    of, _, write = name.removesuffix(".body").rpartition(".")
+    part = _begun(home, of) / write
     with _disk(part):
-        part.parent.mkdir(mode=0o700, exist_ok=True)
+        part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     came = 0
     async with _held(part) as descriptor:
@@ -113,6 +135,20 @@ def _publish(descriptor: int, part: Path, target: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _fetched(home: Home) -> Path:
+    return home.machine / "fetched"
+
+
+def _begun(home: Home, name: str) -> Path:
+    """The folder of what has come of an object's bodies."""
+    return _fetched(home) / Digest.of(name.encode()).hex
+
+
+def _object(home: Home, body: Path) -> str:
+    """Whose body it is: `NAME.WRITE.body`."""
+    return body.relative_to(home.store).as_posix().removesuffix(".body").rpartition(".")[0]
 
 
 def _bodies(home: Home, name: str) -> list[Path]:
