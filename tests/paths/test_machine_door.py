@@ -103,8 +103,8 @@ class World:
             await control.close()
 
 
-def go(folder: Path, story: Callable[[World], Awaitable[None]], machine: str = "b") -> None:
-    listen = free_address(0)
+def go(folder: Path, story: Callable[[World], Awaitable[None]], listen: str = "") -> None:
+    listen = listen or free_address(0)
 
     def door(chain: ChainWorld, home: Home, settings: Settings) -> FarDoor:
         world = chain.world
@@ -118,7 +118,7 @@ def go(folder: Path, story: Callable[[World], Awaitable[None]], machine: str = "
     async def run() -> None:
         async with (
             asyncio.timeout(60),
-            controlled(folder, machine=machine, door=door, control_listen=listen) as inner,
+            controlled(folder, machine="b", door=door, control_listen=listen) as inner,
         ):
             await story(World(inner, split_address(listen)))
 

@@ -7,6 +7,7 @@ which machine it is; the ledger says whether that machine counts, and by which k
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ from bastide.ports import Clock
 __all__ = ["FarDoor", "drop_removed", "open_far_door", "refuse"]
 
 _ROLES = {"invitation": "joiner", "machine": "machine"}
+_AGAIN_S = 1.0
 _LAST_WORD_S = 0.5  # for who is refused to read why
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Caller], Awaitable[None]]
@@ -66,30 +68,57 @@ class FarDoor:
         return found
 
     async def run(self, serve: Serve) -> None:
-        """Listen until it is cancelled. Raises Unavailable if the port is taken."""
-        context = wiring_services.listening(self._broker.own())
-        bound = bind_address(self._settings.control_listen)
-        wiring_services.patient(bound)
+        """Listen until it is cancelled; then nobody is connected any more.
+
+        Until the port is free it is tried again: this machine's own services go on without it.
+        """
+        peers: set[asyncio.StreamWriter] = set()
 
         async def admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            peers.add(writer)
             try:
                 caller = await self.guests.welcome(self.caller, writer.transport)
                 with self.guests.connected(caller):
                     await serve(reader, writer, caller)
             except BastideError as error:
                 refuse(writer, error, self._clock)
+            finally:
+                peers.discard(writer)
 
-        server = await asyncio.start_server(
-            admit, sock=bound, ssl=context, ssl_handshake_timeout=SERVICE_HANDSHAKE_S
-        )
-        log("control", "listens", self._clock.now_ms, address=self._settings.control_listen)
         try:
-            async with server:
+            context = wiring_services.listening(self._broker.own())
+            server = await self._listen(admit, context)
+            log("control", "listens", self._clock.now_ms, address=self._settings.control_listen)
+            try:
                 while True:
                     await asyncio.sleep(SERVICE_RENEW_S)
                     wiring_services.load(context, self._broker.own())
+            finally:
+                server.close()
         finally:
+            for writer in peers:  # waiting for them, who does not read would hold up control's end
+                writer.transport.abort()
             self.guests.close()
+
+    async def _listen(
+        self,
+        admit: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        context: ssl.SSLContext,
+    ) -> asyncio.Server:
+        told = ""
+        while True:
+            try:
+                bound = bind_address(self._settings.control_listen)
+                wiring_services.patient(bound)
+                return await asyncio.start_server(
+                    admit, sock=bound, ssl=context, ssl_handshake_timeout=SERVICE_HANDSHAKE_S
+                )
+            except (OSError, Unavailable) as error:
+                why = error.message if isinstance(error, Unavailable) else str(error)
+                if why != told:
+                    log("control", "does-not-listen", self._clock.now_ms, why=why)
+                told = why
+                await asyncio.sleep(_AGAIN_S)
 
 
 async def drop_removed(
