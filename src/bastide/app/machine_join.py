@@ -16,7 +16,7 @@ from bastide.app import wiring, wiring_services
 from bastide.app.config import Home, Settings, read_settings, write_settings
 from bastide.app.machine_home import MachineHome
 from bastide.app.setting_checks import split_address
-from bastide.core.errors import Misconfigured, NotFound, Refused
+from bastide.core.errors import Misconfigured, NotAllowed, NotFound, Refused
 from bastide.core.service import Credential
 from bastide.ledger.bundle_form import read_anchors
 from bastide.ports import Clock, Entropy
@@ -26,12 +26,13 @@ __all__ = ["join_environment", "read_invitation"]
 _FIELDS = ("environment", "machine", "control", "authority", "certificate", "key", "anchors")
 
 
-def read_invitation(text: str) -> dict[str, str]:
+def read_invitation(text: str) -> dict[str, Any]:
     """What `bastide machine add` wrote. Raises Misconfigured."""
     try:
         told = json.loads(text)
-        given = {name: told[name] for name in _FIELDS}
-        sound = all(isinstance(value, str) for value in given.values())
+        given = {name: told[name] for name in (*_FIELDS, "expires_ms")}
+        sound = all(isinstance(given[name], str) for name in _FIELDS)
+        sound = sound and type(given["expires_ms"]) is int
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Misconfigured("the file is no invitation", fix="bastide machine add NAME") from error
     if not sound:
@@ -40,13 +41,16 @@ def read_invitation(text: str) -> dict[str, str]:
 
 
 def join_environment(
-    home: Home, invitation: Mapping[str, str], wishes: Settings, clock: Clock, entropy: Entropy
+    home: Home, invitation: Mapping[str, Any], wishes: Settings, clock: Clock, entropy: Entropy
 ) -> Settings:
     """Join, and write the settings of this home. wishes: those that are this machine's own.
 
     Raises Refused if the home is another environment's, NotAllowed if the invitation was used or
     is over, NotProven if who answers is not its control, Unavailable if nobody does.
     """
+    if clock.now_ms() >= invitation["expires_ms"]:  # then no handshake would say why it failed
+        fix = f"on control's machine: bastide machine add {invitation['machine']}"
+        raise NotAllowed(f"the invitation of {invitation['machine']} is over", fix=fix)
     _verify_free(home, invitation)
     read_anchors(_json(invitation["anchors"]))
     home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,7 +72,7 @@ def join_environment(
     return settings
 
 
-async def _ask(invitation: Mapping[str, str], place: MachineHome, clock: Clock) -> dict[str, Any]:
+async def _ask(invitation: Mapping[str, Any], place: MachineHome, clock: Clock) -> dict[str, Any]:
     shown = Credential(*(invitation[name] for name in ("certificate", "key", "authority")))
     address = split_address(invitation["control"], "control")
     environment = invitation["environment"]
@@ -80,7 +84,7 @@ async def _ask(invitation: Mapping[str, str], place: MachineHome, clock: Clock) 
         await control.close()
 
 
-def _verify_free(home: Home, invitation: Mapping[str, str]) -> None:
+def _verify_free(home: Home, invitation: Mapping[str, Any]) -> None:
     """Raise Refused if a home is anything but this very machine's."""
     try:
         found = read_settings(home)

@@ -9,7 +9,7 @@ counts from then on. `machine-end/v1` ends all of it.
 
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -188,10 +188,14 @@ def verify_own(ledger: Ledger, machine: str, kind: str, body: Any) -> None:
 # Use cases
 
 
-def invite_machine(env: Environment, name: str, address: str | None) -> dict[str, Any]:
+def invite_machine(
+    env: Environment, name: str, address: str | None, keep: Callable[[Mapping[str, Any]], None]
+) -> dict[str, Any]:
     """Make an invitation: what a file for the machine holds. It is secret, and good once.
 
-    address: where the machine finds control, if not at `control_listen`. Raises Misconfigured.
+    address: where the machine finds control, if not at `control_listen`. keep: writes the file;
+    the ledger has the invitation, in place of an earlier one, only once that is done. Raises
+    Misconfigured, and what `keep` raises.
     """
     require(env, "machine-add", name)
     if _NAME.fullmatch(name) is None or len(name) > MACHINE_NAME_MAX or name == env.settings.node:
@@ -228,9 +232,7 @@ def invite_machine(env: Environment, name: str, address: str | None) -> dict[str
     authority = service_x509.services_authority(*given, env.entropy.token(16), now_ms)
     invitation = str(service_x509.key_of(public))
     body = {"invitation": invitation, "expires_ms": now_ms + INVITATION_S * 1000}
-    stated = machine_statement("machine/v1", name, now_ms, **body)
-    env.ledger.append_statement(stated, [env.signer(Purpose.EVIDENCE)])
-    return {
+    invited = {
         "environment": env.settings.environment,
         "machine": name,
         "control": where,
@@ -240,6 +242,10 @@ def invite_machine(env: Environment, name: str, address: str | None) -> dict[str
         "anchors": _anchors(env.home),
         **body,
     }
+    keep(invited)
+    stated = machine_statement("machine/v1", name, now_ms, **body)
+    env.ledger.append_statement(stated, [env.signer(Purpose.EVIDENCE)])
+    return invited
 
 
 def list_machines(env: Environment) -> list[Machine]:

@@ -73,6 +73,7 @@ __all__ = [
     "sandbox",
     "save_keyring",
     "witness_memory",
+    "write_secret",
 ]
 
 
@@ -146,6 +147,13 @@ def replace_store_keys(
     from bastide.adapters.keys import file
 
     file.replace_store_keys(path, passphrase, keyring, store_keys, source)
+
+
+def write_secret(path: Path, data: bytes) -> None:
+    """Write a new private file, whole or not at all. Raises Misconfigured if there is one."""
+    from bastide.adapters.keys.durable import write_new
+
+    write_new(path, data)
 
 
 def replace_small(path: Path, data: bytes) -> None:

@@ -5,13 +5,14 @@
 import asyncio
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bastide.cli.command import Call, parameters, read_text
-from bastide.core.errors import Misconfigured
 
 __all__ = ["machine"]
 
@@ -34,10 +35,13 @@ def add(call: Call, name: str, out: str, address: str | None) -> None:
     Control must listen for machines: control_listen in config.toml.
     """
     from bastide.app.machines import invite_machine
+    from bastide.app.wiring import write_secret
+
+    def keep(invitation: Mapping[str, Any]) -> None:
+        write_secret(Path(out), json.dumps(invitation, indent=2).encode() + b"\n")
 
     with call.environment() as env:
-        invitation = invite_machine(env, name, address)
-    _write_secret(out, json.dumps(invitation, indent=2))
+        invitation = invite_machine(env, name, address, keep)
     shown = {key: invitation[key] for key in ("machine", "control", "expires_ms")}
     text = f"invited: {out}  (on that machine: bastide machine join {out} --runners HOST:PORTS)"
     call.show({**shown, "file": out}, text)
@@ -138,15 +142,6 @@ def remove(call: Call, name: str, reason: str) -> None:
     with call.environment() as env:
         row = remove_machine(env, name, reason)
     call.show({"machine": name, "entry": row.entry}, f"removed {name}  (entry {row.entry})")
-
-
-def _write_secret(path: str, text: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError as error:
-        raise Misconfigured(f"{path} is there already", fix="choose another path") from error
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
 
 
 for _command in (add, join, run, ls, remove):

@@ -130,7 +130,11 @@ class ControlLink:
                 assert self._wire is not None
                 return await self._wire.post(kind, body, timeout_s)
         except TimeoutError as error:
-            raise Unavailable(f"control does not answer{self._why}") from error
+            raise self._refused or Unavailable(f"control does not answer{self._why}") from error
+        except Unavailable as error:
+            if self._refused is None:
+                raise
+            raise self._refused from error  # that is why it broke
 
     async def _keep(self) -> None:
         failures = 0
