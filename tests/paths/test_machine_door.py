@@ -8,6 +8,7 @@ played control.
 """
 
 import asyncio
+import base64
 import contextlib
 import ssl
 import time
@@ -31,7 +32,14 @@ from bastide.app.machines import machine_statement
 from bastide.app.runner_far import FarSocket
 from bastide.app.setting_checks import split_address
 from bastide.app.wiring_services import FarControl
-from bastide.core.errors import BastideError, Down, NotAllowed, NotProven, Unavailable
+from bastide.core.errors import (
+    BastideError,
+    Down,
+    Misconfigured,
+    NotAllowed,
+    NotProven,
+    Unavailable,
+)
 from bastide.core.key import Purpose
 from bastide.core.service import Credential, far_name
 from bastide.core.spiffe import service_id
@@ -287,6 +295,8 @@ def test_a_machine_speaks_for_its_own_deployments_and_under_its_own_name(tmp_pat
                 loaded = {"deployment": deployment, "model": zero, "sandbox": "s", "replica": 1}
                 await control.ask("loaded", loaded)
             # Its certificate is renewed for its own key only.
+            with pytest.raises(Misconfigured, match="not a request"):
+                await control.ask("certificate", {"request": another_version()})
             with pytest.raises(NotAllowed, match="joined with another key"):
                 await control.ask("certificate", {"request": service_x509.request_for(OTHER)})
 
@@ -317,9 +327,18 @@ def test_nobody_plays_control_and_no_machine_another(tmp_path: Path) -> None:
 
         place = f"tls://127.0.0.1:{port}/b/{NAME}"
         engine = wiring_services.far_engine(place, ENVIRONMENT, context)
-        with pytest.raises(Unavailable, match="machine/c, not spiffe"):
+        with pytest.raises(Unavailable) as caught:
             await engine.health()
+        assert "machine/c, not spiffe" in str(caught.value.__cause__)
         server.close()
+        await server.wait_closed()
+        with pytest.raises(Unavailable) as gone:
+            await engine.health()
+        assert f"127.0.0.1:{port}" in str(gone.value.__cause__)
+        # Clients of the API get to read this, and no name or address of a machine.
+        assert {caught.value.message, gone.value.message} == {
+            "the runner is down: it cannot be reached"
+        }
         assert not any(served), "a frame went to who is another"
 
     go(tmp_path, story)
@@ -328,6 +347,13 @@ def test_nobody_plays_control_and_no_machine_another(tmp_path: Path) -> None:
 def report(deployment: str, model: str, number: int = 1) -> Report:
     """What a runner tells of what was taken."""
     return Report(model, (deployment, number), "a life", 1, 0, True, {"acme": 1.0}, {}, {})
+
+
+def another_version() -> str:
+    """A request of a version that there is not; nobody looks at its signature any more."""
+    lines = service_x509.request_for(OTHER).splitlines()
+    made = base64.b64decode("".join(lines[1:-1])).replace(b"\x02\x01\x00", b"\x02\x01\x01", 1)
+    return "\n".join((lines[0], base64.b64encode(made).decode(), lines[-1]))
 
 
 async def refusal_soon(control: FarControl) -> BastideError | None:

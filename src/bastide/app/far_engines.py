@@ -54,7 +54,7 @@ class Engines:
             given = await self._control.ask("certificate", body)
         except Unavailable as error:
             if self._context is None:
-                raise Down(f"control gave no certificate: {error.message}") from error
+                raise Down("control gave no certificate") from error
             return  # the last one is good for some days more
         key = service_x509.private_pem(self._secret).decode()
         shown = Credential(given["certificate"], key, given["authority"])

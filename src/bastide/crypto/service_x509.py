@@ -134,7 +134,7 @@ def read_request(text: str) -> bytes:
         request = x509.load_pem_x509_csr(text.encode())
         holds = request.is_signature_valid
         public = _der(request.public_key())
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as error:
         raise Misconfigured(f"not a request for a certificate: {error}") from error
     if not holds:
         raise NotProven("the request for a certificate is not signed with its key")

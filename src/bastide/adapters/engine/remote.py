@@ -9,7 +9,7 @@ more than the text of an answer.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from bastide.core.chat import (
     Delta,
@@ -23,6 +23,8 @@ from bastide.dialects.frames import Frame, FrameReader, decode, encode
 from bastide.ports import Dial
 
 __all__ = ["RemoteEngine"]
+
+_DOWN: Final = "the runner is down: it cannot be reached"
 
 
 class RemoteEngine:
@@ -89,13 +91,13 @@ class RemoteEngine:
         if not isinstance(self._socket, str):
             try:
                 return await self._socket(_Link)
-            except BastideError as error:
-                raise Down(f"the runner is down: {error.message}") from error
+            except BastideError as error:  # it names machines, and clients get to read ours
+                raise Down(_DOWN) from error
         loop = asyncio.get_running_loop()
         try:
             return (await loop.create_unix_connection(_Link, self._socket))[1]
         except OSError as error:
-            raise Down("the runner is down: nobody answers its socket") from error
+            raise Down(_DOWN) from error
 
 
 class _Answer:
