@@ -5,6 +5,7 @@
 The programs are real, in the real sandbox; each finder looks for the same names.
 """
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -19,12 +20,12 @@ import pytest
 
 from bastide.adapters.compute.processes import ProcessCompute
 from bastide.adapters.spans import program
-from bastide.app import wiring_spans
+from bastide.app import wiring, wiring_engines, wiring_spans
 from bastide.app.asked_finder import AskedFinder
-from bastide.core.errors import Misconfigured, Refused
+from bastide.core.errors import Misconfigured, Refused, Unavailable
 from bastide.core.limits import FINDER_ASKED_TWICE
 from bastide.filters.names import SCHEMES
-from bastide.ports import SpanFinder
+from bastide.ports import Jail, Process, SpanFinder
 from contracts import compute_tasks
 
 LIST = "name\tAino Kallasvuori\nname\tAino\naddress\tHämeentie 14\n"
@@ -137,6 +138,28 @@ def test_a_finder_that_does_not_answer_in_time_is_not_waited_for(
         finder.find(TEXTS)
     assert "did not answer within 3 s" in "".join(caught.value.reasons)
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.attacks("C236")
+@pytest.mark.timeout(60)
+def test_a_program_that_starts_too_late_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    class LateSandbox:
+        async def start(self, jail: Jail) -> Process:
+            process = await wiring.sandbox("auto").start(jail)
+            await asyncio.sleep(1.0)
+            return process
+
+    monkeypatch.setattr(program, "FINDER_ANSWER_S", 0.5)
+    files = [SLOW["silent"].encode]
+    python = wiring_engines.interpreter_files()
+    late = program.ProgramFinder("find.py", files, python, LateSandbox, wiring.clock())
+    before, start = set(psutil.Process().children(recursive=True)), time.monotonic()
+    with pytest.raises(Unavailable, match="cannot be started"):
+        late.find(TEXTS)
+    assert time.monotonic() - start < 8, "it waited for a program that nobody had ended"
+    begun = set(psutil.Process().children(recursive=True)) - before
+    _, alive = psutil.wait_procs(begun, timeout=5)
+    assert not alive
 
 
 def test_a_worker_ends_its_finder_when_it_ends(tmp_path: Path) -> None:

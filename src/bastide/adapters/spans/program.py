@@ -21,12 +21,13 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
 from bastide.core.errors import Refused, Unavailable
 from bastide.core.limits import FINDER_ANSWER_BYTES_MAX, FINDER_ANSWER_S
-from bastide.ports import Clock, Jail, Sandbox
+from bastide.ports import Clock, Jail, Process, Sandbox
 
 __all__ = ["ProgramFinder"]
 
@@ -102,28 +103,30 @@ class ProgramFinder:
 
     def _started(self, left_s: Callable[[], float]) -> "_Channel":
         sandbox = self._sandbox()
-        with ExitStack() as stack:
-            ours, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
+        # A jail has a folder to write to. This one is gone before the program gets a text. What the
+        # program is given stays until a start that is late has come to its end.
+        with (
+            theirs,
+            tempfile.TemporaryDirectory(dir=_MEMORY) as writable,
+            ExitStack() as given,
+            ExitStack() as stack,
+        ):
             stack.callback(ours.close)
             loop = stack.enter_context(_loop())
-            # A jail has a folder to write to. This one is gone before the program gets a text.
-            with (
-                theirs,
-                tempfile.TemporaryDirectory(dir=_MEMORY) as writable,
-                ExitStack() as given,
-            ):
-                files = [_in_memory(read(), given) for read in self._files]
-                jail = self._jail(theirs.fileno(), files, writable)
-                starting = asyncio.run_coroutine_threadsafe(sandbox.start(jail), loop)
-                channel = _Channel(ours)
-                try:
-                    stack.callback(starting.result(left_s()).kill)
-                    theirs.close()
-                    begun = channel.ask(b"", left_s)
-                except (TimeoutError, OSError):
-                    begun = b""
-                if not begun:
-                    raise Unavailable(f"the finder {self._name} cannot be started")
+            files = [_in_memory(read(), given) for read in self._files]
+            jail = self._jail(theirs.fileno(), files, writable)
+            starting = asyncio.run_coroutine_threadsafe(sandbox.start(jail), loop)
+            stack.callback(starting.add_done_callback, _kill)  # at the end, or when it has started
+            channel = _Channel(ours)
+            try:
+                starting.result(left_s())
+                theirs.close()
+                begun = channel.ask(b"", left_s)
+            except (TimeoutError, OSError):
+                begun = b""
+            if not begun:
+                raise Unavailable(f"the finder {self._name} cannot be started")
             self._channel, self._held = channel, stack.pop_all()
         return channel
 
@@ -200,7 +203,14 @@ def _loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 async def _rest() -> None:
-    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+    # A start that is late begins to watch its child, and the child is killed right after.
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+def _kill(starting: Future[Process]) -> None:
+    if starting.exception() is None:
+        starting.result().kill()
 
 
 def _in_memory(data: bytes, stack: ExitStack) -> int:
