@@ -13,8 +13,16 @@ from typing import Any
 import pytest
 
 from bastide.adapters.clock.fixed import FixedClock
+from bastide.adapters.control import link as link_module
 from bastide.adapters.control.link import ControlLink
-from bastide.core.errors import Misconfigured, NotFound, Unavailable
+from bastide.core.errors import (
+    BastideError,
+    Misconfigured,
+    NotAllowed,
+    NotFound,
+    NotProven,
+    Unavailable,
+)
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import KeyGrant, Snapshot
 from bastide.dialects import frames
@@ -216,6 +224,47 @@ def test_it_connects_again_and_what_was_unanswered_fails() -> None:
         await peer.listen()
         await waiting
         assert frames.decode(peer.frames[-1], Receipt) == receipt(2)
+
+    run(story)
+
+
+def test_why_it_failed_once_is_not_told_once_it_has_connected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "CONTROL_TIMEOUT_S", 0.2)
+
+    async def story(link: ControlLink, peer: Peer) -> None:
+        failures: list[BastideError] = [NotProven("another answers there")]
+
+        async def dial(make: Callable[[], asyncio.Protocol]) -> Any:
+            if failures:
+                raise failures.pop()
+            return (await asyncio.get_running_loop().create_unix_connection(make, peer.path))[1]
+
+        second = ControlLink(dial, CLOCK)
+        await second.start()
+        await until(lambda: second.snapshot)
+        peer.reply = lambda frame: None
+        with pytest.raises(Unavailable) as caught:
+            await second.ask("status", None)
+        assert caught.value.message == "control does not answer"
+        await second.close()
+
+    run(story)
+
+
+def test_who_is_refused_gets_an_error_of_its_own_each_time() -> None:
+    async def story(link: ControlLink, peer: Peer) -> None:
+        await until(lambda: link.snapshot)
+        for writer in peer.writers:
+            writer.write(frames.encode(0, "refused", ("not-allowed", "it was removed")))
+        await until(lambda: link.refused)
+        errors = []
+        for _ in range(2):
+            with pytest.raises(NotAllowed, match="it was removed") as caught:
+                await link.ask("status", None)
+            errors.append(caught.value)
+        assert errors[0] is not errors[1], "it would keep the place of each caller"
 
     run(story)
 

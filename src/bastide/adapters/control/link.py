@@ -123,7 +123,8 @@ class ControlLink:
 
     async def _ask(self, kind: str, body: Any, timeout_s: float) -> frames.Frame:
         if self._refused is not None:
-            raise self._refused
+            # Anew each time: one error raised again and again would keep the place of each.
+            raise of_code(self._refused.code, self._refused.message)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._connected.wait()
@@ -142,7 +143,7 @@ class ControlLink:
             while True:
                 wire = await self._connect()
                 if wire is not None:
-                    failures = 0
+                    failures, self._why = 0, ""
                     self._wire = wire
                     self._connected.set()
                     await wire.lost.wait()
