@@ -140,7 +140,6 @@ def test_a_finder_that_does_not_answer_in_time_is_not_waited_for(
     assert time.monotonic() - begun < 20
 
 
-@pytest.mark.attacks("C236")
 @pytest.mark.timeout(60)
 def test_a_program_that_starts_too_late_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     class LateSandbox:

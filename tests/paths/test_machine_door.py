@@ -8,7 +8,6 @@ played control.
 """
 
 import asyncio
-import base64
 import contextlib
 import ssl
 import time
@@ -32,14 +31,7 @@ from bastide.app.machines import machine_statement
 from bastide.app.runner_far import FarSocket
 from bastide.app.setting_checks import split_address
 from bastide.app.wiring_services import FarControl
-from bastide.core.errors import (
-    BastideError,
-    Down,
-    Misconfigured,
-    NotAllowed,
-    NotProven,
-    Unavailable,
-)
+from bastide.core.errors import BastideError, Down, NotAllowed, NotProven, Unavailable
 from bastide.core.key import Purpose
 from bastide.core.service import Credential, far_name
 from bastide.core.spiffe import service_id
@@ -295,8 +287,6 @@ def test_a_machine_speaks_for_its_own_deployments_and_under_its_own_name(tmp_pat
                 loaded = {"deployment": deployment, "model": zero, "sandbox": "s", "replica": 1}
                 await control.ask("loaded", loaded)
             # Its certificate is renewed for its own key only.
-            with pytest.raises(Misconfigured, match="not a request"):
-                await control.ask("certificate", {"request": another_version()})
             with pytest.raises(NotAllowed, match="joined with another key"):
                 await control.ask("certificate", {"request": service_x509.request_for(OTHER)})
 
@@ -347,13 +337,6 @@ def test_nobody_plays_control_and_no_machine_another(tmp_path: Path) -> None:
 def report(deployment: str, model: str, number: int = 1) -> Report:
     """What a runner tells of what was taken."""
     return Report(model, (deployment, number), "a life", 1, 0, True, {"acme": 1.0}, {}, {})
-
-
-def another_version() -> str:
-    """A request of a version that there is not; nobody looks at its signature any more."""
-    lines = service_x509.request_for(OTHER).splitlines()
-    made = base64.b64decode("".join(lines[1:-1])).replace(b"\x02\x01\x00", b"\x02\x01\x01", 1)
-    return "\n".join((lines[0], base64.b64encode(made).decode(), lines[-1]))
 
 
 async def refusal_soon(control: FarControl) -> BastideError | None:
