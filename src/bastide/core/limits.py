@@ -330,9 +330,7 @@ MACHINES_THREADS_MAX: Final = 8  # of all machines
 MACHINE_FRAME_BYTES_MAX: Final = 1 * MIB  # of one request; the largest is a runner's report
 MACHINE_UNREAD_BYTES_MAX: Final = 16 * MIB  # of what control said to a machine that does not read
 MACHINE_NAME_MAX: Final = 63
-FOLLOW_ENTRIES: Final = (
-    LEDGER_BATCH_MAX  # entries in one answer of control; its bytes are bounded, too
-)
+FOLLOW_ENTRIES: Final = LEDGER_BATCH_MAX  # in one answer of control; bytes are bounded, too
 FOLLOW_BYTES: Final = 4 * MIB
 OBJECT_PIECE_BYTES: Final = 1 * MIB  # of a sealed object that a machine gets
 OBJECT_PIECES_AT_ONCE: Final = 4
