@@ -89,8 +89,10 @@ docs: setup-dev
 reuse: setup-dev
 	@$(BIN)/reuse lint --quiet || $(BIN)/reuse lint
 
+# One more than the two cores that the tests are made for: they wait for processes much of the time.
+WORKERS ?= 3
 tests: setup-dev
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 bench: setup-dev
 	@for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=src $(BIN)/python $$file || exit 1; done

@@ -6,7 +6,6 @@ It comes from `.ci/sdks` as a wheel that holds the program. Every test asks for 
 name below one server per process of pytest.
 """
 
-import atexit
 import contextlib
 import json
 import os
@@ -193,16 +192,19 @@ def running_server(tls: tuple[Path, Path] | None = None) -> Iterator[S3Server]:
 
 
 _shared: list[S3Server] = []
+_sharing = contextlib.ExitStack()
 
 
 def shared_server() -> S3Server:
     """The server of this process of pytest; tests that stop one take `running_server`."""
     if not _shared:
-        stack = contextlib.ExitStack()
-        _shared.append(stack.enter_context(running_server()))
-        owner = os.getpid()
-        atexit.register(lambda: stack.close() if os.getpid() == owner else None)
+        _shared.append(_sharing.enter_context(running_server()))
     return _shared[0]
+
+
+def end_sharing() -> None:
+    """Stop the shared server. Not with atexit: workers of pytest leave without it."""
+    _sharing.close()
 
 
 def shared_place(prefix: str = "", **changes: Any) -> Bucket:
