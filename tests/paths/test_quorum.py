@@ -16,41 +16,14 @@ from typing import Any
 import pytest
 
 from bastide.app.quorum import Collected, open_share
-from bastide.crypto import age
 from paths.demo import Demo
-from paths.test_passkeys import free_port
-
-PARTIES = ("firm", "operator", "guardian")
-
-
-def _identity(number: int) -> age.X25519Identity:
-    return age.X25519Identity(bytes([number]) * 32)
+from paths.quorum_rig import PARTIES, found_quorum, identity, share_of
 
 
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
     """An environment of three custodians, and the folder of their own keys."""
-    folder = tmp_path_factory.mktemp("quorum")
-    people, demo = folder / "people", Demo(folder / "home")
-    people.mkdir()
-    quorum = []
-    for number, party in enumerate(PARTIES, start=1):
-        (people / f"{party}.txt").write_text(f"# a custodian\n{_identity(number).secret()}\n")
-        quorum += ["--quorum", f"{party}={_identity(number).recipient()}"]
-    made = demo.json(
-        "init", "--parties", "separate", "--listen", f"127.0.0.1:{free_port()}",
-        "--exit-recipient", str(_identity(9).recipient()), *quorum,
-    )  # fmt: skip
-    assert made["unlock"] is None
-    assert made["exit_identity"] is None
-    for file in map(Path, (*made["shares"], *made["key_files"])):
-        file.rename(people / file.name)
-    return demo, people
-
-
-def _share(people: Path, party: str) -> tuple[str, ...]:
-    share, identity = people / f"{party}.share.age", people / f"{party}.txt"
-    return ("--share", str(share), "--identity", str(identity))
+    return found_quorum(tmp_path_factory.mktemp("quorum"))
 
 
 def _secrets(people: Path, record: Any) -> list[bytes]:
@@ -58,7 +31,7 @@ def _secrets(people: Path, record: Any) -> list[bytes]:
     collected = Collected(record)
     for number, party in enumerate(PARTIES, start=1):
         text = (people / f"{party}.share.age").read_text()
-        collected.add(open_share(text, [_identity(number)]))
+        collected.add(open_share(text, [identity(number)]))
     found = [bytes.fromhex(collected.passphrase()), collected.passphrase().encode()]
     for share in collected.shares.values():
         found += [share.data, share.data.hex().encode()]
@@ -75,9 +48,9 @@ def test_locked_is_locked(founded: tuple[Demo, Path]) -> None:
 def test_one_custodian_starts_nothing(founded: tuple[Demo, Path]) -> None:
     demo, people = founded
     party = "operator"
-    row = demo.json("unseal", *_share(people, party), "--wait", "0", status=4)
+    row = demo.json("unseal", *share_of(people, party), "--wait", "0", status=4)
     assert row["message"] == f"1 of 2 shares: {party}"
-    twice = _share(people, party) * 2
+    twice = share_of(people, party) * 2
     assert demo.json("unseal", *twice, "--wait", "0", status=4)["message"] == row["message"]
     assert not demo.json("status")["running"]
 
@@ -86,14 +59,14 @@ def test_two_start_the_services(founded: tuple[Demo, Path]) -> None:
     """Which two does not matter: unit/test_quorum.py has every pair."""
     demo, people = founded
     pair = ("firm", "guardian")
-    first = demo.popen("unseal", *_share(people, pair[0]), "--for", "2", "--json")
+    first = demo.popen("unseal", *share_of(people, pair[0]), "--for", "2", "--json")
     assert first.stderr is not None
     assert "1 more to come" in first.stderr.readline()
     while not (demo.home / "run" / "unseal.sock").exists():
         assert first.poll() is None
     # Who has no share gets nothing meanwhile, and a wrong share is refused by name.
     assert demo.json("ledger", "ls", status=4)["error"] == "not-allowed"
-    handed = demo.json("unseal", *_share(people, pair[1]))
+    handed = demo.json("unseal", *share_of(people, pair[1]))
     assert handed == {"handed_over": [pair[1]], "missing": 0}
     assert first.stdout is not None
     told = [first.stdout.readline() for _ in range(8)]
@@ -101,7 +74,7 @@ def test_two_start_the_services(founded: tuple[Demo, Path]) -> None:
     try:
         assert demo.json("status")["running"]
         # The third is not needed any more, and a socket that answers is not taken away.
-        late = demo.json("unseal", *_share(people, "operator"))
+        late = demo.json("unseal", *share_of(people, "operator"))
         assert late == {"handed_over": ["operator"], "missing": 0}
         # Commands work for the two minutes, also the ceremony's.
         audited = demo.json("ledger", "audit")
@@ -117,7 +90,7 @@ def test_a_socket_that_a_kill_left_behind(founded: tuple[Demo, Path]) -> None:
     demo, people = founded
     path = demo.home / "run" / "unseal.sock"
     for _ in range(2):
-        first = demo.popen("unseal", *_share(people, "firm"))
+        first = demo.popen("unseal", *share_of(people, "firm"))
         assert first.stderr is not None
         first.stderr.readline()
         # The second removes what the first left, and makes its own: not to be killed in between.
@@ -126,7 +99,7 @@ def test_a_socket_that_a_kill_left_behind(founded: tuple[Demo, Path]) -> None:
         first.kill()
         first.wait(10)
     assert path.exists()
-    row = demo.json("unseal", *_share(people, "operator"), "--wait", "0", status=4)
+    row = demo.json("unseal", *share_of(people, "operator"), "--wait", "0", status=4)
     assert row["message"] == "1 of 2 shares: operator"
     assert not path.exists()
 
@@ -168,7 +141,7 @@ def test_wrong_shares_are_named(founded: tuple[Demo, Path], tmp_path: Path) -> N
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     share = json.loads(opened)
-    both = ("--share", "-", *_share(people, "operator"), "--wait", "0")
+    both = ("--share", "-", *share_of(people, "operator"), "--wait", "0")
     damaged = json.dumps({**share, "share": "00" + share["share"][2:]})
     row = demo.json("unseal", *both, status=None, stdin=damaged)
     assert "share of the firm is damaged" in row["message"]
@@ -185,7 +158,7 @@ def test_wrong_shares_are_named(founded: tuple[Demo, Path], tmp_path: Path) -> N
     other = Demo(tmp_path / "other")
     other.json("init")
     keyring.write_bytes((other.home / "keyring.age").read_bytes())
-    row = demo.json("unseal", "--share", "-", *_share(people, "guardian"), stdin=opened, status=4)
+    row = demo.json("unseal", "--share", "-", *share_of(people, "guardian"), stdin=opened, status=4)
     assert "does not open" in row["message"]
     keyring.write_bytes(kept)
     assert not demo.json("status")["running"]
@@ -205,10 +178,10 @@ def test_no_plaintext_on_the_disk(founded: tuple[Demo, Path]) -> None:
 
 @pytest.mark.attacks("C124")
 def test_a_quorum_leaves_no_other_door(tmp_path: Path) -> None:
-    recipients = [f"{party}={_identity(n).recipient()}" for n, party in enumerate(PARTIES, 1)]
+    recipients = [f"{party}={identity(n).recipient()}" for n, party in enumerate(PARTIES, 1)]
     quorum = [word for text in recipients for word in ("--quorum", text)]
     demo = Demo(tmp_path / "home")
-    exit_ = ("--exit-recipient", str(_identity(9).recipient()))
+    exit_ = ("--exit-recipient", str(identity(9).recipient()))
     for wrong, why in (
         (("--parties", "separate", *quorum), "exit-recipient"),
         (("--parties", "solo", *exit_, *quorum), "separate"),

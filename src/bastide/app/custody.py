@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Use case of custodians: whether those who came with their shares may start the services.
+"""Use case of custodians: whether those who came with their shares may do what they came for.
 
 Their shares say who they are, before anybody can log in. So it is asked for their parties, once
 the ledger opens; a set of policies can demand that the guardian is one of them.
@@ -16,8 +16,8 @@ from bastide.core.party import Party, Principal
 __all__ = ["admit_custodians"]
 
 
-def admit_custodians(env: Environment, custodians: Iterable[str]) -> None:
-    """Return if the policies let these custodians unseal. Raises NotAllowed, NotProven."""
+def admit_custodians(env: Environment, custodians: Iterable[str], action: str = "unseal") -> None:
+    """Return if the policies let these custodians do it. Raises NotAllowed, NotProven."""
     parties = frozenset(map(Party, custodians))
     name = f"the custodians {' and '.join(sorted(parties)) or 'of no party'}"
-    require(replace(env, principal=Principal(name, parties), claim=None), "unseal")
+    require(replace(env, principal=Principal(name, parties), claim=None), action)

@@ -85,6 +85,17 @@ class Collected:
             raise NotProven(f"{whose} is damaged, or not that custodian's", fix="use the backup")
         self.shares[share.custodian] = share
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any], shares: Sequence[Share]) -> "Collected":
+        """Shares of the record, or of the one with which a kill left it (app/resplit.py)."""
+        following = record.get("next")
+        mine = following is not None and {share.set for share in shares} == {following["set"]}
+        plain = {name: value for name, value in record.items() if name != "next"}
+        collected = cls(following if mine else plain)
+        for share in shares:
+            collected.add(share)
+        return collected
+
     @property
     def missing(self) -> int:
         """How many more it takes."""

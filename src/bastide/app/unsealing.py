@@ -42,12 +42,14 @@ def read_record(home: Home) -> dict[str, Any]:
         raise Misconfigured(f"{home.quorum} is damaged", fix="restore it from a backup") from error
 
 
-def hand_over(home: Home, share: Share) -> int | None:
+def hand_over(home: Home, share: Share, purpose: str = "") -> int | None:
     """Give a share to whoever collects; how many are missing then. None if nobody collects.
+
+    `purpose` is what it is given for, if not to unseal; for another one it is not taken.
 
     Raises NotAllowed with its reason if it is refused, Unavailable if who collects is busy.
     """
-    told = _ask(home, {"share": share.to_json()})
+    told = _ask(home, {"share": share.to_json(), "purpose": purpose})
     if told is None:
         return None
     if "message" in told:
@@ -70,6 +72,7 @@ def collect(
     clock: Clock,
     tell: Callable[[str], None],
     opened: Callable[[str], float],
+    purpose: str = "",
 ) -> None:
     """Wait for shares; with enough, call `opened` with the passphrase, which may refuse it.
 
@@ -78,16 +81,28 @@ def collect(
     """
     hide_memory()
 
+    def verify_purpose(request: Any) -> None:
+        if request.get("purpose", "") != purpose:
+            raise NotAllowed(
+                "shares are collected here for something else",
+                fix="ask the custodian who waits: `bastide unseal`, or `bastide resplit` with the"
+                " same --custodian",
+            )
+
     def take(request: Any) -> dict[str, Any]:
         if "share" not in request:
             raise NotAllowed(f"{collected.missing} shares are missing")
+        verify_purpose(request)
         share = Share.from_json(json.dumps(request["share"]))
         collected.add(share)
         tell(f"  the share of the {share.custodian}: right, {collected.missing} missing")
         return {"missing": collected.missing}
 
     def keep(request: Any) -> dict[str, Any]:
-        return {"missing": 0} if "share" in request else {"passphrase": passphrase}
+        if "share" not in request:
+            return {"passphrase": passphrase}
+        verify_purpose(request)
+        return {"missing": 0}
 
     with _listening(home.unsealing) as listener:
         ends = clock.monotonic() + wait_s

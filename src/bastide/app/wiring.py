@@ -112,11 +112,13 @@ def open_keyring(path: Path, passphrase: str) -> Keyring:
     return file.open_keyring(path, passphrase)
 
 
-def save_keyring(path: Path, keyring: Keyring, passphrase: str, source: Entropy) -> None:
-    """Put a changed keyring in the place of its file, at once."""
+def save_keyring(
+    path: Path, keyring: Keyring, passphrase: str, source: Entropy, new: str | None = None
+) -> None:
+    """Put a changed keyring in the place of its file, at once; `new` is another passphrase."""
     from bastide.adapters.keys import file
 
-    file.save_keyring(path, keyring, passphrase, source)
+    file.save_keyring(path, keyring, passphrase, source, new)
 
 
 def keyring_from_portion(text: str) -> Keyring:
@@ -156,11 +158,11 @@ def write_secret(path: Path, data: bytes) -> None:
     write_new(path, data)
 
 
-def replace_small(path: Path, data: bytes) -> None:
+def replace_small(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a small file over another: whole and on the disk, or not at all."""
     from bastide.adapters.keys.durable import write_over as replace
 
-    replace(path, data)
+    replace(path, data, mode)
 
 
 def deny_list(path: Path) -> DenyList:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound, NotProven
+from bastide.core.party import Party
 
 if TYPE_CHECKING:
     from bastide.app.config import Home
@@ -29,6 +30,7 @@ __all__ = [
     "Command",
     "Lazy",
     "parameters",
+    "parties_of",
     "read_text",
     "verify_one_way",
     "write_envelope",
@@ -251,6 +253,18 @@ def verify_one_way(out: str | None, signed: str | None) -> None:
     """Raise Misconfigured if a statement is to be made and one that was signed is given, too."""
     if out is not None and signed is not None:
         raise Misconfigured("--out makes a statement, --signed brings one: give one", place="out")
+
+
+def parties_of(given: tuple[str, ...]) -> dict[Party, str]:
+    """What is given as PARTY=VALUE. Raises Misconfigured."""
+    values: dict[Party, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name not in set(Party) or name in values:
+            known = ", ".join(Party)
+            raise Misconfigured(f"not PARTY=VALUE: {text!r}", fix=f"once for each of {known}")
+        values[Party(name)] = value
+    return values
 
 
 def write_envelope(path: str, envelope: "Envelope") -> None:

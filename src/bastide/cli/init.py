@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.command import Call, parameters, parties_of, read_text
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
 
@@ -131,7 +131,7 @@ def found_here(
     passphrase = None
     if call.passphrase_file is not None:
         passphrase = read_text(call.passphrase_file).strip()
-    files = _by_party(party_keys)
+    files = parties_of(party_keys)
     away = None if charter is None else _charter_round(call, files, *charter)
     keys = {} if away else {party: call.party_key(file) for party, file in files.items()}
     wishes = Wishes(
@@ -141,7 +141,7 @@ def found_here(
         exit_recipient,
         sandbox,
         {party: signer for party, signer in keys.items() if signer is not None},
-        _by_party(quorum),
+        parties_of(quorum),
         store_keys,
         away,
         attested,
@@ -208,15 +208,3 @@ def _charter_round(call: Call, files: dict[Party, str], folder: str, wait: float
         if key.party != party:
             raise Misconfigured(f"{files[party]} was made for the {key.party}, not the {party}")
     return CharterRound(Path(folder), keys, 60 * wait, wiring.clock(), time.sleep, call.tell)
-
-
-def _by_party(given: tuple[str, ...]) -> dict[Party, str]:
-    """What is given as PARTY=VALUE. Raises Misconfigured."""
-    values: dict[Party, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or name not in set(Party) or name in values:
-            known = ", ".join(Party)
-            raise Misconfigured(f"not PARTY=VALUE: {text!r}", fix=f"once for each of {known}")
-        values[Party(name)] = value
-    return values

@@ -51,10 +51,10 @@ def _init() -> click.Command:
     return init.init
 
 
-def _unseal() -> click.Command:
+def _unseal(name: str) -> click.Command:
     from bastide.cli import unseal
 
-    return unseal.unseal
+    return {"unseal": unseal.unseal, "resplit": unseal.resplit}[name]
 
 
 def _ceremony() -> click.Command:
@@ -268,7 +268,14 @@ _TABLE = {
     "init": (_init, "Make an environment: keys, ledger, sealed store."),
     "enrol": (lambda: _enrol("enrol"), "Make another key of a party count."),
     "sign": (lambda: _enrol("sign"), "Show a statement that travels, and sign it."),
-    "unseal": (_unseal, "Start the services with the shares of two custodians."),
+    "unseal": (
+        lambda: _unseal("unseal"),
+        "Start the services with the shares of two custodians.",
+    ),
+    "resplit": (
+        lambda: _unseal("resplit"),
+        "Split the quorum again, for other custodians; old shares end.",
+    ),
     "ceremony": (_ceremony, "Print the record of a key ceremony; the ledger keeps its digest."),
     "passkey": (_passkey, "Make a passkey with which a party signs in the browser."),
     "corpus": (_corpus, "Make datasets from raw text; show and prove what is in them."),

@@ -24,6 +24,7 @@ KINDS: tuple[str, ...] = (
     "store-key/v1",
     "store-key-shred/v1",
     "ceremony/v1",
+    "quorum/v1",
     "tenant/v1",
     "project/v1",
     "api-key/v1",

@@ -50,6 +50,21 @@ KEY_SHAPES: dict[str, dict[str, Check]] = {
         "time_ms": _count,
     },
     "ceremony/v1": {"record": _digest, "time_ms": _count},
+    "quorum/v1": {
+        "set": _text,
+        "previous": _text,
+        "threshold": _count,
+        "custodians": _list_of(
+            _fields(
+                {
+                    "custodian": _one_of(*(party.value for party in Party)),
+                    "recipient": _text,
+                    "digest": _digest,
+                }
+            )
+        ),
+        "time_ms": _count,
+    },
     "store-key/v1": {
         "key": _text,
         "service": _one_of(*SERVICES),

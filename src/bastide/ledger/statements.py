@@ -343,6 +343,7 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "store-key/v1": lambda body: [(body["key"], _hex({"store-key": body["key"]}))],
     "store-key-shred/v1": _shred,
     "ceremony/v1": lambda body: [("ceremony", Digest.parse(body["record"]).hex)],
+    "quorum/v1": lambda body: [("quorum", _hex({"quorum": body["set"]}))],
     "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],
     "api-key/v1": lambda body: [(body["key"], _hex({"key": body["key"]}))],
     "api-key/v2": lambda body: [(body["key"], _hex({"key": body["key"]}))],

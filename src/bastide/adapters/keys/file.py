@@ -54,14 +54,18 @@ def create_keyring(
     return keyring
 
 
-def save_keyring(path: Path, keyring: Keyring, passphrase: str, entropy: Entropy) -> None:
+def save_keyring(
+    path: Path, keyring: Keyring, passphrase: str, entropy: Entropy, new: str | None = None
+) -> None:
     """Put a changed keyring in the place of its file, at once, stretched as the file before.
+
+    `new` is the passphrase from then on, if it is another one.
 
     Raises NotAllowed if the passphrase does not open that file, Unavailable if the disk is full.
     """
     open_keyring(path, passphrase)  # another passphrase would lock its owner out
     header, _ = age.parse_header(read_small(path))
-    recipient = age.Passphrase(passphrase, int(header.stanzas[0].arguments[2]))
+    recipient = age.Passphrase(new or passphrase, int(header.stanzas[0].arguments[2]))
     write_over(path, b"".join(age.seal([_text(keyring).encode()], [recipient], entropy.token)))
 
 
