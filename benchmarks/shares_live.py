@@ -18,7 +18,10 @@ Last come windows of ten seconds in which everybody asks for more than there is,
 tenant, to whom half of what the engine was measured to do is promised. What each got is what the
 runner's own accounts say, from which share minutes are stated: *kept* is what the promised tenant
 got (promised and borrowed) over what it was promised, *Jain* how evenly the five others got theirs
-(their borrowed units; 1 is even, 0.2 is all to one).
+(their borrowed units; 1 is even, 0.2 is all to one). Here the queue's own clock is the engine's:
+a promise is of units a second, and an engine that others leave a third of a processor can keep no
+promise that was measured when it had a whole one, in whatever order it is asked. *wall_s* says how
+long windows took; on a machine of its own that is ten seconds, too.
 
     python benchmarks/shares_live.py [--requests 200] [--rounds 10] [--windows 12]
 """
@@ -78,12 +81,25 @@ class Block:
     length_s: float = 0.0
 
 
+class EngineClock:
+    """Shows how long the engine's threads have computed; the date is the machine's."""
+
+    def __init__(self) -> None:
+        self.threads: list[Path] = []
+
+    def now_ms(self) -> int:
+        return SystemClock().now_ms()
+
+    def monotonic(self) -> float:
+        return computed_s(self.threads)
+
+
 class World:
     """One engine behind one runner."""
 
     def __init__(self, client: RemoteEngine, turns: Turns, engine: int) -> None:
         self.client = client
-        self._threads = threads_under(engine)
+        self.threads = threads_under(engine)
         self.turns = turns
         self._chance = random.Random(1)
         self._number = 0
@@ -124,21 +140,17 @@ class World:
 
     async def _first(self, tenant: str, tokens: int, about: str, seen: Block) -> float:
         """Read a whole answer; the seconds until its first piece."""
-        began, first, cpu_s = time.perf_counter(), None, self._cpu_s()
+        began, first, cpu_s = time.perf_counter(), None, computed_s(self.threads)
         async with aclosing(self.client.generate(ask(tenant, tokens, about))) as deltas:
             async for _ in deltas:
                 if first is None:
                     first = time.perf_counter() - began
                     if tenant == "a":
-                        seen.first_cpu_s.append(self._cpu_s() - cpu_s)
+                        seen.first_cpu_s.append(computed_s(self.threads) - cpu_s)
                 if tenant != "a":
                     seen.flood_tokens += 1
         assert first is not None
         return first
-
-    def _cpu_s(self) -> float:
-        """CPU seconds that the engine has taken until now."""
-        return sum(int(path.read_text().split()[0]) for path in self._threads) / 1e9
 
     async def flood(self, seen: Block, number: int, tenant: str = "") -> None:
         """Ask without a pause, as one of the five or as `tenant`."""
@@ -154,6 +166,11 @@ class World:
             except Busy as busy:
                 seen.busy += 1
                 await asyncio.sleep(busy.retry_after_s)
+
+
+def computed_s(threads: list[Path]) -> float:
+    """CPU seconds that they have taken until now."""
+    return sum(int(path.read_text().split()[0]) for path in threads) / 1e9
 
 
 def threads_under(process: int) -> list[Path]:
@@ -220,26 +237,50 @@ def summed(blocks: list[Block]) -> dict[str, Any]:
     return told
 
 
-async def accounts(live: World, windows: int) -> dict[str, Any]:
+async def accounts(windows: int) -> dict[str, Any]:
     """What the runner's accounts say of windows of WINDOW_S in which all ask for too much."""
-    capacity = live.turns.capacity
-    if capacity is None:
-        raise RuntimeError("the engine has not been measured: more rounds")
-    promise = Promise(tokens_per_s=capacity / 2)
-    live.turns.share_out({"a": promise})
-    seen = Block()
-    clients = [asyncio.ensure_future(live.flood(seen, row)) for row in range(CLIENTS)]
-    clients += [asyncio.ensure_future(live.flood(seen, row, "a")) for row in range(GREEDY)]
-    await asyncio.sleep(WINDOW_S)
-    live.turns.close_period()  # until the flood stands
-    rows: list[dict[str, Tally]] = []
-    for _ in range(windows):
-        await asyncio.sleep(WINDOW_S)
-        rows.append(live.turns.close_period())
-    for client in clients:
-        client.cancel()
-    await asyncio.gather(*clients, return_exceptions=True)
+    clock = EngineClock()
+    turns = Turns(SLOTS, clock)
+    async with world(turns) as live:
+        clock.threads = live.threads
+        turns.share_out({"a": PROMISE})
+        await live.block(40, flooding=True)
+        if turns.capacity is None:
+            raise RuntimeError("the engine was never full")
+        promise = Promise(tokens_per_s=turns.capacity / 2)
+        turns.share_out({"a": promise})
+        seen = Block()
+        clients = [asyncio.ensure_future(live.flood(seen, row)) for row in range(CLIENTS)]
+        clients += [asyncio.ensure_future(live.flood(seen, row, "a")) for row in range(GREEDY)]
+        await window(clock, clients)
+        turns.close_period()  # until the flood stands
+        rows: list[dict[str, Tally]] = []
+        wall_s = []
+        for number in range(windows):
+            wall_s.append(await window(clock, clients))
+            rows.append(turns.close_period())
+            print("window", number, round(wall_s[-1], 1), rows[-1].get("a"), flush=True)
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+    return {"wall_s": [round(one, 1) for one in wall_s], **judged(rows, promise)}
+
+
+async def window(clock: EngineClock, clients: list[asyncio.Future[None]]) -> float:
+    """Wait until the engine has computed for WINDOW_S; the seconds that took."""
+    began, ends_at = time.perf_counter(), clock.monotonic() + WINDOW_S
+    while clock.monotonic() < ends_at:
+        await asyncio.sleep(0.01)
+        for client in clients:
+            if client.done():
+                client.result()  # who asks no more makes every figure another
+    return time.perf_counter() - began
+
+
+def judged(rows: list[dict[str, Tally]], promise: Promise) -> dict[str, Any]:
+    """Each window, the worst of them, and the worst minute, of what was promised."""
     got = [row["a"].delivered + row["a"].borrowed if "a" in row else 0.0 for row in rows]
+    all_got = [sum(one.delivered + one.borrowed for one in row.values()) for row in rows]
     owed = promise.tokens_per_s * WINDOW_S
     kept = [units / owed for units in got]
     minutes = [sum(kept[at : at + 6]) / 6 for at in range(max(0, len(kept) - 5))]
@@ -250,6 +291,7 @@ async def accounts(live: World, windows: int) -> dict[str, Any]:
     squares = sum(units * units for units in others)
     return {
         "promised_per_s": round(promise.tokens_per_s, 1),
+        "done_per_s": [round(units / WINDOW_S, 1) for units in all_got],
         "kept_10s": [round(part, 3) for part in kept],
         "kept_10s_worst": round(min(kept), 3),
         "kept_60s_worst": round(min(minutes), 3) if minutes else None,
@@ -275,7 +317,7 @@ async def measure(requests: int, rounds: int, windows: int) -> dict[str, Any]:
             tally = turns.close_period().get("a")
             print(number, summed(alone[-1:]), summed(flooded[-1:]), tally, flush=True)
         capacity = turns.capacity
-        told = await accounts(live, windows) if windows else None
+    told = await accounts(windows) if windows else None
     async with world(Turns(10_000, SystemClock())) as live:
         arrival = await live.block(requests, flooding=True, seconds=FCFS_S)
     result: dict[str, Any] = {

@@ -34,11 +34,17 @@ _UNSUPPORTED: Final[dict[str, tuple[Any, ...]]] = {
     "best_of": (1,),
     "echo": (False,),
     "grammar": ("",),
+    "guided_choice": (),
+    "guided_grammar": (),
+    "guided_json": (),
+    "guided_regex": (),
     "json_schema": (),
     "logit_bias": ({},),
     "logprobs": (),
     "min_p": (0, 0.0),
+    "min_tokens": (0,),
     "n": (1,),
+    "prompt_logprobs": (False,),
     "repetition_penalty": (1, 1.0),
     "response_format": ({"type": "text"},),
     "structured_outputs": (),
@@ -66,11 +72,17 @@ class _Body(msgspec.Struct, kw_only=True):
     best_of: msgspec.Raw = ABSENT
     echo: msgspec.Raw = ABSENT
     grammar: msgspec.Raw = ABSENT
+    guided_choice: msgspec.Raw = ABSENT
+    guided_grammar: msgspec.Raw = ABSENT
+    guided_json: msgspec.Raw = ABSENT
+    guided_regex: msgspec.Raw = ABSENT
     json_schema: msgspec.Raw = ABSENT
     logit_bias: msgspec.Raw = ABSENT
     logprobs: msgspec.Raw = ABSENT
     min_p: msgspec.Raw = ABSENT
+    min_tokens: msgspec.Raw = ABSENT
     n: msgspec.Raw = ABSENT
+    prompt_logprobs: msgspec.Raw = ABSENT
     repetition_penalty: msgspec.Raw = ABSENT
     response_format: msgspec.Raw = ABSENT
     structured_outputs: msgspec.Raw = ABSENT
