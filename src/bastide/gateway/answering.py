@@ -208,11 +208,14 @@ class Answering:
 
         async def run(out: Outgoing) -> None:
             sink, reserved = house.counted(call, True)
+            engine.hold()
             try:
                 made = await embed(call, engine, sink, house.clock, house.note)
                 out.reply(Reply(200, asked.write(made, call.served), sink.headers(headers)))
             finally:
                 house.spending.release(reserved)
+                if engine.release():
+                    await engine.close()
 
         return Errand(house, request.family, ident, run, headers, call)
 

@@ -22,7 +22,8 @@ from bastide.gateway.recall import Recall
 from bastide.gateway.reply import Headers, Outgoing, Reply, refusal
 from bastide.gateway.spending import Counted, Reserved, Spending
 from bastide.gateway.watch import Watch
-from bastide.ports import Clock, Engine, ReceiptSink
+from bastide.gateway.window import WindowedEngine
+from bastide.ports import Clock, ReceiptSink
 from bastide.stages.serve import Call, Note, answer
 
 __all__ = ["Deed", "Errand", "Generation", "House"]
@@ -148,7 +149,7 @@ class Generation(_Telling):
         family: Family,
         headers: Headers,
         call: Call,
-        engine: Engine,
+        engine: WindowedEngine,
         writer: Writer,
         streams: bool,
         may_promise: bool,
@@ -171,9 +172,10 @@ class Generation(_Telling):
             sink, reserved = house.counted(call, self._may_promise)
             if self._streams:
                 self._opening = writer.first()
-            hand = self._hand if self._streams else None
+            hand, engine = self._hand if self._streams else None, self._engine
+            engine.hold()
             try:
-                said, last = await answer(call, self._engine, sink, house.clock, house.note, hand)
+                said, last = await answer(call, engine, sink, house.clock, house.note, hand)
                 if hand is None:
                     body = writer.whole(said, last)
                     out.reply(Reply(200, body, sink.headers(self._headers)))
@@ -182,6 +184,8 @@ class Generation(_Telling):
                     out.finish(end, self._headers)
             finally:
                 house.spending.release(reserved)
+                if engine.release():
+                    await engine.close()
 
     def _hand(self, delta: Delta) -> Awaitable[None] | None:
         """Send a piece; what is returned is done when the client has read enough."""

@@ -40,6 +40,7 @@ class WindowedEngine:
         self._shares: dict[str, _Share] = {}  # of the tenants that have requests inside
         self._all_bytes = 0
         self._inside = 0
+        self._held = 0  # by who was let in, and may not have come yet
         self._retired = False
 
     def full(self, tenant: str, size: int = 0) -> bool:
@@ -92,8 +93,17 @@ class WindowedEngine:
     async def close(self) -> None:
         """Close the engine when its last answer has ended."""
         self._retired = True
-        if self._inside == 0:
+        if self._over:
             await self._engine.close()
+
+    def hold(self) -> None:
+        """Not close before `release`: who was let in comes only after its guard."""
+        self._held += 1
+
+    def release(self) -> bool:
+        """Let go. True if nobody is left of an engine that is to be closed."""
+        self._held -= 1
+        return self._over
 
     def begin(self, request: GenerateRequest) -> AsyncIterator[Delta]:
         """The engine's own answer, for whoever has entered."""
@@ -112,7 +122,7 @@ class WindowedEngine:
         self._all_bytes += size
 
     def leave(self, tenant: str, size: int) -> bool:
-        """Give a place back. True if it was the last one of an engine that is to be closed."""
+        """Give a place back. True if nobody is left of an engine that is to be closed."""
         self._inside -= 1
         self._all_bytes -= size
         share = self._shares[tenant]
@@ -120,7 +130,11 @@ class WindowedEngine:
         share.requests -= 1
         if not share.requests:
             del self._shares[tenant]
-        return self._retired and self._inside == 0
+        return self._over
+
+    @property
+    def _over(self) -> bool:
+        return self._retired and not (self._inside or self._held)
 
 
 _NOTHING: Final = _Share()
