@@ -4,7 +4,8 @@
 
 `by` is the digest of a `login/v1` in the same ledger: it says who, and has no name in it. It is
 missing where nobody has logged in, and in entries from before there were logins. What a party's
-key signs names that key instead, and what a service says by itself is nobody's act.
+key signs names that key instead, or both: so does what a party decides by a command here
+(app/deciding.py). What a service says by itself is nobody's act.
 """
 
 from dataclasses import replace

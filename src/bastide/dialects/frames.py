@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames: the wire format between Bastide's own processes, over Unix sockets.
+"""Frames: the wire format between Bastide's own processes, over Unix sockets, and over mutual TLS
+where they are on two machines.
 
 A frame is a big-endian u32 length and a MessagePack array ``[stream, kind, body]``. Streams
 are numbered by the side that connects, from 1; stream 0 is for what the server sends unasked.
@@ -10,9 +11,11 @@ Runner:  ``generate`` GenerateRequest -> ``delta`` Delta ... (the last has `fini
          Embedded; ``next_tokens`` [prompt, count] -> ``tokens`` [TokenChoice ...];
          ``health`` -> ``ok``;
          ``cancel`` ends a stream and has no answer.
-Control: ``receipt`` Receipt -> ``ok``; ``share-minute`` the body of a share-minute/v1 without its
-         `time_ms` -> ``ok``; ``cut`` Cuts of a runner -> ``settled`` [receipt id ...], which need
-         not be reported again; on stream 0 ``snapshot`` Snapshot.
+Control: what may be asked is listed in gates/access/calls.py. ``receipt`` Receipt -> ``ok``;
+         ``cut`` Cuts of a runner -> ``settled`` [receipt id ...], which need not be reported again;
+         ``erasure``, ``status``, ``promise-key`` and ``taken`` are answered under their own names;
+         all else is a map -> ``ok``. On stream 0 ``hello`` credential from who connects here, and
+         from control ``snapshot`` Snapshot, and ``refused`` [code, message] before it hangs up.
 Desk:    one call a connection, a map with `tenant` and what the deed needs. ``put_file``, then
          ``piece`` bytes ... ``end`` -> ``ok`` KeptFile; ``get_file`` -> ``piece`` ... ``end``;
          ``file`` -> ``ok`` KeptFile; ``delete_file`` -> ``ok`` id; ``create_batch``, ``batch``,
