@@ -14,19 +14,19 @@ error; both say what Azure says where a blocklist of the customer's matched.
 """
 
 from functools import partial
-from typing import Any, Final, Never
+from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
-from bastide.core.errors import Filtered, Misconfigured
+from bastide.core.errors import Filtered
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.openai_chat import ChatWriter
 from bastide.dialects.openai_chat import decode as decode_chat
 from bastide.dialects.openai_completions import CompletionWriter
 from bastide.dialects.openai_completions import decode as decode_completion
 from bastide.dialects.openai_embeddings import decode as decode_embeddings
-from bastide.dialects.openai_errors import encode_problem, headers
+from bastide.dialects.openai_errors import encode_problem, headers, refuse_operation
 from bastide.dialects.openai_responses import RESPONSE_NOT_FOUND
 from bastide.dialects.surface import (
     Deny,
@@ -147,6 +147,9 @@ class Azure:
         return b"data: " + _error(problem) + b"\n\n"
 
 
+_refuse = partial(refuse_operation, where="this deployment")
+
+
 def _of_deployment(name: str, operation: str) -> Route:
     if operation == "embeddings":
         return Route(("POST",), Embed(partial(decode_embeddings, model=name)))
@@ -165,15 +168,6 @@ def _error(problem: Problem) -> bytes:
     if problem.code in _NAMED:
         code = problem.code
     return _encode({"error": {"code": code, "message": problem.message}})
-
-
-def _refuse(body: bytes, ident: str, operation: str) -> Never:
-    shown = operation[:100]
-    raise Misconfigured(
-        f"Unsupported operation: '{shown}' does not work with this deployment.",
-        reasons=[shown],
-        place=shown,
-    )
 
 
 AZURE: Final = Azure()

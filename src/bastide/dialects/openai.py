@@ -12,10 +12,9 @@ It is also the family of whoever asks for something that nobody knows.
 """
 
 from functools import partial
-from typing import Final, Never
+from typing import Final
 from urllib.parse import unquote
 
-from bastide.core.errors import Misconfigured
 from bastide.dialects import (
     openai_chat,
     openai_completions,
@@ -84,7 +83,10 @@ class OpenAI:
             return _MISTRAL_ROUTES[path]
         if path.startswith(_ABSENT):
             operation = unquote(path.removeprefix("/v1/"))
-            return Route(("GET", "POST", "DELETE"), Deny(partial(_refuse, operation=operation)))
+            refuse = partial(
+                openai_errors.refuse_operation, operation=operation, where="any model here"
+            )
+            return Route(("GET", "POST", "DELETE"), Deny(refuse))
         return (
             _ROUTES.get(path)
             or openai_responses.route(path)
@@ -103,15 +105,6 @@ class OpenAI:
     def event(self, problem: Problem, ident: str) -> bytes:
         """An error event; no ``[DONE]`` may follow it."""
         return openai_errors.encode_event(problem)
-
-
-def _refuse(body: bytes, ident: str, operation: str) -> Never:
-    shown = operation[:100]
-    raise Misconfigured(
-        f"Unsupported operation: '{shown}' does not work with any model here.",
-        reasons=[shown],
-        place=shown,
-    )
 
 
 OPENAI: Final = OpenAI()

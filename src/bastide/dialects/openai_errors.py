@@ -6,14 +6,14 @@ The `openai` client picks its exception by the HTTP status; `code` and `param` a
 for the few programs that look at them.
 """
 
-from typing import Final
+from typing import Final, Never
 
 import msgspec
 
-from bastide.core.errors import Exhausted
+from bastide.core.errors import Exhausted, Misconfigured
 from bastide.dialects.surface import Problem, retry_headers
 
-__all__ = ["encode_event", "encode_problem", "headers"]
+__all__ = ["encode_event", "encode_problem", "headers", "refuse_operation"]
 
 _TRY_AGAIN: Final = (408, 429, 500, 503)  # where the same request may fare better
 _encode = msgspec.json.Encoder().encode
@@ -46,3 +46,13 @@ def headers(problem: Problem) -> tuple[tuple[str, str], ...]:
     if problem.status in _TRY_AGAIN and problem.code != Exhausted.code:
         return retry_headers(problem)
     return (*retry_headers(problem), ("x-should-retry", "false"))
+
+
+def refuse_operation(body: bytes, ident: str, operation: str, where: str) -> Never:
+    """Refuse what these APIs have and we have not, by its name."""
+    shown = operation[:100]
+    raise Misconfigured(
+        f"Unsupported operation: '{shown}' does not work with {where}.",
+        reasons=[shown],
+        place=shown,
+    )

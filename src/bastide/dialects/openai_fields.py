@@ -30,7 +30,6 @@ __all__ = [
     "refuse_unsupported",
     "sampling",
     "tokens_max",
-    "top_k_of",
     "usage_json",
     "wants_usage",
 ]
@@ -103,9 +102,11 @@ def sampling(
         _in_range("presence_penalty", presence_penalty, -2, 2)
     if seed is not None:
         _in_range("seed", seed, -(2**63), 2**63 - 1)
+    if top_k is not None:
+        _in_range("top_k", top_k, -1, TOP_K_MAX)
     return Sampling(
         tokens, temperature, top_p, seed, _stops(stop), frequency_penalty, presence_penalty,
-        None if top_k is None else top_k_of("top_k", top_k),
+        None if top_k is None else max(0, top_k),  # 0 and -1 mean all
     )  # fmt: skip
 
 
@@ -119,12 +120,6 @@ def tokens_max(name: str, value: int | None) -> int | None:
         )
     _in_range(name, value, 1, ANSWER_TOKENS_MAX)
     return value
-
-
-def top_k_of(name: str, value: int) -> int:
-    """Of how many likeliest tokens one is drawn; 0 and -1 mean all. Raises Misconfigured."""
-    _in_range(name, value, -1, TOP_K_MAX)
-    return max(0, value)
 
 
 def model_name(value: str | None) -> str:
