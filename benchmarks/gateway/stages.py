@@ -32,6 +32,7 @@ from load_h2 import in_h2  # noqa: E402
 from bastide.adapters.clock.system import SystemClock  # noqa: E402
 from bastide.adapters.engine import remote  # noqa: E402
 from bastide.adapters.entropy.system import SystemEntropy  # noqa: E402
+from bastide.app.seen import Seen, make_table  # noqa: E402
 from bastide.core.chat import Delta, FinishReason, GenerateRequest, Said, Usage  # noqa: E402
 from bastide.core.receipt import Receipt, standing_of  # noqa: E402
 from bastide.dialects import frames, openai_chat  # noqa: E402
@@ -125,10 +126,9 @@ class World:
         engine._link = link
         self.snapshot, self.received_at, self.erasure = make_snapshot(), float("inf"), None
         self._loop = loop
-        self.routes = Routes(
-            self, EnginePool(lambda _: engine, CLOCK), CLOCK, CHANCE, PEPPER, print
-        )
-        self.server = Server(self.routes, CLOCK.now_ms, print)
+        pool, seen = EnginePool(lambda _: engine, CLOCK), Seen(make_table(CLOCK.now_ms()))
+        self.routes = Routes(self, pool, CLOCK, CHANCE, PEPPER, print, seen)
+        self.server = Server(self.routes, CLOCK.now_ms, print, frozenset)
 
     def put(self, receipt: Receipt) -> asyncio.Future[None]:
         """Confirm in the next turn, as a control would at best."""

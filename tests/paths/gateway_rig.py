@@ -17,6 +17,7 @@ from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.control.memory import MemoryControl
 from bastide.adapters.engine.fake import FakeEngine
 from bastide.adapters.entropy.seeded import SeededEntropy
+from bastide.app.seen import Seen, make_table
 from bastide.core import apikey
 from bastide.core.chat import (
     Delta,
@@ -151,14 +152,15 @@ class Rig:
             SeededEntropy(b"ids"),
             PEPPER,
             self._log,
+            Seen(make_table(self.clock.now_ms())),
         )
         self.server = Server(
             routes,
             self.clock.now_ms,
             self._log,
+            lambda: frozenset() if (now := self.control.snapshot) is None else now.certificates,
             patience,
             connections_max,
-            lambda: () if (now := self.control.snapshot) is None else now.certificates,
         )
         self.call(self.server.start(listening))
 

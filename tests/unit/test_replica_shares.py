@@ -43,8 +43,8 @@ def test_a_promise_is_whole_at_the_replica_where_its_tenant_is(bench):
 
 def test_what_was_missed_in_a_silence_is_a_debt_of_that_time_and_not_of_now():
     here = queue()
-    here.taken_elsewhere(0.0, {})
-    here.taken_elsewhere(60.0, {"a": 600.0})  # the others gave 60 s of it in 60 s
+    here.taken_elsewhere(0.0, {}, 2, {})
+    here.taken_elsewhere(60.0, {"a": 600.0}, 2, {})  # the others gave 60 s of it in 60 s
     here.enter(60.0, "a", 1.0, 0.0)
     (ticket,) = here.dispatch(60.0)
     assert ticket.promised
@@ -62,7 +62,7 @@ def test_what_another_replica_gave_counts_here():
     there.dispatch(0.0)
     told = there.taken()
     assert told == {"a": 50.0} and there.taken() == {}
-    here.taken_elsewhere(0.0, told)
+    here.taken_elsewhere(0.0, told, 2, {})
     here.enter(0.0, "a", 1.0, 0.0)
     (ticket,) = here.dispatch(0.0)
     assert not ticket.promised, "5 s of the promise are used up, and 1 s may be taken at once"
@@ -74,8 +74,8 @@ def test_what_another_replica_gave_counts_here():
 
 def test_what_another_replica_gave_back_counts_here():
     here = queue()
-    here.taken_elsewhere(0.0, {"a": 50.0, "nobody": 3.0})
-    here.taken_elsewhere(0.0, {"a": -45.0})
+    here.taken_elsewhere(0.0, {"a": 50.0, "nobody": 3.0}, 2, {})
+    here.taken_elsewhere(0.0, {"a": -45.0}, 2, {})
     here.enter(0.0, "a", 1.0, 0.0)
     (ticket,) = here.dispatch(0.0)
     assert ticket.promised

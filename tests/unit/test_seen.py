@@ -27,11 +27,11 @@ def signature(number: int) -> str:
 
 @contextmanager
 def table(places: int = 64) -> Iterator[Seen]:
-    seen = Seen(make_table(7, places))
+    descriptor = make_table(7, places)
     try:
-        yield seen
+        yield Seen(descriptor)
     finally:
-        seen.close()
+        os.close(descriptor)
 
 
 def test_equal_calls_of_one_moment_are_taken_and_a_late_replay_is_not() -> None:
@@ -54,14 +54,16 @@ def test_a_repetition_does_not_make_the_time_longer() -> None:
 
 def test_what_was_seen_is_known_to_every_worker_and_to_the_next_one() -> None:
     descriptor = make_table(7)
-    first, second = Seen(os.dup(descriptor)), Seen(os.dup(descriptor))
-    first.take(signature(1), 100.0)
-    first.close()
-    for seen in (second, Seen(descriptor)):
+    first, second = os.dup(descriptor), os.dup(descriptor)
+    known = Seen(second)
+    Seen(first).take(signature(1), 100.0)
+    os.close(first)
+    for seen in (known, Seen(descriptor)):
         assert seen.born_ms == 7
         with pytest.raises(NotProven):
             seen.take(signature(1), 100.0 + _LATE)
-        seen.close()
+    os.close(second)
+    os.close(descriptor)
 
 
 @pytest.mark.attacks("C254")
@@ -131,4 +133,4 @@ def test_one_worker_at_a_time_looks_for_a_place_and_a_killed_one_holds_nobody_up
     seen = Seen(descriptor)
     with pytest.raises(NotProven):
         seen.take(signature(1), 1.0 + _LATE)
-    seen.close()
+    os.close(descriptor)

@@ -65,7 +65,7 @@ def verify(request: SignedRequest, now_ms: int = NOW_MS, secret: str = SECRET) -
     claim = read_claim(request.headers, SERVICES)
     if claim is None:
         raise NotProven("not signed")
-    verify_claim(claim, request.headers, now_ms, SKEW_MS)
+    verify_claim(claim, request.headers, now_ms, SKEW_MS, 0)
     verify_signature(claim, secret, request)
 
 

@@ -61,11 +61,6 @@ class Seen:
         if now_s - first > SIGNATURE_REPEAT_S:
             raise NotProven("Signature already used: sign every request anew.")
 
-    def close(self) -> None:
-        """Let go of the table; it lives on where others have it."""
-        self._table.close()
-        os.close(self._descriptor)
-
     def _first(self, mark: bytes, now_s: float) -> float:
         """When it first came, which may be now."""
         free = None

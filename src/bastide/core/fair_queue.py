@@ -111,14 +111,13 @@ class FairQueue:
         return {name: at for name, row in self._tenants.items() if (at := row.ahead(now)) > 0}
 
     def taken_elsewhere(
-        self, now: float, rows: Mapping[str, float], replicas: int = 0,
-        ahead: Mapping[str, float] | None = None,
-    ) -> None:  # fmt: skip
+        self, now: float, rows: Mapping[str, float], replicas: int, ahead: Mapping[str, float]
+    ) -> None:
         """Others took units from promises, which are one for all, and know what `taken` told.
 
         `replicas` take from them now. `ahead` are clocks that others kept before this began.
         """
-        self._lease.heard(now, self._tenants, rows, replicas, ahead or {})
+        self._lease.heard(now, self._tenants, rows, replicas, ahead)
 
     def enter(
         self,

@@ -85,7 +85,7 @@ def read_claim(headers: Mapping[bytes, bytes], services: Collection[str]) -> Cla
 
 
 def verify_claim(
-    claim: Claim, headers: Mapping[bytes, bytes], now_ms: int, skew_ms: int, since_ms: int = 0
+    claim: Claim, headers: Mapping[bytes, bytes], now_ms: int, skew_ms: int, since_ms: int
 ) -> None:
     """Check all that can be checked without the body and the secret. Raises NotProven.
 

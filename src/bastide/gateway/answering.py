@@ -17,6 +17,7 @@ from bastide.core.errors import Misconfigured, NotFound, Unavailable
 from bastide.core.limits import SNAPSHOT_AGE_MAX_S
 from bastide.core.receipt import Receipt, standing_of
 from bastide.core.snapshot import KeyGrant, Served, Snapshot
+from bastide.core.standing import Standing
 from bastide.crypto.sigv4 import Claim
 from bastide.detectors.guard import Guard
 from bastide.detectors.tenant_guards import Guards
@@ -107,10 +108,13 @@ class Caller(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Caller({self.grant.key})"  # never the key itself
 
-    def as_own(self, request: Wish, **changes: Any) -> Wish:
+    def as_own(self, request: Wish, standing: Standing, whole: bool) -> Wish:
         """A request as this caller's: whose it is, no client says."""
         tenant, background = self.grant.tenant, self.background
-        return structs.replace(request, tenant=tenant, background=background, **changes)
+        more = {"whole": True} if whole else {}
+        return structs.replace(
+            request, tenant=tenant, background=background, standing=standing, **more
+        )
 
 
 def fresh_snapshot(control: Control, clock: Clock) -> Snapshot | None:
@@ -274,7 +278,7 @@ class Answering:
         ident: str,
         caller: Caller,
         asked: GenerateRequest | EmbedRequest,
-        **changes: Any,
+        whole: bool = False,
     ) -> tuple[Call, WindowedEngine]:
         snapshot, grant = caller.snapshot, caller.grant
         served: Served = choose(snapshot, grant, asked.model)
@@ -287,7 +291,7 @@ class Answering:
         )
         call = Call(
             ident,
-            caller.as_own(asked, standing=standing, **changes),
+            caller.as_own(asked, standing, whole),
             grant,
             served,
             snapshot,

@@ -9,8 +9,7 @@ Orders, one JSON line on standard input:
 * ``desk_socket``: that of the desk, if there is one;
 * ``tls``: certificate, key and clients' authorities in PEM, with ``tls_listen`` or ``tls_fd`` as
   above; more lines of the form ``{"tls": {...}}`` replace them while the process runs;
-* ``seen_fd``: number of an inherited descriptor of the table of seen signatures (app/seen.py); with
-  none, the process has one of its own;
+* ``seen_fd``: number of an inherited descriptor of the table of seen signatures (app/seen.py);
 * ``pepper``: hex key of the HMAC under which API keys are stored;
 * ``plain_http_anywhere``: true to listen on other than loopback addresses without TLS. Prompts
   then cross a network in the clear, so it is false unless somebody says otherwise.
@@ -67,16 +66,16 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     desk = wiring.desk_link(orders["desk_socket"]) if "desk_socket" in orders else None
     watch = Watch()
     promises = Promises(control, clock, entropy.token(32), note)
-    seen = Seen(int(orders["seen_fd"])) if "seen_fd" in orders else None
+    seen = Seen(int(orders["seen_fd"]))
     routes = Routes(
-        control, pool, clock, entropy, pepper, note, desk, watch, promises, recall, seen
+        control, pool, clock, entropy, pepper, note, seen, desk, watch, promises, recall
     )
     server = Server(
         routes,
         clock.now_ms,
         note,
+        lambda: frozenset() if (now := control.snapshot) is None else now.certificates,
         connections_max=connections_max,
-        revoked=lambda: frozenset() if (now := control.snapshot) is None else now.certificates,
     )
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: server.report(context.get("exception") or RuntimeError())

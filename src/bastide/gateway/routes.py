@@ -8,7 +8,7 @@ memory, and only the last event of an answer waits, for its receipt.
 
 from typing import Final
 
-from bastide.app.seen import Seen, make_table
+from bastide.app.seen import Seen
 from bastide.core.errors import BastideError, NotProven, Unavailable
 from bastide.core.limits import SIGNATURE_REPEAT_S, SIGNATURE_SKEW_MAX_S
 from bastide.core.snapshot import KeyGrant, Snapshot
@@ -50,18 +50,18 @@ class Routes:
         entropy: Entropy,
         pepper: bytes,
         log: Log,
+        seen: Seen,
         desk: Desk | None = None,
         watch: Watch | None = None,
         promises: Promises | None = None,
         recall: Recall | None = None,
-        seen: Seen | None = None,
     ) -> None:
         self._control = control
         self._clock = clock
         self._idents = Idents(clock, entropy)
         self._pepper = pepper
         self._signers = Signers(pepper)
-        self._seen = seen or Seen(make_table(clock.now_ms()))
+        self._seen = seen
         self._uploads = Uploads()
         self.watch = watch or Watch()
         self._answering = Answering(control, pool, clock, log, desk, self.watch, promises, recall)

@@ -33,9 +33,9 @@ class Server:
         routes: Routes,
         now_ms: Callable[[], int],
         log: Callable[..., None],
+        revoked: Callable[[], frozenset[str]],
         patience: Patience | None = None,
         connections_max: int = CONNECTIONS_MAX,
-        revoked: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         """revoked: the certificates of clients that may be used no more, as `Snapshot` has them."""
         self.routes = routes

@@ -54,7 +54,7 @@ from bastide.detectors.guard import Guard, Steps
 from bastide.ports import Clock, Engine, ReceiptSink
 
 __all__ = [
-    "EMBEDDED", "Answerer", "Call", "Hand", "answer", "choose", "embed", "guarded", "unguarded",
+    "EMBEDDED", "Answerer", "Call", "Note", "answer", "choose", "embed", "guarded", "unguarded",
 ]  # fmt: skip
 
 T = TypeVar("T")

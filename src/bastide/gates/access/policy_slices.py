@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import cedarpy
 
-__all__ = ["Slices", "Uid"]
+__all__ = ["Slices"]
 
 Uid = tuple[str, str]  # the type and the name of an entity
 
