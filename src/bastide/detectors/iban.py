@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """International bank account numbers (ISO 13616): the country's length and its checksum mod 97."""
 
+from string import ascii_uppercase
 from typing import Final
 
 from bastide.detectors.detector import ALONE, Detector, longest
@@ -20,27 +21,29 @@ _TABLE = (
 )
 LENGTHS: Final = {row[:2]: int(row[3:]) for row in _TABLE.split()}
 
+_BARE: Final = str.maketrans("", "", " -")
+_VALUES: Final = str.maketrans({letter: str(int(letter, 36)) for letter in ascii_uppercase})
 _RUN = ALONE + r"[A-Za-z](?:[A-Za-z](?:[ -]?[0-9](?:[ -]?[0-9](?:[ -]?[0-9A-Za-z]){0,29}[ -]?)?)?)?"
 
 
 def _end(text: str, at: int, stop: int) -> int:
     need = LENGTHS.get(text[at : at + 2].upper(), 0)
-    letters = []
-    for place in range(at, stop):
-        if text[place] not in " -":
-            letters.append(text[place])
-            if len(letters) == need:
-                following = text[place + 1 : place + 2]
-                whole = not (following.isascii() and following.isalnum())
-                return place + 1 if whole and _holds("".join(letters)) else 0
-    return 0
+    number = text[at:stop].translate(_BARE)[:need]
+    if not need or len(number) < need:
+        return 0
+    end = at + need
+    while end < stop and len(text[at:end].translate(_BARE)) < need:
+        end += 1
+    following = text[end : end + 1]
+    whole = not (following.isascii() and following.isalnum())
+    return end if whole and _holds(number) else 0
 
 
 def _holds(number: str) -> bool:
     if not 2 <= int(number[2:4]) <= 98:  # 98 minus a rest: 00, 01 and 99 are never given
         return False
     turned = (number[4:] + number[:4]).upper()
-    return int("".join(str(int(letter, 36)) for letter in turned)) % 97 == 1
+    return int(turned.translate(_VALUES)) % 97 == 1
 
 
 DETECTOR: Final = Detector(

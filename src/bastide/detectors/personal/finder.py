@@ -56,6 +56,8 @@ _MRZ_NUMBERS = re.compile(
     r"(?<![A-Z0-9<])[A-Z0-9<]{9}[0-9][A-Z<]{3}[0-9]{7}[MFX<][0-9]{7}[A-Z0-9<]*"
 )
 _MRZ_NAMES = re.compile(r"P[<A-Z][A-Z<]{3}[A-Z]+(?:<[A-Z]+)*<<[A-Z<]{8,}")
+_NO_DIGITS: Final = re.compile("[^0-9]+")
+_NO_SIGNS: Final = re.compile(r"[\W_]+")
 _FILES: Final = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|js|css|html?|service|socket|mount)\Z")
 
 # Addresses of programs, and of nobody (RFC 2606).
@@ -144,7 +146,7 @@ class Finder:
             place = spoken_values.plate_span(text, at)
         if place is None:
             return None
-        value = re.sub(r"[\W_]+", " ", text[place[0] : place[1]]).casefold()
+        value = _NO_SIGNS.sub(" ", text[place[0] : place[1]]).casefold()
         value = value.replace(" ", "") if kind == "plate" else value
         return window.span(place[0], place[1], kind, "", value)
 
@@ -181,7 +183,7 @@ class Finder:
         if alone(text, first):
             last = telephone_end(text, first, spoken, not negative)
             if last:
-                digits = re.sub("[^0-9]", "", text[first:last])
+                digits = _NO_DIGITS.sub("", text[first:last])
                 telephone = window.span(first, last, "phone", "", digits)
         for place in starts(text, at, window.end):
             if (found := self._numbers.number(text, place, said, negative)) is not None:
@@ -195,15 +197,16 @@ class Finder:
         return telephone
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones are slow to make, and there is one for each candidate
 class _Window:
-    """Text around a candidate. at and end: where the candidate is in it."""
+    """Text around a candidate. at and end: where the candidate is in it; plain: all of ASCII."""
 
     data: bytes
     low: int
     text: str
     at: int
     end: int
+    plain: bool
 
     @classmethod
     def of(cls, data: bytes, start: int, end: int, reach: int = _WINDOW) -> "_Window":
@@ -212,12 +215,13 @@ class _Window:
             low += 1
         text = data[low:high].decode("utf-8", "ignore")
         if text.isascii():
-            return cls(data, low, text, start - low, end - low)
+            return cls(data, low, text, start - low, end - low, True)
         at = len(data[low:start].decode("utf-8", "ignore"))
-        return cls(data, low, text, at, at + len(data[start:end].decode("utf-8", "ignore")))
+        length = len(data[start:end].decode("utf-8", "ignore"))
+        return cls(data, low, text, at, at + length, False)
 
     def byte(self, place: int) -> int:
-        return self.low + len(self.text[:place].encode())
+        return self.low + (place if self.plain else len(self.text[:place].encode()))
 
     def span(self, start: int, end: int, kind: str, state: str, value: str) -> Span:
         return Span(self.byte(start), self.byte(end), kind, state, value)
@@ -266,7 +270,10 @@ def _machine_readable(window: _Window) -> Span | None:
 
 def _linked(text: str, at: int) -> bool:
     """Whether a place is inside a link."""
-    token = text[:at].rsplit(None, 1)
+    before = text[:at]
+    if "://" not in before and "www." not in before:
+        return False  # nearly always, and quick
+    token = before.rsplit(None, 1)
     word = token[-1] if token and not text[at - 1 : at].isspace() else ""
     return "://" in word or word.startswith("www.")
 

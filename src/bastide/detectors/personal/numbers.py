@@ -4,6 +4,7 @@
 
 import re
 from collections.abc import Iterator
+from string import ascii_uppercase, digits
 from typing import Final
 
 from bastide.detectors import card, iban
@@ -21,6 +22,7 @@ CARD: Final = (
 )
 LISTS: Final = (CARD, *(rule.words for rule in RULES if rule.words))
 
+_SIGNS = re.compile(r"\W+")
 _BARE = str.maketrans("", "", " ./+-")
 _GROUP = re.compile(r"(?<=[0-9] )(?=[0-9]{8})")
 _LETTERS = re.compile(r"[A-Z]{1,3}[ -]\Z")
@@ -30,6 +32,8 @@ _DIGITS = "AT BE CZ DE DK EE ES FI HR HU LT NO PL PT SE SI SK"
 _DIGITS_ONLY: Final = frozenset(_DIGITS.split())
 _ACTIVE_MAX: Final = 4_096  # sets of words whose rules are remembered
 _INSIDE_LETTERS_MAX: Final = 12
+# The letter or class with which a pattern begins that cannot do without it.
+_FIRST: Final = re.compile(r"\(\?:(\[[^\]]+\]|[0-9A-Z])(?![?*]|\{0|[^)]*\|)")
 
 
 def starts(text: str, at: int, end: int) -> Iterator[int]:
@@ -68,7 +72,7 @@ class Numbers:
     def __init__(self, words: Words) -> None:
         self._card = words[CARD]
         self._rules = tuple((rule, words[rule.words] if rule.words else -1) for rule in RULES)
-        self._active: dict[frozenset[int], tuple[Rule, ...]] = {}
+        self._active: dict[tuple[frozenset[int], bool], tuple[Rule, ...]] = {}
 
     def number(
         self, text: str, at: int, said: frozenset[int], negative: bool
@@ -88,7 +92,7 @@ class Numbers:
             end = card.DETECTOR.end(text, at, card.DETECTOR.run(text, at))
             if end:
                 return end, "card", "", _value(text[at:end])
-        for rule in self._rules_of(said):
+        for rule in self._rules_of(said, text[at] in "0123456789"):
             found = rule.shape.match(text, at)
             if found is None or (negative and not rule.words):
                 continue
@@ -103,16 +107,25 @@ class Numbers:
         grouped = text[at + 4 : at + 5] in {" ", "-"} and not _GROUP_BEFORE.search(text, 0, at)
         return text[at] in "23456" and (self._card in said or (grouped and not negative))
 
-    def _rules_of(self, said: frozenset[int]) -> tuple[Rule, ...]:
-        rules = self._active.get(said)
+    def _rules_of(self, said: frozenset[int], digit: bool) -> tuple[Rule, ...]:
+        """The rules for what begins with a digit, or with a letter; those with words first."""
+        rules = self._active.get((said, digit))
         if rules is None:
             if len(self._active) >= _ACTIVE_MAX:
                 self._active.clear()
             rows = [rule for rule, row in self._rules if row in said]
             rows += [rule for rule, row in self._rules if row < 0]
-            rules = self._active[said] = tuple(rows)
+            letters = digits if digit else ascii_uppercase
+            rules = tuple(rule for rule in rows if _may_begin(rule.shape, letters))
+            self._active[said, digit] = rules
         return rules
 
 
+def _may_begin(shape: re.Pattern[str], letters: str) -> bool:
+    """Whether a form may begin with one of some letters; True if its pattern does not say."""
+    first = _FIRST.match(shape.pattern)
+    return first is None or re.search(first[1], letters) is not None
+
+
 def _value(shown: str) -> str:
-    return re.sub(r"[^\w]", "", shown).upper()
+    return _SIGNS.sub("", shown).upper()

@@ -33,6 +33,7 @@ _DATE = re.compile(
     r"(?:[0-9]{1,2}([./-]) ?[0-9]{1,2}\1 ?[0-9]{2,4}|[0-9]{4}([./-])[0-9]{1,2}\2[0-9]{1,2}"
     r"|(?:1[89]|20)[0-9]{2} ?[-/] ?(?:1[89]|20)[0-9]{2})(?![0-9])"
 )
+_NO_DIGITS = re.compile("[^0-9]+")
 _LEAST, _MOST = 7, 13
 _HOST = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9.])")
 
@@ -41,14 +42,15 @@ def telephone_end(text: str, at: int, spoken: bool, abroad: bool) -> int:
     """Where a telephone number ends that begins here, or 0. spoken: a word says that one does.
     abroad: a number with a country's code may be one, for no other kind was announced.
     """
-    found = _ABROAD.match(text, at)
+    first = text[at]
+    found = _ABROAD.match(text, at) if first in "+0" else None
     if found is not None:
-        digits = re.sub("[^0-9]", "", found.group().removeprefix("00"))
+        digits = _NO_DIGITS.sub("", found.group().removeprefix("00"))
         known = any(digits[:length] in _CODES for length in (1, 2, 3))
-        sure = spoken or (abroad and text[at] == "+")
+        sure = spoken or (abroad and first == "+")
         if known and sure and 8 <= len(digits) <= 15:
             return found.end()
-    found = _GROUPED.match(text, at)
+    found = _GROUPED.match(text, at) if first in "0(" else None
     if found is not None and (spoken or abroad):
         return found.end()
     if _DATE.match(text, at):
@@ -56,7 +58,7 @@ def telephone_end(text: str, at: int, spoken: bool, abroad: bool) -> int:
     found = _HOME.match(text, at) if spoken else None
     if found is None:
         return 0
-    digits = re.sub("[^0-9]", "", found.group())
+    digits = _NO_DIGITS.sub("", found.group())
     enough = _LEAST <= len(digits) <= _MOST and len(set(digits)) > 1
     other = found.group().count("/") > 1 or _HOST.match(text, at) or text[at - 1 : at] == "<"
     return found.end() if enough and not other else 0
