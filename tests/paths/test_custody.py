@@ -17,8 +17,9 @@ from bastide.app.quorum import Collected, open_share
 from bastide.core.errors import NotProven
 from bastide.gates.access.default_policies import DEFAULT
 from paths.demo import Demo, found_apart
+from paths.quorum_rig import PARTIES, identity, share_of
 from paths.test_access_policies import rewrite
-from paths.test_quorum import PARTIES, _identity, _share, founded
+from paths.test_quorum import founded
 
 __all__ = ["founded"]  # the fixture: an environment of three custodians
 
@@ -78,6 +79,20 @@ def test_a_policy_can_forbid_a_party_to_stop(apart: tuple[Demo, Path]) -> None:
     forbid = 'forbid (principal in Party::"operator", action == Action::"store-deny", resource);'
     _apply(demo, people, DEFAULT + forbid)
     assert demo.json("store", "deny", "all/", status=4)["error"] == "not-allowed"
+
+
+@pytest.mark.attacks("C281")
+@pytest.mark.parametrize(("action", "command"), [("store-move", "move"), ("read", "where")])
+def test_a_policy_says_who_moves_objects_and_who_asks_where_they_are(
+    apart: tuple[Demo, Path], tmp_path: Path, action: str, command: str
+) -> None:
+    demo, people = apart
+    forbid = f'forbid (principal in Party::"operator", action == Action::"{action}", resource);'
+    _apply(demo, people, DEFAULT + forbid)
+    to = ("--to", f"local:{tmp_path / 'elsewhere'}") if command == "move" else ()
+    row = demo.json("store", command, *to, status=4)
+    assert f"the action {action}" in "; ".join(row["reasons"])
+    assert not (tmp_path / "elsewhere").exists()
     assert "all/" not in (demo.home / "denied").read_text()
 
 
@@ -104,18 +119,18 @@ def test_policies_say_which_custodians_unseal(founded: tuple[Demo, Path]) -> Non
     collected = Collected(json.loads((demo.home / "public" / "quorum.json").read_text()))
     for number, party in enumerate(PARTIES, start=1):
         share = (people / f"{party}.share.age").read_text()
-        collected.add(open_share(share, [_identity(number)]))
+        collected.add(open_share(share, [identity(number)]))
     secret = people / "passphrase"
     secret.write_text(collected.passphrase())
     given = ("--passphrase-file", str(secret))
     row = _propose(demo, people, DEFAULT + NOBODY, *given, status=3)
     assert "would stay locked" in row["message"]
     _apply(demo, people, DEFAULT + GUARDIAN_TOO, *given)
-    two = (*_share(people, "firm"), *_share(people, "operator"))
+    two = (*share_of(people, "firm"), *share_of(people, "operator"))
     row = demo.json("unseal", *two, "--wait", "0", status=4)
     assert row["message"].startswith("the custodians firm and operator may not sign")
     assert not demo.json("status")["running"]
-    two = (*_share(people, "guardian"), *_share(people, "operator"))
+    two = (*share_of(people, "guardian"), *share_of(people, "operator"))
     assert demo.json("unseal", *two, "--wait", "0")["custodians"] == ["guardian", "operator"]
     demo.run("down")
 

@@ -169,7 +169,7 @@ def test_a_store_moves_to_a_bucket_and_back(
     before = exported(home, tmp_path / "out")
     server.client().put_object(Bucket=bucket, Key="other/x", Body=b"")
     with pytest.raises(Refused, match="holds objects") as caught:
-        move(home, f"s3://{bucket}/other", quiet)
+        move(home, read_passphrase(home), f"s3://{bucket}/other", quiet)
     assert caught.value.reasons == ("x",)
     done = subprocess.run(
         [*ARGV, "store", "move", "--to", f"s3://{bucket}/env", "--home", str(home.root), "--json"],

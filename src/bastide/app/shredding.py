@@ -13,17 +13,17 @@ from typing import Any
 
 from bastide.app.alone import alone
 from bastide.app.duties import require
-from bastide.app.enrolment import add_signature, parties_that_signed
+from bastide.app.enrolment import add_signature
 from bastide.app.environment import Environment
 from bastide.app.orders import is_over, verify_alive
 from bastide.app.pushes import pushes
+from bastide.app.store_custody import verify_parties
 from bastide.app.store_key_entries import ORDER, forget_place_of, lives, note, place_of
 from bastide.app.wiring_keys import Held, destroy, held, of_keyring, opens
-from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused, Waiting
+from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.limits import ORDER_DAYS
-from bastide.core.party import Party
-from bastide.core.register import QUORUM, KeyState
+from bastide.core.register import KeyState
 from bastide.core.store_key import StoreKey, subject_of
 from bastide.core.utc import DAY_MS
 from bastide.crypto.dsse import Envelope, Signer
@@ -136,7 +136,7 @@ def _too_late(env: Environment, statement: Statement, life: StoreKey) -> bool:
 
 def _ordered(env: Environment, here: Held, order: Envelope) -> Evidence:
     """The order in the ledger: appended now, or before a kill."""
-    _check_parties(env, order)
+    verify_parties(env, order, "to destroy a key")
     if (pending := pending_order(env, here.key)) is not None:
         return pending
     if here.place is not None and not opens(here.place, env.entropy):
@@ -154,17 +154,6 @@ def _carry_out(env: Environment, here: Held) -> str:
             raise Refused(f"the keyring still holds {here.key}", fix="bastide store rotate")
         return _NO_COPY
     return _OPENED if destroy(here.place, env.entropy) else _GONE
-
-
-def _check_parties(env: Environment, order: Envelope) -> None:
-    parties = parties_that_signed(env, order)
-    if len(parties) < QUORUM:
-        others = ", ".join(party.value for party in Party if party.value not in parties)
-        had = ", ".join(sorted(str(party) for party in parties)) or "nobody"
-        raise Waiting(
-            f"to destroy a key takes {QUORUM} parties, and {had} signed",
-            reasons=(f"signatures of {QUORUM - len(parties)} of: {others}",),
-        )
 
 
 def _left(env: Environment) -> list[str]:

@@ -17,11 +17,13 @@ from bastide.app.config import Home
 from bastide.app.duties import require
 from bastide.app.environment import Environment, open_environment
 from bastide.app.services import running_pid
+from bastide.app.store_custody import draft_move, permit_move, sign_move
 from bastide.app.store_denials import denied
 from bastide.app.store_key_entries import note_active, note_replaced, refuse_known
 from bastide.app.store_move import objects
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven, Refused
 from bastide.core.limits import MIB
+from bastide.crypto.dsse import Envelope
 from bastide.ports import Reader, SealingStore
 
 __all__ = ["rotate", "where"]
@@ -32,8 +34,9 @@ _SAVE_EACH: Final = 64  # headers: a kill repeats at most so many, and repeating
 
 def where(home: Home, passphrase: str) -> dict[str, Any]:
     """Who holds the key, whether it answers, and what is sealed to. Raises Unavailable."""
-    keyring = wiring.open_keyring(home.keyring, passphrase)
-    service = wiring.key_service(keyring.identities())
+    with open_environment(home, passphrase) as env:
+        require(env, "read")
+    service = wiring.key_service(env.keyring.identities())
     return {
         "holds": service.health(),
         "recipients": [str(recipient) for recipient in service.recipients()],
@@ -43,17 +46,25 @@ def where(home: Home, passphrase: str) -> dict[str, Any]:
     }
 
 
-def rotate(home: Home, passphrase: str, to: str, rekey: bool, progress: Progress) -> dict[str, Any]:
+def rotate(
+    home: Home,
+    passphrase: str,
+    to: str,
+    rekey: bool,
+    progress: Progress,
+    order: Envelope | None = None,
+) -> dict[str, Any]:
     """Give every sealed object a header for new keys, or a new file key too with `rekey`.
 
-    `to` is `file` or a place of a key service. Raises Refused while the services run: they hold
-    the old keys.
+    `to` is `file` or a place of a key service; another holder takes the order of two parties, whom
+    the keyring may hold. Raises Waiting without, Refused while the services run: they hold the old
+    keys.
     """
     if running_pid(home) is not None:
         raise Refused("the services run with the keys of now", fix="bastide down")
     with open_environment(home, passphrase) as env, alone(home.root, lambda: None):
         require(env, "service-key-rotate")
-        state = _begin(env, passphrase, to, rekey)
+        state = _begin(env, passphrase, to, rekey, order)
         keyring = env.reread_keyring()
         identities = keyring.identities()
         newest, old = identities[: state["new"]], identities[state["new"] :]
@@ -73,7 +84,9 @@ def rotate(home: Home, passphrase: str, to: str, rekey: bool, progress: Progress
     return {**counts, "rekeyed": state["rekey"], "retired": len(old)}
 
 
-def _begin(env: Environment, passphrase: str, to: str, rekey: bool) -> dict[str, Any]:
+def _begin(
+    env: Environment, passphrase: str, to: str, rekey: bool, order: Envelope | None
+) -> dict[str, Any]:
     """The state of the rotation under way, or of a new one: its keys are in the keyring then."""
     home = env.home
     if home.rotation.exists():
@@ -84,6 +97,9 @@ def _begin(env: Environment, passphrase: str, to: str, rekey: bool) -> dict[str,
                 fix="end it first: bastide store rotate",
             )
         return state
+    if order is None and (draft := draft_move(env, to, "")) is not None:
+        order = sign_move(env, draft, ())
+    permit_move(env, to, order)
     keyring = env.reread_keyring()
     old, new = keyring.identities(), wiring.make_store_keys(to, env.entropy)
     if set(new) & set(old):

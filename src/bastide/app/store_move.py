@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where sealed objects are, and how they get somewhere else.
 
-A move copies what is stored, bytes for bytes: nothing is opened and no key is asked. Bodies go
-before the headers that name them, and every copy is read back before the setting changes; then
+A move copies what is stored, bytes for bytes: no object is opened; the policies say who may. Bodies
+go before the headers that name them, and every copy is read back before the setting changes; then
 the old copies are deleted. A kill before that costs what was copied last.
 """
 
@@ -16,6 +16,8 @@ from typing import Any, Final
 from bastide.app import wiring
 from bastide.app.alone import alone
 from bastide.app.config import Home, read_settings
+from bastide.app.duties import require
+from bastide.app.environment import open_environment
 from bastide.app.services import running_pid
 from bastide.app.wiring_store import far_store, stays_near
 from bastide.core.bucket import SCHEME, verify_store
@@ -47,13 +49,15 @@ def objects(home: Home) -> dict[str, Any]:
     return row
 
 
-def move(home: Home, to: str, progress: Progress) -> dict[str, Any]:
+def move(home: Home, passphrase: str, to: str, progress: Progress) -> dict[str, Any]:
     """Bring all sealed objects to another place, and the setting with them.
 
     Raises Refused while the services run, or if other objects are there; Unavailable.
     """
     if running_pid(home) is not None:
         raise Refused("the services use the store", fix="bastide down")
+    with open_environment(home, passphrase) as env:
+        require(env, "store-move")
     target_url = "" if to in ("", "home") else to
     verify_store(target_url)
     with alone(home.root, lambda: None):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bastide.ports import Entropy
 
-__all__ = ["Held", "destroy", "held", "of_keyring", "opens"]
+__all__ = ["Held", "destroy", "held", "holder_of", "of_keyring", "opens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,13 @@ def held(identity: str) -> Held:
     place = None if service == "file" else identity
     key = ending.public_of(identity)
     return Held(key, service, ending.means(service), ending.leaves(service), place)
+
+
+def holder_of(place: str) -> str:
+    """Who holds a key of the store at a place, or the key of an identity; never a secret."""
+    from bastide.adapters.keys import ending
+
+    return ending.holder_of(place)
 
 
 def of_keyring(key: str) -> Held:

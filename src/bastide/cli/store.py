@@ -2,10 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bastide store ...`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bastide.cli.command import Call, parameters
-from bastide.cli.store_key import keys, shred
+from bastide.cli.store_key import keys, read_order, shred, write_order
+from bastide.core.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from bastide.crypto.dsse import Envelope
 
 __all__ = ["store"]
 
@@ -96,19 +102,60 @@ def allow(call: Call, names: tuple[str, ...], key: str | None) -> None:
         help="Where the new key is: file, pkcs11:..., openbao:... or tpm:...",
     ),
     click.option("--rekey-data", is_flag=True, help="New file keys too: after a compromise."),
+    click.option("--reason", default="", help="Why the key gets another holder; in the ledger."),
+    click.option(
+        "--key", "signers", metavar="FILE", multiple=True, help="A party's key that signs; repeat."
+    ),
+    click.option("--out", metavar="FILE", help="Write the order, for others to sign."),
+    click.option("--import", "files", metavar="FILE", multiple=True, help="Signed orders; repeat."),
 )
-def rotate(call: Call, to: str, rekey_data: bool) -> None:
+def rotate(
+    call: Call,
+    to: str,
+    rekey_data: bool,
+    reason: str,
+    signers: tuple[str, ...],
+    out: str | None,
+    files: tuple[str, ...],
+) -> None:
     """Give all sealed objects to new keys, while the services are down. A kill costs nothing.
+
+    Another holder of the key (a token, a server, a file) takes an order that two parties sign: with
+    --key here, or by --out, `bastide sign` elsewhere and --import.
 
     Only headers are written. Who copied a header before, and has its key, can still open that
     copy; after a compromise --rekey-data encrypts the data anew as well.
     """
     from bastide.app.store_keys import rotate as renew
 
-    row = renew(call.home, call.passphrase(), to, rekey_data, call.progress())
+    passphrase, order = call.passphrase(), None
+    if reason or signers or out is not None or files:
+        order = _order(call, to, reason, signers, files)
+    if out is not None and order is not None:
+        write_order(call, out, order)
+        return
+    row = renew(call.home, passphrase, to, rekey_data, call.progress(), order)
     done = f"{row['objects']} objects sealed to the new key"
     done += f", {row['bytes']} bytes encrypted anew" if row["rekeyed"] else ", no data copied"
     call.show(row, f"{done}; {row['retired']} old keys left the keyring")
+
+
+def _order(
+    call: Call, to: str, reason: str, signers: tuple[str, ...], files: tuple[str, ...]
+) -> "Envelope":
+    """The order to give the key to another holder, from files or new, signed with what is given."""
+    from bastide.app.signing_keys import merge
+    from bastide.app.store_custody import draft_move, sign_move
+
+    given = [signer for file in signers if (signer := call.party_key(file)) is not None]
+    with call.environment() as env:
+        if files:
+            order = merge(read_order(file) for file in files)
+            return sign_move(env, order, given) if given else order
+        draft = draft_move(env, to, reason)
+        if draft is None:
+            raise Misconfigured("the key's holder stays: that takes no order", fix="only give --to")
+        return sign_move(env, draft, given)
 
 
 @parameters(
@@ -124,12 +171,12 @@ def rotate(call: Call, to: str, rekey_data: bool) -> None:
 def move(call: Call, to: str) -> None:
     """Bring all sealed objects to another place, while the services are down. A kill costs nothing.
 
-    They stay the age files that they are: no key is needed. Each is read back before the setting
+    They stay the age files that they are: none is opened. Each is read back before the setting
     `store` changes and the old copies go.
     """
     from bastide.app.store_move import move as bring
 
-    row = bring(call.home, to, call.progress())
+    row = bring(call.home, call.passphrase(), to, call.progress())
     call.show(row, f"{row['objects']} objects are in {row['to']} now, {row['bytes']} bytes copied")
 
 

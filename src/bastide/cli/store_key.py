@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bastide.cli.command import Call, parameters, read_text, write_envelope
-from bastide.core.errors import Misconfigured, Waiting
+from bastide.core.errors import Misconfigured
 from bastide.core.limits import ORDER_DAYS, ORDER_DAYS_MAX
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bastide.core.evidence import Evidence
     from bastide.crypto.dsse import Envelope
 
-__all__ = ["keys", "shred"]
+__all__ = ["keys", "read_order", "shred", "write_order"]
 
 
 @parameters("keys", "bastide store keys")
@@ -71,7 +71,7 @@ def shred(
     given = [signer for file in signers if (signer := call.party_key(file)) is not None]
     with call.environment() as env:
         if key is None:
-            order = merge(_read(file) for file in files)
+            order = merge(read_order(file) for file in files)
             _settle(call, env, sign_order(env, order, given) if given else order)
             return
         if (pending := pending_order(env, key)) is not None:
@@ -85,6 +85,11 @@ def shred(
         if out is None:
             _settle(call, env, order)
             return
+    write_order(call, out, order)
+
+
+def write_order(call: Call, out: str, order: "Envelope") -> None:
+    """Write an order for others to sign, and say who has."""
     write_envelope(out, order)
     by = [ident for ident, _ in order.signatures]
     told = f"wrote {out}  (signed by {', '.join(by) or 'nobody yet'})"
@@ -94,18 +99,15 @@ def shred(
 def _settle(call: Call, env: "Environment", order: "Envelope | Evidence") -> None:
     from bastide.app.shredding import settle_order
 
-    try:
-        row = settle_order(env, order)
-    except Waiting as error:
-        error.fix = "collect them: --out FILE, `bastide sign` elsewhere, then --import each"
-        raise
+    row = settle_order(env, order)
     lines = [f"destroyed: {row['key']}  (entries {row['order']} and {row['entry']})"]
     lines += [f"proof      {row['proof']}"]
     lines += [f"leaves     {text}" for text in row["leaves"]]
     call.show(row, "\n".join(lines))
 
 
-def _read(path: str) -> "Envelope":
+def read_order(path: str) -> "Envelope":
+    """The order in a file, with its signatures."""
     from bastide.app.enrolment import read_draft
 
     return read_draft(read_text(path))[0]

@@ -23,6 +23,7 @@ KINDS: tuple[str, ...] = (
     "party-revocation/v1",
     "store-key/v1",
     "store-key-shred/v1",
+    "store-key-move/v1",
     "ceremony/v1",
     "quorum/v1",
     "tenant/v1",

@@ -73,6 +73,14 @@ KEY_SHAPES: dict[str, dict[str, Check]] = {
         "proof": _or_null(_text),
         "time_ms": _count,
     },
+    "store-key-move/v1": {
+        "key": _text,
+        "from": _text,
+        "to": _text,
+        "reason": _text,
+        "time_ms": _count,
+        "expires_ms": _count,
+    },
     "store-key-shred/v1": {
         "key": _text,
         "service": _one_of(*SERVICES),

@@ -180,7 +180,7 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
         parties = {key.party for key in signers}
         right = set(purposes) == {Purpose.PARTY} and Party.GUARDIAN in parties and len(parties) > 1
         wanted = "keys of the guardian and of one party more"
-    elif kind == "store-key-shred/v1":
+    elif kind in ("store-key-shred/v1", "store-key-move/v1"):
         right = set(purposes) == {Purpose.PARTY} and len({key.party for key in signers}) > 1
         wanted = "keys of two parties"
     elif kind in _RELEASES:
@@ -294,10 +294,10 @@ def _break_glass(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [("break-glass", _hex(dict(body)))]
 
 
-def _shred(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+def _order(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     life = body.get("expires_ms", body["time_ms"] + 1) - body["time_ms"]
     if not 0 < life <= ORDER_DAYS_MAX * 86_400_000:
-        raise Misconfigured(f"store-key-shred/v1.expires_ms: not within {ORDER_DAYS_MAX} days")
+        raise Misconfigured(f"an order's expires_ms: not within {ORDER_DAYS_MAX} days")
     return [(body["key"], _hex({"store-key": body["key"]}))]
 
 
@@ -341,7 +341,8 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "key-state/v1": lambda body: _signing_key(body["key"]),
     "party-revocation/v1": lambda body: [(body["party"], _hex({"party": body["party"]}))],
     "store-key/v1": lambda body: [(body["key"], _hex({"store-key": body["key"]}))],
-    "store-key-shred/v1": _shred,
+    "store-key-shred/v1": _order,
+    "store-key-move/v1": _order,
     "ceremony/v1": lambda body: [("ceremony", Digest.parse(body["record"]).hex)],
     "quorum/v1": lambda body: [("quorum", _hex({"quorum": body["set"]}))],
     "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],

@@ -12,7 +12,7 @@ from bastide.core.store_key import key_of
 from bastide.crypto import age
 from bastide.ports import Entropy
 
-__all__ = ["destroy", "leaves", "means", "opens", "public_of", "service_of"]
+__all__ = ["destroy", "holder_of", "leaves", "means", "opens", "public_of", "service_of"]
 
 _FILE_KEY: Final = bytes(range(16))
 _KEYRINGS: Final = (
@@ -38,6 +38,30 @@ _MEANS: Final[Mapping[str, str]] = {
 def service_of(identity: str) -> str:
     """The key service that holds an identity of a keyring, or the place that stands for one."""
     return identity.partition(":")[0] if is_place(identity) else "file"
+
+
+def holder_of(place: str) -> str:
+    """Who holds the key: the keyring's file, or which token, server or TPM. Raises Misconfigured.
+
+    Keys with one holder are as safe as each other. `file` stands for the file itself.
+    """
+    service = service_of(place)
+    if service == "pkcs11":
+        from bastide.adapters.keys.pkcs11_token import Place
+
+        token = Place.parse(place)
+        return f"pkcs11: the token {token.token}, through {token.module}"
+    if service == "openbao":
+        from bastide.adapters.keys.openbao import BaoPlace
+
+        server = BaoPlace.parse(place)
+        return f"openbao: {server.url}/{server.mount}"
+    if service == "tpm":
+        from bastide.adapters.keys.tpm import TpmPlace
+
+        chip = TpmPlace.parse(place)
+        return f"tpm: {chip.tcti}, by the registers {', '.join(map(str, chip.registers))}"
+    return service
 
 
 def public_of(identity: str) -> str:

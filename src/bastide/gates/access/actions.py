@@ -43,6 +43,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "node-join": Action(Duty.DEPLOY, "Node", "let a machine join"),
     "machine-add": Action(Duty.DEPLOY, "Node", "invite a machine, or remove one"),
     "service-key-rotate": Action(Duty.DEPLOY, "Key", "make a successor of a service's key"),
+    "store-move": Action(Duty.DEPLOY, "Store", "bring sealed objects to another place"),
     "ledger-rebuild": Action(Duty.DEPLOY, "Ledger", "rebuild the ledger's projections"),
     "tenant-add": Action(Duty.MANAGE_TENANTS, "Tenant", "enrol a tenant"),
     "project-add": Action(Duty.MANAGE_TENANTS, "Tenant", "add a tenant's project"),
@@ -61,6 +62,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "witness-enrol": Action(Duty.SIGN, "Ledger", "record a party's witness"),
     "signing-key-change": Action(Duty.SIGN, "Key", "record a change of signing keys"),
     "store-key-shred": Action(Duty.SIGN, "Key", "destroy a replaced key of the store"),
+    "store-key-move": Action(Duty.SIGN, "Key", "give the store's key to another holder"),
     "ceremony-hold": Action(Duty.SIGN, "Ledger", "record a key ceremony"),
     "policy-apply": Action(Duty.SIGN, "Ledger", "record another set of access policies"),
     "people-apply": Action(Duty.SIGN, "Ledger", "record who logs in, and where"),
@@ -88,6 +90,7 @@ NEVER_IN_EMERGENCY: Final = (
     "service-key-rotate",
     "signing-key-change",
     "store-allow",
+    "store-key-move",
     "store-key-shred",
     "witness-enrol",
 )

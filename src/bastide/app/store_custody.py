@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who holds the store's key is for two parties to say: they sign an order for each move.
+
+A new key with the same holder is the operator's to make. Another holder (from a token to a file, to
+another server) changes who can open everything, so it needs what its destruction needs. The order
+names the key in use, so it counts once; it travels and ends as other orders do (app/orders.py).
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from bastide.app.duties import require
+from bastide.app.enrolment import add_signature, parties_that_signed
+from bastide.app.environment import Environment
+from bastide.app.orders import is_over, verify_alive
+from bastide.app.wiring_keys import held, holder_of
+from bastide.core.errors import Misconfigured, NotProven, Waiting
+from bastide.core.evidence import Statement
+from bastide.core.limits import ORDER_DAYS
+from bastide.core.party import Party
+from bastide.core.register import QUORUM
+from bastide.core.store_key import subject_of
+from bastide.core.utc import DAY_MS
+from bastide.crypto.dsse import Envelope, Signer
+from bastide.ledger.statements import check_shape
+from bastide.ledger.times import seen_ms
+
+__all__ = ["draft_move", "permit_move", "sign_move", "verify_parties"]
+
+KIND: Final = "store-key-move/v1"
+
+
+def draft_move(env: Environment, to: str, reason: str, days: int = ORDER_DAYS) -> Envelope | None:
+    """The order to give the store's key to another holder, with no signature yet.
+
+    None if the holder stays, which takes no order.
+    """
+    key, here, there = _move(env, to)
+    if here == there:
+        return None
+    require(env, "store-key-move", key)
+    now_ms = seen_ms(env.ledger, env.clock.now_ms())
+    body = {
+        "key": key,
+        "from": here,
+        "to": there,
+        "reason": reason,
+        "time_ms": now_ms,
+        "expires_ms": now_ms + days * DAY_MS,
+    }
+    return Envelope(Statement(KIND, (subject_of(key),), body).payload(), ())
+
+
+def sign_move(env: Environment, order: Envelope, given: Sequence[Signer]) -> Envelope:
+    """Sign with the given keys, else with those of parties that the keyring holds.
+
+    Raises NotAllowed for a key of no party, NotProven for one that has signed already.
+    """
+    for signer in given or [*env.party_signers().values()]:
+        env.party_of(signer)
+        order = add_signature(order, signer)
+    return order
+
+
+def permit_move(env: Environment, to: str, order: Envelope | None) -> None:
+    """Return if the holder stays, or if two parties ordered this move; the order is appended.
+
+    Raises Waiting, naming who is missing; NotProven for an order of something else or a signature
+    that does not hold; Refused for one whose days are over.
+    """
+    key, here, there = _move(env, to)
+    if here == there:
+        return
+    require(env, "store-key-move", key)
+    ordered = (key, here, there)
+    rows = [row for row in env.ledger.find(KIND) if env.ledger.register().counts(row)]
+    if any(_said(row.statement) == ordered and not is_over(env, row.statement) for row in rows):
+        return  # a kill came between order and rotation
+    if order is not None:
+        statement = _read(order)
+        if _said(statement) != ordered:
+            raise NotProven(
+                f"the order is not about moving {key} from {here} to {there}", fix="make a new one"
+            )
+        verify_alive(env, statement)
+    what = f"the store's key moves from {here} to {there}, which"
+    verify_parties(env, order or Envelope(b"", ()), what)
+    assert order is not None
+    env.ledger.append([order])
+
+
+def verify_parties(env: Environment, order: Envelope, what: str) -> None:
+    """Raise Waiting unless two parties signed, NotProven for a signature that does not hold."""
+    parties = parties_that_signed(env, order)
+    if len(parties) < QUORUM:
+        others = ", ".join(party.value for party in Party if party not in parties)
+        had = ", ".join(sorted(parties)) or "nobody"
+        raise Waiting(
+            f"{what} takes {QUORUM} parties, and {had} signed",
+            reasons=(f"signatures of {QUORUM - len(parties)} of: {others}",),
+            fix="collect them: --out FILE, `bastide sign` elsewhere, then --import each",
+        )
+
+
+def _move(env: Environment, to: str) -> tuple[str, str, str]:
+    """The key in use, who holds it, and who is to hold the next one."""
+    newest = env.reread_keyring().identities()[0]
+    return held(newest).key, holder_of(newest), holder_of(to)
+
+
+def _said(statement: Statement) -> tuple[str, str, str]:
+    body = statement.body
+    return body["key"], body["from"], body["to"]
+
+
+def _read(order: Envelope) -> Statement:
+    statement = Statement.from_json(json.loads(order.payload))
+    if statement.kind != KIND:
+        raise Misconfigured(f"a {statement.kind} moves no key", fix="give an order's file")
+    check_shape(statement)
+    return statement
