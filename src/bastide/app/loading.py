@@ -56,6 +56,7 @@ __all__ = [
     "load_files",
     "plan_in_force",
     "prove_deployment",
+    "prove_stated",
     "start_proven",
     "verify_entries",
 ]
@@ -142,6 +143,13 @@ def load_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> 
 
 def prove_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) -> Evidence:
     """Steps 1 to 3: the admission of the model that a deployment may serve."""
+    released, admission = prove_stated(ledger, deployment)
+    _verify_bundle(ledger, store, released, admission)
+    return admission
+
+
+def prove_stated(ledger: Ledger, deployment: Digest) -> tuple[Evidence, Evidence]:
+    """Steps 1 and 2, what the ledger alone proves: a deployment's release, and the admission."""
     running = [row for row in deploy.active(ledger) if row.subject.digest == deployment]
     if not running:
         raise Refused(f"no active deployment has the digest {deployment}")
@@ -163,8 +171,7 @@ def prove_deployment(ledger: Ledger, store: SealingStore, deployment: Digest) ->
     wanted = deploy.plan_of(running[0])
     verify_evaluated(wanted.engine, evaluation.body)
     refuse(deploy.judge(ledger, wanted, running[0].body["time_ms"]), wanted.name, "deploy")
-    _verify_bundle(ledger, store, released, admission)
-    return admission
+    return released, admission
 
 
 def load_admitted(

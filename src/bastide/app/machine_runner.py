@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from bastide.app import wiring_services
 from bastide.app.config import Home, Settings
+from bastide.app.loading import prove_stated
 from bastide.app.machine_home import MachineHome
 from bastide.app.machine_objects import drop_bodies, fetch_bodies
 from bastide.app.process import log
@@ -34,12 +35,16 @@ class Away:
         self.control = wiring_services.far_control(address, settings.environment, credential, clock)
         self.socket = FarSocket(settings, credential, far_name(Digest.parse(deployment)))
 
-    def verify_current(self, ledger: Ledger) -> None:
-        """Raise Unavailable if the replica has not every entry that control told of."""
-        self._headers = {}  # of this start: what else fails now says nothing of earlier bodies
+    def verify_stated(self, ledger: Ledger) -> None:
+        """Raise what the ledger alone has against this start, before a body is fetched for it.
+
+        Unavailable if the replica has not every entry that control told of; NotProven, Refused.
+        """
+        self._headers = {}  # of this start: what fails here says nothing of bodies that came before
         snapshot = self.control.snapshot
         if snapshot is None or ledger.size < snapshot.version:
             raise Unavailable("the replica of the ledger is behind control")
+        prove_stated(ledger, Digest.parse(self._deployment))
 
     async def fetch(self, headers: Mapping[str, bytes]) -> None:
         """Have the bodies of these objects on this machine. Raises Unavailable, Refused."""

@@ -123,7 +123,7 @@ async def _load(
         return str(admission.subject.digest), engine
     except NotProven:
         if away is not None:
-            away.drop()
+            away.drop()  # the ledger's own proof stood before they were fetched
         raise
     finally:
         records.dispose()
@@ -134,7 +134,7 @@ async def _open_store(
 ) -> SealingStore:
     """The store with the keys of this process, or with what control gives to this node."""
     if away is not None:
-        away.verify_current(ledger)
+        await asyncio.to_thread(away.verify_stated, ledger)
     if node is not None:
         headers = await node.headers()
         if away is not None:
