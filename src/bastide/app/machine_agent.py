@@ -9,13 +9,12 @@ does it.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 
 from bastide.app import wiring, wiring_services
 from bastide.app.children import UNCACHED, Children, take_lock
-from bastide.app.config import Home, read_settings
+from bastide.app.config import Home, Settings, read_settings
 from bastide.app.machine_home import MachineHome
 from bastide.app.machine_objects import drop_unneeded
 from bastide.app.process import hide_memory, log
@@ -32,6 +31,7 @@ __all__ = ["run_machine"]
 
 _POLL_S = 0.05
 _AGAIN_S = 1.0
+_RENEW_AGAIN_S = 60.0
 
 
 async def run_machine(home: Home, clock: Clock, stop: asyncio.Event) -> None:
@@ -45,14 +45,15 @@ async def run_machine(home: Home, clock: Clock, stop: asyncio.Event) -> None:
         raise Misconfigured(
             f"{home.root} is no machine's home", fix="bastide up runs services here"
         )
-    place.verify_lasts(clock.now_ms())
+    place.verify_lasts(clock.now_ms())  # before anything starts
     hide_memory()
     prepare_run(home)
     lock = take_lock(home)
     records = wiring.open_records(home.database, place.replica_key())
     try:
         replica = Replica(records, json.loads(home.anchors.read_text()))
-        agent = _Agent(home, place, replica, Ledger(records, None, clock), clock)
+        ledger = Ledger(records, None, clock)
+        agent = _Agent(home, settings, place, replica, ledger, clock)
         await agent.run(stop)
     finally:
         records.dispose()
@@ -61,9 +62,14 @@ async def run_machine(home: Home, clock: Clock, stop: asyncio.Event) -> None:
 
 class _Agent:
     def __init__(
-        self, home: Home, place: MachineHome, replica: Replica, ledger: Ledger, clock: Clock
+        self,
+        home: Home,
+        settings: Settings,
+        place: MachineHome,
+        replica: Replica,
+        ledger: Ledger,
+        clock: Clock,
     ) -> None:
-        settings = read_settings(home)
         self._home, self._ledger = home, ledger
         self._place, self._replica, self._clock = place, replica, clock
         self._tidied: frozenset[str] | None = None  # deployments, when bodies were looked through
@@ -144,15 +150,20 @@ class _Agent:
         return self._replica.size, self._replica.wanted
 
     async def _renew(self) -> None:
-        """Get another certificate each day."""
+        """Get another certificate each day. Raises NotProven when the last one has ended."""
         while True:
-            if self._place.due(self._clock.now_ms()):
-                with contextlib.suppress(Unavailable, OSError):  # good for days: tried again
-                    body = {"request": self._place.request()}
-                    given = await self._control.ask("certificate", body)
-                    self._place.keep(given, self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            self._place.verify_lasts(now_ms)
+            if self._place.due(now_ms):
+                try:
+                    given = await self._control.ask(
+                        "certificate", {"request": self._place.request()}
+                    )
+                    self._place.keep(given)
                     log("machine", "renewed", self._clock.now_ms)
-            await asyncio.sleep(_AGAIN_S)
+                except Unavailable as error:  # good for days: tried again
+                    log("machine", "not-renewed", self._clock.now_ms, why=error.message)
+            await asyncio.sleep(_RENEW_AGAIN_S)
 
     def _keys(self, row: Served) -> str:
         """What a runner opens: the replica. What opens weights it gets by itself, as a node."""

@@ -7,17 +7,19 @@ does is in the memory of runners only (app/joining.py).
 """
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from bastide.app import wiring
 from bastide.app.config import Home
 from bastide.core.errors import Misconfigured, NotFound, NotProven
-from bastide.core.limits import SERVICE_RENEW_S
+from bastide.core.limits import SERVICE_CERTIFICATE_DAYS, SERVICE_RENEW_S
 from bastide.core.service import Credential
 from bastide.crypto import p256, service_x509, x509
 from bastide.ports import Entropy
 
 __all__ = ["MachineHome"]
+
+_DAY_S: Final = 86_400
 
 
 class MachineHome:
@@ -39,9 +41,9 @@ class MachineHome:
         """A request for a certificate of its key."""
         return service_x509.request_for(self._key())
 
-    def keep(self, given: dict[str, Any], now_ms: int) -> None:
+    def keep(self, given: dict[str, Any]) -> None:
         """Show this certificate from now on."""
-        told = {name: given[name] for name in ("certificate", "authority")} | {"since_ms": now_ms}
+        told = {name: given[name] for name in ("certificate", "authority")}
         wiring.replace_small(self._shown, json.dumps(told).encode())
 
     def credential(self) -> Credential:
@@ -52,19 +54,24 @@ class MachineHome:
 
     def verify_lasts(self, now_ms: int) -> None:
         """Raise NotProven if its certificate has ended: nobody would say so in the handshake."""
-        if x509.ends_ms(self.credential().certificate.encode()) <= now_ms:
+        if self._ends_ms() <= now_ms:
             raise NotProven(
                 "the certificate of this machine has ended: it was off for too long",
                 fix="on control's machine: bastide machine add NAME; here: bastide machine join",
             )
 
     def due(self, now_ms: int) -> bool:
-        """True if its certificate should be replaced."""
-        return now_ms - self._read(self._shown)["since_ms"] > SERVICE_RENEW_S * 1000
+        """True if its certificate should be replaced, by the time that stands in it."""
+        return (
+            self._ends_ms() - now_ms < (SERVICE_CERTIFICATE_DAYS * _DAY_S - SERVICE_RENEW_S) * 1000
+        )
 
     def replica_key(self) -> bytes:
         """The key of its copy of the ledger."""
         return bytes.fromhex(self._read(self._secrets)["replica"])
+
+    def _ends_ms(self) -> int:
+        return x509.ends_ms(self._read(self._shown)["certificate"].encode())
 
     def _key(self) -> bytes:
         return bytes.fromhex(self._read(self._secrets)["key"])

@@ -57,7 +57,7 @@ def join_environment(
     place = MachineHome(home)
     place.make(entropy)
     given = asyncio.run(_ask(invitation, place, clock))
-    place.keep(given, clock.now_ms())
+    place.keep(given)
     home.anchors.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     wiring.replace_small(home.anchors, invitation["anchors"].encode())
     settings = dataclasses.replace(
