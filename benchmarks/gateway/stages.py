@@ -43,7 +43,7 @@ from bastide.gateway.h2_frames import Frames  # noqa: E402
 from bastide.gateway.h2_head import answer_block  # noqa: E402
 from bastide.gateway.h2_toll import Toll  # noqa: E402
 from bastide.gateway.host import Patience  # noqa: E402
-from bastide.gateway.inbound import Inbound  # noqa: E402
+from bastide.gateway.inbound import Bodies, Inbound, Known  # noqa: E402
 from bastide.gateway.reply import Pen, Reply  # noqa: E402
 from bastide.gateway.routes import Routes  # noqa: E402
 from bastide.gateway.server import Server  # noqa: E402
@@ -183,7 +183,9 @@ def asking(request: bytes, count: int) -> tuple[bytes, list[bytes]]:
 
 def whole_stages(world: World) -> dict[str, float]:
     """The stages of a whole answer, in their order."""
-    inbound, screened = Inbound(lambda _: None), Inbound(world.routes.screen)
+    inbound, screened = (
+        Inbound(screen, Known(), Bodies()) for screen in (lambda _: None, world.routes.screen)
+    )
     (request,) = screened.feed(WHOLE)
     assert not isinstance(request, (bytes, Reply))
     answering, caller, route = world.routes._answering, request.caller, request.route

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bastide.gateway.connection import Patience
-from bastide.gateway.inbound import Inbound, Request
+from bastide.gateway.inbound import Bodies, Inbound, Known, Request
 from paths.gateway_rig import KEY, MODEL, Rig, bugs, gateway, read_response, request_bytes
 
 BODY = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}).encode()
@@ -115,7 +115,7 @@ def test_json_bodies(rig: Rig, changes: dict[str, object], chat: bool) -> None:
 def test_it_does_not_matter_where_a_stream_of_requests_is_cut(data: st.DataObject) -> None:
     stream = GOOD + HEALTH + request_bytes(b"[1]") + GOOD
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
-    inbound = Inbound(lambda request: None)
+    inbound = Inbound(lambda request: None, Known(), Bodies())
     arrivals = []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         arrivals += inbound.feed(stream[start:end])

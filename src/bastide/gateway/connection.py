@@ -18,7 +18,7 @@ from bastide.core.limits import PIPELINE_BYTES_MAX
 from bastide.dialects.openai import OPENAI
 from bastide.dialects.surface import EVENT_STREAM, STOPPING, Family, Problem, Route
 from bastide.gateway.host import Host, Patience
-from bastide.gateway.inbound import Arrival, Inbound, Request
+from bastide.gateway.inbound import Arrival, Inbound, Known, Request
 from bastide.gateway.reply import Headers, Reply, refusal
 from bastide.gateway.tls import address_of, peer_of
 
@@ -35,8 +35,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "__weakref__", "_alarm", "_arrivals", "_begun", "_bodiless", "_chunked", "_closed",
-        "_complete", "_family", "_gone", "_held", "_ident", "_last", "_loop", "_patience",
-        "_paused", "_reader", "_route", "_server", "_stalled", "_task", "_transport",
+        "_complete", "_family", "_gone", "_held", "_ident", "_known", "_last", "_loop",
+        "_patience", "_paused", "_reader", "_route", "_server", "_stalled", "_task", "_transport",
         "_writable",
     )  # fmt: skip
 
@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._patience = patience
         self._loop = asyncio.get_running_loop()
+        self._known: Known  # not of the reader: to read a certificate again takes its time
         self._reader: Inbound | None = None  # made when something comes; none while a stream runs
         self._arrivals: list[Arrival] = _NONE  # mostly none, and few
         self._held: bytes | bytearray = b""
@@ -68,13 +69,11 @@ class Connection(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, if there is room."""
+        """Begin; the server has counted us in."""
         # uvloop's transports have the methods of asyncio.Transport but not its class.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        if not self._server.enter(self, transport):
-            self._transport.abort()
-            return
+        self._known = Known(peer_of(transport), address_of(transport))
         self._set_alarm(self._patience.request_s, self.close)
 
     def data_received(self, data: bytes) -> None:
@@ -178,9 +177,7 @@ class Connection(asyncio.Protocol):
         self._advance()
 
     def _read_anew(self) -> Inbound:
-        assert self._transport is not None
-        peer, address = peer_of(self._transport), address_of(self._transport)
-        reader = self._reader = Inbound(self._screen, peer, address, self._server.bodies)
+        reader = self._reader = Inbound(self._screen, self._known, self._server.bodies)
         return reader
 
     def _read_no_more(self) -> None:

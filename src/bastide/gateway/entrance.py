@@ -43,6 +43,8 @@ class Entrance(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Decide as soon as it is clear."""
+        if self._transport is None or self._transport.is_closing():
+            return  # over TLS something may come after we have closed it
         self._first += data
         if self._first.startswith(_PREFACE):
             self._hand_on(H2Connection(self._host, self._patience))
@@ -51,7 +53,8 @@ class Entrance(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gone before it said what it wants."""
-        self._depart()
+        self._host.leave(self)
+        self._set_no_alarm()
 
     def close(self) -> None:
         """Nothing runs here."""
@@ -63,16 +66,16 @@ class Entrance(asyncio.Protocol):
         """Nothing runs here."""
         return ()
 
-    def _hand_on(self, to: asyncio.Protocol) -> None:
+    def _hand_on(self, to: Connection | H2Connection) -> None:
         transport = self._transport
         assert transport is not None
-        self._depart()
+        self._host.succeed(self, to)
+        self._set_no_alarm()
         transport.set_protocol(to)
         to.connection_made(transport)
         if self._first and not transport.is_closing():
             to.data_received(self._first)
 
-    def _depart(self) -> None:
-        self._host.leave(self)
+    def _set_no_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()

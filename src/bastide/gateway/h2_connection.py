@@ -70,8 +70,7 @@ class H2Connection(asyncio.Protocol):
         self._held_bytes = 0  # of bodies that are not complete
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._peer = self._address = ""
-        self._known = Known()  # mostly all requests of a connection come from one caller
+        self._known: Known
         self._reading = False  # `data_received` runs: what is to be sent goes out at its end
         self._paused = False  # the client does not read the connection
         self._last = False  # no further request is taken
@@ -87,13 +86,10 @@ class H2Connection(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, if there is room."""
+        """Begin; the server has counted us in."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        if not self.host.enter(self, transport):
-            self._transport.abort()
-            return
-        self._peer, self._address = peer_of(transport), address_of(transport)
+        self._known = Known(peer_of(transport), address_of(transport))
         self._set_alarm(self._patience.request_s, self.close)
         self._flush()
 
@@ -211,7 +207,8 @@ class H2Connection(asyncio.Protocol):
             self._frames.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
             return
         request, problem = read_request(event.headers or ())
-        request.peer, request.address, request.known = self._peer, self._address, self._known
+        known = request.known = self._known
+        request.peer, request.address = known.peer, known.address
         exchange = Exchange(self, stream, request, self.host.routes.new_ident())
         self._exchanges[stream] = exchange
         self._set_alarm(0, None)

@@ -55,6 +55,10 @@ class Host(Protocol):
         """Count a connection in. False if there are too many, or its certificate has ended."""
         ...
 
+    def succeed(self, connection: Guest, by: Guest) -> None:
+        """Count another in the place of one that was counted in: it goes on with its transport."""
+        ...
+
     def leave(self, connection: Guest) -> None:
         """Count a connection out."""
         ...

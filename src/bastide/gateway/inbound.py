@@ -59,11 +59,15 @@ _MESSAGE_BYTES_MAX: Final = REQUEST_HEADER_BYTES_MAX + 2 * REQUEST_BODY_BYTES_MA
 
 
 class Known:
-    """Who the last request of a connection came from, so that the next need not be looked up."""
+    """Who is at the other end of a connection, as `Request` has it, for all of its requests.
 
-    __slots__ = ("caller", "family")
+    `caller` is who the last one came from, so that the next need not be looked up.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("address", "caller", "family", "peer")
+
+    def __init__(self, peer: str = "", address: str = "") -> None:
+        self.peer, self.address = peer, address
         self.caller: Any = None
         self.family: Family | None = None
 
@@ -124,22 +128,15 @@ class Inbound:
     """Feed it bytes; it gives arrivals in order. `screen` sees a head before its body is read."""
 
     __slots__ = (
-        "_address", "_arrivals", "_bodies", "_known", "_parser", "_partial", "_peer", "_screen",
-        "dead",
+        "_arrivals", "_bodies", "_known", "_parser", "_partial", "_screen", "dead",
     )  # fmt: skip
 
     def __init__(
-        self,
-        screen: Callable[[Request], Reply | None],
-        peer: str = "",
-        address: str = "",
-        bodies: Bodies | None = None,
+        self, screen: Callable[[Request], Reply | None], known: Known, bodies: Bodies
     ) -> None:
-        self._bodies = bodies or Bodies()
         self._screen = screen
-        self._peer = peer
-        self._address = address
-        self._known = Known()
+        self._known = known
+        self._bodies = bodies
         self._parser: Any = None  # made when something comes
         self._arrivals: list[Arrival] = []
         self._partial: _Partial | None = None
@@ -242,8 +239,8 @@ class Inbound:
             version == "1.1" and self._parser.should_keep_alive(),
             headers,
             query,
-            self._peer,
-            self._address,
+            self._known.peer,
+            self._known.address,
             self._known,
         )
         if version not in ("1.1", "1.0"):

@@ -36,6 +36,12 @@ class Peers:
             self._ring()
         return True
 
+    def succeed(self, connection: Guest, by: Guest) -> None:
+        """Another goes on with its transport."""
+        shown = self._shown.pop(connection, None)
+        if shown is not None:
+            self._shown[by] = shown
+
     def forget(self, connection: Guest) -> None:
         """It has closed."""
         self._shown.pop(connection, None)

@@ -102,6 +102,12 @@ class Server:
         self._connections.add(connection)
         return True
 
+    def succeed(self, connection: Guest, by: Guest) -> None:
+        """Count another in the place of one that was counted in: it goes on with its transport."""
+        self._connections.discard(connection)
+        self._connections.add(by)
+        self._peers.succeed(connection, by)
+
     def leave(self, connection: Guest) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
