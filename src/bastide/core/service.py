@@ -29,7 +29,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credential:
-    """A service's certificate and private key, and the authority of the others, in PEM. Secret."""
+    """A certificate and its private key, and the authority of the other end, in PEM. Secret."""
 
     certificate: str
     key: str

@@ -9,13 +9,14 @@ which takes the next connections (server.py).
 import _ssl
 import asyncio
 import hashlib
-import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bastide.app import wiring_services
 from bastide.core.errors import Misconfigured
+from bastide.core.service import Credential
 from bastide.crypto.x509 import authorities
 
 __all__ = [
@@ -60,14 +61,14 @@ def server_context(
     context.set_alpn_protocols([ALPN_H2, "http/1.1"])
     try:
         context.trust = _trust(client_ca or {})
-        _load(context, (certificate + "\n" + key).encode())
+        wiring_services.load(context, Credential(certificate, key, authority=""))
         if client_ca:
             context.load_verify_locations(cadata="\n".join(client_ca.values()))
             context.verify_mode = ssl.CERT_REQUIRED
             # A resumed session would not be asked again for its certificate.
             context.num_tickets = 0
     except ssl.SSLError as error:
-        raise Misconfigured(f"the TLS certificates cannot be read: {error.reason}") from error
+        raise Misconfigured(f"the authorities of clients cannot be read: {error.reason}") from error
     return context
 
 
@@ -141,13 +142,3 @@ def _relative(part: Sequence[tuple[str, str]]) -> str:
 
 def _escaped(value: str) -> str:
     return "".join("\\" + sign if sign in ',+"\\<>;=' else sign for sign in value)
-
-
-def _load(context: ssl.SSLContext, pem: bytes) -> None:
-    """`ssl` reads certificates and keys from files only; this one is in memory and has no name."""
-    descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, pem)
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)

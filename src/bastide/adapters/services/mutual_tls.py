@@ -58,7 +58,7 @@ def load(context: ssl.SSLContext, credential: Credential) -> None:
         os.write(descriptor, (credential.certificate + "\n" + credential.key).encode())
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     except ssl.SSLError as error:
-        raise Misconfigured(f"the service's certificate cannot be read: {error.reason}") from error
+        raise Misconfigured(f"the certificate to show cannot be read: {error.reason}") from error
     finally:
         os.close(descriptor)
 
