@@ -176,7 +176,8 @@ def test_an_answer_that_is_cancelled_before_it_began_is_told_and_its_connection_
         async def arrive_and_cancel() -> None:
             loop = asyncio.get_running_loop()
             connection = Connection(rig.server, Patience())
-            await loop.connect_accepted_socket(lambda: connection, ours)
+            transport, _ = await loop.connect_accepted_socket(lambda: connection, ours)
+            assert rig.server.enter(connection, transport)
             connection.data_received(GOOD)
             assert rig.server.running == list(connection.tasks)
             for task in rig.server.running:
@@ -214,7 +215,8 @@ def test_a_client_that_asks_much_at_once_after_its_answer_is_no_flood() -> None:
             connection = Overlapped(rig.server, Patience())
             connection.following = request_bytes(body)
             loop = asyncio.get_running_loop()
-            await loop.connect_accepted_socket(lambda: connection, ours)
+            transport, _ = await loop.connect_accepted_socket(lambda: connection, ours)
+            assert rig.server.enter(connection, transport)
             connection.data_received(GOOD)
 
         rig.call(arrive())

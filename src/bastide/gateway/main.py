@@ -9,7 +9,8 @@ Orders, one JSON line on standard input:
 * ``desk_socket``: that of the desk, if there is one;
 * ``tls``: certificate, key and clients' authorities in PEM, with ``tls_listen`` or ``tls_fd`` as
   above; more lines of the form ``{"tls": {...}}`` replace them while the process runs;
-* ``seen_fd``: number of an inherited descriptor of the table of seen signatures (app/seen.py);
+* ``seen_fd``: number of an inherited descriptor of the table of seen signatures (app/seen.py); with
+  none, the process has one of its own;
 * ``pepper``: hex key of the HMAC under which API keys are stored;
 * ``plain_http_anywhere``: true to listen on other than loopback addresses without TLS. Prompts
   then cross a network in the clear, so it is false unless somebody says otherwise.
@@ -30,7 +31,7 @@ from bastide.app.far_engines import Engines
 from bastide.app.listening import bind_address, check_plain
 from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, later_lines, log, on_stop
-from bastide.app.seen import Seen
+from bastide.app.seen import Seen, make_table
 from bastide.core.errors import BastideError, Misconfigured
 from bastide.core.limits import CONNECTIONS_MAX, RECEIPT_TIMEOUT_S
 from bastide.core.metrics import Sample
@@ -66,7 +67,7 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
     desk = wiring.desk_link(orders["desk_socket"]) if "desk_socket" in orders else None
     watch = Watch()
     promises = Promises(control, clock, entropy.token(32), note)
-    seen = Seen(int(orders["seen_fd"]))
+    seen = Seen(int(orders["seen_fd"]) if "seen_fd" in orders else make_table(clock.now_ms()))
     routes = Routes(
         control, pool, clock, entropy, pepper, note, seen, desk, watch, promises, recall
     )
