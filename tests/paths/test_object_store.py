@@ -181,8 +181,8 @@ def test_a_store_moves_to_a_bucket_and_back(
     assert exported(home, tmp_path / "far") == before
     assert objects(home) == {"objects": f"s3://{bucket}/env", "conditional": True}
     with pytest.raises(Misconfigured, match="already"):
-        move(home, f"s3://{bucket}/env", quiet)
-    move(home, f"local:{tmp_path / 'elsewhere'}", quiet)
+        move(home, read_passphrase(home), f"s3://{bucket}/env", quiet)
+    move(home, read_passphrase(home), f"local:{tmp_path / 'elsewhere'}", quiet)
     assert server.keys(bucket) == ["other/x"]
     assert exported(home, tmp_path / "near") == before
     assert build(home, recipe) == local_root
@@ -198,14 +198,14 @@ def test_a_move_that_is_cut_off_goes_on(server: S3Server, base: Home, tmp_path: 
             server.kill()
 
     with pytest.raises(Unavailable):
-        move(home, f"s3://{bucket}/env", progress)
+        move(home, read_passphrase(home), f"s3://{bucket}/env", progress)
     server.start()
     assert read_settings(home).store == ""
     assert exported(home, tmp_path / "still") == before
     assert server.keys(bucket)
-    move(home, f"s3://{bucket}/env", quiet)
+    move(home, read_passphrase(home), f"s3://{bucket}/env", quiet)
     assert exported(home, tmp_path / "far") == before
-    move(home, "home", quiet)
+    move(home, read_passphrase(home), "home", quiet)
     assert exported(home, tmp_path / "near") == before
     assert server.keys(bucket) == []
 
