@@ -6,6 +6,8 @@ Broken once to prove the tests: with a `require` that lets everybody pass, and w
 line of `publish_release`, they fail.
 """
 
+import ast
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,61 +15,37 @@ from typing import Any
 
 import pytest
 
-from bastide.app import (
-    access_policies,
-    aliases,
-    approvals,
-    budgets,
-    corpora,
-    corpus_build,
-    corpus_erase,
-    corpus_estimate,
-    corpus_pack,
-    corpus_packing_proof,
-    corpus_packings,
-    corpus_tombstones,
-    deployments,
-    guards,
-    keys,
-    models,
-    moving,
-    nodes,
-    people,
-    prices,
-    projects,
-    receipts,
-    records,
-    releases,
-    shares,
-    signing_keys,
-    store_denials,
-    tenants,
-    usage,
-)
+from bastide.app import corpus_build, deployments, models, releases
 from bastide.app.duties import everyone, require
 from bastide.app.environment import Environment
 from bastide.core.errors import NotAllowed
 from bastide.core.lifecycle import LIFECYCLE
 from bastide.core.party import DUTIES, Party, Principal
 from bastide.gates.access.actions import ACTIONS
+from paths.demo import ROOT
 from paths.loading_rig import Served
 
-# Look-ups that other use cases begin with, and what a party's own signature answers for.
+# Look-ups that other use cases begin with, what a party's own signature answers for, and the door
+# itself: custodians are asked as who their shares say they are, and nobody has logged in before.
 UNASKED = {
+    "admit_custodians",
+    "approval_of",
     "approve_here",
+    "begin_login",
     "bundle_key_pem",
     "carry_erasure",
     "carry_guard",
+    "deployment_approvals",
     "find_candidate",
-    "find_dataset",
-    "find_model",
     "find_scope",
-    "judge_recipe",
+    "first_key",
+    "log_in_by_browser",
+    "log_in_by_device",
     "log_key",
     "own_key",
     "plan_deployment",
-    "project_id",
-    "require_tenant",
+    "sign_move",
+    "sign_order",
 }
 STAGES: dict[str, Callable[..., Any]] = {
     "corpus": corpus_build.build_dataset,
@@ -79,45 +57,19 @@ STAGES: dict[str, Callable[..., Any]] = {
 
 
 def use_cases() -> Iterator[Callable[..., Any]]:
-    modules = (
-        access_policies,
-        aliases,
-        approvals,
-        corpora,
-        corpus_build,
-        corpus_erase,
-        corpus_estimate,
-        corpus_pack,
-        corpus_packing_proof,
-        corpus_packings,
-        corpus_tombstones,
-        deployments,
-        budgets,
-        guards,
-        keys,
-        models,
-        moving,
-        nodes,
-        people,
-        prices,
-        projects,
-        receipts,
-        records,
-        releases,
-        shares,
-        signing_keys,
-        store_denials,
-        tenants,
-        usage,
-    )
-    for module in modules:
-        for name in module.__all__:
-            found = getattr(module, name)
-            if (
-                inspect.isfunction(found)
-                and next(iter(inspect.signature(found).parameters)) == "env"
-            ):
-                yield found
+    """Every function on an environment that a command calls: what a face imports from `app`."""
+    named = set()
+    for path in sorted((ROOT / "src/bastide/cli").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bastide.app."):
+                named |= {(str(node.module), row.name) for row in node.names}
+    for module, name in sorted(named):
+        found = getattr(importlib.import_module(module), name)
+        if (
+            inspect.isfunction(found)
+            and next(iter(inspect.signature(found).parameters), "") == "env"
+        ):
+            yield found
 
 
 USE_CASES = {function.__name__: function for function in use_cases()}
@@ -163,7 +115,7 @@ def test_nobody_may_do_nothing_and_everyone_all(action: str, broken: Served) -> 
 
 def test_the_exceptions_are_use_cases() -> None:
     assert set(USE_CASES) >= UNASKED
-    assert len(USE_CASES) - len(UNASKED) >= 25
+    assert len(USE_CASES) - len(UNASKED) >= 100
 
 
 @pytest.mark.attacks("C67")

@@ -96,6 +96,7 @@ def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]
     is in use or gone, or for an order whose days are over; Unavailable if its key service is away:
     then nothing is appended.
     """
+    require(env, "read")
     statement = order.statement if isinstance(order, Evidence) else _read(order)
     key = statement.body["key"]
     require(env, "store-key-shred", key)

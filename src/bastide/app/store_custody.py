@@ -37,6 +37,7 @@ def draft_move(env: Environment, to: str, reason: str, days: int = ORDER_DAYS) -
 
     None if the holder stays, which takes no order.
     """
+    require(env, "read")
     key, here, there = _move(env, to)
     if here == there:
         return None
