@@ -27,8 +27,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.entropy.system import SystemEntropy
-from bastide.app.sealed_client import Gateway, SealedClient
+from bastide.app.sealed_client import SealedClient
 from bastide.app.sealed_door import SealedDoor, Served
+from bastide.app.sealed_gateway import Gateway
 from bastide.app.sealed_proxy import SealedProxy
 from bastide.core.chat import Delta, GenerateRequest
 from bastide.crypto.attestation import Said

@@ -20,7 +20,8 @@ from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.first_run import embedded_model
 from bastide.app.founding import free_address
 from bastide.app.models import add_model
-from bastide.app.sealed_client import Gateway, SealedClient
+from bastide.app.sealed_client import SealedClient
+from bastide.app.sealed_gateway import Gateway
 from bastide.app.sealed_proxy import SealedProxy
 from bastide.ledger.verify_nodes import Trust
 from bastide.stages.admit import Claim

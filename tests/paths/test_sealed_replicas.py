@@ -21,7 +21,8 @@ import pytest
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.entropy.system import SystemEntropy
-from bastide.app.sealed_client import Gateway, SealedClient
+from bastide.app.sealed_client import SealedClient
+from bastide.app.sealed_gateway import Gateway
 from bastide.core.errors import BastideError, NotFound
 from bastide.ledger.verify_nodes import KnownNode, Trust
 from paths.demo import ARGV, ROOT, environment

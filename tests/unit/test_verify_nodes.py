@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from bastide.adapters.witness.sqlite import WitnessMemory
+from bastide.app import sealed_nodes
 from bastide.app.cosigning import Cosigning
 from bastide.app.sealed_nodes import NodeTeller
 from bastide.app.witness import Witness
@@ -225,6 +226,28 @@ def test_what_is_told_has_the_cosignatures_and_the_nodes_of_now(told: Told) -> N
     assert told.verify(heard()).nodes
     told.sign(_revocation(told, "node", told.made.node.subject), Party.GUARDIAN)
     assert heard()["nodes"] == []
+
+
+@pytest.mark.attacks("C283")
+def test_what_a_client_says_that_it_saw_costs_no_new_bundle(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client chooses `since`: each number gets its own proof, under one bundle made once."""
+    teller, made = NodeTeller(told.ledger, told.heads, told.world.clock), []
+
+    def counted(*given: Any) -> dict[str, Any]:
+        made.append(given)
+        return export_nodes(*given)
+
+    monkeypatch.setattr(sealed_nodes, "export_nodes", counted)
+    told.cosign(*WITNESSES)
+    for since in (0, 1, 2, told.ledger.size - 1, told.ledger.size, 10**9):
+        heard = json.loads(teller.tell({"since": since}))
+        assert heard == told.bundle(since=since)
+    assert len(made) == 1
+    told.cosign(*WITNESSES, time_s=told.world.clock.now_ms() // 1000 + 1)
+    teller.tell({"since": 1})
+    assert len(made) == 2
 
 
 @pytest.mark.attacks("C230")

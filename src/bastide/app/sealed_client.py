@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
+from bastide.app.sealed_gateway import Gateway
 from bastide.core.errors import (
     BastideError,
     Down,
@@ -41,7 +41,7 @@ from bastide.dialects.sealed import ANSWERS, ERROR_MARK, NODES, SealedBody
 from bastide.ledger.verify_nodes import Head, KnownNode, Nodes, Trust, trace_nodes
 from bastide.ports import Clock, Entropy
 
-__all__ = ["Gateway", "SealedAnswer", "SealedClient", "asked_model"]
+__all__ = ["SealedAnswer", "SealedClient", "asked_model"]
 
 _REFRESH_S: Final = 60.0
 _LINE_BYTES_MAX: Final = 8 << 20
@@ -51,29 +51,6 @@ _ERRORS: Final[dict[int, type[BastideError]]] = {
     400: Misconfigured, 401: NotAllowed, 403: NotAllowed, 404: NotFound, 422: NotProven,
     503: Down,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """Where the operator's gateway is. `context` is for https."""
-
-    url: str
-    context: ssl.SSLContext | None = None
-    timeout_s: float = 300.0
-
-    def connect(self) -> http.client.HTTPConnection:
-        """A new connection. Raises Misconfigured for what is no address."""
-        parts = urlsplit(self.url)
-        try:
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise Misconfigured(f"{self.url} is no address: {error}") from error
-        if parts.scheme not in ("http", "https") or not host or parts.path.strip("/"):
-            raise Misconfigured(f"{self.url} is no address", fix="write https://HOST:PORT")
-        if parts.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=self.timeout_s)
-        context = self.context or ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=self.timeout_s, context=context)
 
 
 def asked_model(path: str, query: str, headers: Mapping[str, str], body: bytes) -> str:

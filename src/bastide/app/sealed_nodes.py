@@ -3,7 +3,8 @@
 """Control's side of sealed mode: tells clients which nodes there are, with the proofs.
 
 What it tells is the same for everybody who has seen the same head: it is not told who asks. It is
-kept while head, cosignatures and nodes are the same, so a flood of questions costs one answer.
+kept while head, cosignatures and nodes are the same, so a flood of questions costs one answer: what
+a client has seen before adds one proof of a few hashes, whatever it says.
 """
 
 import json
@@ -21,12 +22,10 @@ from bastide.core.errors import Misconfigured
 from bastide.crypto.dsse import Signer
 from bastide.ledger import Ledger
 from bastide.ledger.cosigned import CosignedHeads
-from bastide.ledger.node_bundle import export_nodes
+from bastide.ledger.node_bundle import continues, export_nodes
 from bastide.ports import Clock, Keyring
 
 __all__ = ["NodeTeller", "node_answers"]
-
-_KEPT = 64  # answers, by what clients had seen
 
 
 class NodeTeller:
@@ -34,7 +33,7 @@ class NodeTeller:
 
     def __init__(self, ledger: Ledger, heads: CosignedHeads, clock: Clock) -> None:
         self._ledger, self._heads, self._clock = ledger, heads, clock
-        self._kept: dict[tuple[object, ...], str] = {}
+        self._kept: tuple[tuple[object, ...], str, str] = ((), "", "")  # of, checkpoint, text
         self._turn = threading.Lock()
 
     def tell(self, body: dict[str, Any]) -> str:
@@ -51,14 +50,14 @@ class NodeTeller:
             nodes = in_force(self._ledger, now_ms).values()
             standing = [row for row in nodes if row.body["deployment"] in asked]
             # A head of the same size gets more cosignatures, and later ones.
-            known = (since, cosigned or self._ledger.size, *(row.digest for row in standing))
-            if (text := self._kept.get(known)) is None:
-                told = export_nodes(self._ledger, standing, cosigned, since)
-                text = json.dumps(told, separators=(",", ":"))
-                if len(self._kept) >= _KEPT:
-                    self._kept.clear()
-                self._kept[known] = text
-            return text
+            known = (cosigned or self._ledger.size, *(row.digest for row in standing))
+            if self._kept[0] != known:
+                told = export_nodes(self._ledger, standing, cosigned, 0)
+                del told["consistency"]
+                self._kept = known, told["checkpoint"], json.dumps(told, separators=(",", ":"))
+            _, checkpoint, text = self._kept
+            proof = json.dumps(continues(self._ledger, checkpoint, since), separators=(",", ":"))
+            return f'{text[:-1]},"consistency":{proof}}}'
 
 
 def node_answers(

@@ -7,7 +7,6 @@ answer that is no stream is given only when all of it was verified; a stream end
 chunk only then. Its log has no path's query, no header and no body.
 """
 
-import ipaddress
 import socket
 import threading
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bastide.app.sealed_client import SealedAnswer, SealedClient
+from bastide.app.sealed_gateway import is_loopback
 from bastide.app.setting_checks import split_address
 from bastide.core.errors import BastideError, Misconfigured, Unavailable
 from bastide.core.limits import REQUEST_BODY_BYTES_MAX
@@ -43,7 +43,7 @@ class SealedProxy(ThreadingHTTPServer):
         self, listen: str, client: SealedClient, note: Callable[[str], None] = lambda _: None
     ) -> None:
         host, port = split_address(listen)
-        if not _is_loopback(host):
+        if not is_loopback(host):
             raise Misconfigured(
                 f"{listen}: what SDKs say to the proxy is in the clear",
                 fix="listen on 127.0.0.1 or [::1], and run a proxy on each machine",
@@ -176,10 +176,3 @@ def _known(asked: BaseHTTPRequestHandler) -> dict[bytes, bytes]:
 def _family(asked: BaseHTTPRequestHandler) -> Family:
     parts = urlsplit(asked.path)
     return find_route(parts.path, parts.query, _known(asked))[0]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -62,6 +62,11 @@ def _asking(command: Callable[..., None]) -> Callable[..., None]:
             help="Tokens of an answer at most; the gateway sees this number.",
         ),
         click.option("--ca", metavar="FILE", help="Authorities of the gateway's certificate."),
+        click.option(
+            "--insecure-http",
+            is_flag=True,
+            help="Send the API key in clear to an http:// gateway beyond loopback.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -218,12 +223,14 @@ def _client(
     state: Path,
     tokens_max: int,
     ca: str | None,
+    insecure_http: bool,
 ) -> "SealedClient":
     import ssl
 
     from bastide.app import wiring
     from bastide.app.receipts import read_anchors
-    from bastide.app.sealed_client import Gateway, SealedClient
+    from bastide.app.sealed_client import SealedClient
+    from bastide.app.sealed_gateway import Gateway
     from bastide.ledger.verify_nodes import Trust
 
     try:
@@ -231,7 +238,7 @@ def _client(
     except (OSError, ssl.SSLError) as error:
         raise NotAllowed(f"{ca} holds no authorities: {error}") from error
     return SealedClient(
-        Gateway(gateway, context),
+        Gateway(gateway, context, plain=insecure_http),
         read_anchors(Path(keys)),
         wiring.clock(),
         wiring.entropy(),

@@ -19,7 +19,7 @@ from bastide.ledger.heads import open_head
 from bastide.ledger.ledger import Ledger
 from bastide.ledger.reference_values import reference_values
 
-__all__ = ["NODES_TYPE", "export_nodes"]
+__all__ = ["NODES_TYPE", "continues", "export_nodes"]
 
 NODES_TYPE: Final = "https://bastide.eu/sealed-nodes/v1"
 
@@ -47,11 +47,10 @@ def export_nodes(
         return [entry(row) for row in rows if _before(row, size)]
 
     changes = [row for kind in KEY_KINDS for row in ledger.find(kind)]
-    consistency = ledger.prove_consistency(since, size) if 0 < since < size else []
     return {
         "type": NODES_TYPE,
         "checkpoint": checkpoint,
-        "consistency": [node.hex() for node in consistency],
+        "consistency": continues(ledger, checkpoint, since),
         "charter": entry(ledger.charter()),
         "keys": entries(sorted(changes, key=lambda row: row.entry or 0)),
         "witnesses": entries(enrolled(ledger, size)),
@@ -66,6 +65,13 @@ def export_nodes(
         ],
         "nodes": entries(told),
     }
+
+
+def continues(ledger: Ledger, checkpoint: str, since: int) -> list[str]:
+    """The proof that a head continues that of another size, in hex; empty if it is no later one."""
+    size = int(checkpoint.splitlines()[1])  # C2SP tlog-checkpoint: the second line
+    proof = ledger.prove_consistency(since, size) if 0 < since < size else []
+    return [node.hex() for node in proof]
 
 
 def _own_head(ledger: Ledger) -> tuple[int, str]:
