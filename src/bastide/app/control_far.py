@@ -7,6 +7,7 @@ which machine it is; the ledger says whether that machine counts, and by which k
 """
 
 import asyncio
+import functools
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -168,8 +169,13 @@ def open_far_door(
     if not settings.control_listen or secret is None:
         return None
 
-    def may_have(digest: str) -> list[str]:
+    @functools.lru_cache(maxsize=64)  # asked for each piece, and the same until the ledger grows
+    def needed(digest: str, size: int) -> list[str]:
+        del size
         return objects_of(ledger, active_deployment(ledger, digest))
+
+    def may_have(digest: str) -> list[str]:
+        return needed(digest, ledger.size)
 
     broker = MachineBroker(
         ledger,
