@@ -5,7 +5,7 @@
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -337,6 +337,21 @@ def test_a_replica_has_a_number_and_few_lives() -> None:
         tell(taken, Exchange(ONE, "one more"))
     tell(taken, Exchange(TWO, "another's"))
     tell(taken, Exchange(ONE, "one more"), now=TAKEN_KEPT_S + 1)
+
+
+@pytest.mark.attacks("C277")
+def test_no_replica_speaks_as_the_life_of_another() -> None:
+    """It hears how they are called: it would take back what they took, and silence them."""
+    taken, one, liar = Taken(), Exchange(ONE, "1"), Exchange(TWO, "2")
+    tell(taken, one, a=5.0)
+    tell(taken, liar)
+    (name,) = liar._heard
+    report = replace(liar.report("m", {}, {}), life=name, number=10**9, units={"a": 0.0})
+    with pytest.raises(Misconfigured, match="as the life of another"):
+        taken.tell(0.0, report, RATES, 8.0)
+    assert clocks(taken) == {"a": 5.0}
+    tell(taken, one, a=1.0)
+    assert clocks(taken) == {"a": 6.0}
 
 
 def test_of_who_is_promised_nothing_nothing_is_kept() -> None:

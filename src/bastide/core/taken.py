@@ -100,8 +100,11 @@ class Taken:
         """
         _verify(report)
         self._follow(now, rates)
-        self._at_once = at_once
         life = self._lives.get(report.life)
+        if life is not None and life.place != report.place:
+            # Every replica hears how the others' lives are called.
+            raise Misconfigured("a replica speaks as the life of another one")
+        self._at_once = at_once
         have = 0 if life is None else life.number
         if have < report.since:
             # It is known from before this control began: only all its totals say what it took.
