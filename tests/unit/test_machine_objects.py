@@ -2,15 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a machine keeps of sealed objects: what its own deployments need, and nothing else."""
 
+import asyncio
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from bastide.app.config import Home
+from bastide.app.config import Home, Settings
+from bastide.app.machine_agent import _Agent
+from bastide.app.machine_home import MachineHome
 from bastide.app.machine_objects import drop_unneeded
 from bastide.app.node_broker import objects_of
 from bastide.core.errors import NotProven
 from bastide.core.key import Purpose
+from bastide.core.snapshot import Snapshot
 from bastide.core.subject import Digest
 from bastide.stages import deploy
 from unit.chain_fixture import make_chain
@@ -54,3 +59,35 @@ def test_nothing_is_removed_where_the_ledger_does_not_say_what_is_needed(tmp_pat
     with pytest.raises(NotProven, match="names no release"):
         drop_unneeded(home, chain.world.ledger, "b")
     assert all(path.exists() for path in kept)
+
+
+def test_a_removal_that_failed_is_tried_again_after_a_minute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain, home = make_chain(tmp_path, plan_changes={"machine": "b"}, receipts=1), Home(tmp_path)
+    clock, (body, *_) = chain.world.clock, brought(home, "models/replaced")
+    body.unlink()
+    body.mkdir()  # nothing that can be unlinked
+    places = {"control": "127.0.0.1:1", "runner_listen": "127.0.0.1:2-3"}
+    settings = Settings("test", node="c", **places)  # type: ignore[arg-type]
+    none = cast(Any, None)  # it follows nothing here
+
+    async def story() -> None:
+        agent = _Agent(home, settings, MachineHome(home), none, chain.world.ledger, clock)
+
+        async def told() -> str:
+            await agent._tidy(Snapshot(1, 0, "", ""))
+            return capsys.readouterr().err
+
+        first = await told()
+        assert '"bodies-kept"' in first and body.name in first, "it says which"
+        body.rmdir()
+        body.write_bytes(b"sealed")
+        assert not await told(), "a minute has not passed"
+        assert body.exists()
+        clock.advance(60_000)
+        assert '"bodies-dropped"' in await told()
+        assert not body.exists()
+        assert not await told()
+
+    asyncio.run(story())

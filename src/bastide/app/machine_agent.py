@@ -32,6 +32,7 @@ __all__ = ["run_machine"]
 _POLL_S = 0.05
 _AGAIN_S = 1.0
 _RENEW_AGAIN_S = 60.0
+_TIDY_AGAIN_S = 60.0
 
 
 async def run_machine(home: Home, clock: Clock, stop: asyncio.Event) -> None:
@@ -73,6 +74,7 @@ class _Agent:
         self._home, self._ledger = home, ledger
         self._place, self._replica, self._clock = place, replica, clock
         self._tidied: frozenset[str] | None = None  # deployments, when bodies were looked through
+        self._tidy_from = float("-inf")  # on our monotonic clock: after a failure not at once
         self._name = settings.node
         self._control = wiring_services.far_control(
             split_address(settings.control, "control"),
@@ -113,14 +115,16 @@ class _Agent:
         """Keep no body of an object whose deployments have ended: their runners are stopped."""
         rows = [*snapshot.served.values(), *snapshot.coming]
         here = frozenset(row.deployment for row in rows if row.machine == self._name)
-        if here == self._tidied:
+        if here == self._tidied or self._clock.monotonic() < self._tidy_from:
             return
-        self._tidied = here
         try:
             gone = await asyncio.to_thread(drop_unneeded, self._home, self._ledger, self._name)
         except (BastideError, OSError) as error:
-            log("machine", "bodies-kept", self._clock.now_ms, why=type(error).__name__)
+            self._tidy_from = self._clock.monotonic() + _TIDY_AGAIN_S
+            why = error.message if isinstance(error, BastideError) else str(error)
+            log("machine", "bodies-kept", self._clock.now_ms, why=why)
         else:
+            self._tidied = here
             if gone:
                 log("machine", "bodies-dropped", self._clock.now_ms, files=gone)
 
