@@ -269,6 +269,35 @@ def test_who_is_refused_gets_an_error_of_its_own_each_time() -> None:
     run(story)
 
 
+@pytest.mark.parametrize("breaks", [True, False], ids=["broke", "late"])
+def test_so_does_who_waits_already(monkeypatch: pytest.MonkeyPatch, breaks: bool) -> None:
+    """Refused in a connection that then breaks, or in one that came to nothing."""
+    monkeypatch.setattr(link_module, "CONTROL_TIMEOUT_S", 0.5)
+
+    async def story(link: ControlLink, peer: Peer) -> None:
+        await until(lambda: link.snapshot)
+        peer.reply = lambda frame: None
+        if not breaks:
+            await peer.go_away()
+            await until(lambda: not link._connected.is_set())
+        waiting = [asyncio.ensure_future(link.ask("status", None)) for _ in range(2)]
+        if breaks:
+            await until(lambda: len(peer.frames) == 2)
+            for writer in peer.writers:
+                writer.write(frames.encode(0, "refused", ("not-allowed", "it was removed")))
+            await until(lambda: link.refused)
+            await peer.go_away()
+        else:
+            await asyncio.sleep(0)  # they wait for a connection
+            (frame,) = frames.FrameReader().feed(frames.encode(0, "refused", ("not-allowed", "x")))
+            link._take(frame)
+        errors = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(type(error) is NotAllowed for error in errors)
+        assert len({id(error) for error in (*errors, link.refused)}) == 3
+
+    run(story)
+
+
 @pytest.mark.parametrize(
     "noise",
     [

@@ -122,20 +122,25 @@ class ControlLink:
                 await keeper
 
     async def _ask(self, kind: str, body: Any, timeout_s: float) -> frames.Frame:
-        if self._refused is not None:
-            # Anew each time: one error raised again and again would keep the place of each.
-            raise of_code(self._refused.code, self._refused.message)
+        if (refusal := self._refusal()) is not None:
+            raise refusal
         try:
             async with asyncio.timeout(timeout_s):
                 await self._connected.wait()
                 assert self._wire is not None
                 return await self._wire.post(kind, body, timeout_s)
         except TimeoutError as error:
-            raise self._refused or Unavailable(f"control does not answer{self._why}") from error
+            refusal = self._refusal()
+            raise refusal or Unavailable(f"control does not answer{self._why}") from error
         except Unavailable as error:
-            if self._refused is None:
+            if (refusal := self._refusal()) is None:
                 raise
-            raise self._refused from error  # that is why it broke
+            raise refusal from error  # that is why it broke
+
+    def _refusal(self) -> BastideError | None:
+        """`refused`, anew: one error raised again and again would keep the place of each."""
+        error = self._refused
+        return None if error is None else of_code(error.code, error.message)
 
     async def _keep(self) -> None:
         failures = 0
