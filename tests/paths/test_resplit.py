@@ -54,6 +54,19 @@ def test_one_custodian_splits_nothing(founded: tuple[Demo, Path], tmp_path: Path
     assert not out.exists()
 
 
+def test_what_will_be_refused_is_refused_before_a_second_custodian_comes(
+    founded: tuple[Demo, Path], tmp_path: Path
+) -> None:
+    demo, people = founded
+    mine = (*share_of(people, "operator"), "--out", str(tmp_path))
+    row = demo.json("resplit", "--custodian", NEW, *mine, status=2)
+    assert row["message"] == f"{tmp_path} exists already"
+    mine = (*share_of(people, "operator"), "--out", str(tmp_path / "new"))
+    twice = f"{LEAVES}={identity(1).recipient()}"  # the firm's
+    row = demo.json("resplit", "--custodian", twice, *mine, status=2)
+    assert "each a key of its own" in row["message"]
+
+
 @pytest.mark.attacks("C279")
 def test_nobodys_share_is_used_for_other_custodians(
     founded: tuple[Demo, Path], tmp_path: Path
@@ -110,7 +123,7 @@ def test_a_new_custodian_opens_and_the_old_shares_are_dead(
             "resplit", "--custodian", NEW, *share_of(now, "firm"), *share_of(now, "operator"),
             "--out", str(tmp_path / "again"), "--wait", "0", status=4,
         )  # fmt: skip
-        assert "for something else" in refused["message"]
+        assert "no shares are collected now" in refused["message"]
     finally:
         opened.terminate()
         opened.wait(10)

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quorum: the keyring's passphrase exists nowhere; any two of three custodians make it again.
 
-It is split by Shamir when the environment is founded. Each share is an age file to one custodian's
-own recipient. The record (`public/quorum.json`) has a digest of each share, so that a share that is
-damaged or of elsewhere is named before anything is combined; a share is 256 random bits, so its
-digest tells nothing about it.
+It is split by Shamir when the environment is founded, or later again (app/resplit.py). Each share
+is an age file to one custodian's own recipient. The record (`public/quorum.json`) has a digest of
+each share, so that a share that is damaged or of elsewhere is named before anything is combined; a
+share is 256 random bits, so its digest tells nothing about it.
 """
 
 import json
@@ -27,6 +27,7 @@ __all__ = [
     "new_quorum",
     "open_share",
     "read_identities",
+    "verify_custodians",
 ]
 
 RECORD_TYPE: Final = "https://bastide.eu/quorum/v1"
@@ -78,7 +79,7 @@ class Collected:
             if getattr(share, name) != self.record[name]:
                 raise NotProven(
                     f"{whose} is of another {'quorum' if name == 'set' else name}",
-                    fix="use the share that was made when this environment was founded",
+                    fix="use the newest share that was made for this environment",
                 )
         known = {row["custodian"]: row["digest"] for row in self.record["custodians"]}
         if known.get(share.custodian) != str(Digest.of(share.data)):
@@ -112,6 +113,19 @@ class Collected:
         return shamir.combine([share.data for share in self.shares.values()]).hex()
 
 
+def verify_custodians(custodians: Mapping[Party, str]) -> dict[Party, str]:
+    """Their recipients, trimmed. Raises Misconfigured unless every party has one of its own."""
+    recipients = {party: text.strip() for party, text in custodians.items()}
+    if set(recipients) != set(Party) or len(set(recipients.values())) != len(recipients):
+        raise Misconfigured(
+            "a quorum takes three custodians: firm, operator and guardian, each a key of its own",
+            fix="give PARTY=AGE1... for each, to each a key of its own",
+        )
+    for recipient in recipients.values():
+        age.parse_recipient(recipient)
+    return recipients
+
+
 def new_quorum(
     environment: str, custodians: Mapping[Party, str], token: Callable[[int], bytes]
 ) -> tuple[str, dict[str, Any], dict[Party, str]]:
@@ -119,12 +133,7 @@ def new_quorum(
 
     `custodians` are age recipients. Raises Misconfigured unless every party has its own.
     """
-    recipients = {party: text.strip() for party, text in custodians.items()}
-    if set(recipients) != set(Party) or len(set(recipients.values())) != len(recipients):
-        raise Misconfigured(
-            "a quorum takes three custodians: firm, operator and guardian, each a key of its own",
-            fix="give --quorum PARTY=AGE1... three times",
-        )
+    recipients = verify_custodians(custodians)
     secret, mark = token(32), token(8).hex()
     parts = shamir.split(secret, len(recipients), THRESHOLD, token)
     rows, sealed = [], {}

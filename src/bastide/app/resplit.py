@@ -12,6 +12,7 @@ done when the new shares come.
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ from bastide.app.alone import alone
 from bastide.app.config import Home
 from bastide.app.custody import admit_custodians
 from bastide.app.environment import Environment, open_environment
-from bastide.app.quorum import new_quorum
+from bastide.app.quorum import new_quorum, verify_custodians
 from bastide.app.services import running_pid
 from bastide.app.unsealing import read_record
 from bastide.core.canonical import canonical
@@ -31,7 +32,7 @@ from bastide.core.key import Purpose
 from bastide.core.party import Party
 from bastide.core.subject import Digest, Subject
 
-__all__ = ["custodians_then", "purpose_of", "resplit", "settle"]
+__all__ = ["custodians_then", "purpose_of", "resplit", "settle", "verify_ready"]
 
 KIND: Final = "quorum/v1"
 
@@ -61,23 +62,25 @@ def resplit(
     `record` is that of the shares which opened it. Raises Refused while the services run or for
     shares that were replaced, NotAllowed if the policies do not let these custodians.
     """
-    if running_pid(home) is not None:
-        raise Refused("the services run with the keyring of now", fix="bastide down")
-    if out.exists():
-        raise Misconfigured(f"{out} exists already", fix="name a new folder: --out FOLDER")
+    verify_ready(home, custodians, out)
     with open_environment(home, passphrase) as env, alone(home.root, lambda: None):
         admit_custodians(env, came, "quorum-split")
         settle(env, record)
         secret, new, sealed = new_quorum(record["environment"], custodians, env.entropy.token)
-        out.mkdir(mode=0o700, parents=True)
-        files = []
-        for party, text in sealed.items():
-            files.append(out / f"{party.value}.share.age")
-            wiring.replace_small(files[-1], text.encode())
+        files = _write_shares(out, sealed)
         _write(home, {**record, "next": new})
         wiring.save_keyring(home.keyring, env.reread_keyring(), passphrase, env.entropy, secret)
         entry = settle(env, new)
     return {**new, "entry": entry, "shares": [str(path) for path in files]}
+
+
+def verify_ready(home: Home, custodians: Mapping[Party, str], out: Path) -> None:
+    """What can be known before anybody brings a share. Raises Refused or Misconfigured."""
+    verify_custodians(custodians)
+    if running_pid(home) is not None:
+        raise Refused("the services run with the keyring of now", fix="bastide down")
+    if out.exists():
+        raise Misconfigured(f"{out} exists already", fix="name a new folder: --out FOLDER")
 
 
 def settle(env: Environment, record: Mapping[str, Any]) -> int | None:
@@ -88,10 +91,10 @@ def settle(env: Environment, record: Mapping[str, Any]) -> int | None:
     """
     rows, on_file = env.ledger.find(KIND), read_record(env.home)
     newest = rows[-1].body["set"] if rows else None
-    ended = {row.body["previous"] for row in rows} | {row.body["set"] for row in rows[:-1]}
-    if record["set"] in ended:
+    if record["set"] in {row.body["previous"] for row in rows}:
+        (by,) = [row for row in rows if row.body["previous"] == record["set"]]
         raise Refused(
-            f"these shares were replaced in entry {rows[-1].entry}",
+            f"these shares were replaced in entry {by.entry}",
             fix="use the shares that were made then; this keyring or its record is an old copy",
         )
     if record["set"] != newest:
@@ -116,6 +119,19 @@ def _state(env: Environment, record: Mapping[str, Any], previous: str) -> Eviden
     about = Subject("quorum", Digest.of(canonical({"quorum": record["set"]})))
     statement = Statement(KIND, (about,), body)
     return env.ledger.append_statement(statement, [env.signer(Purpose.EVIDENCE)])
+
+
+def _write_shares(out: Path, sealed: Mapping[Party, str]) -> list[Path]:
+    """All of them in a new folder, or none and no folder."""
+    files = [out / f"{party.value}.share.age" for party in sealed]
+    out.mkdir(mode=0o700, parents=True)
+    try:
+        for file, text in zip(files, sealed.values(), strict=True):
+            wiring.replace_small(file, text.encode())
+    except BaseException:
+        shutil.rmtree(out)
+        raise
+    return files
 
 
 def _write(home: Home, record: Mapping[str, Any]) -> None:

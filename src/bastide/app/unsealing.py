@@ -101,7 +101,11 @@ def collect(
     def keep(request: Any) -> dict[str, Any]:
         if "share" not in request:
             return {"passphrase": passphrase}
-        verify_purpose(request)
+        if request.get("purpose", "") != purpose:
+            raise NotAllowed(
+                "the custodians have opened this environment: no shares are collected now",
+                fix="bastide down, and once commands ask for the passphrase again: once more",
+            )
         return {"missing": 0}
 
     with _listening(home.unsealing) as listener:

@@ -110,7 +110,7 @@ def resplit(
     for ever: where that matters, rotate the store's keys and shred the old ones.
     """
     from bastide.app import wiring
-    from bastide.app.resplit import custodians_then, purpose_of
+    from bastide.app.resplit import custodians_then, purpose_of, verify_ready
     from bastide.app.resplit import resplit as split
     from bastide.app.unsealing import collect
 
@@ -121,6 +121,7 @@ def resplit(
         return
     if out is None:
         raise Misconfigured("nobody collects shares yet: give --out FOLDER", fix="or wait")
+    verify_ready(call.home, then, Path(out))
 
     def opened(passphrase: str) -> float:
         row = split(call.home, passphrase, collected.record, collected.shares, then, Path(out))

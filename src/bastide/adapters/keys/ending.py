@@ -43,7 +43,8 @@ def service_of(identity: str) -> str:
 def holder_of(place: str) -> str:
     """Who holds the key: the keyring's file, or which token, server or TPM. Raises Misconfigured.
 
-    Keys with one holder are as safe as each other. `file` stands for the file itself.
+    As far as names tell: a token's label and its module, a server's URL and who vouches for it.
+    `file` stands for the file itself.
     """
     service = service_of(place)
     if service == "pkcs11":
@@ -55,7 +56,8 @@ def holder_of(place: str) -> str:
         from bastide.adapters.keys.openbao import BaoPlace
 
         server = BaoPlace.parse(place)
-        return f"openbao: {server.url}/{server.mount}"
+        vouches = f", by the authority of {server.ca}" if server.ca else ""
+        return f"openbao: {server.url}/{server.mount}{vouches}"
     if service == "tpm":
         from bastide.adapters.keys.tpm import TpmPlace
 
