@@ -113,17 +113,15 @@ class Collected:
         return shamir.combine([share.data for share in self.shares.values()]).hex()
 
 
-def verify_custodians(custodians: Mapping[Party, str]) -> dict[Party, str]:
-    """Their recipients, trimmed. Raises Misconfigured unless every party has one of its own."""
-    recipients = {party: text.strip() for party, text in custodians.items()}
-    if set(recipients) != set(Party) or len(set(recipients.values())) != len(recipients):
+def verify_custodians(custodians: Mapping[Party, str]) -> None:
+    """Raise Misconfigured unless every party has a recipient of its own."""
+    if set(custodians) != set(Party) or len(set(custodians.values())) != len(custodians):
         raise Misconfigured(
             "a quorum takes three custodians: firm, operator and guardian, each a key of its own",
             fix="give PARTY=AGE1... for each, to each a key of its own",
         )
-    for recipient in recipients.values():
+    for recipient in custodians.values():
         age.parse_recipient(recipient)
-    return recipients
 
 
 def new_quorum(
@@ -133,7 +131,8 @@ def new_quorum(
 
     `custodians` are age recipients. Raises Misconfigured unless every party has its own.
     """
-    recipients = verify_custodians(custodians)
+    recipients = {party: text.strip() for party, text in custodians.items()}
+    verify_custodians(recipients)
     secret, mark = token(32), token(8).hex()
     parts = shamir.split(secret, len(recipients), THRESHOLD, token)
     rows, sealed = [], {}
