@@ -26,6 +26,7 @@ from bastide.core.register import KeyState
 from bastide.core.subject import Digest
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
+from bastide.gates.approvals import life_problem
 from bastide.gates.dossier import Dossier, evaluation_reasons
 from bastide.ledger import statements
 from bastide.ledger.times import seen_ms
@@ -63,7 +64,7 @@ def approve_here(
             row
             for row in known
             if signer.public.ident in row.signers
-            and not release.has_ended(env.ledger, row.body, now_ms)
+            and not life_problem(row.body, env.ledger.policy(), now_ms)
         ]
         if party not in wanted or mine:
             rows += mine

@@ -29,7 +29,7 @@ from bastide.core.utc import DAY_MS, utc_minute
 from bastide.gates.dossier import Dossier, candidate_reasons, dataset_reasons
 from bastide.gates.gate import Gate
 
-__all__ = ["GATE", "ends_ms", "judge"]
+__all__ = ["GATE", "ends_ms", "judge", "life_problem"]
 
 
 def judge(dossier: Dossier, parameters: Mapping[str, Any]) -> Verdict:
@@ -95,9 +95,9 @@ def _count(dossier: Dossier) -> tuple[dict[bytes, Party], list[str], dict[Party,
             notes.append(f"an approval does not count: {problem}")
             continue
         key = dossier.keys[approval.signers[0]]
-        if problem := _life_problem(approval, dossier):
-            notes.append(f"an approval does not count: {problem}")
-            ended[Party(approval.body["party"])] = f" ({problem}: approve again)"
+        if problem := life_problem(approval.body, dossier.policy, dossier.decided_ms):
+            notes.append(f"an approval does not count: it {problem}")
+            ended[Party(approval.body["party"])] = f" (it {problem}: approve again)"
             continue
         if key.raw in approved:
             notes.append(f"an approval does not count: the key {key.ident} counts once")
@@ -106,17 +106,17 @@ def _count(dossier: Dossier) -> tuple[dict[bytes, Party], list[str], dict[Party,
     return approved, notes, ended
 
 
-def _life_problem(approval: Evidence, dossier: Dossier) -> str:
-    """Why the time of an approval does not let it count, or an empty string."""
-    ends = ends_ms(approval.body, dossier.policy)
+def life_problem(body: Mapping[str, Any], policy: Policy, decided_ms: int | None) -> str:
+    """What does not let an approval count for what is decided then, or an empty string."""
+    ends = ends_ms(body, policy)
     if ends is None:
         return ""
-    if dossier.decided_ms is None:
-        return "it ends, and nobody said when this is decided"
-    if dossier.decided_ms >= ends:
-        return f"it ended on {utc_minute(ends)}"
-    if approval.body["time_ms"] > dossier.decided_ms + ORDER_AHEAD_MS:
-        return f"it is of {utc_minute(approval.body['time_ms'])}, which was to come"
+    if decided_ms is None:
+        return "ends, and nobody said when this is decided"
+    if decided_ms >= ends:
+        return f"ended on {utc_minute(ends)}"
+    if body["time_ms"] > decided_ms + ORDER_AHEAD_MS:
+        return f"is of {utc_minute(body['time_ms'])}, which was to come"
     return ""
 
 

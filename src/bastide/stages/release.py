@@ -8,7 +8,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,13 @@ from bastide.core.evidence import Evidence, Statement, Verdict
 from bastide.core.key import PARTY_SCHEMES
 from bastide.core.limits import APPROVAL_DAYS
 from bastide.core.subject import Digest, Subject
-from bastide.core.utc import DAY_MS, utc_minute
+from bastide.core.utc import DAY_MS
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
-from bastide.gates.approvals import ends_ms
+from bastide.gates.approvals import life_problem
 from bastide.gates.dossier import Dossier, dataset_release
 from bastide.gates.panel import judge_stage, refuse
-from bastide.ledger import Ledger
+from bastide.ledger import Ledger, statements
 from bastide.ledger.times import seen_ms
 from bastide.ports import Clock
 
@@ -32,7 +32,6 @@ __all__ = [
     "Approval",
     "approval_statement",
     "approve",
-    "has_ended",
     "judge",
     "propose",
     "publish",
@@ -104,8 +103,8 @@ def approve(ledger: Ledger, envelope: Envelope, clock: Clock) -> Evidence:
     """Append a signed approval; the same envelope twice is the same approval.
 
     The ledger itself checks the signature, the key's party and its scheme. Raises Refused if
-    that key has already approved the subject, or if the approval has ended; NotFound if there is
-    no such candidate.
+    that key has already approved the subject, or if the approval has ended or is from the future;
+    NotFound if there is no such candidate.
     """
     try:
         statement = Statement.from_json(json.loads(envelope.payload))
@@ -113,6 +112,7 @@ def approve(ledger: Ledger, envelope: Envelope, clock: Clock) -> Evidence:
         raise Misconfigured(f"the approval's payload is not JSON: {error}") from error
     if statement.kind != "approval/v1":
         raise Misconfigured(f"not an approval but {statement.kind}")
+    statements.check_shape(statement)
     digest, action = statement.subjects[0].digest, statement.body.get("action")
     if action == "release" and not ledger.find("candidate/v1", subject=digest):
         raise NotFound(f"no candidate has the digest {digest}", fix="propose the release first")
@@ -123,7 +123,7 @@ def approve(ledger: Ledger, envelope: Envelope, clock: Clock) -> Evidence:
     for other in ledger.approvals(digest):
         if other.digest == envelope.digest:
             return other
-        if has_ended(ledger, other.body, now_ms):
+        if life_problem(other.body, ledger.policy(), now_ms):
             continue
         if signers & set(other.signers) and other.body["action"] == action:
             raise Refused(
@@ -133,12 +133,6 @@ def approve(ledger: Ledger, envelope: Envelope, clock: Clock) -> Evidence:
     _verify_life(ledger, statement, now_ms)
     ledger.append([envelope])
     return ledger.by_digest(envelope.digest)
-
-
-def has_ended(ledger: Ledger, approval: Mapping[str, Any], now_ms: int) -> bool:
-    """Whether an approval opens nothing more that is decided now."""
-    ends = ends_ms(approval, ledger.policy())
-    return ends is not None and ends <= now_ms
 
 
 def sign_approval(statement: Statement, signer: Signer) -> Envelope:
@@ -198,12 +192,11 @@ def publish(
 
 
 def _verify_life(ledger: Ledger, statement: Statement, now_ms: int) -> None:
-    if has_ended(ledger, statement.body, now_ms):
-        ends = utc_minute(ends_ms(statement.body, ledger.policy()) or 0)
+    if problem := life_problem(statement.body, ledger.policy(), now_ms):
         raise Refused(
-            f"this approval ended on {ends}",
-            reasons=(f"approvals: it ended on {ends}",),
-            fix="approve again",
+            f"this approval {problem}",
+            reasons=(f"approvals: it {problem}",),
+            fix="compare the clocks, and approve again",
         )
 
 
