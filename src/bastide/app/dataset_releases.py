@@ -18,6 +18,7 @@ from bastide.core.policy import Policy
 from bastide.core.subject import Digest
 from bastide.gates.dossier import Dossier, dataset_reasons, dataset_release
 from bastide.ledger.erased import datasets
+from bastide.ledger.times import seen_ms
 from bastide.stages import dataset_release as stage
 from bastide.stages.release import Approval
 
@@ -104,7 +105,7 @@ def read_dataset_request(
 def release_state(env: Environment, dataset: Evidence) -> dict[str, Any]:
     """Whether a dataset is released, who approved it, and what stands against it now."""
     released = stage.find_release(env.ledger, dataset)
-    verdicts = stage.judge(env.ledger, dataset, env.clock.now_ms())
+    verdicts = stage.judge(env.ledger, dataset, seen_ms(env.ledger, env.clock.now_ms()))
     approvals = env.ledger.approvals(stage.digest_of(env.ledger, dataset))
     waits_for = [f"{verdict.gate}: {reason}" for verdict in verdicts for reason in verdict.reasons]
     state = "released" if released else "built"

@@ -23,6 +23,7 @@ from bastide.crypto.model_signing import model_signing_bundle
 from bastide.crypto.p256 import public_pem
 from bastide.gates.panel import refuse
 from bastide.ledger.lineage import trained_on
+from bastide.ledger.times import seen_ms
 from bastide.stages import release
 
 __all__ = [
@@ -101,8 +102,11 @@ def find_published(env: Environment, name: str) -> Published:
 def list_releases(env: Environment) -> list[dict[str, Any]]:
     """One row per candidate, with what it waits for."""
     require(env, "read")
-    found = spans(env.ledger)
-    return [_row(env, candidate, found) for candidate in env.ledger.find("candidate/v1")]
+    found, now_ms = spans(env.ledger), seen_ms(env.ledger, env.clock.now_ms())
+    return [
+        _row(env, candidate, found, release.judge(env.ledger, candidate, now_ms))
+        for candidate in env.ledger.find("candidate/v1")
+    ]
 
 
 def show_release(env: Environment, name: str) -> dict[str, Any]:
@@ -112,8 +116,9 @@ def show_release(env: Environment, name: str) -> dict[str, Any]:
     wanted = candidate.body["release"]
     admission = env.ledger.by_digest(Digest.parse(wanted["admission"]))
     evaluation = env.ledger.by_digest(Digest.parse(wanted["evaluation"]))
+    verdicts = _judged(env, candidate)
     return {
-        **_row(env, candidate, spans(env.ledger)),
+        **_row(env, candidate, spans(env.ledger), verdicts),
         "origin": admission.body["origin"],
         "licence": admission.body["licence"],
         "template": admission.body["template"],
@@ -121,7 +126,7 @@ def show_release(env: Environment, name: str) -> dict[str, Any]:
         "author": candidate.body["author"],
         "proposed_by": acted(env.ledger, candidate),
         "approvals": approvals_told(env.ledger, _approvals(env, candidate)),
-        "verdicts": [verdict.to_json() for verdict in _judged(env, candidate)],
+        "verdicts": [verdict.to_json() for verdict in verdicts],
     }
 
 
@@ -132,6 +137,7 @@ def publish_release(env: Environment, name: str) -> Evidence:
     known = env.ledger.find("release/v1", subject=candidate.subject.digest)
     if known:
         return known[-1]
+    # The stage judges for itself; here so that no bundle is signed of what it would refuse.
     refuse(_judged(env, candidate), candidate.subject.name, "release")
     admission = env.ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     artifact = Artifact.from_manifest(admission.body["artifact"])
@@ -165,13 +171,14 @@ def _approvals(env: Environment, candidate: Evidence) -> list[Evidence]:
 
 
 def _judged(env: Environment, candidate: Evidence) -> list[Verdict]:
-    return release.judge(env.ledger, candidate, env.clock.now_ms())
+    return release.judge(env.ledger, candidate, seen_ms(env.ledger, env.clock.now_ms()))
 
 
-def _row(env: Environment, candidate: Evidence, found: Sequence[Span]) -> dict[str, Any]:
+def _row(
+    env: Environment, candidate: Evidence, found: Sequence[Span], verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
     digest = candidate.subject.digest
     published = env.ledger.find("release/v1", subject=digest)
-    verdicts = _judged(env, candidate)
     approvals = _approvals(env, candidate)
     under = {row.body["party"] for row in approvals if entry_under(found, row) is not None}
     return {

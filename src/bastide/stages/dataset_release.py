@@ -65,7 +65,8 @@ def publish(ledger: Ledger, dataset: Evidence, signer: Signer, clock: Clock) -> 
     Raises Waiting if only approvals are missing, Refused (with every reason) otherwise.
     """
     verify_not_erased(ledger, dataset)
-    verdicts = judge(ledger, dataset, seen_ms(ledger, clock.now_ms()))
+    decided_ms = seen_ms(ledger, clock.now_ms())
+    verdicts = judge(ledger, dataset, decided_ms)
     refuse(ledger, verdicts, dataset)
     if known := find_release(ledger, dataset):
         return known
@@ -76,7 +77,7 @@ def publish(ledger: Ledger, dataset: Evidence, signer: Signer, clock: Clock) -> 
         "previous": str(before[-1].digest) if before else None,
         "approvals": [str(row.digest) for row in ledger.approvals(subject)],
         "verdicts": [verdict.to_json() for verdict in verdicts],
-        "time_ms": clock.now_ms(),
+        "time_ms": decided_ms,  # it is judged by this ever after
     }
     subjects = (Subject(dataset.subject.name, subject), dataset.subject)
     return ledger.append_statement(Statement("dataset-release/v1", subjects, body), [signer])

@@ -135,7 +135,7 @@ def deploy(ledger: Ledger, wanted: Plan, signer: Signer, clock: Clock) -> Eviden
     body = {
         "deployment": wanted.to_json(),
         "approvals": [str(row.digest) for row in ledger.approvals(wanted.digest)],
-        "time_ms": clock.now_ms(),
+        "time_ms": decided_ms,  # it is judged by this ever after
     }
     statement = Statement("deployment/v1", (Subject(wanted.name, wanted.digest),), body)
     return ledger.append_statement(statement, [signer])

@@ -174,7 +174,8 @@ def publish(
     known = ledger.find("release/v1", subject=candidate.subject.digest)
     if known:
         return known[-1]
-    verdicts = judge(ledger, candidate, seen_ms(ledger, clock.now_ms()))
+    decided_ms = seen_ms(ledger, clock.now_ms())
+    verdicts = judge(ledger, candidate, decided_ms)
     refuse(verdicts, candidate.subject.name, "release")
     approvals = ledger.approvals(candidate.subject.digest)
     model = Digest.parse(candidate.body["release"]["model"])
@@ -184,7 +185,7 @@ def publish(
         "approvals": [str(approval.digest) for approval in approvals],
         "verdicts": [verdict.to_json() for verdict in verdicts],
         "model_signing": str(bundle),
-        "time_ms": clock.now_ms(),
+        "time_ms": decided_ms,  # it is judged by this ever after
     }
     admission = ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     subjects = (candidate.subject, Subject(admission.subject.name, model))
