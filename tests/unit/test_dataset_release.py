@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bastide.app.emergencies import approvals_told
 from bastide.app.founding import default_policy
 from bastide.core.errors import BastideError, Misconfigured, NotFound, NotProven, Refused, Waiting
 from bastide.core.evidence import Evidence, Statement
@@ -212,6 +213,37 @@ def test_a_clock_that_is_set_back_prolongs_no_approval(world: World) -> None:
     world.clock.advance(-31 * DAY_MS)
     with pytest.raises(Waiting, match="waits for approvals"):
         publish(world, row)
+
+
+def test_a_release_is_judged_ever_after_by_the_time_that_it_states(world: World) -> None:
+    row = dataset(world)
+    world.clock.advance(3 * DAY_MS)
+    dataset(world, 1, time_ms=world.clock.now_ms())
+    for party in (Party.FIRM, Party.GUARDIAN):
+        approve(world, row, party)
+    world.clock.advance(-3 * DAY_MS)
+    publish(world, row)
+    stage.verify_released(world.ledger, row)
+
+
+@pytest.mark.parametrize("days", ["a month", "30", 2.5, True, 0])
+def test_days_that_are_no_number_of_days_are_said_to_be_none(tmp_path: Path, days: Any) -> None:
+    policy = default_policy("separate").to_json()
+    policy["rules"][stage.ACTION]["gates"]["approvals"] = {"days": days}
+    world = make_ledger(tmp_path, policy=policy)
+    row = dataset(world)
+    with pytest.raises(Misconfigured, match="days is not a whole number from 1"):
+        approve(world, row, Party.FIRM)
+    asked = release.Approval(
+        "letters", stage.digest_of(world.ledger, row), stage.ACTION, "firm", ""
+    )
+    statement = release.approval_statement(asked, world.clock)
+    given = world.ledger.append_statement(statement, [world.parties[Party.FIRM]])
+    with pytest.raises(Misconfigured, match="days is not a whole number from 1"):
+        approvals_told(world.ledger, [given])
+    with pytest.raises(Waiting) as caught:
+        publish(world, row)
+    assert caught.value.reasons == ("approvals: the parameter days is not a whole number from 1",)
 
 
 @pytest.mark.attacks("C120")

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bastide.core import lifecycle
+from bastide.core.errors import Misconfigured
 from bastide.core.evidence import Evidence, Verdict
 from bastide.core.key import PARTY_SCHEMES, Purpose
 from bastide.core.limits import ORDER_AHEAD_MS
@@ -35,9 +36,10 @@ __all__ = ["GATE", "ends_ms", "judge", "life_problem"]
 def judge(dossier: Dossier, parameters: Mapping[str, Any]) -> Verdict:
     """Pass if M of N approvals are there, for every party that the rule names."""
     reasons = _paper_reasons(dossier)
-    days = parameters.get("days")
-    if days is not None and (type(days) is not int or days < 1):
-        return Verdict(GATE.ident, (*reasons, "the parameter days is not a whole number from 1"))
+    try:
+        _days(parameters)
+    except Misconfigured as error:
+        return Verdict(GATE.ident, (*reasons, error.message))
     rule = dossier.policy.rule(dossier.action)
     needed = dict(rule.approvals) if rule else {}
     if not needed:
@@ -74,13 +76,26 @@ def _paper_reasons(dossier: Dossier) -> list[str]:
 
 
 def ends_ms(body: Mapping[str, Any], policy: Policy) -> int | None:
-    """When an approval ends: by what it states or by the policy's `days`; None: never."""
+    """When an approval ends: by what it states or by the policy's `days`; None: never.
+
+    Raises Misconfigured for days that are no number of days.
+    """
     rule = policy.rule(str(body["action"]))
-    days = rule.gates.get("approvals", {}).get("days") if rule else None
+    days = _days(rule.gates.get("approvals")) if rule else None
     ends = [int(body["expires_ms"])] if "expires_ms" in body else []
     if days is not None:
-        ends.append(int(body["time_ms"]) + int(days) * DAY_MS)
+        ends.append(int(body["time_ms"]) + days * DAY_MS)
     return min(ends, default=None)
+
+
+def _days(parameters: Mapping[str, Any] | None) -> int | None:
+    days = parameters.get("days") if isinstance(parameters, Mapping) else None
+    if days is not None and (type(days) is not int or days < 1):
+        raise Misconfigured(
+            "the parameter days is not a whole number from 1",
+            fix="found an environment whose policy says how many days approvals live, or nothing",
+        )
+    return days
 
 
 def _count(dossier: Dossier) -> tuple[dict[bytes, Party], list[str], dict[Party, str]]:
