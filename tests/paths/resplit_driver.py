@@ -1,16 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Kills the splitting of a quorum at random points. Run as a script in a fresh process.
+"""Kills the splitting of a quorum at every fsync. Run as a script in a fresh process.
 
-    resplit_driver.py POINTS FOLDER     FOLDER/prepared is a home, FOLDER/people who holds it
+    resplit_driver.py FOLDER     FOLDER/prepared is a home, FOLDER/people who holds it
 
-After each kill exactly one of the two sets of shares opens the keyring, and is the one in force.
+Each file that it writes has one before its rename and one after, so no two durable writes are
+without a kill between them. After each kill exactly one of the two sets of shares opens the
+keyring, and is the one in force.
 """
 
-import random
+import os
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bastide.app.config import Home
@@ -20,7 +24,7 @@ from bastide.app.resplit import custodians_then, resplit, settle
 from bastide.app.unsealing import read_record
 from bastide.core.errors import BastideError
 from bastide.core.party import Party
-from paths.forking import elapsed, forked, kill_points
+from paths.forking import forked
 from paths.quorum_rig import PARTIES, identity
 
 NEW = {Party.GUARDIAN: str(identity(7).recipient())}
@@ -51,40 +55,48 @@ def opens(home: Home, given: Sequence[Share]) -> bool:
     return True
 
 
-def points(number: int, folder: Path, chance: random.Random) -> None:
-    """Kill it, and see who opens then."""
+def deed(home: Home, people: Path, out: Path, dies_at: int) -> None:
+    """Split the quorum, and die at an fsync: all that was written before it is there."""
+    real, count = os.fsync, 0
 
-    def deed(home: Home, out: Path) -> None:
-        collected = Collected.of(read_record(home), shares(folder / "people", HOLDERS))
-        then = custodians_then(collected.record, NEW)
-        resplit(home, collected.passphrase(), collected.record, collected.shares, then, out)
+    def fsync(descriptor: int) -> None:
+        nonlocal count
+        count += 1
+        if count == dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(descriptor)
 
-    def check(home: Home, out: Path) -> None:
-        new = shares(out, {**HOLDERS, "guardian": 7})
-        after = bool(new) and opens(home, new)
-        before = opens(home, shares(folder / "people", HOLDERS))
-        assert before != after, (before, after)
-        if after:
-            assert "next" not in read_record(home)
+    os.fsync = fsync
+    collected = Collected.of(read_record(home), shares(people, HOLDERS))
+    then = custodians_then(collected.record, NEW)
+    resplit(home, collected.passphrase(), collected.record, collected.shares, then, out)
 
-    def copy(name: str) -> tuple[Home, Path]:
-        shutil.copytree(folder / "prepared", folder / name)
-        return Home(folder / name), folder / f"{name}-shares"
 
-    def prepare(attempt: int) -> tuple[Callable[[], None], Callable[[], None]]:
-        home, out = copy(f"home{attempt}")
+def check(home: Home, people: Path, out: Path) -> None:
+    """Exactly one set opens."""
+    new = shares(out, {**HOLDERS, "guardian": 7})
+    after = bool(new) and opens(home, new)
+    before = opens(home, shares(people, HOLDERS))
+    assert before != after, (before, after)
+    if after:
+        assert "next" not in read_record(home)
 
-        def after() -> None:
-            forked(lambda: check(home, out))
-            shutil.rmtree(home.root)
 
-        return lambda: deed(home, out), after
-
-    home, out = copy("measure")
-    whole = elapsed(lambda: deed(home, out))
-    forked(lambda: check(home, out))
-    kill_points(number, chance, prepare, whole)
+def sweep(folder: Path) -> None:
+    """Kill it at each fsync in turn until it ends before its kill, and see who opens then."""
+    people, dies_at, killed = folder / "people", 0, True
+    sealed = (folder / "prepared" / "keyring.age").read_bytes()
+    left = set()  # what kills left: whether the keyring is a new one, whether the record says so
+    while killed:
+        dies_at += 1
+        home, out = Home(folder / f"home{dies_at}"), folder / f"shares{dies_at}"
+        shutil.copytree(folder / "prepared", home.root)
+        killed = forked(partial(deed, home, people, out, dies_at))
+        left.add((home.keyring.read_bytes() != sealed, "next" in read_record(home)))
+        forked(partial(check, home, people, out))
+        shutil.rmtree(home.root)
+    assert left == {(False, False), (False, True), (True, True), (True, False)}, left
 
 
 if __name__ == "__main__":
-    points(int(sys.argv[1]), Path(sys.argv[2]), random.Random(20261127))
+    sweep(Path(sys.argv[1]))

@@ -4,7 +4,8 @@
 
 To see these tests fail I once broke the code: with the old passphrase kept, and with no look at
 the ledger, `test_the_old_shares_are_dead` failed; with any purpose taken, that of other custodians;
-with the record written after the ledger, `test_a_kill_leaves_one_set_of_shares_that_opens`.
+without the record that names the next set, or with it written after the keyring,
+`test_a_kill_leaves_one_set_of_shares_that_opens`.
 """
 
 import json
@@ -21,7 +22,6 @@ from paths.quorum_rig import PARTIES, found_quorum, identity, share_of
 
 LEAVES = "guardian"
 NEW = f"{LEAVES}={identity(7).recipient()}"
-POINTS = 12
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_a_kill_leaves_one_set_of_shares_that_opens(tmp_path: Path) -> None:
     demo, people = found_quorum(tmp_path)
     demo.home.rename(tmp_path / "prepared")
     assert people == tmp_path / "people"
-    driver = [sys.executable, str(ROOT / "tests/paths/resplit_driver.py"), str(POINTS)]
+    driver = [sys.executable, str(ROOT / "tests/paths/resplit_driver.py")]
     done = subprocess.run(
         [*driver, str(tmp_path)],
         capture_output=True, text=True, env=driver_environment(), check=False,
