@@ -22,7 +22,7 @@ from bastide.app.cosigning import Cosigning
 from bastide.app.sealed_nodes import NodeTeller
 from bastide.app.witness import Witness
 from bastide.core.canonical import canonical
-from bastide.core.errors import NotProven, Unavailable
+from bastide.core.errors import Misconfigured, NotProven, Unavailable
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.key import Purpose
 from bastide.core.limits import COSIGN_AGAIN_S, SEALED_HEAD_AGE_S
@@ -248,6 +248,9 @@ def test_what_a_client_says_that_it_saw_costs_no_new_bundle(
     told.cosign(*WITNESSES, time_s=told.world.clock.now_ms() // 1000 + 1)
     teller.tell({"since": 1})
     assert len(made) == 2
+    for wrong in (-1, True, 1.0, "1", None):
+        with pytest.raises(Misconfigured, match="since is no count"):
+            teller.tell({"since": wrong})
 
 
 @pytest.mark.attacks("C230")
