@@ -3,9 +3,9 @@
 """A custodian leaves: the quorum splits itself again, and the old shares open nothing.
 
 To see these tests fail I once broke the code: with the old passphrase kept, and with no look at
-the ledger, `test_the_old_shares_are_dead` failed; with any purpose taken, that of other custodians;
-without the record that names the next set, or with it written after the keyring,
-`test_a_kill_leaves_one_set_of_shares_that_opens`.
+the ledger, `test_a_new_custodian_opens_and_the_old_shares_are_dead` failed; with any purpose taken,
+`test_nobodys_share_is_used_for_other_custodians`; without the record that names the next set, or
+with it written after the keyring, `test_a_kill_leaves_one_set_of_shares_that_opens`.
 """
 
 import json
