@@ -5,15 +5,16 @@
 A filter says which of its settings name files (`filters.filter.NeedsFiles`). They are hashed as the
 sources are and are part of a build's name. A worker reads them again, and refuses what changed.
 
-A process opens a finder once, however many parts it reads, and ends it when it ends itself.
+A process makes a table and opens a finder once, however many parts it reads. It keeps those it
+used last, ends a finder that it keeps no more, and the others when it ends itself.
 """
 
 import atexit
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -35,7 +36,11 @@ __all__ = [
     "searched_suites",
 ]
 
-_opened: list[AskedFinder] = []  # finders of this process
+_KEPT: Final = 8
+
+# The filters that this process filled, the one used last at the end, with the finder that it asks.
+# Who refers to a changed file has another digest, and so another entry.
+_filled: dict[tuple[Any, tuple["StepFile", ...]], tuple[Any, AskedFinder | None]] = {}
 
 
 class StepFile(msgspec.Struct, frozen=True):
@@ -59,12 +64,16 @@ def fill(filters: Sequence[Any], files: Sequence[StepFile]) -> list[Any]:
     Raises Misconfigured, naming file and line, and Refused for a file that changed.
     """
     known = {file.name: file for file in files}
-    return [
-        _filled(one, tuple(known[name] for name in _names(one)))
-        if hasattr(one, "file_settings")
-        else one
-        for one in filters
-    ]
+    filled = []
+    for one in filters:
+        if hasattr(one, "file_settings"):
+            key = one, tuple(known[name] for name in _names(one))
+            row = _filled[key] = _filled.pop(key, None) or _make(*key)
+            filled.append(row[0])
+        else:
+            filled.append(one)
+    _keep(max(_KEPT, len(filters)))  # all of these, however many
+    return filled
 
 
 def searched_suites(filters: Sequence[Any]) -> list[Searched]:
@@ -79,25 +88,26 @@ def asked_finders(filters: Sequence[Any]) -> list[Asked]:
 
 def close_finders() -> None:
     """End the finders that this process has opened. Filters that are filled later get others."""
-    _filled.cache_clear()
-    while _opened:
-        _opened.pop().close()
+    _keep(0)
 
 
-# A process makes a table once, however many parts it reads. Who refers to a changed file has
-# another digest, and so another entry.
-@lru_cache(maxsize=8)
-def _filled(one: Any, files: tuple[StepFile, ...]) -> Any:
+def _keep(count: int) -> None:
+    while len(_filled) > count:
+        _, finder = _filled.pop(next(iter(_filled)))
+        if finder is not None:
+            finder.close()
+
+
+def _make(one: Any, files: tuple[StepFile, ...]) -> tuple[Any, AskedFinder | None]:
     if not hasattr(one, "asking"):
-        return one.given({file.name: _content(file) for file in files})
+        return one.given({file.name: _content(file) for file in files}), None
     name = files[0].name
     reads = [partial(_content, file) for file in files]
     finder = AskedFinder(name, wiring_spans.open_finder(one.scheme, name, reads))
-    _opened.append(finder)
     atexit.unregister(close_finders)  # it is registered once
     atexit.register(close_finders)
     digest = Digest.of(canonical([one.scheme, *(file.digest for file in files)]))
-    return one.asking(finder.find, str(digest))
+    return one.asking(finder.find, str(digest)), finder
 
 
 def _names(one: Any) -> list[str]:
