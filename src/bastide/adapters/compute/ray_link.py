@@ -31,7 +31,8 @@ LOCAL: Final = "local"
 _FILES: Final = ("token", "ca.pem", "cert.pem", "key.pem")
 _NAMES: Final = ("127.0.0.1", "127.0.0.2", "localhost")  # of a cluster on this machine
 _END_S: Final = 20.0
-_STARTS: Final = 3  # of a cluster of this machine
+_STARTS: Final = 3
+_LATE: Final = "Starting Ray client server failed"  # what a cluster says whose machine is busy
 # Nothing is reported, looked up or shown; and no proxy is asked.
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -70,21 +71,24 @@ class RayLink:
             raise
 
     def _connect(self, address: str, workers: int, environment: Mapping[str, str]) -> None:
-        """Start the driver. Again if it is to begin a cluster: Ray gives a busy machine 15 s."""
-        for left in reversed(range(_STARTS if address == LOCAL else 1)):
+        """Start the driver. Again if Ray's own time was too short, as on a busy machine: it gives a
+        new cluster 15 s, and a client's server in an old one 30 s.
+        """
+        for left in reversed(range(_STARTS)):
             self._start(address, workers, environment)
             told = self.receive(COMPUTE_START_S)
             if told is not None and told[0] == "connected":
                 return
             self._end()
-            if not left:
-                if told is not None and told[0] == "missing":
-                    raise Misconfigured("Ray is not installed", fix="install the extra ray")
-                why = "it did not answer in time" if told is None else told[1]
-                raise Unavailable(
-                    f"there is no Ray cluster for compute = {address!r}: {why}",
-                    fix="token authentication and TLS must be on: docs/guides/corpus-ray.md",
-                )
+            if told is not None and told[0] == "missing":
+                raise Misconfigured("Ray is not installed", fix="install the extra ray")
+            why = "it did not answer in time" if told is None else str(told[1])
+            if left and (address == LOCAL or _LATE in why):
+                continue
+            raise Unavailable(
+                f"there is no Ray cluster for compute = {address!r}: {why}",
+                fix="token authentication and TLS must be on: docs/guides/corpus-ray.md",
+            )
 
     def _start(self, address: str, workers: int, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
