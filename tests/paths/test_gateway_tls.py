@@ -357,9 +357,9 @@ def test_curl_shows_the_certificate_that_a_key_is_bound_to(
         done = subprocess.run(
             ["curl", "-sS", version, "--noproxy", "*", "--cacert", str(tmp_path / "ca.pem"),
              "--cert", client, "--key", client, "-H", f"Authorization: Bearer {KEY}",
-             "-H", "Content-Type: application/json", "-d", BODY.decode(),
+             # Without a body: curl 7.88 fails if HTTP/2 answers while it still sends one.
              "-o", str(tmp_path / "out"), "-w", "%{http_code}",
-             f"https://localhost:{mutual.port}/v1/chat/completions"],
+             f"https://localhost:{mutual.port}/v1/models"],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stdout) == (0, status), done.stderr
