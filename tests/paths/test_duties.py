@@ -44,7 +44,7 @@ UNASKED = {
     "log_key",
     "own_key",
     "plan_deployment",
-    "sign_move",
+    "sign_as_parties",
     "sign_order",
 }
 STAGES: dict[str, Callable[..., Any]] = {

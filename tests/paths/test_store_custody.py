@@ -17,7 +17,8 @@ import pytest
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
-from bastide.app.store_custody import draft_move, permit_move, sign_move
+from bastide.app.orders import sign_as_parties
+from bastide.app.store_custody import draft_move, permit_move
 from bastide.core.errors import BastideError, NotProven, Refused, Waiting
 from bastide.core.party import Party
 from bastide.core.utc import DAY_MS
@@ -89,7 +90,7 @@ def test_an_order_of_something_else_moves_nothing(tmp_path: Path, token: SoftTok
     with open_environment(home, read_passphrase(home)) as env:
         draft = draft_move(env, token.place(), "a token at last")
         assert draft is not None
-        order = sign_move(env, draft, ())
+        order = sign_as_parties(env, draft, ())
         firm = env.party_signers()[Party.FIRM]
         wrong: list[tuple[str, object, type[BastideError]]] = [
             (other.place(), order, NotProven),  # another token

@@ -7,27 +7,29 @@ statements do. Once two parties have signed, it is appended, the key is destroye
 found is appended. After a kill in between the same command goes on from the order in the ledger.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from bastide.app.alone import alone
 from bastide.app.duties import require
-from bastide.app.enrolment import add_signature
 from bastide.app.environment import Environment
-from bastide.app.orders import is_over, verify_alive
+from bastide.app.orders import (
+    is_over,
+    read_order,
+    sign_as_parties,
+    verify_alive,
+    verify_quorum,
+)
 from bastide.app.pushes import pushes
-from bastide.app.store_custody import verify_parties
 from bastide.app.store_key_entries import ORDER, forget_place_of, lives, note, place_of
 from bastide.app.wiring_keys import Held, destroy, held, of_keyring, opens
-from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused
+from bastide.core.errors import NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.limits import ORDER_DAYS
 from bastide.core.register import KeyState
 from bastide.core.store_key import StoreKey, subject_of
 from bastide.core.utc import DAY_MS
 from bastide.crypto.dsse import Envelope, Signer
-from bastide.ledger.statements import check_shape
 from bastide.ledger.times import seen_ms
 
 __all__ = ["draft_order", "pending_order", "settle_order", "sign_order"]
@@ -66,11 +68,8 @@ def sign_order(env: Environment, order: Envelope, given: Sequence[Signer]) -> En
     Raises NotAllowed for a key of no party, NotProven for one that has signed already, Refused for
     an order whose days are over.
     """
-    verify_alive(env, _read(order))
-    for signer in given or [*env.party_signers().values()]:
-        env.party_of(signer)
-        order = add_signature(order, signer)
-    return order
+    verify_alive(env, read_order(order, ORDER, "destroys"))
+    return sign_as_parties(env, order, given)
 
 
 def pending_order(env: Environment, key: str) -> Evidence | None:
@@ -97,7 +96,9 @@ def settle_order(env: Environment, order: Envelope | Evidence) -> dict[str, Any]
     then nothing is appended.
     """
     require(env, "read")
-    statement = order.statement if isinstance(order, Evidence) else _read(order)
+    statement = (
+        order.statement if isinstance(order, Evidence) else read_order(order, ORDER, "destroys")
+    )
     key = statement.body["key"]
     require(env, "store-key-shred", key)
     # Two at once would both find the key as it was, and say its end twice.
@@ -137,7 +138,7 @@ def _too_late(env: Environment, statement: Statement, life: StoreKey) -> bool:
 
 def _ordered(env: Environment, here: Held, order: Envelope) -> Evidence:
     """The order in the ledger: appended now, or before a kill."""
-    verify_parties(env, order, "to destroy a key")
+    verify_quorum(env, order, "to destroy a key")
     if (pending := pending_order(env, here.key)) is not None:
         return pending
     if here.place is not None and not opens(here.place, env.entropy):
@@ -198,11 +199,3 @@ def _held(env: Environment, life: StoreKey) -> Held:
     if here.key != life.key:
         raise NotProven(f"{env.home.retired} names another key for {life.key}")
     return here
-
-
-def _read(order: Envelope) -> Statement:
-    statement = Statement.from_json(json.loads(order.payload))
-    if statement.kind != ORDER:
-        raise Misconfigured(f"a {statement.kind} destroys no key", fix="give an order's file")
-    check_shape(statement)
-    return statement

@@ -7,27 +7,21 @@ another server) changes who can open everything, so it needs what its destructio
 names the key in use, so it counts once; it travels and ends as other orders do (app/orders.py).
 """
 
-import json
-from collections.abc import Sequence
 from typing import Final
 
 from bastide.app.duties import require
-from bastide.app.enrolment import add_signature, parties_that_signed
 from bastide.app.environment import Environment
-from bastide.app.orders import is_over, verify_alive
+from bastide.app.orders import is_over, read_order, verify_alive, verify_quorum
 from bastide.app.wiring_keys import held, holder_of
-from bastide.core.errors import Misconfigured, NotProven, Waiting
+from bastide.core.errors import NotProven
 from bastide.core.evidence import Statement
 from bastide.core.limits import ORDER_DAYS
-from bastide.core.party import Party
-from bastide.core.register import QUORUM
 from bastide.core.store_key import subject_of
 from bastide.core.utc import DAY_MS
-from bastide.crypto.dsse import Envelope, Signer
-from bastide.ledger.statements import check_shape
+from bastide.crypto.dsse import Envelope
 from bastide.ledger.times import seen_ms
 
-__all__ = ["draft_move", "permit_move", "sign_move", "verify_parties"]
+__all__ = ["draft_move", "permit_move"]
 
 KIND: Final = "store-key-move/v1"
 
@@ -54,17 +48,6 @@ def draft_move(env: Environment, to: str, reason: str, days: int = ORDER_DAYS) -
     return Envelope(Statement(KIND, (subject_of(key),), body).payload(), ())
 
 
-def sign_move(env: Environment, order: Envelope, given: Sequence[Signer]) -> Envelope:
-    """Sign with the given keys, else with those of parties that the keyring holds.
-
-    Raises NotAllowed for a key of no party, NotProven for one that has signed already.
-    """
-    for signer in given or [*env.party_signers().values()]:
-        env.party_of(signer)
-        order = add_signature(order, signer)
-    return order
-
-
 def permit_move(env: Environment, to: str, order: Envelope | None) -> None:
     """Return if the holder stays, or if two parties ordered this move; the order is appended.
 
@@ -80,29 +63,16 @@ def permit_move(env: Environment, to: str, order: Envelope | None) -> None:
     if any(_said(row.statement) == ordered and not is_over(env, row.statement) for row in rows):
         return  # a kill came between order and rotation
     if order is not None:
-        statement = _read(order)
+        statement = read_order(order, KIND, "moves")
         if _said(statement) != ordered:
             raise NotProven(
                 f"the order is not about moving {key} from {here} to {there}", fix="make a new one"
             )
         verify_alive(env, statement)
     what = f"the store's key moves from {here} to {there}, which"
-    verify_parties(env, order or Envelope(b"", ()), what)
+    verify_quorum(env, order or Envelope(b"", ()), what)
     assert order is not None
     env.ledger.append([order])
-
-
-def verify_parties(env: Environment, order: Envelope, what: str) -> None:
-    """Raise Waiting unless two parties signed, NotProven for a signature that does not hold."""
-    parties = parties_that_signed(env, order)
-    if len(parties) < QUORUM:
-        others = ", ".join(party.value for party in Party if party not in parties)
-        had = ", ".join(sorted(parties)) or "nobody"
-        raise Waiting(
-            f"{what} takes {QUORUM} parties, and {had} signed",
-            reasons=(f"signatures of {QUORUM - len(parties)} of: {others}",),
-            fix="collect them: --out FILE, `bastide sign` elsewhere, then --import each",
-        )
 
 
 def _move(env: Environment, to: str) -> tuple[str, str, str]:
@@ -114,11 +84,3 @@ def _move(env: Environment, to: str) -> tuple[str, str, str]:
 def _said(statement: Statement) -> tuple[str, str, str]:
     body = statement.body
     return body["key"], body["from"], body["to"]
-
-
-def _read(order: Envelope) -> Statement:
-    statement = Statement.from_json(json.loads(order.payload))
-    if statement.kind != KIND:
-        raise Misconfigured(f"a {statement.kind} moves no key", fix="give an order's file")
-    check_shape(statement)
-    return statement

@@ -16,8 +16,9 @@ from bastide.app.alone import alone
 from bastide.app.config import Home
 from bastide.app.duties import require
 from bastide.app.environment import Environment, open_environment
+from bastide.app.orders import sign_as_parties
 from bastide.app.services import running_pid
-from bastide.app.store_custody import draft_move, permit_move, sign_move
+from bastide.app.store_custody import draft_move, permit_move
 from bastide.app.store_denials import denied
 from bastide.app.store_key_entries import note_active, note_replaced, refuse_known
 from bastide.app.store_move import objects
@@ -98,7 +99,7 @@ def _begin(
             )
         return state
     if order is None and (draft := draft_move(env, to, "")) is not None:
-        order = sign_move(env, draft, ())
+        order = sign_as_parties(env, draft, ())
     permit_move(env, to, order)
     keyring = env.reread_keyring()
     old, new = keyring.identities(), wiring.make_store_keys(to, env.entropy)

@@ -144,18 +144,19 @@ def _order(
     call: Call, to: str, reason: str, signers: tuple[str, ...], files: tuple[str, ...]
 ) -> "Envelope":
     """The order to give the key to another holder, from files or new, signed with what is given."""
+    from bastide.app.orders import sign_as_parties
     from bastide.app.signing_keys import merge
-    from bastide.app.store_custody import draft_move, sign_move
+    from bastide.app.store_custody import draft_move
 
     given = [signer for file in signers if (signer := call.party_key(file)) is not None]
     with call.environment() as env:
         if files:
             order = merge(read_order(file) for file in files)
-            return sign_move(env, order, given) if given else order
+            return sign_as_parties(env, order, given) if given else order
         draft = draft_move(env, to, reason)
         if draft is None:
             raise Misconfigured("the key's holder stays: that takes no order", fix="only give --to")
-        return sign_move(env, draft, given)
+        return sign_as_parties(env, draft, given)
 
 
 @parameters(
