@@ -17,15 +17,17 @@ from sqlalchemy import update
 from bastide.app import wiring
 from bastide.app.access_policies import apply_policies, propose_policies
 from bastide.app.config import Home
+from bastide.app.duties import require
 from bastide.app.enrolment import add_signature
 from bastide.app.environment import Environment, open_environment, read_passphrase
 from bastide.app.tenants import add_tenant
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven, Refused, Waiting
 from bastide.core.evidence import Statement
 from bastide.core.key import Purpose
-from bastide.core.party import Party
+from bastide.core.party import Duty, Party
 from bastide.core.subject import Digest, Subject
 from bastide.crypto import dsse
+from bastide.gates.access.actions import ACTIONS
 from bastide.gates.access.default_policies import DEFAULT
 from bastide.gates.access.policy_set import PolicySet
 from bastide.ledger import schema
@@ -165,6 +167,36 @@ def test_policies_forged_in_the_database_stop_every_command(env: Environment, pe
     finally:
         rewrite(env, made.entry or 0, envelope.encode())
     env.ledger.audit()
+
+
+def test_an_installation_whose_set_is_older_than_an_action_is_told_what_to_add(
+    founded: tuple[Demo, Path], env: Environment, people: Path
+) -> None:
+    """Its parties listed actions one by one, before a version brought another one."""
+    demo, _ = founded
+    deploys = [name for name, row in ACTIONS.items() if row.duty is Duty.DEPLOY]
+    listed = ", ".join(f'Action::"{name}"' for name in deploys if name != "store-move")
+    older = DEFAULT.replace('action in Action::"deploy"', f"action in [{listed}]")
+    apply_policies(env, proposal(env, people, older, Party.GUARDIAN, Party.FIRM))
+    with pytest.raises(NotAllowed) as caught:
+        require(env, "store-move")
+    assert any("names it nowhere" in row for row in caught.value.reasons)
+    assert "--left-out" in caught.value.fix
+    assert demo.json("policy", "show")["left_out"] == ["store-move"]
+    row = demo.json("policy", "explain", "--as", "operator", "store-move")
+    assert "older than the action" in row["why"]
+    found = {row["ident"]: row for row in demo.json("doctor")["findings"]}
+    assert found["policies"]["state"] == "warn"
+    assert found["policies"]["seen"].endswith(": store-move")
+    file = people / "amended.cedar"
+    file.write_text(demo.json("policy", "show", "--text", "--left-out")["policies"])
+    told = demo.json("policy", "check", str(file))
+    assert told["left_out"] == told["changes"] == []
+    text = file.read_text()
+    apply_policies(env, proposal(env, people, text, Party.GUARDIAN, Party.FIRM))
+    require(env, "store-move")
+    found = {row["ident"]: row for row in demo.json("doctor")["findings"]}
+    assert found["policies"]["state"] == "ok"
 
 
 def test_files_are_checked_and_tested_without_a_key(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from bastide.core.errors import Misconfigured
 from bastide.core.lifecycle import LIFECYCLE
 from bastide.core.party import DUTIES, Duty, Party, Principal
 from bastide.gates.access.actions import ACTIONS, NEVER_IN_EMERGENCY
+from bastide.gates.access.amendment import amendment
 from bastide.gates.access.cases import read_cases, read_who, thing_of
 from bastide.gates.access.default_policies import DEFAULT, RAILS
 from bastide.gates.access.policy_set import POLICY_BYTES_MAX, PolicySet, default_policies
@@ -187,3 +188,43 @@ def test_a_set_from_before_these_actions_locks_nobody_out_and_one_can_forbid_the
     two = Principal("two", frozenset({Party.FIRM, Party.OPERATOR}))
     assert without.holders(action) == (Party.GUARDIAN,)
     assert not without.decide(two, action, on).allowed
+
+
+NEW = ["store-move", "store-key-move", "quorum-split"]
+
+
+def one_by_one(*left_out: str) -> str:
+    """A set that lists actions one by one, as of a version that knew some of them not yet."""
+    known = ", ".join(f'Action::"{name}"' for name in ACTIONS if name not in left_out)
+    return f'permit (principal in Party::"firm", action in [{known}], resource);\n'
+
+
+def test_what_a_set_leaves_out_is_told_and_the_amendment_gives_it_to_whom_the_defaults_do() -> None:
+    assert default_policies().left_out() == []
+    older = PolicySet(one_by_one(*NEW), "x")
+    assert older.left_out() == NEW
+    newer = PolicySet(older.text + amendment(older.left_out()), "x")
+    assert newer.left_out() == []
+    for action in NEW:
+        assert older.holders(action) == ()
+        assert newer.holders(action) == default_policies().holders(action)
+    assert "Nothing is left out" in amendment([])
+    PolicySet(older.text + amendment([]), "x")
+
+
+@pytest.mark.parametrize(
+    ("behind", "thought_of"),
+    [
+        ('forbid (principal, action == Action::"store-move", resource);', True),
+        ('permit (principal == Person::"anna", action in Action::"deploy", resource);', True),
+        ('permit (principal, action in Action::"deploy", resource == Store::"a");', True),
+        ('permit (principal in Party::"firm", action, resource);', True),
+        ('permit (principal, action, resource) when { action == Action::"read" };', False),
+        ('permit (principal in Party::"firm", action in Action::"sign", resource);', False),
+    ],
+)
+def test_an_action_that_a_policy_names_or_gives_to_a_party_is_not_left_out(
+    behind: str, thought_of: bool
+) -> None:
+    left_out = PolicySet(one_by_one("store-move") + behind, "x").left_out()
+    assert left_out == ([] if thought_of else ["store-move"])

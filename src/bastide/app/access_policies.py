@@ -18,6 +18,7 @@ from bastide.core.evidence import Evidence
 from bastide.core.party import Party, Principal
 from bastide.core.subject import Subject
 from bastide.crypto.dsse import Envelope, Signer
+from bastide.gates.access.amendment import LEFT_OUT_FIX
 from bastide.gates.access.cases import read_who, thing_of
 from bastide.gates.access.policy_set import PolicySet
 from bastide.ledger.statements import check_shape
@@ -85,7 +86,10 @@ def explain(policies: PolicySet, who: str, action: str, on: str | None) -> dict[
     decision = policies.decide(principal, action, thing)
     holders = [party.value for party in policies.holders(action)]
     needed = "" if decision.allowed else f"act for one of: {', '.join(holders) or 'nobody'}"
-    if not decision.allowed and not decision.reasons:
+    if not decision.allowed and action in policies.left_out():
+        why = "no policy names it: these policies may be older than the action"
+        needed = f"another set, signed: {LEFT_OUT_FIX}"
+    elif not decision.allowed and not decision.reasons:
         why = "no policy permits it"
     else:
         verb = "permits" if decision.allowed else "forbids"

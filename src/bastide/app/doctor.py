@@ -24,6 +24,8 @@ from bastide.app.remedies import outside
 from bastide.app.services import desk_state, running_pid
 from bastide.app.setting_checks import split_address
 from bastide.core.errors import BastideError
+from bastide.gates.access.amendment import LEFT_OUT_FIX
+from bastide.gates.access.policy_set import PolicySet
 from bastide.ports import Clock
 
 __all__ = ["CHECKS", "Finding", "examine"]
@@ -160,8 +162,18 @@ def _ledger(bench: Bench) -> list[Finding]:
         env.ledger.audit()
         env.book.audit()
         size, pending = env.ledger.size, env.book.pending
+        policies = _policies(env.access.policies())
     seen = f"{size} entries: every hash, signature and the head hold; {pending} receipts unsealed"
-    return [Finding("ledger", "ok", seen)]
+    return [Finding("ledger", "ok", seen), policies]
+
+
+def _policies(policies: PolicySet) -> Finding:
+    """A set that was signed before a version brought new actions may give them to nobody."""
+    left_out = policies.left_out()
+    if left_out:
+        seen = f"{policies.file} gives to nobody, and names nowhere: {', '.join(left_out)}"
+        return Finding("policies", "warn", seen, LEFT_OUT_FIX)
+    return Finding("policies", "ok", f"{policies.file} says of each action who may, or names it")
 
 
 def _sandbox(bench: Bench) -> list[Finding]:

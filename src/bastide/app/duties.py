@@ -9,6 +9,7 @@ from bastide.app.presence import Claim
 from bastide.core.errors import NotAllowed
 from bastide.core.party import Party, Principal
 from bastide.gates.access.actions import ACTIONS
+from bastide.gates.access.amendment import LEFT_OUT_FIX
 
 __all__ = ["Door", "everyone", "require"]
 
@@ -49,12 +50,17 @@ def require(door: Door, action: str, on: str | None = None) -> None:
             claim.prove(action, on)
     if decision.allowed:
         return
-    holders = ", ".join(party.value for party in door.access.policies().holders(action)) or "nobody"
+    policies = door.access.policies()
+    holders = ", ".join(party.value for party in policies.holders(action)) or "nobody"
     reasons = [f"{row.ident} forbids it: {row.file}, line {row.line}" for row in decision.reasons]
+    fix = f"act with the key of one of: {holders} (--key FILE); `bastide policy explain`"
+    if action in policies.left_out():
+        reasons.append(f"{policies.file} names it nowhere: it may be older than the action")
+        fix = LEFT_OUT_FIX
     raise NotAllowed(
         f"{door.principal.name} may not {ACTIONS[action].duty.value}: {ACTIONS[action].does}",
         reasons=(*reasons, f"the action {action} belongs to: {holders}"),
-        fix=f"act with the key of one of: {holders} (--key FILE); `bastide policy explain`",
+        fix=fix,
     )
 
 

@@ -30,15 +30,17 @@ def policy() -> None:
 def check(call: Call, file: str) -> None:
     """Check a set of policies by the schema, and say what it changes against the defaults.
 
-    A misspelt action, type or attribute is refused with file, line and column. Needs no key.
+    A misspelt action, type or attribute is refused with file, line and column; an action that the
+    set gives to no party and names nowhere is told. Needs no key.
     """
     from bastide.gates.access.policy_set import default_policies
 
     policies = _read(file)
-    rows = default_policies().widens(policies)
-    result = {"file": file, "digest": str(policies.digest), "changes": rows}
+    rows, left_out = default_policies().widens(policies), policies.left_out()
+    result = {"file": file, "digest": str(policies.digest), "changes": rows, "left_out": left_out}
     lines = [f"{file}: holds  {policies.digest}", "against the defaults:"]
-    call.show(result, "\n".join([*lines, *(f"  {row}" for row in rows or ["no change"])]))
+    lines += [f"  {row}" for row in rows or ["no change"]]
+    call.show(result, "\n".join([*lines, *_told(left_out)]))
 
 
 @parameters(
@@ -69,6 +71,8 @@ def test(call: Call, file: str, cases: str | None) -> None:
         for number, row in enumerate(done, 1)
     ]
     call.rows(rows, ("case", "asked", "expected", "decision", "met", "by"), "no cases")
+    for line in _told(policies.left_out()):
+        call.tell(line)
     missed = [row["case"] for row in rows if not row["met"]]
     if missed:
         call.tell(f"{len(missed)} of {len(rows)} cases are not met")
@@ -147,13 +151,20 @@ def apply(call: Call, file: str) -> None:
 
 @parameters(
     "show",
-    "bastide policy show\nbastide policy show --text > access.cedar\nbastide policy show --schema",
+    "bastide policy show\nbastide policy show --text > access.cedar\n"
+    "bastide policy show --left-out >> access.cedar\nbastide policy show --schema",
     click.option("--text", "as_text", is_flag=True, help="The policies in force, to change."),
+    click.option("--left-out", is_flag=True, help="Policies for actions that these leave out."),
     click.option("--schema", is_flag=True, help="The schema: every action, duty and type."),
 )
-def show(call: Call, as_text: bool, schema: bool) -> None:
-    """Show which policies are in force, and those before; with --text, themselves."""
+def show(call: Call, as_text: bool, left_out: bool, schema: bool) -> None:
+    """Show which policies are in force, and those before; with --text, themselves.
+
+    An action that came with a later version than the set may be given to nobody: --left-out
+    writes the policies that give it to whom the defaults do, to be put behind the others.
+    """
     from bastide.app.access_policies import list_versions
+    from bastide.gates.access.amendment import amendment
     from bastide.gates.access.schema import SCHEMA
 
     if schema:
@@ -161,17 +172,30 @@ def show(call: Call, as_text: bool, schema: bool) -> None:
         return
     with call.environment() as env:
         versions, policies = list_versions(env), env.access.policies()
-    if as_text:
-        call.show({"policies": policies.text}, policies.text.rstrip())
+    missing = policies.left_out()
+    if as_text or left_out:
+        text = policies.text if as_text else ""
+        text += f"\n{amendment(missing)}" if left_out else ""
+        call.show({"policies": text, "left_out": missing}, text.rstrip())
         return
-    result = {"in_force": policies.file, "digest": str(policies.digest), "versions": versions}
+    result = {"in_force": policies.file, "digest": str(policies.digest)}
+    result |= {"versions": versions, "left_out": missing}
     lines = [f"in force: {policies.file}  {policies.digest}"]
     lines += [
         f"  version {row['version']}  entry {row['entry']}  {', '.join(row['signed'])}"
         f"  {row['reason']}"
         for row in versions
     ]
-    call.show(result, "\n".join(lines))
+    call.show(result, "\n".join([*lines, *_told(missing)]))
+
+
+def _told(left_out: list[str]) -> list[str]:
+    """What is said of actions that nobody may begin since the policies name them nowhere."""
+    from bastide.gates.access.amendment import LEFT_OUT_FIX
+
+    if not left_out:
+        return []
+    return [f"given to nobody, and named nowhere: {', '.join(left_out)}", f"  {LEFT_OUT_FIX}"]
 
 
 def _read(file: str) -> "PolicySet":

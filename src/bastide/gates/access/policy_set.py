@@ -100,6 +100,19 @@ class PolicySet:
         alone = [(party, Principal(party.value, frozenset({party}))) for party in Party]
         return tuple(party for party, who in alone if self.decide(who, action, on).allowed)
 
+    def left_out(self) -> list[str]:
+        """The actions that no party alone may, and that no policy names: nobody thought of them.
+
+        Most often the set was signed before they were there. An action that a policy names, be it
+        to forbid it or to give it to one person, was thought of.
+        """
+        return [
+            action for action in ACTIONS if not self._names(action) and not self.holders(action)
+        ]
+
+    def _names(self, action: str) -> bool:
+        return any(number < len(self._sources) for number in self._slices.named(action))
+
     def widens(self, other: "PolicySet") -> list[str]:
         """What another set lets parties do, or keeps them from, that this one does not."""
         rows = []

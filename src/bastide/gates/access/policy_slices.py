@@ -43,6 +43,17 @@ class Slices:
             ]
             for action, groups in actions.items()
         }
+        self._named = {
+            action: tuple(number for number, row in scopes if _names(row["action"], action, groups))
+            for action, groups in actions.items()
+        }
+
+    def named(self, action: str) -> tuple[int, ...]:
+        """The numbers of the policies whose heads name an action, or a group that it is in.
+
+        A head that takes in every action names none.
+        """
+        return self._named.get(action, ())
 
     def select(
         self, principal: Uid, groups: Collection[Uid], action: str, resource: Uid
@@ -65,6 +76,12 @@ class Slices:
             if len(self._kept) > _KEPT_MAX:
                 self._kept.popitem(last=False)
         return found
+
+
+def _names(scope: Mapping[str, Any], action: str, groups: Collection[str]) -> bool:
+    """Whether a head's part about actions holds of one because it names it, or its group."""
+    inside = [("Action", one) for one in groups]
+    return scope["op"] != "All" and _matches(scope, ("Action", action), inside)
 
 
 def _matches(scope: Mapping[str, Any], uid: Uid, groups: Collection[Uid]) -> bool:
