@@ -110,6 +110,33 @@ def test_an_order_of_something_else_moves_nothing(tmp_path: Path, token: SoftTok
         permit_move(env, token.place(), None)  # a kill came before the rotation
 
 
+@pytest.mark.attacks("C281")
+def test_another_token_with_the_label_of_the_first_is_another_holder(
+    tmp_path: Path, token: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator pulls the firm's token out and puts one in that they call the same."""
+    demo, _ = founded(tmp_path, "--parties", "separate", "--keys", token.place("one"))
+    held = demo.json("store", "where")["recipients"]
+    monkeypatch.setenv("SOFTHSM2_CONF", str(elsewhere(tmp_path)))
+    twin = make_token(token.label, tmp_path / "twin-pin")
+    # Also once it has a key that is called as the old one is.
+    for key in ("two", "one", "two"):
+        to = replace(token, pin=twin.pin).place(key)
+        refused = demo.json("store", "rotate", "--to", to, status=6)
+        assert refused["message"].startswith("the new key is not where the old one is")
+    monkeypatch.undo()
+    assert demo.json("store", "where")["recipients"] == held
+    demo.json("store", "rotate", "--to", token.place("two"))
+
+
+def elsewhere(folder: Path) -> Path:
+    """The settings of a SoftHSM whose tokens are others."""
+    path = folder / "bastide-test-twin.conf"
+    (folder / "tokens").mkdir()
+    path.write_text(f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\n")
+    return path
+
+
 def forged(order: dsse.Envelope) -> dsse.Envelope:
     """The same signatures under another place."""
     body = json.loads(order.payload)

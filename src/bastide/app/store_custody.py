@@ -12,7 +12,7 @@ from typing import Final
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.orders import is_over, read_order, verify_alive, verify_quorum
-from bastide.app.wiring_keys import held, holder_of
+from bastide.app.wiring_keys import held, holder_of, stays
 from bastide.core.errors import NotProven
 from bastide.core.evidence import Statement
 from bastide.core.limits import ORDER_DAYS
@@ -21,7 +21,7 @@ from bastide.core.utc import DAY_MS
 from bastide.crypto.dsse import Envelope
 from bastide.ledger.times import seen_ms
 
-__all__ = ["draft_move", "permit_move"]
+__all__ = ["draft_move", "permit_move", "verify_holder"]
 
 KIND: Final = "store-key-move/v1"
 
@@ -73,6 +73,19 @@ def permit_move(env: Environment, to: str, order: Envelope | None) -> None:
     verify_quorum(env, order or Envelope(b"", ()), what)
     assert order is not None
     env.ledger.append([order])
+
+
+def verify_holder(env: Environment, old: str, new: str) -> None:
+    """Return if the new key's holder has the old key too, or has another name, as was ordered.
+
+    Raises NotProven: a second token with the first one's label is another holder, and no order can
+    say so; Unavailable if the old key cannot be asked.
+    """
+    if holder_of(old) == (name := holder_of(new)) and not stays(old, new, env.entropy):
+        raise NotProven(
+            f"the new key is not where the old one is, though both are called {name}",
+            fix="give the other one a name of its own: then two parties can order the move",
+        )
 
 
 def _move(env: Environment, to: str) -> tuple[str, str, str]:

@@ -18,7 +18,7 @@ from bastide.app.duties import require
 from bastide.app.environment import Environment, open_environment
 from bastide.app.orders import sign_as_parties
 from bastide.app.services import running_pid
-from bastide.app.store_custody import draft_move, permit_move
+from bastide.app.store_custody import draft_move, permit_move, verify_holder
 from bastide.app.store_denials import denied
 from bastide.app.store_key_entries import note_active, note_replaced, refuse_known
 from bastide.app.store_move import objects
@@ -107,6 +107,7 @@ def _begin(
         raise Misconfigured(
             "the store's key is there already", fix="name another `object` for the new key"
         )
+    verify_holder(env, old[0], new[0])
     refuse_known(env, new)
     wiring.replace_store_keys(home.keyring, passphrase, keyring, (*new, *old), env.entropy)
     state = {"new": len(new), "rekey": rekey, "folder": "", "after": ""}

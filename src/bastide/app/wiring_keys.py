@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bastide.ports import Entropy
 
-__all__ = ["Held", "destroy", "held", "holder_of", "of_keyring", "opens"]
+__all__ = ["Held", "destroy", "held", "holder_of", "of_keyring", "opens", "stays"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +59,10 @@ def opens(place: str, source: Entropy) -> bool:
     from bastide.adapters.keys import ending
 
     return ending.opens(place, source)
+
+
+def stays(old: str, new: str, source: Entropy) -> bool:
+    """True if who holds a new key has the old one too, of two whose holder has one name."""
+    from bastide.adapters.keys import ending
+
+    return ending.stays(old, new, source)

@@ -12,7 +12,7 @@ from bastide.core.store_key import key_of
 from bastide.crypto import age
 from bastide.ports import Entropy
 
-__all__ = ["destroy", "holder_of", "leaves", "means", "opens", "public_of", "service_of"]
+__all__ = ["destroy", "holder_of", "leaves", "means", "opens", "public_of", "service_of", "stays"]
 
 _FILE_KEY: Final = bytes(range(16))
 _KEYRINGS: Final = (
@@ -64,6 +64,21 @@ def holder_of(place: str) -> str:
         chip = TpmPlace.parse(place)
         return f"tpm: {chip.tcti}, by the registers {', '.join(map(str, chip.registers))}"
     return service
+
+
+def stays(old: str, new: str, entropy: Entropy) -> bool:
+    """True if who holds the new key has the old one too, of two keys whose holder has one name.
+
+    Another token, server or chip may have that name. Raises Unavailable, NotProven.
+    """
+    service = service_of(old)
+    if service == "file":
+        return True  # both are in the keyring
+    if service == "pkcs11":
+        from bastide.adapters.keys.pkcs11 import in_one_token
+
+        return in_one_token(old, new)
+    return all(opens(place, entropy) for place in (old, new))
 
 
 def public_of(identity: str) -> str:

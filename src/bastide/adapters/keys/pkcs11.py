@@ -7,6 +7,7 @@ To open one the token makes one key agreement (CKM_ECDH1_DERIVE); the rest is pu
 The file key is in this process's memory while an object is open; the token's key never is.
 """
 
+import functools
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
@@ -22,7 +23,7 @@ from bastide.crypto import age
 from bastide.crypto.signer import Signer
 from bastide.ports import Entropy
 
-__all__ = ["Pkcs11Keys", "destroy_key", "make_key", "signer_of"]
+__all__ = ["Pkcs11Keys", "destroy_key", "in_one_token", "make_key", "signer_of"]
 
 _OCTET_STRING: Final = b"\x04\x41"  # CKA_EC_POINT is DER by the standard, bare with some tokens
 _PROBE: Final = bytes(16)
@@ -71,29 +72,54 @@ class Pkcs11Keys:
         return self.name
 
     def _exchange(self, share: bytes) -> bytes:
+        return self._token.ask(lambda _: _agree(self._token.key("PRIVATE_KEY"), share, self.name))
+
+
+def _agree(key: Any, share: bytes, name: str) -> bytes:
+    """The secret that a token's key and another's share make."""
+    import pkcs11
+    from pkcs11 import Attribute, KeyType
+
+    if not isinstance(key, pkcs11.DeriveMixin):
+        raise Misconfigured(f"{name} makes no key agreements", fix="name another `object`")
+    derived = key.derive_key(
+        KeyType.GENERIC_SECRET,
+        256,
+        mechanism_param=(pkcs11.KDF.NULL, None, share),
+        store=False,
+        capabilities=pkcs11.MechanismFlag(0),
+        template={Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True},
+    )
+    try:
+        return derived[Attribute.VALUE]
+    finally:
+        derived.destroy()
+
+
+def in_one_token(first: str, second: str) -> bool:
+    """True if one session to one token opens with the keys of both places.
+
+    Labels do not tell tokens apart, and serial numbers are what a module says. Who has the first
+    key's token has the second's then. Raises as `Token.ask` does.
+    """
+    places = [Place.parse(text) for text in (first, second)]
+    token = Token(places[0])
+
+    def opens(session: Any, place: Place) -> bool:
         import pkcs11
-        from pkcs11 import Attribute, KeyType
+        from pkcs11 import Attribute
 
-        def agree(_: Any) -> bytes:
-            key = self._token.key("PRIVATE_KEY")
-            if not isinstance(key, pkcs11.DeriveMixin):
-                raise Misconfigured(
-                    f"{self.name} makes no key agreements", fix="name another `object`"
-                )
-            derived = key.derive_key(
-                KeyType.GENERIC_SECRET,
-                256,
-                mechanism_param=(pkcs11.KDF.NULL, None, share),
-                store=False,
-                capabilities=pkcs11.MechanismFlag(0),
-                template={Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True},
-            )
-            try:
-                return derived[Attribute.VALUE]
-            finally:
-                derived.destroy()
+        private = {Attribute.LABEL: place.key, Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY}
+        recipient = age.parse_recipient(place.recipient)
+        assert isinstance(recipient, age.TaggedRecipient)
+        stanza = recipient.wrap(_PROBE, bytes)
+        for key in session.get_objects(private):
+            agree = functools.partial(_agree, key, name=token.name)
+            if age.TaggedIdentity(recipient, agree).unwrap([stanza]) == _PROBE:
+                return True
+        return False
 
-        return self._token.ask(agree)
+    return token.ask(lambda session: all(opens(session, place) for place in places))
 
 
 def make_key(text: str, entropy: Entropy, purpose: str = "derive") -> str:
