@@ -49,7 +49,8 @@ def test_a_child_whose_start_fails_is_started_again(
         home.log.mkdir()
         assert {row["service"] for row in await told("the keyring is locked")} == {"machine"}
         locked = False
-        await told('"status": 0')
+        ended = await told('"status": 0')
+        assert ended[-1]["why"] == "it ended with status 0"
         assert json.loads((home.log / "one.log").read_text().partition("}")[0] + "}")["told"]
         assert children.restarts()["one"] >= 3
         await children.stop(["one"])

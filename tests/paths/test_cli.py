@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line keeps its promises: help, examples, JSON, exit codes, errors that help."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from bastide.cli.command import Command
+from bastide.cli.command import Call, Command
 from bastide.cli.root import bastide
 from paths.demo import ARGV, Demo, environment
 
@@ -109,3 +110,20 @@ def test_a_config_file_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     row = Demo(tmp_path).json("status", status=2)
     assert "unknown key 'listen_port'" in row["message"]
     assert json.dumps(row).count("did you mean") <= 1
+
+
+def test_a_setting_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('environment = "x"\nlisten = "a"\nlisten = "b"\n')
+    row = Demo(tmp_path).json("status", status=2)
+    assert "line 3" in row["message"] and "stands there twice" in row["fix"]
+
+
+def test_a_table_shows_moments_and_json_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"node": "b", "expires_ms": 1_795_888_746_197}, {"node": "c", "expires_ms": None}]
+    call = Call(None, as_json=False, passphrase_file=None, debug=False)
+    call.rows(rows, ("node", "expires_ms"), "none")
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == ["NODE", "EXPIRES"]
+    assert first.split() == ["b", "2026-11-28", "17:59:06", "UTC"] and second.split() == ["c", "-"]
+    dataclasses.replace(call, as_json=True).rows(rows, ("node",), "none")
+    assert json.loads(capsys.readouterr().out) == rows

@@ -189,6 +189,17 @@ def test_a_kill_mid_stream_is_a_clean_error_and_it_recovers(running: Running, mo
         return True
 
     wait_for(answers, 30)
+    # Whoever is woken finds the cause, and no word of the prompt.
+    logs = {path.name: path.read_text() for path in (running.home / "log").glob("*.log")}
+    assert not any("lighthouse" in text for text in logs.values())
+    whose = {"llamacpp_child": "runner-", "runner_main": "supervisor"}[module]
+    assert any("was killed by SIGKILL" in logs[name] for name in logs if name.startswith(whose))
+    if module == "runner_main":
+        rows = [json.loads(row) for row in logs["gateway.log"].splitlines()]
+        told = [row for row in rows if row["event"].startswith("runner-")]
+        assert {"runner-away", "runner-there"} == {row["event"] for row in told}
+        assert any(row.get("why", "").startswith("its connection broke") for row in told)
+        assert all(f"{row['runner']}.log" in logs for row in told)
 
 
 def test_killing_the_runner_and_control_and_gateway_recovers(running: Running) -> None:

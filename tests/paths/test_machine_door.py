@@ -316,7 +316,8 @@ def test_nobody_plays_control_and_no_machine_another(tmp_path: Path) -> None:
             return mutual_tls.connecting(credential("gateway", "1"))
 
         place = f"tls://127.0.0.1:{port}/b/{NAME}"
-        engine = wiring_services.far_engine(place, ENVIRONMENT, context)
+        told: list[str] = []
+        engine = wiring_services.far_engine(place, ENVIRONMENT, context, told.append)
         with pytest.raises(Unavailable) as caught:
             await engine.health()
         assert "machine/c, not spiffe" in str(caught.value.__cause__)
@@ -325,6 +326,11 @@ def test_nobody_plays_control_and_no_machine_another(tmp_path: Path) -> None:
         with pytest.raises(Unavailable) as gone:
             await engine.health()
         assert f"127.0.0.1:{port}" in str(gone.value.__cause__)
+        # The operator reads in the log why, each reason once.
+        with pytest.raises(Unavailable):
+            await engine.health()
+        assert len(told) == 2 and "machine/c, not spiffe" in told[0]
+        assert told[1] == f"nobody answers at 127.0.0.1:{port}"
         # Clients of the API get to read this, and no name or address of a machine.
         assert {caught.value.message, gone.value.message} == {
             "the runner is down: it cannot be reached"

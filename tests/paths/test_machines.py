@@ -110,6 +110,12 @@ def test_3_a_killed_runner_ends_its_streams_and_comes_back(two: Two) -> None:
     os.kill(runner_of_b(two), signal.SIGKILL)
     verify_ended(two, stream)
     eventually(lambda: answers(two), "B does not come back")
+    # Both operators read what happened: why here, from where there.
+    restarts = [row for row in two.told_b() if row["event"] == "restart"]
+    assert restarts[-1]["why"] == "it was killed by SIGKILL"
+    rows = map(json.loads, (two.a.home / "log" / "gateway.log").read_text().splitlines())
+    away = [row for row in rows if row["event"] == "runner-away"]
+    assert away and away[0]["runner"].startswith(two.runners.partition("-")[0].rpartition(":")[0])
 
 
 def test_3_what_a_killed_gateway_was_sent_is_billed(two: Two) -> None:

@@ -95,7 +95,7 @@ def go(scenario) -> None:
 
 
 @pytest.mark.attacks("C47")
-def test_a_killed_model_ends_its_streams_and_comes_back():
+def test_a_killed_model_ends_its_streams_and_comes_back(capfd):
     """SmolLM2 in its sandbox is killed with SIGKILL in the middle of an answer."""
 
     async def scenario():
@@ -131,6 +131,7 @@ def test_a_killed_model_ends_its_streams_and_comes_back():
                 assert len(world.made) == len(loads) == 2
 
     go(scenario)
+    assert "the engine was killed by SIGKILL" in capfd.readouterr().err
 
 
 @pytest.mark.attacks("C61")

@@ -5,12 +5,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.app.children import take_lock
+from bastide.app.control_status import status_of
 from bastide.app.deployments import deploy_release, end_deployment
 from bastide.app.environment import Environment
 from bastide.app.revocations import revocation, revoke_here
@@ -62,6 +64,11 @@ def test_the_old_one_answers_until_every_replica_of_the_new_one_can(broken: Serv
     known = snapshot_of(env)
     assert known.served["tiny"].deployment == old
     assert [row.deployment for row in known.coming] == [new]
+    # Whoever asks what runs reads what loads, and where.
+    far = replace(known, coming=tuple(replace(row, machine="b") for row in known.coming))
+    told = status_of(far, 1, env.ledger, {}, 0, {}, None, {"b"})
+    assert told["coming_elsewhere"] == {"tiny": {"machine": "b", "connected": True}}
+    assert status_of(known, 1, env.ledger, {}, 0, {}, None, ())["coming_elsewhere"] == {}
     # Both sets of runners are wanted meanwhile.
     assert len(runners([*known.served.values(), *known.coming])) == 1 + 2
     load(env, made, 2)

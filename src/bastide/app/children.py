@@ -14,6 +14,7 @@ from typing import Any
 
 from bastide.app.config import Home, child_environment
 from bastide.app.process import log
+from bastide.core.ending import ending
 from bastide.core.errors import BastideError, Unavailable
 from bastide.ports import Clock
 
@@ -92,14 +93,17 @@ class Children:
             except (OSError, BastideError) as error:  # what is full or locked now may not stay so
                 told = error.message if isinstance(error, BastideError) else str(error)
                 log(self._who, "not-started", self._clock.now_ms, child=child.name, why=told)
-                status = None
+                status, why = None, "it was not started"
+            else:
+                why = f"it {ending(status)}"
             if child.stopping.is_set():
                 return
             steady = self._clock.monotonic() - started > _STEADY_S
             child.failures = 0 if steady else child.failures + 1
             child.restarts += 1
             delay = _BACKOFF_S[min(child.failures, len(_BACKOFF_S) - 1)]
-            log(self._who, "restart", self._clock.now_ms, child=child.name, status=status)
+            told = {"child": child.name, "status": status, "why": why}
+            log(self._who, "restart", self._clock.now_ms, **told)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(child.stopping.wait(), delay)
 

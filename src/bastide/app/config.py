@@ -337,7 +337,9 @@ def read_settings(home: Home) -> Settings:
             f"there is no environment in {home.root}", fix="run `bastide init` or `bastide up`"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{home.config}: {error}") from error
+        twice = "Cannot overwrite a value" in str(error)  # so `tomllib` says it
+        fix = "a setting stands there twice: change its line, and add none" if twice else ""
+        raise Misconfigured(f"{home.config}: {error}", fix=fix) from error
     kinds = {field.name: field.type for field in fields(Settings)}
     for name, value in values.items():
         if name not in kinds:

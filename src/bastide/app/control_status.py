@@ -7,7 +7,7 @@ from typing import Any
 
 from bastide.app.control_watch import near_limits
 from bastide.app.snapshots import runners
-from bastide.core.snapshot import Snapshot
+from bastide.core.snapshot import Served, Snapshot
 from bastide.ledger import Ledger
 
 __all__ = ["status_of"]
@@ -25,6 +25,10 @@ def status_of(
 ) -> dict[str, Any]:
     """The answer to `status`. `pending`: receipts in no entry yet; `alarm`: an emergency;
     `machines`: others than control's that are connected."""
+
+    def there(row: Served) -> dict[str, Any]:
+        return {"machine": row.machine, "connected": row.machine in machines}
+
     served = [row for row in (*snapshot.served.values(), *snapshot.coming) if not row.machine]
     return {
         "environment": snapshot.environment,
@@ -34,14 +38,11 @@ def status_of(
         "coming": {row.name: row.deployment for row in snapshot.coming},
         "sockets": [list(row.sockets) for row in snapshot.served.values() if not row.machine],
         "elsewhere": {
-            row.name: {
-                "machine": row.machine,
-                "connected": row.machine in machines,
-                "loaded": any(row.sockets),
-            }
+            row.name: {**there(row), "loaded": any(row.sockets)}
             for row in snapshot.served.values()
             if row.machine
         },
+        "coming_elsewhere": {row.name: there(row) for row in snapshot.coming if row.machine},
         "tenants": [row.subject.name for row in ledger.find("tenant/v1")],
         "receipts": snapshot.receipts,
         "receipts_pending": pending,

@@ -7,13 +7,15 @@ first needs it, and anew each day. The key is in its memory only.
 """
 
 import asyncio
+import functools
 import ssl
+from collections.abc import Callable
 
 from bastide.app import wiring, wiring_services
 from bastide.app.clients import ControlClient
 from bastide.core.errors import Down, Unavailable
 from bastide.core.limits import SERVICE_RENEW_S
-from bastide.core.service import Credential, is_far
+from bastide.core.service import Credential, is_far, runner_of
 from bastide.crypto import p256, service_x509
 from bastide.ports import Clock, Engine, Entropy
 
@@ -21,10 +23,16 @@ __all__ = ["Engines"]
 
 
 class Engines:
-    """Makes engines for one gateway. Belongs to its event loop."""
+    """Makes engines for one gateway. Belongs to its event loop.
 
-    def __init__(self, control: ControlClient, clock: Clock, entropy: Entropy) -> None:
+    `note` writes a line of its log: why a runner cannot be reached, and when it can be again.
+    """
+
+    def __init__(
+        self, control: ControlClient, clock: Clock, entropy: Entropy, note: Callable[..., None]
+    ) -> None:
         self._control, self._clock, self._entropy = control, clock, entropy
+        self._note = note
         self._secret = b""
         self._context: ssl.SSLContext | None = None
         self._since = float("-inf")
@@ -32,11 +40,18 @@ class Engines:
 
     def engine(self, socket: str) -> Engine:
         """The engine of a place in a snapshot."""
+        told = functools.partial(self._tell, runner_of(socket))
         if not is_far(socket):
-            return wiring.remote_engine(socket)
+            return wiring.remote_engine(socket, told)
         snapshot = self._control.snapshot
         assert snapshot is not None  # that is where the place is from
-        return wiring_services.far_engine(socket, snapshot.environment, self.context)
+        return wiring_services.far_engine(socket, snapshot.environment, self.context, told)
+
+    def _tell(self, runner: str, why: str) -> None:
+        if why:
+            self._note("runner-away", runner=runner, why=why)
+        else:
+            self._note("runner-there", runner=runner)
 
     async def context(self) -> ssl.SSLContext:
         """What to connect with now. Raises Down if control gives no certificate."""

@@ -206,7 +206,7 @@ def invite_machine(
     if not env.settings.control_listen:
         raise Misconfigured(
             "control listens for no machine",
-            fix='control_listen = "10.0.0.1:8475" in config.toml, then bastide down, bastide up',
+            fix='control_listen = "10.0.0.1:8474" in config.toml, then bastide down, bastide up',
         )
     where = address or env.settings.control_listen
     if split_address(where, "--address")[0] in ("0.0.0.0", "::"):  # noqa: S104 (compared)

@@ -33,6 +33,7 @@ from bastide.app.runner_far import FarSocket
 from bastide.app.sealed_door import SealedDoor
 from bastide.app.turns import Turns
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
+from bastide.core.ending import ending
 from bastide.core.errors import BastideError, Busy, Down, Misconfigured, NotFound, Unavailable
 from bastide.core.limits import (
     ENGINE_BACKOFF_S,
@@ -148,7 +149,7 @@ class Runner:
             self._engine = engine
             self._log("engine_up")
             status = await engine.wait()
-            self._why = f"the engine ended with status {status} and is started again"
+            self._why = f"the engine {ending(status)} and is started again"
         finally:
             self._engine = None
             # Also ends its streams, should they not have noticed.

@@ -241,7 +241,8 @@ def main() -> None:
     try:
         asyncio.run(_serve(enter_service("runner")))
     except BastideError as error:
-        log("runner", "stopped", clock.now_ms, code=error.code, reasons=list(error.reasons))
+        why = {"code": error.code, "why": error.message, "reasons": list(error.reasons)}
+        log("runner", "stopped", clock.now_ms, **why)
         raise SystemExit(error.exit_status) from error
 
 

@@ -218,6 +218,7 @@ def status(home: Home) -> dict[str, Any]:
         "emergency": None,
         "replicas": [],
         "coming": {},
+        "coming_elsewhere": {},
         "desk": {"running": False, "batches_waiting": None, "batches_running": None},
         "metrics_url": f"{gateway_url(settings.metrics_listen)}/metrics"
         if settings.metrics_listen

@@ -350,11 +350,11 @@ def sandbox(name: str) -> Sandbox:
     return choose_sandbox(name)
 
 
-def remote_engine(socket: str) -> Engine:
-    """The engine behind a runner's socket."""
+def remote_engine(socket: str, told: Callable[[str], None] = lambda _: None) -> Engine:
+    """The engine behind a runner's socket; `told` hears why it is away, and "" when it is back."""
     from bastide.adapters.engine.remote import RemoteEngine
 
-    return RemoteEngine(socket)
+    return RemoteEngine(socket, told)
 
 
 def desk_link(socket: str) -> DeskClient:

@@ -55,9 +55,15 @@ def far_control(
 
 
 def far_engine(
-    place: str, environment: str, context: Callable[[], Awaitable[ssl.SSLContext]]
+    place: str,
+    environment: str,
+    context: Callable[[], Awaitable[ssl.SSLContext]],
+    told: Callable[[str], None],
 ) -> Engine:
-    """The engine behind a runner on another machine; `context` is asked for each connection."""
+    """The engine behind a runner on another machine.
+
+    `context` is asked for each connection; `told` hears why it is away, and "" when it is back.
+    """
     from bastide.adapters.engine.remote import RemoteEngine
     from bastide.adapters.services import mutual_tls
 
@@ -67,7 +73,7 @@ def far_engine(
     async def dial(make: Callable[[], Any]) -> Any:
         return await mutual_tls.dial(make, host, port, await context(), expected, name)
 
-    return RemoteEngine(dial)
+    return RemoteEngine(dial, told)
 
 
 def connecting(credential: Credential) -> ssl.SSLContext:

@@ -36,6 +36,8 @@ __all__ = [
     "write_envelope",
 ]
 
+# Columns that JSON has in milliseconds since 1970, and what a person reads above them.
+_MOMENTS = {"time_ms": "time", "until_ms": "until", "expires_ms": "expires"}
 _BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
 
 
@@ -133,12 +135,12 @@ class Call:
         if self.as_json or not rows:
             self.show(rows, empty)
             return
-        cells = [[_cell(row[name]) for name in columns] for row in rows]
+        cells = [[_cell(row[name], name in _MOMENTS) for name in columns] for row in rows]
+        heads = [(_MOMENTS.get(name) or name).upper().replace("_", " ") for name in columns]
         widths = [
-            max(len(name), *(len(row[index]) for row in cells))
-            for index, name in enumerate(columns)
+            max(len(name), *(len(row[index]) for row in cells)) for index, name in enumerate(heads)
         ]
-        for line in ([name.upper().replace("_", " ") for name in columns], *cells):
+        for line in (heads, *cells):
             text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             click.echo(text.rstrip())
 
@@ -340,7 +342,11 @@ def _ask_passphrase(what: str) -> str:
     return click.prompt(what.strip().rstrip(":"), hide_input=True, err=True)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, moment: bool) -> str:
+    if moment and value is not None:
+        from datetime import UTC, datetime
+
+        return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

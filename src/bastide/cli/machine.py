@@ -81,7 +81,12 @@ def join(
     )
     joined = join_environment(call.home, invitation, wishes, wiring.clock(), wiring.entropy())
     told = {"machine": joined.node, "environment": joined.environment, "control": joined.control}
-    text = f"joined {joined.environment} as {joined.node}  (bastide machine run)"
+    here = f"--home {call.home.root}"
+    text = (
+        f"joined {joined.environment} as {joined.node}\n"
+        f"  next: bastide node measure {here} --name {joined.node} --out {joined.node}.json\n"
+        f"        bastide machine run {here}"
+    )
     call.show(told, text)
 
 

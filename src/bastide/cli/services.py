@@ -76,7 +76,10 @@ def status_command(call: Call) -> None:
         f"  models   {', '.join(row['models']) or '-'}",
         *(f"  replica  {_replica(replica)}" for replica in row["replicas"]),
         *(f"  replica  {name}: {_far(there)}" for name, there in row.get("elsewhere", {}).items()),
-        *(f"  loading  {name}: another answers until it can" for name in row["coming"]),
+        *(
+            f"  loading  {_coming(name, row)}: another answers until it can"
+            for name in row["coming"]
+        ),
         f"  tenants  {', '.join(row['tenants']) or '-'}",
         f"  ledger   {row['entries'] if row['entries'] is not None else '-'} entries",
         f"  receipts {row['receipts']}",
@@ -112,6 +115,16 @@ def _replica(row: dict[str, Any]) -> str:
 def _far(row: dict[str, Any]) -> str:
     state = "loaded" if row["loaded"] else "has not loaded"
     return f"on {row['machine']}, {state}" + ("" if row["connected"] else ", not connected")
+
+
+def _coming(name: str, row: dict[str, Any]) -> str:
+    """What loads, and where: of a runner elsewhere the log is there, too."""
+    there = row["coming_elsewhere"].get(name)
+    if there is None:
+        return name
+    if not there["connected"]:
+        return f"{name} on {there['machine']}, which is not connected"
+    return f"{name} on {there['machine']} (why it waits, its log/runner-*.log says)"
 
 
 def _desk(desk: dict[str, Any]) -> str:
@@ -189,7 +202,8 @@ def _welcome(row: dict[str, Any], parties: str) -> str:
             f"  API key  {row['key']}",
             "           shown once: only its HMAC is kept",
         ]
-    key = row["key"] or "$KEY"
+    key = row["key"] or "$(bastide key new --tenant TENANT)"
+    key = key.replace("TENANT", row["tenant"] or "TENANT")
     lines += ["", "Try next:", *_path_hint()]
     lines += [
         '  bastide chat "What is the capital of Sweden?"',

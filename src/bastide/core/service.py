@@ -8,7 +8,15 @@ from typing import Final
 from bastide.core.errors import Misconfigured
 from bastide.core.subject import Digest
 
-__all__ = ["Caller", "Credential", "far_name", "far_socket", "is_far", "read_far"]
+__all__ = [
+    "Caller",
+    "Credential",
+    "far_name",
+    "far_socket",
+    "is_far",
+    "read_far",
+    "runner_of",
+]
 
 _FAR: Final = "tls://"
 
@@ -49,6 +57,13 @@ def far_socket(address: str, machine: str, deployment: Digest) -> str:
 def is_far(socket: str) -> bool:
     """True for what `far_socket` made; a path otherwise."""
     return socket.startswith(_FAR)
+
+
+def runner_of(socket: str) -> str:
+    """What a log calls the runner behind a place: as its own log file is named, or where it is."""
+    if is_far(socket):
+        return socket.removeprefix(_FAR)
+    return socket.rpartition("/")[2].removesuffix(".sock")
 
 
 def read_far(socket: str) -> tuple[str, int, str, str]:

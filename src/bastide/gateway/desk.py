@@ -249,8 +249,8 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
     control = wiring.control_link(
         str(home.control_socket), clock, credential=orders.get("credential", "")
     )
-    pool = EnginePool(Engines(control, clock, entropy).engine, clock)
     note = functools.partial(log, "desk", now=clock.now_ms)
+    pool = EnginePool(Engines(control, clock, entropy, note).engine, clock)
     watch = Watch()
     answering = Answering(control, pool, clock, note, watch=watch)
     clerk = Clerk(shelf, Asker(answering, control, clock, entropy), clock, note)

@@ -62,7 +62,7 @@ async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
         orders["control_socket"], clock, recall.follow, credential=orders.get("credential", "")
     )
     entropy = wiring.entropy()
-    pool = EnginePool(Engines(control, clock, entropy).engine, clock)
+    pool = EnginePool(Engines(control, clock, entropy, note).engine, clock)
     pepper = bytes.fromhex(orders["pepper"])
     desk = wiring.desk_link(orders["desk_socket"]) if "desk_socket" in orders else None
     watch = Watch()

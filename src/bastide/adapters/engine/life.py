@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 
 from bastide.adapters.engine.saying import printable
 from bastide.adapters.engine.starting import started, until_said
+from bastide.core.ending import ending
 from bastide.core.errors import Unavailable
 from bastide.ports import Jail, Process, Sandbox
 
@@ -96,7 +97,7 @@ class EngineLife:
         self.kill()
         status = await self.wait()
         why = printable(said.decode("utf-8", "replace")) or "it said nothing"
-        raise Unavailable(f"the engine of {self.name} did not start (status {status}): {why}")
+        raise Unavailable(f"the engine of {self.name} did not start, and {ending(status)}: {why}")
 
     @property
     def ended(self) -> bool:
@@ -113,7 +114,7 @@ class EngineLife:
         # That is noticed a moment before the end of the process is.
         with contextlib.suppress(TimeoutError):
             status = await asyncio.wait_for(asyncio.shield(self._ended), _CLOSE_TIMEOUT_S)
-            return Unavailable(f"the engine of {self.name} ended with status {status}")
+            return Unavailable(f"the engine of {self.name} {ending(status)}")
         return Unavailable(f"the engine of {self.name} failed: {error}")
 
     def silent(self) -> Unavailable:

@@ -8,7 +8,7 @@ more than the text of an answer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, cast
 
 from bastide.core.chat import (
@@ -30,11 +30,13 @@ _DOWN: Final = "the runner is down: it cannot be reached"
 class RemoteEngine:
     """An Engine over a Unix socket, or over what connects to one of another machine.
 
-    Belongs to one event loop.
+    Belongs to one event loop. `told` hears why the runner is away, once for each reason, and ""
+    when it is there again.
     """
 
-    def __init__(self, socket: str | Dial) -> None:
+    def __init__(self, socket: str | Dial, told: Callable[[str], None] = lambda _: None) -> None:
         self._socket = socket
+        self._told, self._why = told, ""
         self._link: _Link | None = None
         self._connecting = asyncio.Lock()
         self._closed = False
@@ -88,16 +90,25 @@ class RemoteEngine:
             return self._link
 
     async def _dialled(self) -> "_Link":
-        if not isinstance(self._socket, str):
-            try:
-                return await self._socket(_Link)
-            except BastideError as error:  # it names machines, and clients get to read ours
-                raise Down(_DOWN) from error
         loop = asyncio.get_running_loop()
         try:
-            return (await loop.create_unix_connection(_Link, self._socket))[1]
-        except OSError as error:
+            if isinstance(self._socket, str):
+                link = (await loop.create_unix_connection(self._link_of, self._socket))[1]
+            else:
+                link = await self._socket(self._link_of)
+        except (BastideError, OSError) as error:  # it names machines, and clients get to read ours
+            self._tell(error.message if isinstance(error, BastideError) else _system(error))
             raise Down(_DOWN) from error
+        self._tell("")
+        return link
+
+    def _link_of(self) -> "_Link":
+        return _Link(self._tell)
+
+    def _tell(self, why: str) -> None:
+        if why != self._why and not self._closed:
+            self._why = why
+            self._told(why)
 
 
 class _Answer:
@@ -156,7 +167,8 @@ class _Link(asyncio.Protocol):
     A protocol and no stream reader: that costs half the CPU of an answer's way through here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[str], None] = lambda _: None) -> None:
+        self._told = told
         self.broken = False
         self.writable: asyncio.Future[None] | None = None  # while the runner reads too slowly
         self._mailboxes: dict[int, _Mailbox] = {}
@@ -184,6 +196,7 @@ class _Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End every stream."""
         self.broken = True
+        self._told("its connection broke" + ("" if exc is None else f": {_system(exc)}"))
         self.resume_writing()
         for mailbox in self._mailboxes.values():
             mailbox.fail(Unavailable("the connection to the runner broke"))
@@ -312,3 +325,9 @@ class _Mailbox:
         if self._frame is None:
             raise Unavailable("the runner answered with a delta")
         return self._frame
+
+
+def _system(error: Exception) -> str:
+    """What the system says of an error, and nothing that anybody sent."""
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or type(error).__name__

@@ -42,6 +42,8 @@ async function sign(task) {
 
 async function make(task) {
   show("title", "Make a passkey");
+  show("what", "Your device keeps the passkey under the name below.");
+  show("go", "Make my passkey");
   show("text", task.name);
   return async () => {
     const made = await navigator.credentials.create({
