@@ -74,6 +74,25 @@ def test_an_approval_from_the_future_is_refused_and_hinders_nobody(
     deployed(env, wanted)
 
 
+@pytest.mark.attacks("C276")
+def test_an_approval_without_end_is_not_recorded_before_its_day(
+    env: Environment, clock: FixedClock
+) -> None:
+    """It would count at once and for ever, though its party dated it for later."""
+    wanted, signers = planned(env), env.party_signers()
+    for days, taken in ((2, False), (1, True)):
+        drafted = approval_statement(asked(wanted), FixedClock(clock.now_ms() + days * DAY_MS))
+        body = {name: value for name, value in drafted.body.items() if name != "expires_ms"}
+        statement = Statement(drafted.kind, drafted.subjects, body)
+        text = json.dumps(sign_approval(statement, signers[Party.OPERATOR]).to_json())
+        if taken:
+            import_approval(env, text)
+            continue
+        with pytest.raises(Refused, match="which was to come"):
+            import_approval(env, text)
+    deployed(env, wanted)
+
+
 @pytest.mark.parametrize("field", ["time_ms", "action", "expires_ms"])
 def test_an_approval_of_a_wrong_shape_is_said_to_be_one(env: Environment, field: str) -> None:
     wanted, signers = planned(env), env.party_signers()

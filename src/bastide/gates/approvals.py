@@ -30,7 +30,7 @@ from bastide.core.utc import DAY_MS, utc_minute
 from bastide.gates.dossier import Dossier, candidate_reasons, dataset_reasons
 from bastide.gates.gate import Gate
 
-__all__ = ["GATE", "ends_ms", "judge", "life_problem"]
+__all__ = ["GATE", "ahead_problem", "ends_ms", "judge", "life_problem"]
 
 
 def judge(dossier: Dossier, parameters: Mapping[str, Any]) -> Verdict:
@@ -130,7 +130,16 @@ def life_problem(body: Mapping[str, Any], policy: Policy, decided_ms: int | None
         return "ends, and nobody said when this is decided"
     if decided_ms >= ends:
         return f"ended on {utc_minute(ends)}"
-    if body["time_ms"] > decided_ms + ORDER_AHEAD_MS:
+    return ahead_problem(body, decided_ms)
+
+
+def ahead_problem(body: Mapping[str, Any], now_ms: int) -> str:
+    """Says that an approval is dated more than a day ahead of a time, or an empty string.
+
+    One without an end is not asked for it by the gate, whose verdicts on old ledgers stay; but
+    none is recorded any more (stages/release.py): it would count before the day that it names.
+    """
+    if body["time_ms"] > now_ms + ORDER_AHEAD_MS:
         return f"is of {utc_minute(body['time_ms'])}, which was to come"
     return ""
 

@@ -21,7 +21,7 @@ from bastide.core.subject import Digest, Subject
 from bastide.core.utc import DAY_MS
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
-from bastide.gates.approvals import life_problem
+from bastide.gates.approvals import ahead_problem, life_problem
 from bastide.gates.dossier import Dossier, dataset_release
 from bastide.gates.panel import judge_stage, refuse
 from bastide.ledger import Ledger, statements
@@ -193,7 +193,8 @@ def publish(
 
 
 def _verify_life(ledger: Ledger, statement: Statement, now_ms: int) -> None:
-    if problem := life_problem(statement.body, ledger.policy(), now_ms):
+    body = statement.body
+    if problem := life_problem(body, ledger.policy(), now_ms) or ahead_problem(body, now_ms):
         raise Refused(
             f"this approval {problem}",
             reasons=(f"approvals: it {problem}",),
