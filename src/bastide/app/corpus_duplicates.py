@@ -3,7 +3,8 @@
 """The steps over the whole corpus: each name once, equal texts once, near duplicates once.
 
 Of a group of duplicates the document with the smallest key stays. That depends on names alone:
-neither the order of the files nor the number of workers matters.
+neither the order of the files nor the number of workers matters. A name with a pseudonym has a key
+of its neutral form for that (`filters.neutral`); of two that agree, the first that is read stays.
 
 All rows are sorted on the disk, so memory is that of the sorting, whatever the corpus' size. What
 is much is divided into ranges (corpus_ranges).
@@ -11,13 +12,13 @@ is much is divided into ranges (corpus_ranges).
 
 import heapq
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Final
 
 from bastide.app.corpus_budget import Draw
 from bastide.app.corpus_near import similar_edges, similar_rows
 from bastide.app.corpus_objects import RunWriter, Spill, put_rows, read_rows
-from bastide.app.corpus_part import KEY_WIDTH, TEXT_WIDTH, PartReport, Workbench
+from bastide.app.corpus_part import KEY_WIDTH, OWN_WIDTH, TEXT_WIDTH, PartReport, Workbench, runs_of
 from bastide.app.corpus_plan import EXACT, NEAR
 from bastide.app.corpus_ranges import RangeJob, Team, by_hash, runs_in
 from bastide.core.errors import Refused
@@ -45,7 +46,8 @@ REASONS: Final = (
 )
 _DUPLICATES: Final = 2  # of the reasons
 
-_REMOVED_WIDTH: Final = 40 + 32 + 1  # key and place of the removed, key of the other, reason
+_END: Final = 40  # key and place
+_REMOVED_WIDTH: Final = 2 * _END + 1  # of the removed, of the one that stays, reason
 
 
 def merge_keys(team: Team, reports: Sequence[PartReport]) -> None:
@@ -95,7 +97,7 @@ def equal_range(bench: Workbench, job: RangeJob) -> int:
         for row in group:  # sorted by key
             if stays:
                 runs.add(row[32:] + stays + bytes([0]))
-            stays = stays or row[32:64]
+            stays = stays or row[32:]
     return runs.close()
 
 
@@ -124,12 +126,14 @@ def find_duplicates(
     )
     if draw is not None:
         removed = _drawn(spill, reports, draw, removed)
+    if own := runs_of(spill.folder, reports, "own"):
+        removed = _under_own_keys(spill, own, removed)
 
     def by_key() -> Iterator[bytes]:
         for row in removed:
-            numbers[row[72]] += 1
-            places.add(row[32:40] + row[72:])
-            yield row[:32] + row[40:]
+            numbers[row[-1]] += 1
+            places.add(row[32:_END] + row[-1:])
+            yield row[:32] + row[_END:-9] + row[-1:]
 
     put_rows(spill.store, f"{spill.folder}/duplicates", by_key())
     runs = [f"{spill.folder}/merge/gone-{number}" for number in range(places.close())]
@@ -150,15 +154,37 @@ def _drawn(
 
     def noted() -> Iterator[bytes]:
         for row in removed:
-            places.add(row[32:40] + row[72:])
+            places.add(row[32:_END] + row[-1:])
             yield row
 
     put_rows(spill.store, name, noted())
     runs = [f"{spill.folder}/merge/left-{number}" for number in range(places.close())]
     gone = spill.merged("left", GONE_WIDTH, runs)
     spent = (
-        row[:40] + bytes(32) + bytes([_DUPLICATES + row[40]]) for row in draw.rows(reports, gone)
+        row[:_END] + bytes(_END) + bytes([_DUPLICATES + row[_END]])
+        for row in draw.rows(reports, gone)
     )
     yield from heapq.merge(read_rows(spill.store, name, _REMOVED_WIDTH), spent)
     for one in (name, *runs):
         spill.store.delete(one)
+
+
+def _under_own_keys(spill: Spill, own: Sequence[str], rows: Iterator[bytes]) -> Iterator[bytes]:
+    """The rows with the keys that documents have in the dataset, sorted by them."""
+    for end in ("goes", "stays"):
+        rows = _own(spill, f"own-{end}", own, rows)
+    return spill.sorted("own", _REMOVED_WIDTH, rows)
+
+
+def _own(spill: Spill, name: str, own: Sequence[str], rows: Iterator[bytes]) -> Iterator[bytes]:
+    """Give the first end of each row its own key, and put it behind the other."""
+    known = chain.from_iterable(read_rows(spill.store, one, OWN_WIDTH) for one in own)
+    held = b""
+    by_place = (row[32:_END] + row[:32] + row[_END:] for row in rows)
+    for row in spill.sorted(name, _REMOVED_WIDTH, by_place):
+        place, key = row[:8], row[8:_END]
+        while held[:8] < place and (found := next(known, None)):
+            held = found
+        if held[:8] == place and any(key):  # what no other stands for has an end of zeros
+            key = held[8:]
+        yield row[_END:-1] + key + place + row[-1:]

@@ -61,13 +61,12 @@ def similar_edges(team: Team, reports: Sequence[PartReport], near: NearDuplicate
 
 
 def similar_rows(spill: Spill, names: Sequence[str]) -> Iterator[bytes]:
-    """Key and place of what is similar to another, and the key of the one that stays.
+    """Key and place of what is similar to another, and those of the one that stays.
 
     names: of objects with edges.
     """
     edges = chain.from_iterable(read_rows(spill.store, name, _EDGE_WIDTH) for name in names)
-    for row in linked(spill, edges):
-        yield row[: _END + 32]
+    return linked(spill, edges)
 
 
 def pair_range(bench: Workbench, job: RangeJob) -> int:

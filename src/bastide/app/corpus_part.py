@@ -41,6 +41,7 @@ from bastide.core.recipe import Step
 from bastide.filters.chain import hidden, masked_name, run_filters
 from bastide.filters.erasure import ERASURE, ERASURE_REASON, Erasure
 from bastide.filters.near_duplicate import bands, exact_digest
+from bastide.filters.neutral import neutral_order, order_key
 from bastide.ports import SealingStore
 from bastide.readers.openeurollm import Tally
 from bastide.readers.reader import Broken
@@ -51,6 +52,7 @@ if TYPE_CHECKING:  # workers import this module, and need no environment
 __all__ = [
     "BAND_WIDTH",
     "KEY_WIDTH",
+    "OWN_WIDTH",
     "SIGNATURE_WIDTH",
     "SIZE_WIDTH",
     "TEXT_WIDTH",
@@ -70,8 +72,9 @@ __all__ = [
 # Rows of the runs: what they are sorted by comes first, where the document stands last.
 KEY_WIDTH: Final = 32 + 8  # key, place
 TEXT_WIDTH: Final = 32 + 32 + 8  # digest of the text, key, place
-BAND_WIDTH: Final = 8 + 16 + 32 + 8  # key of the band, beginning of the text's digest, key, place
+BAND_WIDTH: Final = 8 + 16 + 32 + 8  # key of the band, order of the text, key, place
 SIGNATURE_WIDTH: Final = 8 + 512  # place, signature
+OWN_WIDTH: Final = 8 + 32  # place, key: of what is ordered by another one
 SIZE_WIDTH: Final = 8 + 8 + 32 + 2 + 2 + 8  # place, rank, key, of two budgets the number, size
 
 
@@ -205,13 +208,14 @@ class PartWorker:
         self._documents = SegmentWriter(self._store, f"{self._name}/documents")
         self._lives = SegmentWriter(self._store, f"{self._name}/lives")
         self._broken = SegmentWriter(self._store, f"{self._name}/broken")
-        share = bench.memory // 8  # and half for the bands: they are the most
+        share = bench.memory // 10  # and half for the bands: they are the most
         self._runs = {
             "keys": self._run("keys", KEY_WIDTH, share),
             "texts": self._run("texts", TEXT_WIDTH, share),
             "bands": self._run("bands", BAND_WIDTH, bench.memory // 2),
             "signatures": self._run("signatures", SIGNATURE_WIDTH, share, keep_order=True),
             "sizes": self._run("sizes", SIZE_WIDTH, share, keep_order=True),
+            "own": self._run("own", OWN_WIDTH, share, keep_order=True),
         }
         self._encode = msgspec.msgpack.Encoder().encode
         self._files: dict[str, str] = {}  # the present file, as it may be written down
@@ -362,16 +366,19 @@ class PartWorker:
         self._report.kept += 1
         self._report.kept_bytes += len(document.text.encode())
         self._documents.add(self._encode((position, document)))
-        if self._budget is not None:
-            row = self._budget.counted(document, key, place, self._report.amounts)
-            self._runs["sizes"].add(row)
-        if not self._exact and self._near is None:
+        if self._budget is None and not self._exact and self._near is None:
             return
+        order = order_key(document, key)
+        if order != key:
+            self._runs["own"].add(place + key)
+        if self._budget is not None:
+            row = self._budget.counted(document, order, place, self._report.amounts)
+            self._runs["sizes"].add(row)
         digest = exact_digest(document.text)
         if self._exact:
-            self._runs["texts"].add(digest + key + place)
+            self._runs["texts"].add(digest + order + place)
         if self._near is not None and (signature := self._near.signature(document.text)):
             self._runs["signatures"].add(place + signature)
-            row = digest[:16] + key + place
+            row = neutral_order(document.text, digest) + order + place
             for band in bands(signature):
                 self._runs["bands"].add(band.to_bytes(8, "big") + row)

@@ -255,6 +255,8 @@ def build_of(
         "inputs": inputs,
         "made_with": made_with(),
     }
+    if any(step.step in _OVER_ALL for step in recipe.steps):
+        plan["order"] = "neutral"  # rows of an earlier order are not gone on with
     if needed:
         plan["step_files"] = [[file.name, file.size, file.digest] for file in needed]
     if erased:

@@ -7,7 +7,8 @@ Texts that share most of their five-word shingles get signatures that agree in m
 with the probability 1 - (1 - s^8)^16, which is 0.95 at s = 0.8 and 0.06 at s = 0.5.
 
 The signatures are those of rensa's RMinHash, algorithm version 2, seed 42. Another version makes
-others, so it is refused: signatures of two runs must be comparable.
+others, so it is refused: signatures of two runs must be comparable. Pseudonyms are neutral marks in
+them (`filters/neutral.py`): the key that made the pseudonyms decides nothing.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from itertools import islice
 from typing import ClassVar, Final
 
 from bastide.core.errors import Misconfigured
+from bastide.filters.neutral import neutral
 
 __all__ = ["BANDS", "PERMUTATIONS", "NearDuplicate", "bands", "estimate", "exact_digest"]
 
@@ -65,7 +67,7 @@ class NearDuplicate:
 
     def _shingles(self, text: str) -> list[str]:
         """Runs of words in small letters, without marks; a short text is one shingle."""
-        words = _WORD.findall(text.lower())
+        words = _WORD.findall(neutral(text).lower())
         if len(words) <= self.shingle_words:
             return [" ".join(words)] if words else []
         shifted = (islice(words, at, None) for at in range(self.shingle_words))
