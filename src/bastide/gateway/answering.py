@@ -45,7 +45,7 @@ from bastide.gateway.listing import told_of
 from bastide.gateway.promising import Promises
 from bastide.gateway.recall import Recall
 from bastide.gateway.reply import Headers, Outgoing, Reply, refusal
-from bastide.gateway.spending import Spending, warning
+from bastide.gateway.spending import Spending
 from bastide.gateway.watch import Watch
 from bastide.gateway.window import EnginePool, WindowedEngine
 from bastide.ports import Clock
@@ -188,7 +188,7 @@ class Answering:
                 _Since(self._clock, began_ms),
             )
         )
-        headers = _headers(caller, call)
+        headers = self._headers(caller, call)
         # Not Google's streams, nor those of AWS: their clients know no comments.
         may_promise = not asked.stream or action.stream_type == EVENT_STREAM
         return Generation(
@@ -208,7 +208,7 @@ class Answering:
         call, engine = self._let_in(request, ident, caller, asked.request)
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
-        headers, house = _headers(caller, call), self._house
+        headers, house = self._headers(caller, call), self._house
 
         async def run(out: Outgoing) -> None:
             sink, reserved = house.counted(call, True)
@@ -264,6 +264,11 @@ class Answering:
             out.reply(Reply(200, told.encode()))
 
         return Errand(self._house, request.family, ident, run)
+
+    def _headers(self, caller: Caller, call: Call) -> Headers:
+        near = self._house.spending.warning(caller.snapshot, caller.grant)
+        receipt = (RECEIPT_HEADER, call.receipt)
+        return (receipt, (BUDGET_HEADER, near)) if near else (receipt,)
 
     def _guard(self, caller: Caller) -> Guard | None:
         if not caller.snapshot.guards:
@@ -321,12 +326,6 @@ class _Since:
 
     def __call__(self) -> int:
         return max(0, self._clock.now_ms() - self._began_ms)
-
-
-def _headers(caller: Caller, call: Call) -> Headers:
-    near = warning(caller.snapshot, caller.grant) if caller.snapshot.budgets else ""
-    receipt = (RECEIPT_HEADER, call.receipt)
-    return (receipt, (BUDGET_HEADER, near)) if near else (receipt,)
 
 
 def _action(route: Route, caller: Caller) -> Done:

@@ -12,11 +12,13 @@ between two snapshots (a second). Each counts its own calls `workers` times over
 did the same, which keeps that small.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Any, Final
 
-from bastide.core.budget import Scope, Spent, Unit
+from bastide.core.budget import Spent, Unit
 from bastide.core.chat import EmbedRequest, GenerateRequest, Usage
 from bastide.core.errors import BastideError, Busy, Exhausted, NotAllowed
 from bastide.core.limits import (
@@ -29,23 +31,38 @@ from bastide.core.receipt import Receipt
 from bastide.core.snapshot import KeyGrant, Snapshot
 from bastide.ports import Clock, ReceiptSink
 
-__all__ = ["Counted", "Reserved", "Spending", "warning"]
+__all__ = ["Counted", "Reserved", "Spending"]
 
-_FREE = Price(0, 0, 0)
+_FREE: Final = Price(0, 0, 0)
+_Place = tuple[str, str, str]  # as core/budget.py's Scope: tenant, project, key
+
+
+class _Sum:
+    """What the calls of one scope count for here, and what of it those that run still do."""
+
+    __slots__ = ("calls", "picoeur", "place", "running_picoeur", "running_tokens", "tokens")
+
+    def __init__(self, place: _Place) -> None:
+        self.place = place
+        self.calls = self.tokens = self.picoeur = self.running_tokens = self.running_picoeur = 0
+
+    def add(self, tokens: int, picoeur: int) -> None:
+        self.tokens += tokens
+        self.picoeur += picoeur
+
+    def run(self, tokens: int, picoeur: int) -> None:
+        self.running_tokens += tokens
+        self.running_picoeur += picoeur
 
 
 @dataclass(slots=True, eq=False)
 class Reserved:
-    """What one call counts for until control has counted it."""
+    """What one call counts for until control has counted it, in the sums of its scopes."""
 
-    grant: KeyGrant
+    sums: tuple[_Sum, ...]
     tokens: int
     picoeur: int
-
-    @property
-    def scope(self) -> Scope:
-        """The narrowest that it counts for."""
-        return Scope(self.grant.tenant, self.grant.project, self.grant.key)
+    runs: bool = True
 
 
 class Counted:
@@ -61,27 +78,74 @@ class Counted:
     def put(self, receipt: Receipt) -> Awaitable[None]:
         """Hand over a receipt."""
         self._spending.settle(self._reserved, receipt)
-        return self._durable(self._sink.put(receipt))
+        # Mostly a future that is there already: no task is made for it.
+        confirmed = asyncio.ensure_future(self._sink.put(receipt))
+        confirmed.add_done_callback(self._heard)
+        return confirmed
 
-    async def _durable(self, confirmed: Awaitable[None]) -> None:
-        try:
-            await confirmed
-        finally:
-            self._spending.confirm(self._reserved)
+    def _heard(self, _: Any) -> None:
+        self._spending.confirm(self._reserved)
+
+
+class _Book:
+    """The budgets of one snapshot, by whom they cover: thousands may be set, a call has a few."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._tenants: dict[str, list[Spent]] = {}
+        for row in snapshot.budgets:
+            self._tenants.setdefault(row.budget.scope.tenant, []).append(row)
+        self._keys: dict[str, _Rules] = {}
+
+    def rules(self, grant: KeyGrant) -> "_Rules":
+        """What counts for a key of this snapshot."""
+        found = self._keys.get(grant.key)
+        if found is None:
+            found = self._keys[grant.key] = _Rules(self._tenants.get(grant.tenant, ()), grant)
+        return found
+
+
+class _Rules:
+    """The budgets that cover one key, and what is told of those that are soon used up."""
+
+    __slots__ = ("priced", "rows", "warning")
+
+    def __init__(self, budgets: list[Spent] | tuple[()], grant: KeyGrant) -> None:
+        covering = [
+            row
+            for row in budgets
+            if row.budget.scope.covers(grant.tenant, grant.project, grant.key)
+        ]
+        self.priced = any(row.budget.unit is Unit.EUR for row in covering)
+        # With each, which of a call's sums it is held against, its limit, and if that is in tokens.
+        self.rows = [
+            (row, bool(scope.project) + 2 * bool(scope.key), row.budget.hard, unit is Unit.TOKENS)
+            for row in covering
+            for scope, unit in ((row.budget.scope, row.budget.unit),)
+        ]
+        near = [row for row in covering if row.warns]
+        worst = max(near, key=lambda row: row.percent, default=None)
+        self.warning = "" if worst is None else _told(worst)
 
 
 class Spending:
     """What is on its way to be counted. Belongs to one event loop.
 
-    It is kept as one sum for each key: thousands of calls may end in the seconds until control has
-    counted them, and each new call asks for the sum.
+    It is kept as one sum for each scope that a budget can have: thousands of calls may end in the
+    seconds until control has counted them, and each new call asks for the sums.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._running: set[Reserved] = set()
         self._confirmed: deque[tuple[int, Reserved]] = deque()  # since when, oldest first
-        self._sums: dict[Scope, list[int]] = {}  # calls, tokens, pico-euros
+        self._sums: dict[_Place, _Sum] = {}
+        # Calls that the snapshot before has let in may still begin.
+        self._book: _Book | None = None
+        self._book_before: _Book | None = None
+
+    def warning(self, snapshot: Snapshot, grant: KeyGrant) -> str:
+        """What to tell a caller whose budget is soon used up; empty if none is."""
+        return self._rules(snapshot, grant).warning if snapshot.budgets else ""
 
     def reserve(
         self, snapshot: Snapshot, grant: KeyGrant, model: str, asked: GenerateRequest | EmbedRequest
@@ -90,30 +154,39 @@ class Spending:
 
         Raises NotAllowed for a model without a price under a budget in EUR.
         """
-        budgets = [row for row in snapshot.budgets if _covers(row, grant)]
-        if not budgets:
+        if not snapshot.budgets:
             return None
-        if model not in snapshot.prices and any(row.budget.unit is Unit.EUR for row in budgets):
+        rules = self._rules(snapshot, grant)
+        if not rules.rows:
+            return None
+        if rules.priced and model not in snapshot.prices:
             message = f"The model '{model}' has no price, and a budget in EUR counts its use."
             raise NotAllowed(message, place="model")
         self._forget(snapshot.issued_ms)
-        for row in budgets:
-            if row.used + self._pending(row, snapshot.workers) >= row.budget.hard:
-                raise self._refused(row)
+        sums, workers = self._sums_of(grant), snapshot.workers
+        for row, which, hard, in_tokens in rules.rows:
+            mine = sums[which]
+            pending = mine.tokens if in_tokens else mine.picoeur
+            if row.used + pending * workers >= hard:
+                raise self._refused(row, mine)
         usage = _estimate(asked)
-        price = snapshot.prices.get(model, _FREE)
-        reserved = Reserved(grant, usage.prompt_tokens + usage.completion_tokens, price.cost(usage))
-        self._running.add(reserved)
-        self._add(reserved, 1)
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        reserved = Reserved(sums, tokens, snapshot.prices.get(model, _FREE).cost(usage))
+        for one in sums:
+            if not one.calls:
+                self._sums[one.place] = one
+            one.calls += 1
+            one.add(tokens, reserved.picoeur)
+            one.run(tokens, reserved.picoeur)
         return reserved
 
     def settle(self, reserved: Reserved, receipt: Receipt) -> None:
         """The call has ended, and its receipt is on its way to control."""
-        self._running.discard(reserved)
-        self._add(reserved, -1)
-        reserved.tokens = receipt.prompt_tokens + receipt.completion_tokens
-        reserved.picoeur = receipt.cost_picoeur
-        self._add(reserved, 1)
+        tokens, picoeur = receipt.prompt_tokens + receipt.completion_tokens, receipt.cost_picoeur
+        self._stop(reserved)
+        for one in reserved.sums:
+            one.add(tokens - reserved.tokens, picoeur - reserved.picoeur)
+        reserved.tokens, reserved.picoeur = tokens, picoeur
 
     def confirm(self, reserved: Reserved) -> None:
         """Control has the receipt, or we do not wait for it any longer."""
@@ -121,42 +194,53 @@ class Spending:
 
     def release(self, reserved: Reserved | None) -> None:
         """The call is over. If it was never begun, it has no receipt, and counts nothing."""
-        if reserved is not None and reserved in self._running:
-            self._running.discard(reserved)
-            self._add(reserved, -1)
+        if reserved is not None and reserved.runs:
+            self._stop(reserved)
+            self._drop(reserved)
+
+    def _rules(self, snapshot: Snapshot, grant: KeyGrant) -> _Rules:
+        book = self._book
+        if book is None or book.snapshot is not snapshot:
+            other = self._book_before
+            if other is None or other.snapshot is not snapshot:
+                other = _Book(snapshot)
+            self._book, self._book_before = other, book
+            book = other
+        return book.rules(grant)
+
+    def _sums_of(self, grant: KeyGrant) -> tuple[_Sum, ...]:
+        """Those of its tenant, of its project, of its key and of its key in its project."""
+        tenant, project, key = grant.tenant, grant.project, grant.key
+        places = (
+            (tenant, "", ""), (tenant, project, ""), (tenant, "", key), (tenant, project, key),
+        )  # fmt: skip
+        found = self._sums
+        return tuple([found.get(place) or _Sum(place) for place in places])
 
     def _forget(self, issued_ms: int) -> None:
         old_ms = issued_ms - BUDGET_SETTLE_MS
         while self._confirmed and self._confirmed[0][0] < old_ms:
-            self._add(self._confirmed.popleft()[1], -1)
+            self._drop(self._confirmed.popleft()[1])
 
-    def _pending(self, row: Spent, workers: int) -> int:
-        place = 1 if row.budget.unit is Unit.TOKENS else 2
-        covers = row.budget.scope.covers
-        mine = sum(
-            sums[place]
-            for scope, sums in self._sums.items()
-            if covers(scope.tenant, scope.project, scope.key)
-        )
-        return mine * workers
+    def _stop(self, reserved: Reserved) -> None:
+        """It runs no longer."""
+        if reserved.runs:
+            reserved.runs = False
+            for one in reserved.sums:
+                one.run(-reserved.tokens, -reserved.picoeur)
 
-    def _add(self, one: Reserved, sign: int) -> None:
-        scope = one.scope
-        sums = self._sums.setdefault(scope, [0, 0, 0])
-        for place, amount in enumerate((1, one.tokens, one.picoeur)):
-            sums[place] += sign * amount
-        if not sums[0]:
-            del self._sums[scope]
+    def _drop(self, reserved: Reserved) -> None:
+        for one in reserved.sums:
+            one.add(-reserved.tokens, -reserved.picoeur)
+            one.calls -= 1
+            if not one.calls:
+                del self._sums[one.place]
 
-    def _refused(self, row: Spent) -> BastideError:
+    def _refused(self, row: Spent, mine: _Sum) -> BastideError:
         """The budget is used up; or only calls that run, by their estimates, take what is left."""
         tokens = row.budget.unit is Unit.TOKENS
-        running = sum(
-            one.tokens if tokens else one.picoeur
-            for one in self._running
-            if _covers(row, one.grant)
-        )
-        if row.used + self._pending(row, 1) - running >= row.budget.hard:
+        ended = mine.tokens - mine.running_tokens if tokens else mine.picoeur - mine.running_picoeur
+        if row.used + ended >= row.budget.hard:
             return self._exhausted(row)
         return Busy(
             f"Calls that run now may take all that is left of the {row.budget.unit} budget.",
@@ -174,17 +258,8 @@ class Spending:
         )
 
 
-def warning(snapshot: Snapshot, grant: KeyGrant) -> str:
-    """What to tell a caller whose budget is soon used up; empty if none is."""
-    near = [row for row in snapshot.budgets if row.warns and _covers(row, grant)]
-    if not near:
-        return ""
-    worst = max(near, key=lambda row: row.percent)
-    return f"{worst.budget.unit} per {worst.budget.per}: {worst.percent} % used"
-
-
-def _covers(row: Spent, grant: KeyGrant) -> bool:
-    return row.budget.scope.covers(grant.tenant, grant.project, grant.key)
+def _told(row: Spent) -> str:
+    return f"{row.budget.unit} per {row.budget.per}: {row.percent} % used"
 
 
 def _estimate(asked: GenerateRequest | EmbedRequest) -> Usage:
