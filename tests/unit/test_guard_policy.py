@@ -270,3 +270,22 @@ def test_the_documented_policy_is_one() -> None:
     assert not any(action is Action.REFUSE for _, action in (*first.inward, *first.outward))
     assert rest[0] == GuardPolicy()
     assert "delete_file" in rest[1].tool_rules
+
+
+def test_what_was_observed_until_an_answer_broke_off_is_counted() -> None:
+    """Observing waits for more text; who asks what was found does not."""
+    one = guard({"out": {"iban": "observe"}})
+    one.inward(asked())
+    for piece in ("Pay to ", IBAN, " now, or to ", IBAN[:9]):
+        assert one.outward(Delta(piece)) == (Delta(piece),)
+    assert one.decisions()[1:] == ("out:iban:observe:1",)
+    one.outward(Delta(IBAN[9:]))
+    assert one.decisions()[1:] == ("out:iban:observe:1",)  # a longer number is none
+    assert one.outward(Delta(".", FinishReason.STOP))[-1].finish is FinishReason.STOP
+    assert one.decisions()[1:] == ("out:iban:observe:2",)
+
+
+def test_a_prompt_of_many_short_messages_is_read_in_turns_too() -> None:
+    one = guard({"in": {"iban": "mask"}})
+    rows = tuple(Message("user", "word " * 100) for _ in range(100))
+    assert sum(1 for _ in one.inward_steps(asked(*rows))) == 50_000 // GUARD_STEP_CHARS

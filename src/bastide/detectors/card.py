@@ -7,7 +7,7 @@ from typing import Final
 
 from stdnum import luhn
 
-from bastide.detectors.detector import ALONE, Detector, longest
+from bastide.detectors.detector import ALONE, DIGITS, Detector, longest
 
 __all__ = ["DETECTOR"]
 
@@ -43,4 +43,4 @@ def _end(text: str, at: int, stop: int) -> int:
     return found.end() if fits and not same and luhn.is_valid(digits) else 0
 
 
-DETECTOR: Final = Detector("card", "2-6", longest(_RUN), _end, begins=ALONE + "[2-6]")
+DETECTOR: Final = Detector("card", "2-6", longest(_RUN), _end, begins=ALONE + "[2-6]", marks=DIGITS)

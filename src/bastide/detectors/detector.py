@@ -18,6 +18,7 @@ from typing import Final
 __all__ = [
     "ALONE",
     "CONTEXT",
+    "DIGITS",
     "WORD_BEGINS",
     "Detector",
     "after_word",
@@ -29,6 +30,7 @@ __all__ = [
 CONTEXT: Final = 64  # characters before a place that a rule may look at
 _HINT: Final = 3  # letters; more would cost more than they spare
 WORD_BEGINS: Final = r"(?<![^\W_])\w"
+DIGITS: Final = tuple("0123456789")  # as marks: of what has a digit
 ALONE: Final = r"(?<![0-9A-Za-z])"  # not in the middle of a word or of a number
 
 
@@ -40,7 +42,9 @@ class Detector:
     the inside of a regular expression's class. run and end: see above; `end` returns 0 if there
     is no match. mask: what stands for a masked match, the name in brackets if None. begins: a
     pattern of one such character that also looks around, so that most places are passed over;
-    it holds wherever a match begins, and where the text ends before one can be ruled out.
+    it holds wherever a match begins, and where the text ends before one can be ruled out. marks: a
+    text without any of these, after `str.casefold`, has no match; without marks every text may.
+    after: one of these, likewise, stands within CONTEXT characters before every match.
     """
 
     ident: str
@@ -49,6 +53,8 @@ class Detector:
     end: Callable[[str, int, int], int]
     mask: str | None = None
     begins: str = ""
+    marks: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:

@@ -30,4 +30,5 @@ DETECTOR: Final = Detector(
     longest(_RUN),
     _end,
     begins=r"(?<![\w.+%'-])\w(?=[\w.+%'-]{0,63}(?:@|\Z))",
+    marks=("@",),
 )

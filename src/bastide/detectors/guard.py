@@ -9,6 +9,7 @@ other text streams.
 
 import dataclasses
 import json
+import operator
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -103,6 +104,7 @@ class Guard:
         self._json: list[str] | None = None  # the answer so far, if it is to be one JSON text
         self._stale = False
         self._over = False
+        self._turn_chars = 0  # of a prompt, since others had a turn
 
     def inward(self, request: GenerateRequest) -> GenerateRequest:
         """The request as the model may see it. Raises Filtered, or Unavailable for a stale list."""
@@ -120,7 +122,8 @@ class Guard:
             prompt = request.prompt
             if prompt is not None:
                 prompt = yield from self._text_in(prompt)
-            request = structs.replace(request, messages=tuple(rows), prompt=prompt)
+            if prompt != request.prompt or any(map(operator.is_not, rows, request.messages)):
+                request = structs.replace(request, messages=tuple(rows), prompt=prompt)
         self._request = request
         self._json = [] if request.schema is not None and self._chain else None
         return request
@@ -145,19 +148,31 @@ class Guard:
             return ()
         if self._json is not None:
             return self._outward_json(self._json, delta)
-        if delta.call is None and delta.finish is None and not self._calls:
-            return self._outward_text(delta)
+        if delta.call is None and not self._calls:
+            if delta.finish is None:
+                return self._outward_text(delta)
+            if self._text is None:
+                return self._outward_whole(delta)
         return self._outward_all(delta)
 
     def _outward_text(self, delta: Delta) -> tuple[Delta, ...]:
+        if self._text is not None and self._text.passes(delta.text):
+            return (delta,)  # as nearly every piece
         said = self._feed(delta.text)
         if self._over:
             end = Delta("", FinishReason.FILTERED, delta.usage)
             return (Delta(said), end) if said else (end,)
         if not said and not delta.usage:
             return ()
-        # Of nearly every piece nothing is taken and nothing held back.
         return (delta,) if said == delta.text else (Delta(said, usage=delta.usage),)
+
+    def _outward_whole(self, delta: Delta) -> tuple[Delta, ...]:
+        """An answer that comes in one piece, and calls no tools."""
+        said, self._over = filtered(self._chain, delta.text, self._found_out)
+        if self._over:
+            end = Delta("", FinishReason.FILTERED, delta.usage)
+            return (Delta(said), end) if said else (end,)
+        return (delta if said == delta.text else structs.replace(delta, text=said),)
 
     def _outward_all(self, delta: Delta) -> tuple[Delta, ...]:
         out: list[Delta] = []
@@ -197,6 +212,8 @@ class Guard:
 
         Before it, which policy, and the day of the erasure list if the policy asks for one.
         """
+        if self._text is not None:
+            self._text.flush()
         rows = [f"policy:{self._kit.digest}"]
         if self._kit.erases:
             day = self._kit.listed.date if self._kit.listed else "none"
@@ -222,22 +239,46 @@ class Guard:
             if len(arguments) > GUARD_CALL_CHARS_MAX:
                 arguments = yield from self._text_in(arguments)
             else:
-                arguments = _in_json(arguments, lambda text: finish(self._text_in(text)))
-                yield
+                yield from self._turn(len(arguments))
+                arguments = _in_json(arguments, self._whole_in)
             calls.append(structs.replace(call, arguments=arguments))
+        if content == message.content and tuple(calls) == message.calls:
+            return message
         return structs.replace(message, content=content, calls=tuple(calls))
 
     def _text_in(self, text: str) -> Steps[str]:
-        one = StreamFilter(self._kit.inward, self._found_in)
+        chain = self._kit.inward
+        if len(text) <= GUARD_STEP_CHARS:
+            yield from self._turn(len(text))
+            return self._whole_in(text)
+        if len(text) <= GUARD_CALL_CHARS_MAX:
+            chain = chain.within(text)
+            if not chain:
+                yield from self._turn(len(text))
+                return text
+        one = StreamFilter(chain, self._found_in)
         out = []
         for at in range(0, len(text), GUARD_STEP_CHARS):
             out.append(one.feed(text[at : at + GUARD_STEP_CHARS]))
             yield
-        out.append(one.feed("", final=True))
+        return "".join((*out, self._through(one, "")))
+
+    def _whole_in(self, text: str) -> str:
+        return self._through(StreamFilter(self._kit.inward, self._found_in), text)
+
+    def _through(self, one: StreamFilter, rest: str) -> str:
+        said = one.feed(rest, final=True)
         if one.refused:
             names = sorted(name for name, action in self._found_in if action == Action.REFUSE)
             raise Filtered(f"The guard policy refuses this prompt: {', '.join(names)}.")
-        return "".join(out)
+        return said
+
+    def _turn(self, chars: int) -> Steps[None]:
+        """Let others have a turn, if this many more characters are too many for one."""
+        self._turn_chars += chars
+        if self._turn_chars > GUARD_STEP_CHARS:
+            self._turn_chars = chars
+            yield
 
     def _feed(self, text: str, final: bool = False) -> str:
         if self._text is None:

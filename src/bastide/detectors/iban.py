@@ -5,7 +5,7 @@
 from string import ascii_uppercase
 from typing import Final
 
-from bastide.detectors.detector import ALONE, Detector, longest
+from bastide.detectors.detector import ALONE, DIGITS, Detector, longest
 
 __all__ = ["DETECTOR", "LENGTHS"]
 
@@ -23,7 +23,15 @@ LENGTHS: Final = {row[:2]: int(row[3:]) for row in _TABLE.split()}
 
 _BARE: Final = str.maketrans("", "", " -")
 _VALUES: Final = str.maketrans({letter: str(int(letter, 36)) for letter in ascii_uppercase})
-_RUN = ALONE + r"[A-Za-z](?:[A-Za-z](?:[ -]?[0-9](?:[ -]?[0-9](?:[ -]?[0-9A-Za-z]){0,29}[ -]?)?)?)?"
+_RUN = longest(
+    ALONE + r"[A-Za-z](?:[A-Za-z](?:[ -]?[0-9](?:[ -]?[0-9](?:[ -]?[0-9A-Za-z]){0,29}[ -]?)?)?)?"
+)
+
+
+def _run(text: str, at: int) -> int:
+    stop = _RUN(text, at)
+    # Of most words of two letters nothing need wait.
+    return stop if stop < at + 2 or text[at : at + 2].upper() in LENGTHS else at
 
 
 def _end(text: str, at: int, stop: int) -> int:
@@ -49,7 +57,8 @@ def _holds(number: str) -> bool:
 DETECTOR: Final = Detector(
     "iban",
     "A-Za-z",
-    longest(_RUN),
+    _run,
     _end,
     begins=ALONE + r"[A-Za-z](?=(?:[A-Za-z][ -]?)?(?:[0-9]|\Z))",
+    marks=DIGITS,
 )

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from typing import Final
 
-from bastide.detectors.detector import Detector, after_word, longest
+from bastide.detectors.detector import DIGITS, Detector, after_word, longest
 
 __all__ = ["DETECTOR"]
 
@@ -36,4 +36,4 @@ def _end(text: str, at: int, stop: int) -> int:
     return end if address.is_global and not address.is_multicast else 0
 
 
-DETECTOR: Final = Detector("ip-address", "0-9", longest(_RUN), _end, begins=_BEGINS)
+DETECTOR: Final = Detector("ip-address", "0-9", longest(_RUN), _end, begins=_BEGINS, marks=DIGITS)

@@ -28,4 +28,6 @@ def _end(text: str, at: int, stop: int) -> int:
     return found.end() if b'"alg"' in shown else 0
 
 
-DETECTOR: Final = Detector("jwt", "e", longest(_RUN), _end, begins=ALONE + hinted(("eyJ",)))
+DETECTOR: Final = Detector(
+    "jwt", "e", longest(_RUN), _end, begins=ALONE + hinted(("eyJ",)), marks=("eyj",)
+)

@@ -79,11 +79,23 @@ def link_detectors(hosts: frozenset[str]) -> tuple[Detector, ...]:
     schemes = hinted((*_HOSTED, *_NEVER), True)
     first = "hHfFwWsSgGdDjJvVbBiI"
     return (
-        Detector("link", first, longest(_BARE_RUN), bare, begins=schemes),
-        Detector("link", "wW", longest(_PAGE_RUN), bare, begins=hinted(("www.",), True)),
-        Detector("link", "(", longest(rf"(?<=\])\((?:{_PLACE})"), target, "([link]", r"(?<=\])\("),
-        Detector("link", ":", longest(rf"(?<=\]):(?:{_PLACE})"), target, ": [link]", r"(?<=\]):"),
-        Detector("link", "<", longest(_TAG_RUN), tag, begins=r"<(?=[A-Za-z]|\Z)"),
+        Detector("link", first, longest(_BARE_RUN), bare, begins=schemes, marks=(":",)),
+        Detector(
+            "link", "wW", longest(_PAGE_RUN), bare, begins=hinted(("www.",), True), marks=("www.",)
+        ),
+        Detector(
+            "link",
+            "(",
+            longest(rf"(?<=\])\((?:{_PLACE})"),
+            target,
+            "([link]",
+            r"(?<=\])\(",
+            ("](",),
+        ),
+        Detector(
+            "link", ":", longest(rf"(?<=\]):(?:{_PLACE})"), target, ": [link]", r"(?<=\]):", ("]:",)
+        ),
+        Detector("link", "<", longest(_TAG_RUN), tag, begins=r"<(?=[A-Za-z]|\Z)", marks=("<",)),
     )
 
 

@@ -36,7 +36,7 @@ from stdnum.ro import cnp
 from stdnum.si import emso
 
 from bastide.detectors import national_checks as own
-from bastide.detectors.detector import ALONE, Detector, after_word, longest
+from bastide.detectors.detector import ALONE, DIGITS, Detector, after_word, longest
 
 __all__ = ["DETECTOR", "ROWS", "Row"]
 
@@ -216,4 +216,5 @@ DETECTOR: Final = Detector(
     longest(_RUN),
     _end,
     begins=ALONE + r"(?:[0-9]|[A-Z](?=[ -]?(?:[0-9A-Z]|\Z)))",
+    marks=DIGITS,
 )

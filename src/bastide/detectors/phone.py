@@ -9,7 +9,7 @@ taken for one. That misses some, and says so.
 import re
 from typing import Final
 
-from bastide.detectors.detector import Detector, after_word, longest
+from bastide.detectors.detector import DIGITS, Detector, after_word, longest
 
 __all__ = ["DETECTOR"]
 
@@ -36,4 +36,4 @@ def _end(text: str, at: int, stop: int) -> int:
     return end if 8 <= digits <= 15 and _WORDS(text, at) else 0
 
 
-DETECTOR: Final = Detector("phone", "+0", longest(_RUN), _end, begins=_BEGINS)
+DETECTOR: Final = Detector("phone", "+0", longest(_RUN), _end, begins=_BEGINS, marks=DIGITS)

@@ -25,5 +25,10 @@ def _end(text: str, at: int, stop: int) -> int:
 
 
 DETECTOR: Final = Detector(
-    "private-key", r"\-", longest(spelled((_HEAD,), _REST)), _end, begins=hinted((_HEAD,))
+    "private-key",
+    r"\-",
+    longest(spelled((_HEAD,), _REST)),
+    _end,
+    begins=hinted((_HEAD,)),
+    marks=(_HEAD.casefold(),),
 )

@@ -39,7 +39,12 @@ def _canary(canaries: frozenset[str]) -> Detector:
         return found.end() if found is not None and found.group() in canaries else 0
 
     return Detector(
-        "prompt-leak", "c", longest(_CANARY_RUN), end, begins=ALONE + hinted(("canary-",))
+        "prompt-leak",
+        "c",
+        longest(_CANARY_RUN),
+        end,
+        begins=ALONE + hinted(("canary-",)),
+        marks=("canary-",),
     )
 
 

@@ -14,4 +14,5 @@ DETECTOR: Final = token_detector(
     "0-9A-Za-z-",
     (20, 255),
     lambda token: sum(map(str.isdigit, token)) >= 8,
+    marks=("xox", "xapp-"),
 )

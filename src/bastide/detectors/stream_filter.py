@@ -7,13 +7,18 @@ while it could still become a match that is to be masked or refused; observing h
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from bastide.core.guard import Action
+from bastide.core.limits import GUARD_STEP_CHARS
 from bastide.detectors.detector import Detector
+from bastide.detectors.lineup import Lineup
 from bastide.detectors.scanner import Found, Scanner
 
 __all__ = ["Chain", "StreamFilter", "Tally", "filtered"]
+
+_TRIES: Final = 8
 
 Tally = dict[tuple[str, str], int]  # matches by detector and action
 
@@ -25,6 +30,19 @@ class Chain:
     held: tuple[Detector, ...] = ()
     refusing: frozenset[str] = frozenset()
     observed: tuple[Detector, ...] = ()
+    holding: Lineup = field(init=False, repr=False, compare=False)
+    observing: Lineup = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "holding", Lineup(self.held))
+        object.__setattr__(self, "observing", Lineup(self.observed))
+
+    def within(self, text: str) -> "Chain":
+        """The detectors that can find something in a text that is whole."""
+        held, observed = self.holding.within(text), self.observing.within(text)
+        if held is self.holding and observed is self.observing:
+            return self
+        return Chain(held.rows, self.refusing, observed.rows)
 
     def __bool__(self) -> bool:
         return bool(self.held or self.observed)
@@ -33,27 +51,58 @@ class Chain:
 class StreamFilter:
     """Filters one text. Counts what it found in `tally`, which others may share."""
 
+    __slots__ = ("_chain", "_cover", "_failed", "_holding", "_observing", "_pending", "_start",
+                 "_tally", "_unseen", "_unseen_chars", "refused")  # fmt: skip
+
     def __init__(self, chain: Chain, tally: Tally) -> None:
         self._chain = chain
         self._tally = tally
-        self._holding = Scanner(chain.held) if chain.held else None
-        self._observing = Scanner(chain.observed) if chain.observed else None
+        self._holding: Scanner | None = None
+        self._observing: Scanner | None = None
+        # What is observed is held against the text in larger pieces: that is cheaper, and early
+        # enough.
+        self._unseen: list[str] = []
+        self._unseen_chars = 0
         self._pending = ""
         self._start = 0  # where `_pending` begins, in the whole text
         self._cover = 0  # all before this place is masked already
+        self._failed = 0  # pieces in a row that did not pass
         self.refused = False
+
+    def passes(self, piece: str) -> bool:
+        """Take the next piece if it goes on as it is, at once. If not, it is to be fed."""
+        if self._pending or self.refused or self._cover > self._start:
+            return False
+        if self._chain.held:
+            holding = self._holding
+            if holding is None:
+                holding = self._holding = Scanner(self._chain.holding)
+            # Some detectors look at every word, and then this is only one search more.
+            if self._failed == _TRIES or not holding.passes(piece):
+                self._failed = min(self._failed + 1, _TRIES)
+                return False
+            self._failed = 0
+            self._start += len(piece)
+        if self._chain.observed:
+            self._hear(piece)
+        return True
 
     def feed(self, piece: str, final: bool = False) -> str:
         """Take the next piece; what is certain now and may go on. Nothing once it is `refused`."""
         if self.refused:
             return ""
-        if self._observing is not None:
-            for row in self._observing.feed(piece, final):
-                self._count(row, Action.OBSERVE)
-        if self._holding is None:
-            return piece
-        found = self._holding.feed(piece, final)
-        settled = self._holding.settled
+        if self._chain.observed:
+            self._hear(piece, final)
+        holding = self._holding
+        if holding is None:
+            lineup = self._chain.holding
+            if final:  # this is the whole text
+                lineup = lineup.within(piece)
+            if not lineup:
+                return piece
+            holding = self._holding = Scanner(lineup)
+        found = holding.feed(piece, final)
+        settled = holding.settled
         if not found and self._cover <= self._start:
             if not self._pending and settled == self._start + len(piece):
                 self._start = settled
@@ -62,6 +111,31 @@ class StreamFilter:
             return self._take(settled)
         self._pending += piece
         return self._masked(found, settled)
+
+    def flush(self) -> None:
+        """Count what is observed so far."""
+        self._observe(False)
+
+    def _hear(self, piece: str, final: bool = False) -> None:
+        self._unseen.append(piece)
+        self._unseen_chars += len(piece)
+        if final or self._unseen_chars > GUARD_STEP_CHARS:
+            self._observe(final)
+
+    def _observe(self, final: bool) -> None:
+        text = "".join(self._unseen)
+        self._unseen.clear()
+        self._unseen_chars = 0
+        observing = self._observing
+        if observing is None:
+            lineup = self._chain.observing
+            if final:  # this is the whole text
+                lineup = lineup.within(text)
+            if not lineup:
+                return
+            observing = self._observing = Scanner(lineup)
+        for row in observing.feed(text, final):
+            self._count(row, Action.OBSERVE)
 
     def _masked(self, found: Sequence[Found], settled: int) -> str:
         out: list[str] = []

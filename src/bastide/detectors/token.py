@@ -16,9 +16,11 @@ def token_detector(
     body: str,
     count: tuple[int, int],
     holds: Callable[[str], bool] = lambda text: True,
+    marks: tuple[str, ...] = (),
 ) -> Detector:
     """A detector of `beginnings`, each followed by `count` (least, most) characters of the class
-    `body`, with none of that class before or behind. `holds` is the checksum, if there is one.
+    `body`, with none of that class before or behind. `holds` is the checksum, if there is one;
+    `marks` are the beginnings, if nothing shorter says as much.
     """
     least, most = count
     rest = f"[{body}]{{0,{most}}}"
@@ -31,4 +33,5 @@ def token_detector(
         found = whole.match(text, at)
         return found.end() if found is not None and holds(found.group()) else 0
 
-    return Detector(ident, first, longest(run), end, begins=ALONE + hinted(beginnings))
+    marks = marks or tuple(dict.fromkeys(word.casefold() for word in beginnings))
+    return Detector(ident, first, longest(run), end, begins=ALONE + hinted(beginnings), marks=marks)

@@ -17,7 +17,7 @@ from bastide.core.document import Document, Outcome
 from bastide.core.errors import Misconfigured
 from bastide.core.guard import GROUPS
 from bastide.detectors.catalogue import DETECTORS
-from bastide.detectors.detector import Detector
+from bastide.detectors.lineup import Lineup
 from bastide.detectors.scanner import Scanner
 from bastide.filters.filter import removed
 from bastide.filters.pseudonym import pseudonym
@@ -102,17 +102,18 @@ class KeyedSecrets:
 
 
 @lru_cache(maxsize=8)
-def _chosen(settings: Secrets) -> tuple[Detector, ...]:
+def _chosen(settings: Secrets) -> Lineup:
     kinds = {*settings.mask, *settings.remove}
-    return tuple(one for kind in SECRET_KINDS if kind in kinds for one in DETECTORS[kind])
+    return Lineup(one for kind in SECRET_KINDS if kind in kinds for one in DETECTORS[kind])
 
 
-def _spans(detectors: tuple[Detector, ...], text: str) -> list[tuple[str, int, int]]:
+def _spans(lineup: Lineup, text: str) -> list[tuple[str, int, int]]:
     """Matches in order, those that touch the one before joined with it. All of both is a secret."""
-    if not text or not detectors:
+    lineup = lineup.within(text)
+    if not lineup:
         return []
     rows = sorted(
-        (row.start, row.end, row.detector.ident) for row in Scanner(detectors).feed(text, True)
+        (row.start, row.end, row.detector.ident) for row in Scanner(lineup).feed(text, True)
     )
     spans: list[tuple[str, int, int]] = []
     for start, end, kind in rows:

@@ -125,15 +125,19 @@ async def answer(
     Every delta before the last goes to `hand`, if there is one. `note` sees the receipt. Cancel
     the task to cancel the answer. Raises Unavailable.
     """
-    course = _Course(call, clock, note)
+    course, guard, asked = _Course(call, clock, note), call.guard, call.request
+    assert isinstance(asked, GenerateRequest)
     try:
-        async for delta in course.begin(engine):
-            if course.take(delta):
+        if guard is not None:
+            asked = await _in_turns(guard.inward_steps(asked))
+        async for delta in course.begin(unguarded(asked, engine)):
+            for passed in (delta,) if guard is None else guard.outward(delta):
+                if not course.take(passed) and hand is not None:
+                    slow = hand(passed)
+                    if slow is not None:
+                        await slow
+            if course.last is not None:
                 break
-            if hand is not None:
-                slow = hand(delta)
-                if slow is not None:
-                    await slow
         course.end()
     except Exception as error:
         course.fail(error)
@@ -150,8 +154,8 @@ class _Course:
     `begin`, `take` each delta, `end` or `fail`; then, whatever happened, `settle`.
     """
 
-    __slots__ = ("_begun", "_call", "_clock", "_finish", "_heard", "_last", "_let_in", "_note",
-                 "_stream", "_usage", "said")  # fmt: skip
+    __slots__ = ("_begun", "_call", "_clock", "_finish", "_heard", "_let_in", "_note", "_stream",
+                 "_usage", "last", "said")  # fmt: skip
 
     def __init__(self, call: Call, clock: Clock, note: Note | None) -> None:
         self._call = call
@@ -160,16 +164,13 @@ class _Course:
         self._let_in = clock.monotonic()
         self._heard = Hearing()
         self._usage = _NOTHING_USED
-        self._last: Delta | None = None
+        self.last: Delta | None = None  # what says that the answer is complete
         self._finish, self._begun = FinishReason.CANCELLED, True
         self._stream: AsyncIterator[Delta] | None = None
         self.said = _NOTHING_SAID
 
-    def begin(self, engine: Engine) -> AsyncIterator[Delta]:
-        """The engine's stream, as the guard lets it through."""
-        asked, guard = self._call.request, self._call.guard
-        assert isinstance(asked, GenerateRequest)
-        stream = unguarded(asked, engine) if guard is None else guarded(asked, engine, guard)
+    def begin(self, stream: AsyncIterator[Delta]) -> AsyncIterator[Delta]:
+        """The engine's stream, which is closed in the end."""
         self._stream = stream
         return stream
 
@@ -180,12 +181,12 @@ class _Course:
             self._usage = delta.usage
         if delta.finish is None:
             return False
-        self._last = delta
+        self.last = delta
         return True
 
     def end(self) -> None:
         """The stream is over. Raises Unavailable if its end is missing."""
-        last = self._last
+        last = self.last
         if last is None or last.finish not in _ENDS:
             raise Unavailable("The engine stopped before the end of the answer.")
         self._finish = last.finish
@@ -204,7 +205,7 @@ class _Course:
         if close is not None:
             await close()
         said = self.said = self._heard.said()
-        failed = self._last is None or self._finish is FinishReason.ERROR
+        failed = self.last is None or self._finish is FinishReason.ERROR
         call = self._call
         # A whole answer that broke off was sent to nobody; a stream was, as far as it came.
         whole = isinstance(call.request, GenerateRequest) and call.request.whole
@@ -219,8 +220,8 @@ class _Course:
 
     def last_delta(self) -> Delta:
         """What says that the answer is complete, with the final count."""
-        assert self._last is not None
-        last = self._last
+        assert self.last is not None
+        last = self.last
         return Delta(last.text, self._finish, self._usage, met=last.met)
 
 
