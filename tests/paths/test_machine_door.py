@@ -373,7 +373,7 @@ def test_a_runner_answers_gateways_only(tmp_path: Path) -> None:
             writer.close()
 
         host, _, port = far.address.rpartition(":")
-        async with await far.start(serve):
+        with contextlib.closing(await far.start(serve, lambda: None)):
             for shown in (
                 credential("gateway", "4711"),
                 credential("desk", "12"),

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from paths.test_machine_door import ENVIRONMENT, World, go
 DRIVER = Path(__file__).parent / "flood_driver.py"
 CONNECTIONS = 24
 ROUNDS = 5
+PATIENCE_S = 10
 
 
 async def flooding(world: World, shown: Credential, asks: Any) -> asyncio.subprocess.Process:
@@ -71,23 +71,21 @@ def test_a_flood_of_a_machine_keeps_no_gateway_from_a_new_key(tmp_path: Path) ->
         flood = await flooding(world, b, asks)
         try:
             await asyncio.sleep(2)  # what it asked piles up, if it piles up
-            late = []
+            # A tenth of a second each; without the bounds not one comes in a minute. So nothing
+            # is timed here that a busy machine could make late.
             for _ in range(ROUNDS):
                 key = apikey.make(SystemEntropy().token)
                 enrol(world.inner.chain, key, "acme", "*")
-                began = time.monotonic()
-                while (
-                    gateway.snapshot is None or apikey.mac(PEPPER, key) not in gateway.snapshot.keys
-                ):
-                    await asyncio.sleep(0.01)
-                late.append(time.monotonic() - began)
+                async with asyncio.timeout(PATIENCE_S):
+                    while (
+                        gateway.snapshot is None
+                        or apikey.mac(PEPPER, key) not in gateway.snapshot.keys
+                    ):
+                        await asyncio.sleep(0.01)
                 await asyncio.sleep(0.3)
-            assert max(late) < 1, late
             # Another machine is answered, too.
-            began = time.monotonic()
             async with world.linked(c) as control:
                 await control.ask("status", None)
-            assert time.monotonic() - began < 2
             assert flood.returncode is None
         finally:
             flood.kill()
@@ -133,10 +131,16 @@ def test_what_a_machine_does_not_read_is_not_answered_without_end(tmp_path: Path
         place = *world.address, context, service_id(ENVIRONMENT, "control")
         await mutual_tls.dial(lambda: deaf, *place)
         deaf.transport.write(frames.encode(1, "ledger", {"base": 0, "from": 0}) * 20_000)
+
+        def answering() -> int:
+            return sum("Control._reply" in repr(row) for row in asyncio.all_tasks())
+
+        while not answering():  # how soon it begins, the machine's load decides
+            await asyncio.sleep(0.01)
         most = 0
         for _ in range(200):
             await asyncio.sleep(0.01)
-            most = max(most, sum("Control._reply" in repr(row) for row in asyncio.all_tasks()))
+            most = max(most, answering())
         assert 0 < most <= MACHINE_ASKS_MAX
         deaf.transport.abort()
 

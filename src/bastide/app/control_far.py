@@ -23,7 +23,7 @@ from bastide.app.machines import Machines
 from bastide.app.node_broker import active_deployment, objects_of
 from bastide.app.process import log
 from bastide.core.errors import BastideError, NotAllowed, Unavailable
-from bastide.core.limits import SERVICE_HANDSHAKE_S, SERVICE_RENEW_S
+from bastide.core.limits import SERVICE_RENEW_S
 from bastide.core.service import Caller
 from bastide.core.spiffe import service_path
 from bastide.crypto.dsse import Signer
@@ -74,6 +74,7 @@ class FarDoor:
         Until the port is free it is tried again: this machine's own services go on without it.
         """
         peers: set[asyncio.StreamWriter] = set()
+        ended = False
 
         async def admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             peers.add(writer)
@@ -83,6 +84,9 @@ class FarDoor:
                     await serve(reader, writer, caller)
             except BastideError as error:
                 refuse(writer, error, self._clock)
+            except asyncio.CancelledError:
+                if not ended:  # else asyncio prints a traceback for each
+                    raise
             finally:
                 peers.discard(writer)
 
@@ -97,6 +101,7 @@ class FarDoor:
             finally:
                 server.close()
         finally:
+            ended = True
             for writer in peers:  # waiting for them, who does not read would hold up control's end
                 writer.transport.abort()
             self.guests.close()
@@ -105,15 +110,14 @@ class FarDoor:
         self,
         admit: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
         context: ssl.SSLContext,
-    ) -> asyncio.Server:
+    ) -> wiring_services.Door:
         told = ""
         while True:
             try:
                 bound = bind_address(self._settings.control_listen)
                 wiring_services.patient(bound)
-                return await asyncio.start_server(
-                    admit, sock=bound, ssl=context, ssl_handshake_timeout=SERVICE_HANDSHAKE_S
-                )
+                crowded = functools.partial(log, "control", "door-crowded", self._clock.now_ms)
+                return wiring_services.let_in(bound, context, admit, crowded)
             except (OSError, Unavailable) as error:
                 why = error.message if isinstance(error, Unavailable) else str(error)
                 if why != told:

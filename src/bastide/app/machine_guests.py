@@ -43,6 +43,7 @@ class Guests:
     def __init__(self) -> None:
         self._parts: dict[tuple[str, str], _Part] = {}
         self._threads = ThreadPoolExecutor(MACHINES_THREADS_MAX, "machines")
+        self._closed = False
 
     @contextlib.contextmanager
     def connected(self, caller: Caller) -> Iterator[None]:
@@ -70,12 +71,15 @@ class Guests:
             return await self.welcome(deed, *given)
 
     async def welcome(self, deed: Callable[..., _T], *given: object) -> _T:
-        """Do it for somebody whom the ledger does not know yet."""
+        """Do it for somebody whom the ledger does not know yet. Raises Unavailable at the end."""
+        if self._closed:
+            raise Unavailable("control ends")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, deed, *given)
 
     def close(self) -> None:
         """Begin nothing more."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _part(self, caller: Caller) -> _Part:

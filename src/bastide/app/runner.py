@@ -16,6 +16,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -32,6 +33,7 @@ from bastide.app.process import log
 from bastide.app.runner_far import FarSocket
 from bastide.app.sealed_door import SealedDoor
 from bastide.app.turns import Turns
+from bastide.app.wiring_services import Door
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
 from bastide.core.ending import ending
 from bastide.core.errors import BastideError, Busy, Down, Misconfigured, NotFound, Unavailable
@@ -103,7 +105,10 @@ class Runner:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then let answers end. Raises what forbids the engine."""
         server = await asyncio.start_unix_server(self._serve, sock=bind_private(self._socket))
-        servers = [server, *([] if self._far is None else [await self._far.start(self._serve)])]
+        servers: list[Door] = [server]
+        if self._far is not None:
+            crowded = functools.partial(self._log, "door_crowded")
+            servers.append(await self._far.start(self._serve, crowded))
         keeping = asyncio.ensure_future(self._keep_alive())
         stopping = asyncio.ensure_future(stop.wait())
         try:

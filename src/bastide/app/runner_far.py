@@ -18,7 +18,6 @@ from bastide.app.listening import bind_address
 from bastide.app.peers import peer_process
 from bastide.app.setting_checks import read_port_range
 from bastide.core.errors import BastideError, NotAllowed, Unavailable
-from bastide.core.limits import SERVICE_HANDSHAKE_S
 from bastide.core.service import Credential
 from bastide.core.spiffe import service_path
 
@@ -48,7 +47,7 @@ class FarSocket:
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._renewing: asyncio.Task[None] | None = None
 
-    async def start(self, serve: Serve) -> asyncio.Server:
+    async def start(self, serve: Serve, crowded: Callable[[], None]) -> wiring_services.Door:
         """Answer from now on."""
         shown = self._credential()
         context = wiring_services.listening(shown, self._name)
@@ -63,9 +62,7 @@ class FarSocket:
                         last = now
 
         self._renewing = asyncio.create_task(renew())
-        return await asyncio.start_server(
-            serve, sock=self._bound, ssl=context, ssl_handshake_timeout=SERVICE_HANDSHAKE_S
-        )
+        return wiring_services.let_in(self._bound, context, serve, crowded)
 
     def gateway(self, writer: asyncio.StreamWriter) -> int:
         """The process at the other end, which may be on this machine. Raises NotAllowed."""

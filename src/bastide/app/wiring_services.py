@@ -16,10 +16,12 @@ from bastide.core.subject import Digest
 from bastide.ports import Clock, Engine
 
 __all__ = [
+    "Door",
     "FarControl",
     "connecting",
     "far_control",
     "far_engine",
+    "let_in",
     "listening",
     "load",
     "patient",
@@ -34,6 +36,26 @@ class FarControl(ControlClient, Protocol):
     def refused(self) -> BastideError | None:
         """Why control takes no connection of ours, if it said so."""
         ...
+
+
+class Door(Protocol):
+    """A listening socket, and the handshakes that go on there."""
+
+    def close(self) -> None:
+        """Accept nobody more; connections stay."""
+        ...
+
+
+def let_in(
+    bound: socket.socket,
+    context: ssl.SSLContext,
+    admit: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    crowded: Callable[[], None],
+) -> Door:
+    """Give on whoever proves a name on a bound socket; adapters/services/handshakes.py."""
+    from bastide.adapters.services.handshakes import Handshakes
+
+    return Handshakes(bound, context, admit, crowded)
 
 
 def far_control(

@@ -320,6 +320,7 @@ PACK_WINDOW_TOKENS: Final = 1 << 22  # at 4,096 a sequence, what room is left ov
 SERVICE_CERTIFICATE_DAYS: Final = 7  # a machine may be switched off for so long
 SERVICE_RENEW_S: Final = 86_400.0  # older certificates are replaced: a stolen key's time
 SERVICE_HANDSHAKE_S: Final = 5.0  # of two of our own services
+SERVICE_HANDSHAKES_MAX: Final = 256  # at once at a door for other machines; each is a descriptor
 SERVICE_SILENT_S: Final = 5.0  # the network of a peer that acknowledges nothing is cut
 INVITATION_S: Final = 3_600  # an invitation that nobody took is over
 MACHINES_MAX: Final = 256
