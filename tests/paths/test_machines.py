@@ -161,6 +161,7 @@ def test_5_a_cut_network_is_noticed_and_heals(two: Two) -> None:
 @pytest.mark.attacks("C262")
 def test_6_a_removed_machine_is_cut_off_within_a_second(two: Two) -> None:
     stream = Stream().start(two.up["gateway_url"], two.up["key"], MODEL)
+    assert bodies_of(two)
     two.a.json("machine", "remove", NAME, "--reason", "sold")
     stream.verify_cut(time.monotonic(), "deployment was revoked")
     (reasons,) = two.a.json("status")["stopped"].values()
@@ -169,11 +170,21 @@ def test_6_a_removed_machine_is_cut_off_within_a_second(two: Two) -> None:
     assert two.agent.wait(PATIENCE_S) == 4
     text = (two.b.home.parent / "agent.log").read_text()
     assert "the machine b was removed in entry" in text
+    # It talks to control, so it hears that it shall keep nothing.
+    assert bodies_of(two) == []
     # It does not come back, and nothing is deployed there.
+    late = two.b.home / "store" / "models" / f"late.{'0' * 32}.body"
+    late.write_bytes(b"sealed")  # as if it had been off when it was removed
     refused = two.b_run("machine", "run", status=4)
     assert "was removed" in refused.stderr
+    assert bodies_of(two) == []
     two.a.run("deploy", MODEL, "--machine", NAME, "--replicas", "2", status=3)
     two.a.run("ledger", "audit")
+
+
+def bodies_of(two: Two) -> list[Path]:
+    """The sealed bodies on B's disk, and what has come of others."""
+    return [*two.b.home.rglob("*.body"), *two.b.home.glob("machine/fetched/*/*")]
 
 
 def services_of(two: Two, module: str) -> list[int]:

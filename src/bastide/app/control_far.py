@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from bastide.app import wiring, wiring_services, wiring_store
 from bastide.app.config import Home, Settings
-from bastide.app.listening import bind_address
+from bastide.app.listening import bind_address, raise_descriptors
 from bastide.app.machine_broker import MachineBroker
 from bastide.app.machine_guests import Guests
 from bastide.app.machines import Machines
@@ -90,6 +90,7 @@ class FarDoor:
             finally:
                 peers.discard(writer)
 
+        raise_descriptors()  # every connection is one; the usual soft limit is 1,024
         try:
             context = wiring_services.listening(self._broker.own())
             server = await self._listen(admit, context)

@@ -1,16 +1,26 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sockets of the gateway: bound by the supervisor, so that they outlive the workers behind them."""
+"""Listening sockets. The gateway's are bound by the supervisor: they outlive the workers behind."""
 
+import contextlib
 import ipaddress
 import os
+import resource
 import socket
 from pathlib import Path
 
 from bastide.app.setting_checks import split_address
 from bastide.core.errors import Misconfigured, Unavailable
 
-__all__ = ["bind_address", "bind_private", "bind_shared", "check_plain"]
+__all__ = ["bind_address", "bind_private", "bind_shared", "check_plain", "raise_descriptors"]
+
+
+def raise_descriptors() -> int:
+    """Raise the soft limit of open descriptors to the hard one. Returns what it is then."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # what is there then is what counts
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def bind_address(listen: str, *, shared: bool = False) -> socket.socket:

@@ -4,24 +4,25 @@
 
 It is to a machine what the supervisor is to control's, with less in its hands: no key of the store,
 no database but a replica that it has verified entry by entry (ledger/follow.py), and no secret of
-anybody but its own. When control says that the machine counts no more, its runners end, and so
-does it.
+anybody but its own. When control says that the machine counts no more, its runners end, the sealed
+bodies that it fetched are removed, and it ends.
 """
 
 import asyncio
 import json
 import os
+from collections.abc import Callable
 
 from bastide.app import wiring, wiring_services
 from bastide.app.children import UNCACHED, Children, take_lock
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.machine_home import MachineHome
-from bastide.app.machine_objects import drop_unneeded
+from bastide.app.machine_objects import drop_all, drop_unneeded
 from bastide.app.process import hide_memory, log
 from bastide.app.runner_keeper import RunnerKeeper
 from bastide.app.services import prepare_run
 from bastide.app.setting_checks import split_address
-from bastide.core.errors import BastideError, Misconfigured, Unavailable
+from bastide.core.errors import BastideError, Misconfigured, NotAllowed, Unavailable
 from bastide.core.snapshot import Served, Snapshot
 from bastide.ledger import Ledger
 from bastide.ledger.follow import Replica
@@ -97,6 +98,8 @@ class _Agent:
                 job.cancel()
             await self._runners.stop()
             await self._control.close()
+            if isinstance(self._control.refused, NotAllowed):
+                await self._drop(drop_all, self._home)
             log("machine", "stopped", self._clock.now_ms, machine=self._name)
         for job in done - {stopping}:
             job.result()
@@ -117,16 +120,22 @@ class _Agent:
         here = frozenset(row.deployment for row in rows if row.machine == self._name)
         if here == self._tidied or self._clock.monotonic() < self._tidy_from:
             return
-        try:
-            gone = await asyncio.to_thread(drop_unneeded, self._home, self._ledger, self._name)
-        except (BastideError, OSError) as error:
+        if await self._drop(drop_unneeded, self._home, self._ledger, self._name):
+            self._tidied = here
+        else:
             self._tidy_from = self._clock.monotonic() + _TIDY_AGAIN_S
+
+    async def _drop(self, deed: Callable[..., int], *given: object) -> bool:
+        """Remove bodies, and say so; False if that failed."""
+        try:
+            gone = await asyncio.to_thread(deed, *given)
+        except (BastideError, OSError) as error:
             why = error.message if isinstance(error, BastideError) else str(error)
             log("machine", "bodies-kept", self._clock.now_ms, why=why)
-        else:
-            self._tidied = here
-            if gone:
-                log("machine", "bodies-dropped", self._clock.now_ms, files=gone)
+            return False
+        if gone:
+            log("machine", "bodies-dropped", self._clock.now_ms, files=gone)
+        return True
 
     async def _follow(self) -> None:
         """Have every entry that a snapshot is of. Raises NotProven."""

@@ -5,14 +5,15 @@
 What comes opens with nothing that is on the machine's disk: the header, which a runner got for its
 quoted key, stays in that runner's memory. A fetch that was cut goes on where it was; a body's name
 is of one write, so what is there is never of another version. Whether it is right, loading proves
-(app/loading.py). What no deployment of the machine needs any more is removed.
+(app/loading.py). What no deployment of the machine needs any more is removed, and everything once
+control says that the machine counts no more.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from bastide.core.subject import Digest
 from bastide.ledger import Ledger
 from bastide.stages import deploy
 
-__all__ = ["drop_bodies", "drop_unneeded", "fetch_bodies"]
+__all__ = ["drop_all", "drop_bodies", "drop_unneeded", "fetch_bodies"]
 
 
 class _Asked(Protocol):
@@ -59,10 +60,18 @@ def drop_unneeded(home: Home, ledger: Ledger, machine: str) -> int:
     that does not say what they need: then all stays.
     """
     rows = [row for row in deploy.active(ledger) if deploy.plan_of(row).machine == machine]
-    needed = {name for row in rows for name in objects_of(ledger, row)}
-    begun = {_begun(home, name) for name in needed}
+    return _drop_but(home, {name for row in rows for name in objects_of(ledger, row)})
+
+
+def drop_all(home: Home) -> int:
+    """Remove all bodies, and beginnings of them, of a machine that counts no more; how many."""
+    return _drop_but(home, set())
+
+
+def _drop_but(home: Home, needed: Set[str]) -> int:
     gone = [path for path in home.store.rglob("*.body") if _object(home, path) not in needed]
-    gone += [path for path in _fetched(home).glob("*/*") if path.parent not in begun]
+    kept = {_begun(home, name) for name in needed}
+    gone += [path for path in _fetched(home).glob("*/*") if path.parent not in kept]
     for path in gone:
         path.unlink(missing_ok=True)
     return len(gone)

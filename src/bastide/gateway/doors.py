@@ -8,7 +8,6 @@ uvloop would accept connections only to drop them, and no runner could be reache
 """
 
 import asyncio
-import contextlib
 import resource
 import socket
 import ssl
@@ -18,7 +17,7 @@ from typing import Any, Final
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import CONNECTIONS_MAX, DESCRIPTORS_KEPT
 
-__all__ = ["Doors", "connections_within", "raise_descriptors"]
+__all__ = ["Doors", "connections_within"]
 
 _BACKLOG: Final = 1_024
 _LOOK_S: Final = 0.05  # how soon room is seen
@@ -110,14 +109,6 @@ class Doors:
             ssl=context,
             **secure,
         )
-
-
-def raise_descriptors() -> int:
-    """Raise the soft limit of open descriptors to the hard one. Returns what it is then."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # what is there then is what counts
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def connections_within(descriptors: int) -> int:

@@ -28,14 +28,14 @@ import uvloop
 
 from bastide.app import wiring
 from bastide.app.far_engines import Engines
-from bastide.app.listening import bind_address, check_plain
+from bastide.app.listening import bind_address, check_plain, raise_descriptors
 from bastide.app.metering import metered, own_socket
 from bastide.app.process import enter_service, later_lines, log, on_stop
 from bastide.app.seen import Seen, make_table
 from bastide.core.errors import BastideError, Misconfigured
 from bastide.core.limits import CONNECTIONS_MAX, RECEIPT_TIMEOUT_S
 from bastide.core.metrics import Sample
-from bastide.gateway.doors import connections_within, raise_descriptors
+from bastide.gateway.doors import connections_within
 from bastide.gateway.promising import Promises
 from bastide.gateway.recall import Recall
 from bastide.gateway.routes import Routes
