@@ -19,7 +19,7 @@ from bastide.app import wiring
 from bastide.app.config import Home, read_settings
 from bastide.app.far_engines import Engines
 from bastide.app.metering import metered, own_socket
-from bastide.app.process import enter_service, log, on_stop
+from bastide.app.process import enter_service, keep_loaded, log, on_stop
 from bastide.app.shelf import Shelf
 from bastide.core.batch import Batch
 from bastide.core.errors import BastideError, Busy, Misconfigured, Unavailable
@@ -273,6 +273,7 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
 
 
 async def _serve(orders: dict[str, Any]) -> None:
+    keep_loaded()
     stop = asyncio.Event()
     on_stop(stop)
     await run_desk(orders, stop)

@@ -18,11 +18,10 @@ Orders, one JSON line on standard input:
 
 import asyncio
 import functools
-import gc
 import json
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import uvloop
 
@@ -30,7 +29,7 @@ from bastide.app import wiring
 from bastide.app.far_engines import Engines
 from bastide.app.listening import bind_address, check_plain, raise_descriptors
 from bastide.app.metering import metered, own_socket
-from bastide.app.process import enter_service, later_lines, log, on_stop
+from bastide.app.process import enter_service, keep_loaded, later_lines, log, on_stop
 from bastide.app.seen import Seen, make_table
 from bastide.core.errors import BastideError, Misconfigured
 from bastide.core.limits import CONNECTIONS_MAX, RECEIPT_TIMEOUT_S
@@ -45,8 +44,6 @@ from bastide.gateway.watch import Watch, gateway_samples
 from bastide.gateway.window import EnginePool
 
 __all__ = ["main", "run_gateway"]
-
-_GC_OBJECTS: Final = 20_000  # new ones before the collector looks for cycles among them
 
 
 async def run_gateway(orders: dict[str, Any], stop: asyncio.Event) -> None:
@@ -122,11 +119,7 @@ def main() -> None:
 
 
 async def _serve(orders: dict[str, Any]) -> None:
-    # What is loaded by now stays: the collector need not look at it again. And what a request makes
-    # is freed by counting, so looking for cycles less often costs no memory.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_OBJECTS, 20, 50)
+    keep_loaded()
     stop = asyncio.Event()
     on_stop(stop)
     await run_gateway(orders, stop)

@@ -46,14 +46,6 @@ class _Sum:
         self.place = place
         self.calls = self.tokens = self.picoeur = self.running_tokens = self.running_picoeur = 0
 
-    def add(self, tokens: int, picoeur: int) -> None:
-        self.tokens += tokens
-        self.picoeur += picoeur
-
-    def run(self, tokens: int, picoeur: int) -> None:
-        self.running_tokens += tokens
-        self.running_picoeur += picoeur
-
 
 @dataclass(slots=True, eq=False)
 class Reserved:
@@ -171,21 +163,25 @@ class Spending:
                 raise self._refused(row, mine)
         usage = _estimate(asked)
         tokens = usage.prompt_tokens + usage.completion_tokens
-        reserved = Reserved(sums, tokens, snapshot.prices.get(model, _FREE).cost(usage))
+        picoeur = snapshot.prices.get(model, _FREE).cost(usage)
         for one in sums:
             if not one.calls:
                 self._sums[one.place] = one
             one.calls += 1
-            one.add(tokens, reserved.picoeur)
-            one.run(tokens, reserved.picoeur)
-        return reserved
+            one.tokens += tokens
+            one.picoeur += picoeur
+            one.running_tokens += tokens
+            one.running_picoeur += picoeur
+        return Reserved(sums, tokens, picoeur)
 
     def settle(self, reserved: Reserved, receipt: Receipt) -> None:
         """The call has ended, and its receipt is on its way to control."""
         tokens, picoeur = receipt.prompt_tokens + receipt.completion_tokens, receipt.cost_picoeur
         self._stop(reserved)
+        more_tokens, more_picoeur = tokens - reserved.tokens, picoeur - reserved.picoeur
         for one in reserved.sums:
-            one.add(tokens - reserved.tokens, picoeur - reserved.picoeur)
+            one.tokens += more_tokens
+            one.picoeur += more_picoeur
         reserved.tokens, reserved.picoeur = tokens, picoeur
 
     def confirm(self, reserved: Reserved) -> None:
@@ -227,11 +223,13 @@ class Spending:
         if reserved.runs:
             reserved.runs = False
             for one in reserved.sums:
-                one.run(-reserved.tokens, -reserved.picoeur)
+                one.running_tokens -= reserved.tokens
+                one.running_picoeur -= reserved.picoeur
 
     def _drop(self, reserved: Reserved) -> None:
         for one in reserved.sums:
-            one.add(-reserved.tokens, -reserved.picoeur)
+            one.tokens -= reserved.tokens
+            one.picoeur -= reserved.picoeur
             one.calls -= 1
             if not one.calls:
                 del self._sums[one.place]
