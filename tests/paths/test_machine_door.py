@@ -3,7 +3,7 @@
 """Control's door for other machines: a real control, real TLS, and everybody who must not come in.
 
 To see these tests fail I once broke the code: without `verify` in `FarDoor.caller` a removed
-machine came back; without `verify_own` c spoke for b; without the check in `_Guard` a machine
+machine came back; without `Own.verify` c spoke for b; without the check in `_Guard` a machine
 played control.
 """
 

@@ -9,10 +9,18 @@ from bastide.core.erasure import ErasureList
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Snapshot
 
-__all__ = ["ControlClient", "DeskClient"]
+__all__ = ["Asked", "ControlClient", "DeskClient"]
 
 
-class ControlClient(Protocol):
+class Asked(Protocol):
+    """Whoever answers as control does: control itself, or its own code without a process."""
+
+    async def ask(self, kind: str, body: Any) -> Any:
+        """Send one request and return the body of its answer. Raises the error it answers."""
+        ...
+
+
+class ControlClient(Asked, Protocol):
     """A connection to the control process that heals itself."""
 
     @property
@@ -36,10 +44,6 @@ class ControlClient(Protocol):
 
     def put(self, receipt: Receipt) -> Awaitable[None]:
         """Return when the receipt is durable. Raises Unavailable otherwise."""
-        ...
-
-    async def ask(self, kind: str, body: Any) -> Any:
-        """Send one request and return the body of its answer. Raises the error it answers."""
         ...
 
     async def close(self) -> None:

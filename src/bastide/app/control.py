@@ -30,7 +30,7 @@ from bastide.app.cosigning import Cosigning, cosigning_of
 from bastide.app.cut_receipts import cut_receipts, read_receipt
 from bastide.app.environment import active_signer, hold_all
 from bastide.app.machine_guests import reads
-from bastide.app.machines import verify_own
+from bastide.app.machines import Own
 from bastide.app.metering import metered, own_socket
 from bastide.app.nodes import verify_attested
 from bastide.app.peers import peer_process
@@ -83,6 +83,7 @@ class Control:
     ) -> None:
         self._far: FarDoor | None = None
         self._ledger, self._book, self._keyring = ledger, book, keyring
+        self._own = Own(ledger)
         self._settings, self._clock = settings, clock
         self._lists, self._cosigning = lists, cosigning
         self._callers = callers or Callers(None, ledger, clock)  # nobody but guests
@@ -212,7 +213,7 @@ class Control:
     ) -> tuple[str, Any]:
         if caller.machine:
             told = frames.decode(frame, object)
-            await self._work(caller, verify_own, self._ledger, caller.machine, frame.kind, told)
+            await self._work(caller, self._own.verify, caller.machine, frame.kind, told)
         if frame.kind == "receipt":
             await self._queue.put([read_receipt(frame)])
             return "ok", None

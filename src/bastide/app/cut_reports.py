@@ -11,10 +11,10 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, Protocol
 
 import msgspec
 
+from bastide.app.clients import Asked
 from bastide.app.handed_journal import HandedJournal, Row
 from bastide.app.process import log
 from bastide.core.errors import BastideError, Unavailable
@@ -29,14 +29,10 @@ _AGAIN_S = 0.5
 _LAST_S = 1.0  # how long a runner that ends tries to state what is left
 
 
-class _Control(Protocol):
-    async def ask(self, kind: str, body: Any) -> Any: ...
-
-
 class CutReporter:
     """Keeps what is not settled yet, and reports it."""
 
-    def __init__(self, control: _Control, deployment: Digest, clock: Clock) -> None:
+    def __init__(self, control: Asked, deployment: Digest, clock: Clock) -> None:
         self._control = control
         self._deployment = str(deployment)
         self._clock = clock

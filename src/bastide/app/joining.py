@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from bastide.app.clients import Asked
 from bastide.core.errors import NotProven, Unavailable
 from bastide.crypto import age
 from bastide.crypto.base64url import b64url, unb64url
@@ -23,10 +24,6 @@ from bastide.ports import Attester, Clock, Entropy
 __all__ = ["Node", "NodeKeys", "kept_attested"]
 
 _RETRY_S = 2.0
-
-
-class _Asked(Protocol):
-    async def ask(self, kind: str, body: Any) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,7 +46,7 @@ class Node:
 
     def __init__(
         self,
-        control: _Asked,
+        control: Asked,
         attester: Attester,
         name: str,
         deployment: str,

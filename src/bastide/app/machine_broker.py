@@ -19,8 +19,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from bastide.app.config import Settings
+from bastide.app.frame_bodies import read_count, read_text
 from bastide.app.machines import Machines, machine_statement
-from bastide.core.errors import Misconfigured, NotAllowed
+from bastide.core.errors import NotAllowed
 from bastide.core.limits import OBJECT_PIECE_BYTES
 from bastide.core.service import Caller, Credential
 from bastide.core.spiffe import service_id
@@ -80,7 +81,7 @@ class MachineBroker:
 
     def join(self, caller: Caller, body: Mapping[str, Any]) -> dict[str, Any]:
         """Let a machine in. Raises NotAllowed if its invitation was used, or is over."""
-        public = service_x509.read_request(_text(body, "request"))
+        public = service_x509.read_request(read_text(body, "request"))
         key = str(service_x509.key_of(public))
         with self._joining:
             self.machines.verify(caller)
@@ -109,7 +110,7 @@ class MachineBroker:
 
     def certificate(self, caller: Caller, body: Mapping[str, Any]) -> dict[str, Any]:
         """A certificate for who asks. Raises NotAllowed for another key than a machine's own."""
-        public = service_x509.read_request(_text(body, "request"))
+        public = service_x509.read_request(read_text(body, "request"))
         if not caller.machine:
             path = (caller.role, str(caller.process))
             return self._given(self._issue(public, path, connects=True))
@@ -121,15 +122,15 @@ class MachineBroker:
     def entries(self, caller: Caller, body: Mapping[str, Any]) -> dict[str, Any]:
         """Entries from an index on, and the head that closes them if they end at one."""
         del caller
-        entries, head = page(self._records, _count(body, "base"), _count(body, "from"))
+        entries, head = page(self._records, read_count(body, "base"), read_count(body, "from"))
         return {"entries": entries, "head": head}
 
     def piece(self, caller: Caller, body: Mapping[str, Any]) -> dict[str, Any]:
         """Bytes of a sealed object's body from an offset on, and its size. Raises NotAllowed."""
-        name, at = _text(body, "name"), _count(body, "at")
+        name, at = read_text(body, "name"), read_count(body, "at")
         stem, _, kind = name.rpartition(".")
         of, _, _ = stem.rpartition(".")
-        if kind != "body" or of not in self._may_have(_text(body, "deployment")):
+        if kind != "body" or of not in self._may_have(read_text(body, "deployment")):
             raise NotAllowed(f"no deployment of {caller.machine} needs the object {name}")
         with self._store.open(name) as reader:
             return {"size": reader.size, "data": reader.read_at(at, OBJECT_PIECE_BYTES)}
@@ -155,17 +156,3 @@ class MachineBroker:
             **ends,
         )
         return made.decode()
-
-
-def _text(body: Mapping[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise Misconfigured(f"machine: {name} is not text")
-    return value
-
-
-def _count(body: Mapping[str, Any], name: str) -> int:
-    value = body.get(name)
-    if type(value) is not int or value < 0:
-        raise Misconfigured(f"machine: {name} is no count")
-    return value

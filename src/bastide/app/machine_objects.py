@@ -15,9 +15,10 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bastide.app import wiring_store
+from bastide.app.clients import Asked
 from bastide.app.config import Home
 from bastide.app.node_broker import objects_of
 from bastide.core.errors import Unavailable
@@ -29,12 +30,8 @@ from bastide.stages import deploy
 __all__ = ["drop_all", "drop_bodies", "drop_unneeded", "fetch_bodies"]
 
 
-class _Asked(Protocol):
-    async def ask(self, kind: str, body: Any) -> Any: ...
-
-
 async def fetch_bodies(
-    control: _Asked, home: Home, deployment: str, headers: Mapping[str, bytes]
+    control: Asked, home: Home, deployment: str, headers: Mapping[str, bytes]
 ) -> int:
     """Bring what the headers name and is not here; bytes that came.
 
@@ -84,7 +81,7 @@ def drop_bodies(home: Home, headers: Mapping[str, bytes]) -> None:
             body.unlink(missing_ok=True)
 
 
-async def _fetch(control: _Asked, home: Home, deployment: str, name: str) -> int:
+async def _fetch(control: Asked, home: Home, deployment: str, name: str) -> int:
     target = home.store / name
     if target.exists():
         return 0

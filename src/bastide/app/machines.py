@@ -37,12 +37,12 @@ __all__ = [
     "MACHINE_KINDS",
     "Machine",
     "Machines",
+    "Own",
     "Standing",
     "invite_machine",
     "list_machines",
     "machine_statement",
     "remove_machine",
-    "verify_own",
 ]
 
 MACHINE_KINDS: Final = ("machine/v1", "machine-key/v1", "machine-end/v1")
@@ -145,44 +145,68 @@ class Machines:
             raise NotAllowed(f"another {what} of the machine {found.name} counts now")
 
 
+def _verify_taken(plan: deploy.Plan, deployment: str, model: str, replica: int) -> None:
+    if model != plan.name:
+        raise NotAllowed(f"the deployment {deployment} is of {plan.name}, not of {model}")
+    if not 1 <= replica <= plan.replicas:
+        raise NotAllowed(f"the deployment {deployment} has no replica {replica}")
+
+
 def machine_statement(kind: str, name: str, now_ms: int, **body: Any) -> Statement:
     """A statement about a machine."""
     subject = Subject(name, Digest.of(canonical({"machine": name})))
     return Statement(kind, (subject,), {"machine": name, **body, "time_ms": now_ms})
 
 
-def verify_own(ledger: Ledger, machine: str, kind: str, body: Any) -> None:
-    """Raise NotAllowed unless what a machine asks is about a deployment of its own.
+class Own:
+    """What machines may speak about: themselves, and deployments that name them. For any thread.
 
-    body: of a frame of this kind. Its own name is the only one under which it can be a node.
+    A deployment's digest is of its plan, which never changes: what a digest says is read once.
     """
-    match kind, body:
-        case "node-headers", {"statement": str(digest)}:
-            about = ledger.by_digest(Digest.parse(digest))
-            if about.kind != "node/v1":
-                raise NotAllowed(f"{digest} is no statement of a node")
-            deployment, node = about.body["deployment"], about.body["node"]
-        case "node-join", {"deployment": str(deployment), "node": str(node)}:
-            pass
-        case "loaded" | "cut" | "share-minute" | "object", {"deployment": str(deployment)}:
-            node = machine
-        case "taken", {"model": str(), "place": [str(deployment), int()]}:
-            node = machine
-        case (("erasure" | "status" | "certificate" | "machine-join" | "ledger"), _):
-            return
-        case (("node-challenge" | "snapshot"), _):
-            return
-        case _:
-            raise Misconfigured(f"a {kind} that does not say what it is about")
-    if node != machine:
-        raise NotAllowed(f"the machine {machine} speaks for the node {node}")
-    rows = ledger.find("deployment/v1", subject=Digest.parse(deployment))[-1:]
-    if not rows or deploy.plan_of(rows[0]).machine != machine:
-        raise NotAllowed(f"the deployment {deployment} is not one of the machine {machine}")
-    if kind == "taken" and body["model"] != (name := rows[0].subject.name):
-        raise NotAllowed(f"the deployment {deployment} is of {name}, not of {body['model']}")
-    if kind == "taken" and body["place"][1] not in range(1, deploy.plan_of(rows[0]).replicas + 1):
-        raise NotAllowed(f"the deployment {deployment} has no replica {body['place'][1]}")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._plans: dict[str, deploy.Plan] = {}
+
+    def verify(self, machine: str, kind: str, body: Any) -> None:
+        """Raise NotAllowed unless what a machine asks is about a deployment of its own.
+
+        body: of a frame of this kind. Its own name is the only one under which it can be a node.
+        """
+        match kind, body:
+            case "node-headers", {"statement": str(digest)}:
+                about = self._ledger.by_digest(Digest.parse(digest))
+                if about.kind != "node/v1":
+                    raise NotAllowed(f"{digest} is no statement of a node")
+                deployment, node = about.body["deployment"], about.body["node"]
+            case "node-join", {"deployment": str(deployment), "node": str(node)}:
+                pass
+            case "loaded" | "cut" | "share-minute" | "object", {"deployment": str(deployment)}:
+                node = machine
+            case "taken", {"model": str(), "place": [str(deployment), int()]}:
+                node = machine
+            case (("erasure" | "status" | "certificate" | "machine-join" | "ledger"), _):
+                return
+            case (("node-challenge" | "snapshot"), _):
+                return
+            case _:
+                raise Misconfigured(f"a {kind} that does not say what it is about")
+        if node != machine:
+            raise NotAllowed(f"the machine {machine} speaks for the node {node}")
+        plan = self._plan(deployment)
+        if plan is None or plan.machine != machine:
+            raise NotAllowed(f"the deployment {deployment} is not one of the machine {machine}")
+        if kind == "taken":
+            _verify_taken(plan, deployment, body["model"], body["place"][1])
+
+    def _plan(self, deployment: str) -> deploy.Plan | None:
+        if (known := self._plans.get(deployment)) is not None:
+            return known
+        rows = self._ledger.find("deployment/v1", subject=Digest.parse(deployment))
+        if not rows:
+            return None
+        plan = self._plans[deployment] = deploy.plan_of(rows[-1])
+        return plan
 
 
 # Use cases

@@ -20,6 +20,7 @@ from typing import Any
 
 from bastide.app import wiring
 from bastide.app.config import Home
+from bastide.app.frame_bodies import read_bytes, read_text
 from bastide.app.loading import bundle_name, verify_entries
 from bastide.app.nodes import in_force, node_subject, reasons_against
 from bastide.app.revocations import stopped
@@ -35,7 +36,7 @@ from bastide.core.reference import Reference
 from bastide.core.subject import Digest
 from bastide.crypto import tpm
 from bastide.crypto.attestation import prove
-from bastide.crypto.base64url import b64url, unb64url
+from bastide.crypto.base64url import b64url
 from bastide.crypto.dsse import Signer
 from bastide.ledger import Ledger
 from bastide.ledger.reference_values import reference_values
@@ -86,8 +87,8 @@ class NodeBroker:
 
     def challenge(self, body: Mapping[str, Any]) -> dict[str, str]:
         """A nonce, and a credential for the TPM that a node says it has. Raises NotProven."""
-        parts = {name: _text(body, name) for name in ("ek", "ak")}
-        endorsing, attesting = (tpm.read_public(_bytes(parts, name), name) for name in parts)
+        parts = {name: read_text(body, name) for name in ("ek", "ak")}
+        endorsing, attesting = (tpm.read_public(read_bytes(parts, name), name) for name in parts)
         secret, nonce = self._entropy.token(_SECRET_BYTES), self._entropy.token(32).hex()
         made = tpm.make_credential(endorsing, attesting.name, secret, self._entropy.token)
         now = self._clock.monotonic()
@@ -102,7 +103,7 @@ class NodeBroker:
 
     def join(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Judge a quote and state `node/v1`. Raises NotProven or Refused, with every reason."""
-        deployment = active_deployment(self._ledger, _text(body, "deployment"))
+        deployment = active_deployment(self._ledger, read_text(body, "deployment"))
         replica = body.get("replica")
         if type(replica) is not int or not 1 <= replica <= deploy.plan_of(deployment).replicas:
             raise Misconfigured(f"node-join: the deployment has no replica {replica!r}")
@@ -114,10 +115,10 @@ class NodeBroker:
 
     def judge(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """What `join` would state, stating nothing. Raises NotProven or Refused."""
-        nonce, evidence = _text(body, "nonce"), body.get("evidence")
+        nonce, evidence = read_text(body, "nonce"), body.get("evidence")
         if not isinstance(evidence, dict):
             raise Misconfigured("node-join: no evidence")
-        self._verify_asked(nonce, evidence, _bytes(body, "answer"))
+        self._verify_asked(nonce, evidence, read_bytes(body, "answer"))
         return self._allowed(
             {
                 **{name: body.get(name) for name in ("node", "deployment", "replica", "keys")},
@@ -131,7 +132,7 @@ class NodeBroker:
 
         Raises Refused if the deployment or the node may not be served any more.
         """
-        digest = _text(body, "statement")
+        digest = read_text(body, "statement")
         standing = in_force(self._ledger, self._clock.now_ms()).values()
         mine = [row for row in standing if str(row.digest) == digest]
         if not mine:
@@ -211,17 +212,3 @@ def open_broker(
     exits, entropy = ledger.charter().body["exit_recipients"], wiring.entropy()
     store = wiring.open_store(home.store, keyring.identities(), exits, entropy)
     return NodeBroker(ledger, store, signer, clock, entropy)
-
-
-def _text(body: Mapping[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise Misconfigured(f"node: {name} is not text")
-    return value
-
-
-def _bytes(body: Mapping[str, Any], name: str) -> bytes:
-    try:
-        return unb64url(_text(body, name))
-    except ValueError as error:
-        raise Misconfigured(f"node: {name} is not base64url") from error
