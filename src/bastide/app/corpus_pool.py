@@ -18,6 +18,7 @@ from bastide.app.config import Settings
 from bastide.app.corpus_objects import read_object
 from bastide.app.corpus_part import Workbench
 from bastide.app.corpus_plan import made_with
+from bastide.app.hiding import hide_memory
 from bastide.core.errors import BastideError, NotFound, Refused, Unavailable, of_code
 from bastide.core.limits import FAULTS_MAX
 
@@ -111,6 +112,7 @@ def _verify(bench: Workbench) -> None:
 
 def _do(bench: Workbench, work: tuple[Callable[[Workbench, Any], Any], Any]) -> tuple[bool, Any]:
     task, job = work
+    hide_memory()
     try:
         _verify(bench)
         return True, task(bench, job)

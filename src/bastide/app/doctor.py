@@ -13,13 +13,14 @@ import socket
 import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from bastide.app import wiring
 from bastide.app.config import Home, read_settings
+from bastide.app.doctor_memory import check_memory
 from bastide.app.environment import open_environment
+from bastide.app.findings import Bench, Finding, descendants
 from bastide.app.remedies import outside
 from bastide.app.services import desk_state, running_pid
 from bastide.app.setting_checks import split_address
@@ -28,29 +29,10 @@ from bastide.gates.access.amendment import LEFT_OUT_FIX
 from bastide.gates.access.policy_set import PolicySet
 from bastide.ports import Clock
 
-__all__ = ["CHECKS", "Finding", "examine"]
+__all__ = ["CHECKS", "examine"]
 
 _FREE_BYTES_MIN = 2 * 1024**3
 _FOUNDED_BEFORE_MS = 1_760_000_000_000  # October 2025: an earlier clock is certainly wrong
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check: its id, whether it is well (`ok`, `warn`, `bad`), what was seen, the remedy."""
-
-    ident: str
-    state: str
-    seen: str
-    fix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What the checks look at."""
-
-    home: Home
-    passphrase: str | None
-    clock: Clock
 
 
 def examine(home: Home, passphrase: str | None, clock: Clock) -> list[Finding]:
@@ -234,7 +216,7 @@ def _sockets(bench: Bench) -> list[Finding]:
     pid = running_pid(bench.home)
     if pid is None:
         return [Finding("sockets", "ok", "the services are stopped")]
-    mine = _descendants(pid)
+    mine = descendants(pid)
     inodes, hidden = _socket_inodes(mine)
     outward = []
     settings = read_settings(bench.home)
@@ -276,21 +258,6 @@ def _desk(bench: Bench) -> list[Finding]:
     return [Finding("desk", "ok", seen)]
 
 
-def _descendants(pid: int) -> set[int]:
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    found, open_ = set(), [pid]
-    while open_:
-        found.add(here := open_.pop())
-        open_ += children.get(here, [])
-    return found
-
-
 def _socket_inodes(pids: set[int]) -> tuple[set[str], int]:
     inodes: set[str] = set()
     hidden = 0
@@ -320,6 +287,7 @@ CHECKS: dict[str, Callable[[Bench], list[Finding]]] = {
     "fsync": _fsync,
     "keys": _keys,
     "ledger": _ledger,
+    "memory": check_memory,
     "sandbox": _sandbox,
     "files": _files,
     "pth": _pth,

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from bastide.app import wiring, wiring_services
 from bastide.app.children import UNCACHED, Children, take_lock
 from bastide.app.config import Home, Settings, read_settings
+from bastide.app.hiding import hide_memory
 from bastide.app.machine_home import MachineHome
 from bastide.app.machine_objects import drop_all, drop_unneeded
-from bastide.app.process import hide_memory, log
+from bastide.app.process import log
 from bastide.app.runner_keeper import RunnerKeeper
 from bastide.app.services import prepare_run
 from bastide.app.setting_checks import split_address

@@ -17,23 +17,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from bastide.app.hiding import hide_memory
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import MIB
 
-__all__ = [
-    "LogLines",
-    "enter_service",
-    "hide_memory",
-    "keep_loaded",
-    "later_lines",
-    "log",
-    "on_stop",
-]
+__all__ = ["LogLines", "enter_service", "keep_loaded", "later_lines", "log", "on_stop"]
 
 _LINE_BYTES_MAX = 4 * MIB  # a file of clients' authorities may be in it
 _GC_OBJECTS = 20_000  # new ones before the collector looks for cycles among them
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-_PR_SET_DUMPABLE = 4
 
 
 class LogLines:
@@ -84,11 +76,6 @@ def _open_log() -> None:
     # A socket cannot be opened by its path: then lines wait for its reader.
     with suppress(OSError):
         _opened[:] = [LogLines(sys.stderr.fileno())]
-
-
-def hide_memory() -> None:
-    """No core dump, and no debugger of the same user, reads the keys of this process."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def enter_service(name: str) -> dict[str, Any]:

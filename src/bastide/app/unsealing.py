@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bastide.app.config import Home
-from bastide.app.process import hide_memory
+from bastide.app.hiding import hide_memory
 from bastide.app.quorum import Collected, Share
 from bastide.core.errors import BastideError, Misconfigured, NotAllowed, NotFound, Unavailable
 from bastide.ports import Clock

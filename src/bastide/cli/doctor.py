@@ -14,7 +14,7 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 
 @parameters("doctor", "bastide doctor --json")
 def doctor(call: Call) -> None:
-    """Check clock, disk, fsync, keys, ledger, policies, sandbox, files, .pth, sockets and desk.
+    """Check clock, disk, keys, ledger, policies, memory, sandbox, files, sockets and more.
 
     Exit 0 if nothing is bad; warnings are for you to judge.
     """

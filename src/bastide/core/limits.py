@@ -19,6 +19,10 @@ AGE_HEADER_BYTES_MAX: Final = 256 * KIB
 AGE_STANZAS_MAX: Final = 64
 AGE_SCRYPT_LOG_N_MAX: Final = 20  # 1 GiB of memory; the reference CLI refuses above 22
 
+# Core dumps. Less than any file of one has, and the one limit that a program, to which the kernel
+# may pipe dumps, is not given any under (fs/coredump.c: "1 as a special value").
+CORE_BYTES_MAX: Final = 1
+
 # Emergencies.
 BREAK_GLASS_MINUTES_MAX: Final = 60  # an emergency that takes longer is opened again, by a person
 

@@ -32,7 +32,10 @@ def main() -> None:
     orders: dict[str, Any] = json.loads(sys.argv[1])
     # 1.
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # With 0 the kernel still pipes dumps to a program, if it is set up so: see CORE_BYTES_MAX.
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    most = 0 if hard == 0 else 1
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
     # 2.
     if not os.read(orders["lifeline"], 1):
         os._exit(0)

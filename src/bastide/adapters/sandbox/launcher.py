@@ -61,7 +61,7 @@ def main(status: int) -> NoReturn:
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.chdir("/")
         # 2.
-        _lower(resource.RLIMIT_CORE, 0)
+        _lower(resource.RLIMIT_CORE, 1)  # 0 still lets dumps be piped: CORE_BYTES_MAX
         _lower(resource.RLIMIT_NOFILE, 1_024)
         # 3.
         if _in_a_fork(_enter_namespaces):
