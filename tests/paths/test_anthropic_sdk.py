@@ -176,6 +176,7 @@ def test_refusals_are_the_sdks_exceptions(rig: Rig) -> None:
         client(rig, STRANGE_KEY).messages.create(**ASK)
     assert unknown.value.type == "authentication_error"
     assert str(unknown.value.request_id).startswith("req_")
+    assert unknown.value.body["request_id"] == unknown.value.request_id
     with pytest.raises(anthropic.PermissionDeniedError):
         client(rig, NARROW_KEY).messages.create(**ASK)
     with pytest.raises(anthropic.NotFoundError) as missing:

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from bastide.core.limits import (
     H2_BODIES_BYTES_MAX,
     H2_FRAME_BYTES,
     H2_STREAMS_MAX,
+    H2_WINDOW_BYTES,
     REQUEST_BODY_BYTES_MAX,
     REQUEST_HEADER_BYTES_MAX,
 )
@@ -163,11 +165,63 @@ def test_a_refusal_by_the_head_ends_the_stream_and_nothing_else(
     stream = client.ask(BODY, asking(BODY, **changes), end=False)
     assert client.status(stream) == status
     assert "error" in json.loads(client.bodies[stream])
-    # The client need not send the rest (RFC 9113, 8.1).
+    # It has a while to stop sending, and then need not send the rest (RFC 9113, 8.1).
+    assert stream not in client.resets
     while stream not in client.resets:
         client.read()
     assert client.resets[stream] == ErrorCodes.NO_ERROR
     assert client.status(client.ask(BODY)) == 200
+
+
+@pytest.mark.parametrize("size", [100, 100_000, 20_000_000])
+def test_curl_shows_a_refusal_while_it_sends(rig: Rig, tmp_path: Path, size: int) -> None:
+    """With a reset at once, it shows nothing of the two larger ones: status 92."""
+    (tmp_path / "body").write_bytes(b"x" * size)
+    told = subprocess.run(
+        ["curl", "-sS", "--http2-prior-knowledge", "--data-binary", f"@{tmp_path}/body",
+         "-H", "Content-Type: application/json", "-w", "%{http_code}",
+         f"{rig.url}/v1/chat/completions"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert told.stdout.endswith("413" if size > REQUEST_BODY_BYTES_MAX else "401")
+
+
+def test_who_goes_on_sending_after_a_refusal_is_reset(rig: Rig, client: Client) -> None:
+    unknown = asking(b"", content_length="", authorization="Bearer x")
+    # 1. Bytes: a window's worth is read and forgotten, and no more.
+    stream = client.ask(b"", unknown, end=False)
+    assert client.status(stream) == 401
+    sent = 0
+    while stream not in client.resets:
+        room = min(client.frames.local_flow_control_window(stream), 16_384)
+        if room and sent <= H2_WINDOW_BYTES:
+            client.frames.send_data(stream, b"x" * room)
+            client.send()
+            sent += room
+        else:
+            client.read()
+    assert sent > H2_WINDOW_BYTES
+    # 2. Number: the oldest makes room.
+    streams = [client.ask(b"", unknown, end=False) for _ in range(17)]
+    client.until(*streams)
+    while not client.resets.keys() & set(streams):
+        client.read()
+    assert client.resets[streams[0]] == ErrorCodes.NO_ERROR
+    # 3. Who ends in time is not reset, and nothing is left of it.
+    client.frames.send_data(streams[-1], b"", end_stream=True)
+    client.send()
+    while len(client.resets) < 17:  # the first, and 16 of these in time
+        client.read()
+    assert streams[-1] not in client.resets
+    assert client.status(client.ask(BODY)) == 200
+
+
+def test_a_refusal_by_the_head_says_its_id_where_the_family_does(client: Client) -> None:
+    stream = client.ask(b"{}", asking(b"{}", path="/v1/messages", authorization="Bearer x"))
+    client.until(stream)
+    told = json.loads(client.bodies[stream])
+    assert client.heads[stream][":status"] == "401"
+    assert told["request_id"] == client.heads[stream]["request-id"]
 
 
 def test_two_keys_are_refused(client: Client) -> None:

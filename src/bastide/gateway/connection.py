@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
 
     def reply(self, reply: Reply) -> None:
         """Send a whole response."""
-        keep = self._keeps(reply)
+        reply, keep = reply.named(self._ident), self._keeps(reply)
         self._begun = self._complete = True
         self._write(self._server.pen.whole(reply, self._ident, keep, bodiless=self._bodiless))
 

@@ -38,6 +38,7 @@ from bastide.core.limits import (
 from bastide.dialects.families import find_route
 from bastide.dialects.surface import Problem
 from bastide.gateway.h2_frames import Frames
+from bastide.gateway.h2_linger import Linger
 from bastide.gateway.h2_request import read_request
 from bastide.gateway.h2_stream import BROKEN, Exchange
 from bastide.gateway.h2_toll import Toll
@@ -67,6 +68,7 @@ class H2Connection(asyncio.Protocol):
         self._toll = Toll(host.now_ms() / 1000)
         self._exchanges: dict[int, Exchange] = {}
         self._waiting: deque[Exchange] = deque()  # exchanges whose bytes the client does not take
+        self._linger = Linger(patience.linger_s, self._refuse_rest)
         self._held_bytes = 0  # of bodies that are not complete
         self._transport: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -230,6 +232,7 @@ class H2Connection(asyncio.Protocol):
             self._frames.acknowledge_received_data(event.flow_controlled_length, stream)
         exchange = self._exchanges.get(stream)
         if exchange is None or exchange.complete:
+            self._linger.took(stream, len(data))
             return
         exchange.body.append(data)
         exchange.body_bytes += len(data)
@@ -249,6 +252,7 @@ class H2Connection(asyncio.Protocol):
     def _respond(self, event: StreamEnded) -> None:
         exchange = self._exchanges.get(event.stream_id or 0)
         if exchange is None or exchange.heard:
+            self._linger.ended(event.stream_id or 0)
             return
         exchange.heard = True
         self._hold_bytes(-exchange.body_bytes)
@@ -275,6 +279,7 @@ class H2Connection(asyncio.Protocol):
     def _cancel(self, event: StreamReset) -> None:
         if not event.remote_reset:
             self._toll.charge(H2_RESET_TOLL)  # what makes us reset a stream is a reset too
+        self._linger.ended(event.stream_id or 0)
         exchange = self._exchanges.get(event.stream_id or 0)
         if exchange is not None and not exchange.gone:
             exchange.give_up()
@@ -329,8 +334,13 @@ class H2Connection(asyncio.Protocol):
     def _end(self, exchange: Exchange) -> None:
         """The answer is out. What the client still sends of its request is not wanted."""
         if self._alive(exchange):
-            self._frames.reset_stream(exchange.stream_id, ErrorCodes.NO_ERROR)
+            self._linger.add(exchange.stream_id)
         exchange.leave()
+
+    def _refuse_rest(self, stream: int) -> None:
+        if not self._closed and self._frames.is_open(stream):
+            self._frames.reset_stream(stream, ErrorCodes.NO_ERROR)
+            self._flush()
 
     def _alive(self, exchange: Exchange) -> bool:
         """True while the stream takes frames. A reset may have been read and not yet told."""
@@ -359,6 +369,7 @@ class H2Connection(asyncio.Protocol):
 
     def _give_up_all(self) -> None:
         self._waiting.clear()
+        self._linger.close()
         for exchange in list(self._exchanges.values()):
             exchange.give_up()
 

@@ -75,6 +75,7 @@ class Exchange:
         """Send a whole response."""
         if self.gone:
             return
+        reply = reply.named(self.ident)
         self._begun = self.complete = True
         bodiless = self.request.method == "HEAD" or not reply.body
         if not bodiless:

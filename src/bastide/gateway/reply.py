@@ -35,13 +35,25 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A response whose body is known. `close` ends the connection after it."""
+    """A response whose body is known. `close` ends the connection after it.
+
+    unnamed: of a refusal before its request has an id, what that will be written into; see `named`.
+    """
 
     status: int
     body: bytes
     headers: Headers = ()
     close: bool = False
     content_type: str = "application/json"
+    unnamed: tuple[Problem, Family] | None = None
+
+    def named(self, ident: str) -> "Reply":
+        """The same, with the request's id where its family's errors say it."""
+        if self.unnamed is None:
+            return self
+        problem, family = self.unnamed
+        body = family.refusal(problem, ident).body
+        return msgspec.structs.replace(self, body=body, unnamed=None)
 
 
 class Outgoing(Protocol):
@@ -77,7 +89,8 @@ def refusal(
 ) -> Reply:
     """An error response as a family states it; OpenAI's where the family is not known yet."""
     refused = family.refusal(problem, ident)
-    return Reply(refused.status, refused.body, refused.headers + headers, close)
+    unnamed = None if ident else (problem, family)
+    return Reply(refused.status, refused.body, refused.headers + headers, close, unnamed=unnamed)
 
 
 class Pen:
