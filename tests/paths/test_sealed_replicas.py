@@ -132,7 +132,10 @@ def test_one_that_dies_is_passed_over_and_comes_back_with_another_key(
         assert time.monotonic() < end, "it is not asked again"
 
 
-def test_the_commands_ask_over_tls_and_trust_no_other_authority(world: SealedWorld) -> None:
+def test_the_commands_ask_over_tls_and_trust_no_other_authority(
+    world: SealedWorld, client: SealedClient
+) -> None:
+    assert len(proven(client, world)) == 2
     home = world.demo.home
     key = world.folder / "api-key"
     key.write_text(world.up["key"])

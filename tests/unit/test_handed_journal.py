@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The journal of what a runner handed over: cut anywhere, it says what was begun before."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -22,6 +24,10 @@ GATEWAY = 7
 
 def ident(number: int) -> str:
     return f"r_{number:026}"
+
+
+def full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def answer(number: int) -> HandedAnswer:
@@ -102,6 +108,48 @@ def test_an_answer_is_in_it_before_its_first_piece_and_none_that_failed_before(
     assert row.answer_commitment == commit(SALT, "answer", b"The tower.")
     handed.end(begun, failed=False)
     assert [kept for _, kept in handed.rows()] == [structs.replace(row, time_ms=clock.now_ms())]
+
+
+def test_what_begins_while_it_is_rewritten_is_in_the_file_of_before_and_in_the_next(
+    tmp_path: Path,
+) -> None:
+    """At every turn of the rewrite the file says all that was begun, and so does the new one."""
+    rows = [(GATEWAY, cut(number)) for number in range(200)]
+    journal = HandedJournal(tmp_path / "j", FixedClock())
+    journal.rewrite(rows)
+    journal.begin(GATEWAY, cut(200))
+    begun = {ident(number) for number in range(201)}
+    for turn, _ in enumerate(journal._turns([*rows, (GATEWAY, lambda: cut(200))])):
+        journal.begin(GATEWAY, cut(1_000 + turn))
+        begun.add(ident(1_000 + turn))
+        assert {row.receipt for row in journal.read()[GATEWAY]} == begun
+    assert turn > 3
+    assert {row.receipt for row in journal.read()[GATEWAY]} == begun
+    journal.rewrite(rows)  # and what has ended goes with the next
+    assert {row.receipt for row in journal.read()[GATEWAY]} == {row.receipt for _, row in rows}
+
+
+def test_a_rewrite_that_is_left_or_torn_keeps_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = HandedJournal(tmp_path / "j", FixedClock())
+    journal.begin(GATEWAY, cut(1))
+    left = journal._turns([(GATEWAY, cut(2))])
+    next(left)
+    left.close()
+    journal.begin(GATEWAY, cut(3))
+    assert [row.receipt for row in journal.read()[GATEWAY]] == [ident(1), ident(3)]
+    torn = journal._turns([(GATEWAY, cut(2))])
+    next(torn)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(Unavailable):
+            journal.begin(GATEWAY, cut(4))
+    with pytest.raises(Unavailable, match="cannot be kept"):
+        next(torn)
+    assert [row.receipt for row in journal.read()[GATEWAY]] == [ident(1), ident(3)]
+    journal.rewrite([(GATEWAY, cut(5))])
+    assert [row.receipt for row in journal.read()[GATEWAY]] == [ident(5)]
 
 
 def test_where_it_cannot_be_written_no_answer_begins(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from msgspec import structs
 
 from bastide.app import wiring
@@ -392,7 +393,7 @@ async def _serve(orders: dict[str, Any]) -> None:
 
 def main() -> None:
     """Enter the control process."""
-    asyncio.run(_serve(enter_service("control")))
+    uvloop.run(_serve(enter_service("control")))
 
 
 if __name__ == "__main__":

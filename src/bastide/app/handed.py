@@ -11,6 +11,7 @@ in a journal (app/handed_journal.py).
 
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 
 from bastide.app.handed_journal import HandedJournal, Row
 from bastide.core.chat import (
@@ -124,12 +125,12 @@ class Handed:
 
     def rows(self) -> Iterator[Row]:
         """What may have no receipt, of answers that run too."""
-        now_ms = self._clock.now_ms()
+        gateway, now_ms = self._gateway, self._clock.now_ms()
         for cut in self.unsettled():
-            yield self._gateway, cut
+            yield gateway, cut
         for answer in self._running:
             if answer.begun:
-                yield self._gateway, answer.cut(now_ms)
+                yield gateway, partial(answer.cut, now_ms)
 
     def unsettled(self) -> list[Cut]:
         """What may have no receipt."""

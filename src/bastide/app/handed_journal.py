@@ -9,14 +9,18 @@ no text and no salt.
 
 The file is written and not synced: it outlives every process, and not the machine. A record is
 its length and its CRC-32 (uint32 each, little endian) and MessagePack; the last of a receipt
-counts, and a torn tail is no record. Every rewrite is a new file, renamed over the old one.
+counts, and a torn tail is no record. Every rewrite is a new file, renamed over the old one. It is
+made a few rows at a time: nobody's answer waits for thousands of them. What begins meanwhile goes
+into both files.
 """
 
 import asyncio
+import contextlib
+import errno
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,12 +34,14 @@ from bastide.ports import Clock
 
 __all__ = ["HandedJournal", "Row"]
 
-Row = tuple[int, Cut]  # the process id of the gateway, and what it was handed
+# The process id of the gateway, and what it was handed; of an answer that runs, how to find out.
+Row = tuple[int, Cut | Callable[[], Cut]]
 
 _HEAD: Final = struct.Struct("<II")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Row)
+_DECODER = msgspec.msgpack.Decoder(tuple[int, Cut])
+_TURN_ROWS: Final = 32  # of a rewrite, between two turns of others
 
 
 class HandedJournal:
@@ -46,6 +52,8 @@ class HandedJournal:
         self._clock = clock
         self._descriptor: int | None = None
         self._written: dict[str, tuple[Cut, bytes]] = {}  # what does not change is encoded once
+        self._fresh: int | None = None  # the file that a rewrite is making
+        self._old: int | None = None  # the file that it replaced
         self._torn = False  # what comes after a part of a record would not be read
         self._begun = True  # the file has more than was written last, as far as is known
 
@@ -71,45 +79,89 @@ class HandedJournal:
             if self._descriptor is None:
                 self._descriptor = os.open(self._path, _FLAGS, 0o600)
             self._begun = True
-            _write(self._descriptor, _record(gateway, cut))
+            record = _record(gateway, cut)
+            _write(self._descriptor, record)
+            if self._fresh is not None:
+                _write(self._fresh, record)
         except OSError as error:
             self._torn = True  # until it is written anew
+            self._fresh = None  # nor does what is being written count: it may be torn too
             raise self._failed(error) from error
 
     def rewrite(self, rows: Iterable[Row]) -> None:
         """Keep these rows and no others. Raises Unavailable: then the ones before are kept."""
-        known, written = self._written, dict[str, tuple[Cut, bytes]]()
-        changed = self._begun
-        for gateway, cut in rows:
-            before = known.get(cut.receipt)
-            if before is None or before[0] is not cut:
-                before, changed = (cut, _record(gateway, cut)), True
-            written[cut.receipt] = before
-        if not changed and len(written) == len(known):
-            return
-        fresh = self._path.with_name(self._path.name + ".new")
-        try:
-            descriptor = os.open(fresh, _FLAGS | os.O_TRUNC, 0o600)
-            try:
-                _write(descriptor, b"".join(record for _, record in written.values()))
-                fresh.replace(self._path)
-            except OSError:
-                os.close(descriptor)
-                raise
-        except OSError as error:
-            raise self._failed(error) from error
-        self.close()
-        self._descriptor, self._written, self._begun = descriptor, written, False
-        self._torn = False
+        for _ in self._turns(tuple(rows)):
+            pass
+        if (old := self._replaced()) is not None:
+            os.close(old)
 
     async def run(self, rows: Callable[[], Iterable[Row]]) -> None:
         """Write what is known every HANDED_JOURNAL_S, until it is cancelled."""
         while True:
             try:
-                self.rewrite(rows())
+                with contextlib.closing(self._turns(tuple(rows()))) as turns:
+                    for _ in turns:
+                        await asyncio.sleep(0)
+                if (old := self._replaced()) is not None:
+                    # The last descriptor of a file that was replaced: its blocks are freed now.
+                    await asyncio.to_thread(os.close, old)
             except Unavailable as error:
                 log("runner", "journal-not-written", self._clock.now_ms, why=error.message)
             await asyncio.sleep(HANDED_JOURNAL_S)
+
+    def _turns(self, rows: Sequence[Row]) -> Generator[None, None, None]:
+        """A rewrite, in turns. Who stops in the middle leaves the old file as it is."""
+        if not self._begun and self._is_written(rows):
+            return
+        path = self._path.with_name(self._path.name + ".new")
+        try:
+            self._fresh = fresh = os.open(path, _FLAGS | os.O_TRUNC, 0o600)
+            try:
+                self._begun = False
+                written = yield from self._copy(rows, fresh)
+                if self._fresh is None:
+                    raise OSError(errno.EIO, "what began meanwhile could not be written")
+                path.replace(self._path)
+            except BaseException:
+                self._begun = True
+                os.close(fresh)
+                raise
+            finally:
+                self._fresh = None
+        except OSError as error:
+            self._begun = True
+            raise self._failed(error) from error
+        self._old, self._descriptor = self._descriptor, fresh
+        self._written, self._torn = written, False
+
+    def _replaced(self) -> int | None:
+        old, self._old = self._old, None
+        return old
+
+    def _is_written(self, rows: Sequence[Row]) -> bool:
+        """Whether the file has these rows and no others."""
+        known = self._written
+        return len(rows) == len(known) and all(
+            isinstance(row, Cut) and row.receipt in known and known[row.receipt][0] is row
+            for _, row in rows
+        )
+
+    def _copy(
+        self, rows: Sequence[Row], fresh: int
+    ) -> Generator[None, None, dict[str, tuple[Cut, bytes]]]:
+        known, written = self._written, dict[str, tuple[Cut, bytes]]()
+        for first in range(0, len(rows), _TURN_ROWS):
+            records = []
+            for gateway, row in rows[first : first + _TURN_ROWS]:
+                cut = row if isinstance(row, Cut) else row()
+                before = known.get(cut.receipt)
+                if before is None or before[0] is not cut:
+                    before = (cut, _record(gateway, cut))
+                written[cut.receipt] = before
+                records.append(before[1])
+            _write(fresh, b"".join(records))
+            yield
+        return written
 
     def close(self) -> None:
         """Let go of the file; it stays."""
@@ -133,7 +185,7 @@ def _write(descriptor: int, data: bytes) -> None:
         left = left[os.write(descriptor, left) :]
 
 
-def _records(data: bytes) -> Iterator[Row]:
+def _records(data: bytes) -> Iterator[tuple[int, Cut]]:
     at = 0
     while at + _HEAD.size <= len(data):
         length, crc = _HEAD.unpack_from(data, at)

@@ -317,6 +317,8 @@ class _Connection:
         self._writer = writer
         self._answer = answer
         self._streams_max = streams_max
+        self._loop = asyncio.get_running_loop()
+        self._unsent: list[bytes] = []
 
     def take(self, frame: Frame) -> None:
         """Begin or cancel a stream. Raises Misconfigured for a client that breaks the rules."""
@@ -337,8 +339,17 @@ class _Connection:
 
     async def send(self, stream: int, kind: str, body: Delta | Any) -> None:
         """Write a frame and wait while the client is slow. Raises OSError if it is gone."""
-        self._writer.write(encode(stream, kind, body))
+        # Soon, together with what else is written in this turn of the loop: a system call each
+        # would cost more than all that is in it.
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(encode(stream, kind, body))
         await self._writer.drain()
+
+    def _flush(self) -> None:
+        data = b"".join(self._unsent)
+        self._unsent.clear()
+        self._writer.write(data)
 
     @contextlib.contextmanager
     def handing(self, request: GenerateRequest | EmbedRequest) -> Iterator[HandedAnswer | None]:

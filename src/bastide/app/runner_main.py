@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.cut_reports import CutReporter, reporting
@@ -240,7 +242,7 @@ def main() -> None:
     """Enter the runner process. Exits 3 when the deployment may not be loaded."""
     clock = wiring.clock()
     try:
-        asyncio.run(_serve(enter_service("runner")))
+        uvloop.run(_serve(enter_service("runner")))
     except BastideError as error:
         why = {"code": error.code, "why": error.message, "reasons": list(error.reasons)}
         log("runner", "stopped", clock.now_ms, **why)

@@ -15,6 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
+import uvloop
+
 from bastide.app import wiring
 from bastide.app.config import Home, read_settings
 from bastide.app.far_engines import Engines
@@ -283,7 +285,7 @@ def main() -> None:
     """Enter the desk process."""
     clock = wiring.clock()
     try:
-        asyncio.run(_serve(enter_service("desk")))
+        uvloop.run(_serve(enter_service("desk")))
     except BastideError as error:
         log("desk", "refused", clock.now_ms, code=error.code, reason=error.message)
         raise SystemExit(error.exit_status) from error
