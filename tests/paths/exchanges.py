@@ -132,9 +132,9 @@ def recorded(sdk: str) -> dict[str, Shown]:
     return json.loads((FOLDER / f"{sdk}.json").read_text())["exchanges"]
 
 
-def written(sdk: str, versions: str, exchanges: dict[str, Shown]) -> None:
-    """Write the exchanges of an SDK."""
-    said = {"recorded_with": versions, "exchanges": exchanges}
+def written(sdk: str, versions: str, exchanges: dict[str, Shown], **more: object) -> None:
+    """Write the exchanges of an SDK, and what more there is to say."""
+    said = {"recorded_with": versions, **more, "exchanges": exchanges}
     (FOLDER / f"{sdk}.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from paths.exchanges import Shown, exchange_of, familiar
 from paths.gateway_rig import Rig
 
-__all__ = ["exchange"]
+__all__ = ["Tap", "exchange"]
 
 _WAIT_S = 20
 
