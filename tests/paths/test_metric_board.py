@@ -20,8 +20,10 @@ import pytest
 
 from bastide.app.config import Home
 from bastide.app.founding import free_address
+from bastide.app.metric_files import metric_file
 from paths.demo import Demo
 from paths.furnished import served_copy
+from paths.sdk_probes import SDKS
 from paths.worker_rig import set_values
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "prometheus"
@@ -48,6 +50,39 @@ def test_promtool_sees_a_metric_that_has_another_name(rules: Path) -> None:
     rules.write_text(text.replace("bastide_witness_behind_entries", "bastide_witness_late_entries"))
     done = _promtool("test", "rules", str(rules.parent / name), status=1)
     assert "BastideWitnessBehind" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("", "", ""),
+        ('"refresh": 2', '"refresh": 7', "not assignable"),
+        ('"gridPos"', '"gridPosition"', "gridPosition"),
+        ('"type": "row"', '"type": 1', "not assignable"),
+    ],
+    ids=["as it is", "an enumeration", "another name", "another type"],
+)
+def test_the_board_fits_grafanas_own_schema(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    """TypeScript checks it as a value of the type that Grafana publishes for its own code.
+
+    What a data source is asked, and the options of a panel's kind, have no types there.
+    """
+    _, board = metric_file("dashboard")
+    assert old in board
+    folder, node = SDKS / "javascript", SDKS / "node" / "bin" / "node"
+    assert (folder / "node_modules" / "@grafana").is_dir(), "run `make setup-dev`"
+    (tmp_path / "node_modules").symlink_to(folder / "node_modules")
+    typed = f"export const board: Dashboard = {board.replace(old, new, 1) if old else board};"
+    (tmp_path / "board.ts").write_text(f'import {{ Dashboard }} from "@grafana/schema";\n{typed}\n')
+    done = subprocess.run(
+        [node, "node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--skipLibCheck",
+         "--module", "nodenext", "board.ts"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if fault:
+        assert done.returncode and fault in done.stdout
+    else:
+        assert done.returncode == 0, done.stdout
 
 
 def test_every_panel_has_figures_of_a_real_environment(

@@ -3,7 +3,8 @@
 """Grafana's JSON model of a dashboard, as its importer takes it.
 
 Source: https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
-(schemaVersion 39). The data source is chosen above the board, so the file names none.
+(schemaVersion 39). Tests check the file by the types of @grafana/schema. The data source is chosen
+above the board, so the file names none.
 """
 
 import json
@@ -44,7 +45,8 @@ def _panels(board: Mapping[str, Sequence[Panel]]) -> Iterator[dict[str, Any]]:
     for title, panels in board.items():
         ident += 1
         place = {"h": 1, "w": _COLUMNS, "x": 0, "y": y}
-        yield {"id": ident, "type": "row", "title": title, "gridPos": place, "panels": []}
+        row = {"id": ident, "type": "row", "title": title, "collapsed": False}
+        yield {**row, "gridPos": place, "panels": []}
         x, y, high = 0, y + 1, 0
         for panel in panels:
             ident += 1
@@ -95,7 +97,6 @@ def _choice(name: str, metric: Metric) -> dict[str, Any]:
         "name": name,
         "type": "query",
         "datasource": _SOURCE,
-        "definition": query,
         "query": {"query": query, "refId": name},
         "refresh": 2,
         "includeAll": True,
