@@ -123,18 +123,25 @@ def nothing(place: Place) -> Target | None:
     return Target("direct", place.upstream, KEY, sleeping)
 
 
-def bastide(place: Place, name: str = "bastide", control: str = "control.sock") -> Target:
+def bastide(
+    place: Place,
+    name: str = "bastide",
+    control: str = "control.sock",
+    shared: socket.socket | None = None,
+) -> Target:
     """The gateway process as `bastide up` starts it, with keys and receipts and nothing else set.
 
+    shared: where it listens together with other workers.
     The key's scope is every model; there is no guard policy, no budget, no price and no share. What
     answers is a runner's frames in the upstream, which cost nothing here.
     """
-    port, tls = _free_port(), _free_port()
+    port = shared.getsockname()[1] if shared else free_port()
+    tls = free_port()
     issued = place.site.issue()
     orders = {
         "home": str(place.folder),
         "parent": os.getpid(),
-        "listen": f"127.0.0.1:{port}",
+        **({"listen_fd": shared.fileno()} if shared else {"listen": f"127.0.0.1:{port}"}),
         "control_socket": str(place.folder / control),
         "pepper": PEPPER.hex(),
         "tls_listen": f"127.0.0.1:{tls}",
@@ -144,6 +151,7 @@ def bastide(place: Place, name: str = "bastide", control: str = "control.sock") 
         [place.python, "-P", "-m", "bastide.gateway"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        pass_fds=(shared.fileno(),) if shared else (),
         stderr=(place.folder / f"{name}.log").open("wb"),
         env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT / 'src'}:{PACKAGES}"},
     )
@@ -164,7 +172,7 @@ def bastide_full(place: Place, name: str = "full") -> Target:
 def nginx(place: Place) -> Target | None:
     if (program := shutil.which("nginx")) is None:
         return None
-    port, h2c, tls = _free_port(), _free_port(), _free_port()
+    port, h2c, tls = free_port(), free_port(), free_port()
     config = place.folder / "nginx.conf"
     config.write_text(f"""
 daemon off; worker_processes 1; pid {place.folder}/nginx.pid; error_log stderr error;
@@ -195,7 +203,7 @@ http {{
 def haproxy(place: Place) -> Target | None:
     if (program := shutil.which("haproxy")) is None:
         return None
-    port = _free_port()
+    port = free_port()
     config = place.folder / "haproxy.cfg"
     config.write_text(f"""
 global
@@ -223,7 +231,7 @@ def litellm(place: Place) -> Target | None:
     program = place.peers / "litellm" / "bin" / "litellm"
     if not program.exists():
         return None
-    port = _free_port()
+    port = free_port()
     config = place.folder / "litellm.yaml"
     config.write_text(f"""
 model_list:
@@ -248,7 +256,7 @@ def portkey(place: Place) -> Target | None:
     node = str(ROOT / ".sdks/node/bin/node")
     if not script.exists() or not Path(node).exists():
         return None
-    port = _free_port()
+    port = free_port()
     command = [node, "--import", f"data:text/javascript,{PORTKEY_PRELOAD}"]
     command += [str(script), f"--port={port}", "--headless"]
     process = _start(
@@ -296,6 +304,7 @@ def _start(command: list[str], place: Place, name: str, **variables: str) -> Any
     return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
