@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -28,9 +29,10 @@ from paths.certificates import Clients, trusting
 from paths.gateway_rig import KEY, PEPPER, Rig, bugs, gateway, request_bytes
 from paths.h2_client import Client
 from paths.test_gateway_tls import SPIFFE, STREAM_BODY, TlsRig, ask, refused
+from paths.test_revoking import stated_s
 from paths.worker_rig import services
 
-REACHES_S = 1.0
+REACHES_S = 1.0  # the promise
 
 
 @pytest.fixture
@@ -60,36 +62,49 @@ def at(rig: Rig, time_ms: int) -> None:
 def stream_until_closed(
     connected: ssl.SSLSocket, alpn: str, meanwhile: Callable[[], None]
 ) -> bytes:
-    """Ask for a stream; when it has begun do something; what came until the other side closed."""
+    """Ask for a stream; when it has begun do something, upon which the other side closes in time.
+
+    Returns what came until then.
+    """
     if alpn == "h2":
         client = Client(connected)
         stream = client.ask(STREAM_BODY)
         while b"data:" not in client.bodies[stream]:
             client.read()
+        began = time.monotonic()
         meanwhile()
         client.until_closed()
+        assert time.monotonic() - began <= REACHES_S
         return client.bodies[stream]
     connected.settimeout(20)
     connected.sendall(request_bytes(STREAM_BODY))
     told = b""
     while b"data:" not in told:
         told += connected.recv(65_536)
+    began = time.monotonic()
     meanwhile()
     while piece := connected.recv(65_536):
         told += piece
+    assert time.monotonic() - began <= REACHES_S
     return told
 
 
 def ends(connected: ssl.SSLSocket) -> float:
     """Read until the other side has closed; how long that took, in seconds."""
     began = time.monotonic()
-    connected.settimeout(10)
+    connected.settimeout(20)
     try:
         while connected.recv(65_536):
             pass
     except (ssl.SSLError, ConnectionError):
         pass
     return time.monotonic() - began
+
+
+def ends_at(connected: ssl.SSLSocket) -> float:
+    """The time at which the other side has closed, in seconds since 1970."""
+    ends(connected)
+    return time.time()
 
 
 @pytest.mark.attacks("C242")
@@ -170,9 +185,7 @@ def test_a_certificate_that_ends_takes_its_connection_along(
     at(rig, ends_ms - 1)
     long = tls.connect(trusting(tls.site.authority, client=clients.give(None, SPIFFE)))
     with closing(tls.connect(trusting(tls.site.authority, alpn, client=short))) as connected:
-        began = time.monotonic()
         told = stream_until_closed(connected, alpn, lambda: at(rig, ends_ms))
-    assert time.monotonic() - began < REACHES_S + 5, "it would take 50 seconds"
     assert b"[DONE]" not in told
     assert b"error" in told
     with closing(long):
@@ -193,15 +206,13 @@ def test_a_revoked_certificate_ends_what_is_open_and_opens_nothing(
     idle = tls.connect(trusting(tls.site.authority, alpn, client=stolen))
     with closing(tls.connect(trusting(tls.site.authority, alpn, client=stolen))) as connected:
         digest = certificate_digest(stolen.read_text()).hex
-        began = time.monotonic()
         told = stream_until_closed(
             connected, alpn, lambda: bind(rig, SPIFFE, certificates=frozenset((digest,)))
         )
-    assert time.monotonic() - began < REACHES_S + 5, "it would take 50 seconds"
     assert b"[DONE]" not in told
     assert b"error" in told
     with closing(idle):
-        assert ends(idle) < REACHES_S + 1
+        assert ends(idle) <= REACHES_S
     assert refused(tls, trusting(tls.site.authority, alpn, client=stolen))
     rig.engine.words, rig.engine.pace_s = ["x"], 0.0
     assert status_of(tls, good) == 200, "the same name in another certificate"
@@ -223,7 +234,7 @@ def test_a_request_that_is_half_sent_when_its_certificate_is_revoked_is_not_take
         digest = certificate_digest(stolen.read_text()).hex
         bind(rig, SPIFFE, certificates=frozenset((digest,)))
         client.until_closed()
-        assert time.monotonic() - began < REACHES_S + 1, "it would take as long as a request may"
+        assert time.monotonic() - began <= REACHES_S, "it would take as long as a request may"
     assert client.resets == dict.fromkeys(halves, ErrorCodes.REFUSED_STREAM)
     assert client.goaway == ErrorCodes.NO_ERROR
 
@@ -251,10 +262,13 @@ def test_a_command_revokes_it_in_every_worker(tmp_path: Path) -> None:
         wait(lambda: served(stolen) and served(good))
         context = trusting(authority, client=stolen)
         open_now = [made_connection(made.tls_port, context) for _ in range(4)]
-        row = made.demo.json("revoke", "certificate", str(stolen), "--reason", "its key leaked")
+        with ThreadPoolExecutor() as readers:  # they end while the command still runs
+            ended = [readers.submit(ends_at, connected) for connected in open_now]
+            row = made.demo.json("revoke", "certificate", str(stolen), "--reason", "its key leaked")
         assert (row["what"], row["name"]) == ("certificate", "certificate")
         assert row["digest"] == str(certificate_digest(stolen.read_text()))
-        assert all(ends(connected) < REACHES_S + 1 for connected in open_now)
+        stated = stated_s(made.demo, "revocation/v1")
+        assert all(one.result() - stated <= REACHES_S for one in ended)
         for connected in open_now:
             connected.close()
         assert not any(served(stolen) for _ in range(6))

@@ -31,7 +31,7 @@ from paths.demo import ROOT, Demo
 from paths.furnished import move_addresses
 from paths.loading_rig import state_scores
 from paths.swtpm_rig import SoftTpm, needs_swtpm
-from paths.test_revoking import Stream
+from paths.test_revoking import Stream, stated_s
 
 pytestmark = needs_swtpm
 PATIENCE_S = 60
@@ -147,7 +147,7 @@ def test_5_a_revoked_node_ends_with_its_streams(machine: Machine) -> None:
     (node,) = demo.json("node", "ls")
     stream = Stream().start(up["gateway_url"], up["key"], up["model"])
     row = demo.json("revoke", "node", node["node"], "--reason", "stolen at night")
-    stream.verify_cut(time.monotonic(), "deployment was revoked")
+    stream.verify_cut(stated_s(demo, "revocation/v1"), "deployment was revoked")
     assert row["what"] == "node"
     (reasons,) = demo.json("status")["stopped"].values()
     assert any("stolen at night" in reason for reason in reasons)

@@ -3,7 +3,8 @@
 """Revocation reaches what runs: real services, a real model, streams that are cut within a second.
 
 To see these tests fail I once broke the code: without `recall.follow` in the gateway's link the
-streams ran to their end; with `known.stopped` left out of the snapshot the model was served on.
+streams ran to their end; with `known.stopped` left out of the snapshot the model was served on;
+with control that looks for news every other second the cut came too late.
 """
 
 import contextlib
@@ -20,7 +21,6 @@ from paths.demo import Demo
 from paths.furnished import running_copy
 
 REACHES_S = 1.0  # the promise
-SLACK_S = 1.0  # of a machine on which everything else runs, too
 PATIENCE_S = 60
 
 
@@ -54,7 +54,7 @@ class Stream:
         ):
             for line in told.iter_lines():
                 if line.startswith("data: "):
-                    self.lines.append((time.monotonic(), line[6:]))
+                    self.lines.append((time.time(), line[6:]))
                     if len(self.lines) > 3:
                         self.begun.set()
         self.over.set()
@@ -64,13 +64,22 @@ class Stream:
         assert self.begun.wait(PATIENCE_S), "the stream did not begin"
         return self
 
-    def verify_cut(self, since: float, why: str) -> None:
+    def verify_cut(self, stated_s: float, why: str) -> None:
         """It ended with an event that says why, in time, and never as if it were whole."""
         assert self.over.wait(PATIENCE_S), "the stream goes on"
         at, last = self.lines[-1]
         error = json.loads(last)["error"]
         assert (error["code"], why in error["message"]) == ("revoked", True), error
-        assert at - since < REACHES_S + SLACK_S
+        assert at - stated_s <= REACHES_S
+
+
+def stated_s(demo: Demo, kind: str) -> float:
+    """When the newest statement of a kind was made, as it says itself: it is in the ledger later.
+
+    The command that makes it returns later still, most often when the streams are cut already.
+    """
+    newest = demo.json("ledger", "ls", "--kind", kind)[-1]["entry"]
+    return demo.json("ledger", "show", str(newest))["statement"]["predicate"]["time_ms"] / 1_000
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +96,9 @@ def test_a_revoked_key_ends_its_streams_and_no_others(demo) -> None:
     ours = Stream().start(up["gateway_url"], up["key"], up["model"])
     theirs = Stream().start(up["gateway_url"], other["key"], up["model"])
     made.json("key", "revoke", other["id"])
-    theirs.verify_cut(time.monotonic(), "API key of this request was revoked")
+    theirs.verify_cut(
+        stated_s(made, "api-key-revocation/v1"), "API key of this request was revoked"
+    )
     time.sleep(0.3)
     assert not ours.over.is_set(), "the other key's answer goes on"
 
@@ -97,7 +108,7 @@ def test_a_revoked_release_ends_its_streams_and_its_runner(demo) -> None:
     made, up = demo
     stream = Stream().start(up["gateway_url"], up["key"], up["model"])
     row = made.json("revoke", "release", up["model"], "--reason", "poisoned data")
-    stream.verify_cut(time.monotonic(), "deployment was revoked")
+    stream.verify_cut(stated_s(made, "revocation/v1"), "deployment was revoked")
     assert row["what"] == "release"
     # The receipt of what was sent is there, and says that it broke off.
     newest = made.json("receipt", "export", "newest")["receipt"]

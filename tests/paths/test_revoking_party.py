@@ -5,7 +5,6 @@
 Broken once to prove the test: without `party-revocation/v1` in `KEY_KINDS` the stream goes on.
 """
 
-import time
 from pathlib import Path
 
 import httpx
@@ -17,7 +16,7 @@ from bastide.core.party import Party
 from paths.demo import Demo, found_apart
 from paths.furnished import running_copy
 from paths.test_access_policies import signer
-from paths.test_revoking import Stream
+from paths.test_revoking import Stream, stated_s
 
 
 @pytest.mark.attacks("C274")
@@ -27,7 +26,7 @@ def test_a_revoked_party_ends_what_rests_on_its_approvals(
     with running_copy(tmp_path_factory, "party") as (made, up):
         stream = Stream().start(up["gateway_url"], up["key"], up["model"])
         row = made.json("revoke", "party", "firm", "--reason", "its cabinet was opened")
-        stream.verify_cut(time.monotonic(), "deployment was revoked")
+        stream.verify_cut(stated_s(made, "party-revocation/v1"), "deployment was revoked")
         assert len(row["keys"]) == 1
         (reasons,) = made.json("status")["stopped"].values()
         assert any("approvals by the firm" in reason for reason in reasons), reasons

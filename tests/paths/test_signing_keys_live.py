@@ -23,7 +23,7 @@ from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
 from paths.demo import ROOT, Demo
 from paths.furnished import running_copy
-from paths.test_revoking import PATIENCE_S, Stream
+from paths.test_revoking import PATIENCE_S, Stream, stated_s
 
 PURPOSES = ("evidence", "ledger", "model-signing", "release")
 CALLERS = 3
@@ -118,7 +118,7 @@ def test_a_compromised_key_of_the_guardian_ends_what_it_approved(demo) -> None:
     (key,) = (row["id"] for row in made.json("signing-key", "ls") if row["party"] == "guardian")
     stop = ("--state", "compromised", "--reason", "stolen")
     made.run("signing-key", "revoke", key, *stop)
-    stream.verify_cut(time.monotonic(), "deployment was revoked")
+    stream.verify_cut(stated_s(made, "key-state/v1"), "deployment was revoked")
     body = {"model": up["model"], "messages": [{"role": "user", "content": "?"}]}
     head = {"Authorization": f"Bearer {up['key']}"}
     answer = httpx.post(f"{up['gateway_url']}/v1/chat/completions", json=body, headers=head)
