@@ -4,7 +4,7 @@
 
 To see these tests fail I once broke the code: without `recall.follow` in the gateway's link the
 streams ran to their end; with `known.stopped` left out of the snapshot the model was served on;
-with control that looks for news every other second the cut came too late.
+with 1.5 s before a task is cancelled the cut came too late.
 """
 
 import contextlib

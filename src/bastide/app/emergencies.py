@@ -104,9 +104,15 @@ def entry_under(found: Sequence[Span], row: Evidence) -> int | None:
     return next((span.row.entry for span in found if span.has(row)), None)
 
 
-def approvals_told(ledger: Ledger, rows: Iterable[Evidence]) -> list[dict[str, Any]]:
-    """Approvals as plain JSON values, with their ends, and marked where an emergency was open."""
-    found, policy = spans(ledger), ledger.policy()
+def approvals_told(
+    ledger: Ledger, rows: Iterable[Evidence], found: Sequence[Span] | None = None
+) -> list[dict[str, Any]]:
+    """Approvals as plain JSON values, with their ends, and marked where an emergency was open.
+
+    found: what `spans` says, if that was asked already.
+    """
+    policy = ledger.policy()
+    found = spans(ledger) if found is None else found
     return [
         {
             "party": row.body["party"],

@@ -60,13 +60,14 @@ def show_entry(env: Environment, entry: int) -> dict[str, Any]:
     require(env, "read")
     row = _entry(env, entry)
     given = (env.ledger.by_digest(Digest.parse(one)) for one in row.body.get("approvals", ()))
+    found = spans(env.ledger)
     return {
         "entry": entry,
         "digest": str(row.digest),
         "signers": list(row.signers),
         "by": acted(env.ledger, row),
-        "break_glass": entry_under(spans(env.ledger), row),
-        "approvals": approvals_told(env.ledger, given),
+        "break_glass": entry_under(found, row),
+        "approvals": approvals_told(env.ledger, given, found),
         "statement": row.statement.to_json(),
     }
 

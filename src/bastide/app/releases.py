@@ -116,16 +116,16 @@ def show_release(env: Environment, name: str) -> dict[str, Any]:
     wanted = candidate.body["release"]
     admission = env.ledger.by_digest(Digest.parse(wanted["admission"]))
     evaluation = env.ledger.by_digest(Digest.parse(wanted["evaluation"]))
-    verdicts = _judged(env, candidate)
+    verdicts, found = _judged(env, candidate), spans(env.ledger)
     return {
-        **_row(env, candidate, spans(env.ledger), verdicts),
+        **_row(env, candidate, found, verdicts),
         "origin": admission.body["origin"],
         "licence": admission.body["licence"],
         "template": admission.body["template"],
         "scores": evaluation.body["scores"],
         "author": candidate.body["author"],
         "proposed_by": acted(env.ledger, candidate),
-        "approvals": approvals_told(env.ledger, _approvals(env, candidate)),
+        "approvals": approvals_told(env.ledger, _approvals(env, candidate), found),
         "verdicts": [verdict.to_json() for verdict in verdicts],
     }
 
