@@ -3,6 +3,7 @@
 """Streams that wait for their engine, many at once; `run.py --idle` of the benchmark has 10,000."""
 
 import asyncio
+import dataclasses
 import gc
 import json
 import socket
@@ -12,11 +13,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from bastide.core.chat import Delta, GenerateRequest, Usage
+from bastide.core.chat import Delta, FinishReason, GenerateRequest, Usage
 from bastide.core.limits import CONNECTIONS_MAX, RUNNER_STREAMS_MAX, WINDOW_REQUESTS_MAX
+from bastide.core.receipt import commit, fingerprint, salt_for
 from bastide.gateway.connection import Connection
 from bastide.gateway.inbound import Inbound
 from paths.gateway_rig import (
+    KEY,
     MODEL,
     Rig,
     ScriptedEngine,
@@ -49,10 +52,10 @@ class HoldingEngine(ScriptedEngine):
             yield delta
 
 
-def open_stream(rig: Rig) -> socket.socket:
+def open_stream(rig: Rig, request: bytes = STREAM) -> socket.socket:
     """A stream whose first word has come, and was read."""
     client = rig.connect()
-    client.sendall(STREAM)
+    client.sendall(request)
     seen = b""
     while FIRST.encode() not in seen or not seen.endswith(b"\n\n\r\n"):
         data = client.recv(65_536)
@@ -90,6 +93,55 @@ def test_streams_that_wait_leave_room_for_others_and_end_properly() -> None:
             rest = read_rest(client)
             assert "wörld" in rest.decode() and rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         rig.until(lambda: not sum(rig.pool.inside.values()))
+        assert bugs(rig) == []
+
+
+class ForgettingEngine(ScriptedEngine):
+    """Gives the first word and keeps nothing of the request, as one in another process does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.finish = FinishReason.STOP
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        del request
+        yield Delta(FIRST, usage=Usage(9, 1))
+        await self.go.wait()
+        yield Delta("", self.finish, Usage(9, 1))
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("finish", [FinishReason.STOP, FinishReason.ERROR])
+def test_a_stream_that_waits_keeps_no_long_prompt(replicas: int, finish: FinishReason) -> None:
+    """Neither its bytes nor its words; the receipt is over them all the same."""
+    count, long = 8, "word " * 40_000
+    body = {**BODY, "messages": [{"role": "user", "content": long}], "stream": True}
+    sent = request_bytes(json.dumps(body).encode())
+    with gateway() as rig, ExitStack() as kept:
+        engine = rig.engine = ForgettingEngine()
+        engine.finish = finish
+        served = rig.do(lambda: rig.control.snapshot).served
+        others = tuple(f"{number}.sock" for number in range(2, replicas + 1))
+        rig.publish(served={MODEL: dataclasses.replace(served[MODEL], others=others)})
+        with open_stream(rig, sent):  # what is made once is there now
+            tracemalloc.start()
+            try:
+                waiting = [kept.enter_context(open_stream(rig, sent)) for _ in range(count)]
+                rig.do(gc.collect)
+                each = tracemalloc.get_traced_memory()[0] / count
+            finally:
+                tracemalloc.stop()
+        assert each < len(long) / 4, each
+        rig.do(engine.go.set)
+        for client in waiting:
+            read_rest(client)
+        rig.until(lambda: len(rig.control.receipts) == count + 1)
+        told = rig.control.receipts[-1]
+        salt = salt_for(KEY, told.ident)
+        assert told.prompt_commitment == commit(salt, "prompt", sent.partition(b"\r\n\r\n")[2])
+        again = fingerprint(KEY, "", sent.partition(b"\r\n\r\n")[2])
+        assert told.fingerprint == (again if finish is FinishReason.ERROR else "")
         assert bugs(rig) == []
 
 

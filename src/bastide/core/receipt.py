@@ -137,8 +137,13 @@ def salt_for(api_key: str, receipt_ident: str) -> bytes:
 
 def fingerprint(api_key: str, invocation: str, body: bytes) -> str:
     """What attempts at one call have in common; only the key's holder can tell what it is of."""
+    return fingerprint_of(api_key, invocation, hashlib.sha256(body).digest())
+
+
+def fingerprint_of(api_key: str, invocation: str, digest: bytes) -> str:
+    """The same, of a body that is there no more: `digest` is its SHA-256."""
     state = hmac.new(api_key.encode(), b"bastide/attempt/v1" + invocation.encode(), hashlib.sha256)
-    state.update(b"\0" + hashlib.sha256(body).digest())
+    state.update(b"\0" + digest)
     return f"hmac-sha256:{state.hexdigest()}"
 
 

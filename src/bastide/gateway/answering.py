@@ -54,6 +54,7 @@ from bastide.stages.serve import Call, choose, embed
 __all__ = ["RECEIPT_HEADER", "Answering", "Caller", "Control", "Job", "fresh_snapshot"]
 
 RECEIPT_HEADER: Final = "x-bastide-receipt"
+_KEPT_BYTES: Final = 1_024  # of a stream's request that is not forgotten while it waits
 BUDGET_HEADER: Final = "x-bastide-budget"  # from the soft limit of a budget on
 
 
@@ -177,6 +178,9 @@ class Answering:
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
         began_ms = self._clock.now_ms()
+        light = None
+        if asked.stream and len(request.body) > _KEPT_BYTES and not _is_sealed(asked.request):
+            light = call.lightened()
         writer = action.writer(
             Context(
                 ident,
@@ -184,7 +188,7 @@ class Answering:
                 call.served.name,
                 call.served.release,
                 # Of a stream that waits one request is enough, in the form that it was sent on.
-                structs.replace(asked, request=call.request) if asked.stream else asked,
+                structs.replace(asked, request=light or call.request) if asked.stream else asked,
                 _Since(self._clock, began_ms),
             )
         )
@@ -201,6 +205,7 @@ class Answering:
             asked.stream,
             may_promise,
             action.failing,
+            light,
         )
 
     def _embed(self, request: Request, ident: str, caller: Caller, action: Embed) -> Reply | Job:

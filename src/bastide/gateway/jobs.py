@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from bastide.core.chat import Delta
+from bastide.core.chat import Delta, GenerateRequest
 from bastide.core.errors import BastideError, Busy, Exhausted, NotAllowed
 from bastide.dialects.surface import Family, Problem, Writer, problem_of
 from bastide.gateway.promising import Promised, Promises
@@ -138,10 +138,11 @@ class Errand(_Telling):
 class Generation(_Telling):
     """The job of a call that a model answers: whole, or as a stream.
 
-    `failing` says how a stream that has begun ends, if not by the family's event.
+    `failing` says how a stream that has begun ends, if not by the family's event. `light` is what
+    is kept of its request from the first piece on; without it, all of it.
     """
 
-    __slots__ = ("_engine", "_failing", "_may_promise", "_opening", "_streams", "_writer")
+    __slots__ = ("_engine", "_failing", "_light", "_may_promise", "_opening", "_streams", "_writer")
 
     def __init__(
         self,
@@ -154,8 +155,10 @@ class Generation(_Telling):
         streams: bool,
         may_promise: bool,
         failing: Failing | None,
+        light: GenerateRequest | None = None,
     ) -> None:
         super().__init__(house, family, call.ident, headers, call)
+        self._light = light
         self._engine = engine
         self._writer = writer
         self._streams = streams
@@ -189,6 +192,10 @@ class Generation(_Telling):
 
     def _hand(self, delta: Delta) -> Awaitable[None] | None:
         """Send a piece; what is returned is done when the client has read enough."""
+        light = self._light
+        if light is not None and self._call is not None:
+            self._light = None
+            self._call.forget(light)
         if delta.call is not None:
             piece = self._writer.call(delta.call)
         elif delta.text:

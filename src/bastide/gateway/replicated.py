@@ -130,11 +130,12 @@ class Search:
 class _Answer:
     """The deltas of one answer. No generator, for the reason that adapters/engine/remote.py has."""
 
-    __slots__ = ("_begun", "_engine", "_replica", "_request", "_stream")
+    __slots__ = ("_begun", "_engine", "_replica", "_request", "_stream", "_tenant")
 
     def __init__(self, engine: ReplicatedEngine, request: GenerateRequest) -> None:
         self._engine = engine
-        self._request = request
+        self._request: GenerateRequest | None = request  # until it has begun
+        self._tenant = request.tenant
         self._stream: AsyncIterator[Delta] | None = None
         self._replica = 0
         self._begun = False
@@ -144,22 +145,24 @@ class _Answer:
 
     def __anext__(self) -> Awaitable[Delta]:
         stream = self._stream
-        return self._begin() if stream is None or not self._begun else stream.__anext__()
+        if stream is not None and self._begun:
+            return stream.__anext__()
+        assert self._request is not None
+        return self._begin(self._request)
 
     async def aclose(self) -> None:
         """End the answer."""
         stream, self._stream = self._stream, None
         if stream is None:
             return
-        self._engine.replicas.leave(self._request.tenant, self._replica)
+        self._engine.replicas.leave(self._tenant, self._replica)
         close = getattr(stream, "aclose", None)
         if close is not None:
             await close()
 
-    async def _begin(self) -> Delta:
-        request = self._request
+    async def _begin(self, request: GenerateRequest) -> Delta:
         if request.sealed is not None:
-            return await self._begin_at(request.sealed.replica - 1)
+            return await self._begin_at(request.sealed.replica - 1, request)
         search = self._engine.search(request.tenant, affinity(request))
         while True:
             self._replica = search.next()
@@ -170,20 +173,20 @@ class _Answer:
                 await self.aclose()
                 search.failed(error)
             else:
-                self._begun = True
+                self._begun, self._request = True, None
                 return delta
 
-    async def _begin_at(self, replica: int) -> Delta:
+    async def _begin_at(self, replica: int, request: GenerateRequest) -> Delta:
         """At one replica, whatever comes of it. Raises NotFound if there is no such one."""
         if not 0 <= replica < self._engine.count_replicas:
             raise NotFound("The model has no such replica.", reasons=["node_not_found"])
         self._replica = replica
-        self._engine.replicas.enter(self._request.tenant, replica)
-        self._stream = self._engine.engine(replica).generate(self._request)
+        self._engine.replicas.enter(self._tenant, replica)
+        self._stream = self._engine.engine(replica).generate(request)
         try:
             delta = await self._stream.__anext__()
         except BaseException:
             await self.aclose()
             raise
-        self._begun = True
+        self._begun, self._request = True, None
         return delta

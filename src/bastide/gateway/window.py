@@ -146,11 +146,12 @@ class _Place:
     No generator, for the reason that adapters/engine/remote.py has.
     """
 
-    __slots__ = ("_request", "_size", "_stream", "_window")
+    __slots__ = ("_request", "_size", "_stream", "_tenant", "_window")
 
     def __init__(self, window: WindowedEngine, request: GenerateRequest) -> None:
         self._window = window
-        self._request = request
+        self._request: GenerateRequest | None = request  # until it is handed on
+        self._tenant = request.tenant
         self._size = -1
         self._stream: AsyncIterator[Delta] | None = None
 
@@ -172,13 +173,14 @@ class _Place:
             if close is not None:
                 await close()
         finally:
-            if size >= 0 and self._window.leave(self._request.tenant, size):
+            if size >= 0 and self._window.leave(self._tenant, size):
                 await self._window.close()
 
     def _enter(self) -> AsyncIterator[Delta]:
-        request = self._request
+        request, self._request = self._request, None
+        assert request is not None  # it is entered once
         size = _size(request)
-        self._window.enter(request.tenant, size)
+        self._window.enter(self._tenant, size)
         self._size = size
         stream = self._stream = self._window.begin(request)
         return stream

@@ -22,6 +22,7 @@ the same for vectors, which are given out whole.
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
@@ -44,7 +45,7 @@ from bastide.core.receipt import (
     Receipt,
     answer_bytes,
     commit,
-    fingerprint,
+    fingerprint_of,
     standing_of,
     vector_bytes,
 )
@@ -74,8 +75,11 @@ class Answerer(Protocol):
         ...
 
 
-class Call(msgspec.Struct, frozen=True):
-    """One call that was let in. Its repr says nothing: no log line can hold a prompt or a key."""
+class Call(msgspec.Struct):
+    """One call that was let in. Its repr says nothing: no log line can hold a prompt or a key.
+
+    Of a stream that waits, `forget` leaves what its receipt needs; nothing else ever changes.
+    """
 
     ident: str  # what gateway/idents.py gave; the receipt's id is ``r_`` and this
     request: GenerateRequest | EmbedRequest
@@ -88,9 +92,21 @@ class Call(msgspec.Struct, frozen=True):
     price: Price | None = None
     invocation: str = ""  # what the client calls this call, equal in all its attempts
     retry: bool = False  # the client says that it asks again
+    digest: bytes = b""  # of the body, once that is forgotten
 
     def __repr__(self) -> str:
         return f"Call({self.ident})"
+
+    def lightened(self) -> GenerateRequest:
+        """Its request without the words: for whoever goes on with the answer only."""
+        asked = self.request
+        assert isinstance(asked, GenerateRequest)
+        return structs.replace(asked, messages=(), prompt=None, tools=(), schema=None)
+
+    def forget(self, light: GenerateRequest) -> None:
+        """The prompt was sent; what remains is its answer. `light`: what `lightened` made."""
+        self.digest = hashlib.sha256(self.body).digest()
+        self.request, self.body = light, b""
 
     @property
     def receipt(self) -> str:
@@ -130,7 +146,9 @@ async def answer(
     try:
         if guard is not None:
             asked = await _in_turns(guard.inward_steps(asked))
-        async for delta in course.begin(unguarded(asked, engine)):
+        stream = course.begin(unguarded(asked, engine))
+        del asked  # thousands of streams wait at once, and each prompt may be long
+        async for delta in stream:
             for passed in (delta,) if guard is None else guard.outward(delta):
                 if not course.take(passed) and hand is not None:
                     slow = hand(passed)
@@ -367,7 +385,8 @@ def _decided(call: Call, standing: Standing) -> tuple[str, ...]:
 
 def _fingerprint(call: Call, standing: Standing) -> str:
     made = standing.fingerprint  # of a call whose client names its attempts
-    return made or fingerprint(call.api_key, call.invocation, call.body)
+    digest = call.digest or hashlib.sha256(call.body).digest()
+    return made or fingerprint_of(call.api_key, call.invocation, digest)
 
 
 async def _close(stream: AsyncIterator[Delta]) -> None:

@@ -121,7 +121,7 @@ class _Answer:
 
     def __init__(self, engine: RemoteEngine, request: GenerateRequest) -> None:
         self._engine = engine
-        self._request = request
+        self._request: GenerateRequest | None = request  # until it is sent
         self._link: _Link | None = None
         self._mailbox: _Mailbox | None = None
         self._ended = False
@@ -137,6 +137,7 @@ class _Answer:
             if mailbox is None:
                 link = self._link = await self._engine.linked()
                 mailbox = self._mailbox = link.open("generate", self._request)
+                self._request = None
                 if link.writable is not None:
                     # Shielded: who gives up waiting must not end the wait of the others.
                     await asyncio.shield(link.writable)
