@@ -42,20 +42,30 @@ class Site:
 
 
 class Authority:
-    """An authority as others make one: it constrains no names, and may be for a trust domain."""
+    """An authority as others make one: it constrains no names, and may be for a trust domain.
 
-    def __init__(self, name: str, domain: str = "") -> None:
+    above: another one, which lets this one issue.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        domain: str = "",
+        above: "Authority | None" = None,
+        seconds: float = 86_400,
+    ) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = self._builder(self._name, self._key, 86_400).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        signer = above or self
+        builder = signer._builder(self._name, self._key, seconds).add_extension(
+            x509.BasicConstraints(ca=True, path_length=1 if above is None else 0), critical=True
         )
         if domain:
             named = x509.SubjectAlternativeName(
                 [x509.UniformResourceIdentifier(f"spiffe://{domain}")]
             )
             builder = builder.add_extension(named, critical=False)
-        made = builder.sign(self._key, hashes.SHA256())
+        made = builder.sign(signer._key, hashes.SHA256())
         self.pem = made.public_bytes(Encoding.PEM).decode()
 
     def issue(
@@ -88,16 +98,25 @@ class Authority:
 class Clients(Authority):
     """An authority of clients, with the certificates that it gives out."""
 
-    def __init__(self, folder: Path, name: str = "clients", domain: str = "example.org") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str = "clients",
+        domain: str = "example.org",
+        above: Authority | None = None,
+        seconds: float = 86_400,
+    ) -> None:
         """An authority of this name, for a trust domain, as SPIRE makes one; "" for none."""
-        super().__init__(name, domain)
+        super().__init__(name, domain, above, seconds)
         self._folder = folder
+        self._sent = b"" if above is None else self.pem.encode()  # a client shows it, too
 
     def give(self, subject: x509.Name | None = None, *uris: str, seconds: float = 86_400) -> Path:
         """A file with a certificate, which lasts so long, and its key."""
         names = (x509.UniformResourceIdentifier(uri) for uri in uris)
         path = self._folder / f"client-{secrets.token_hex(8)}.pem"
-        path.write_bytes(b"".join(self.issue(subject or x509.Name([]), *names, seconds=seconds)))
+        made = self.issue(subject or x509.Name([]), *names, seconds=seconds)
+        path.write_bytes(b"".join((*made, self._sent)))
         return path
 
 

@@ -219,6 +219,52 @@ def test_a_revoked_certificate_ends_what_is_open_and_opens_nothing(
 
 
 @pytest.mark.attacks("C243")
+@pytest.mark.parametrize("which", ["the root", "one below it"])
+def test_a_revoked_authority_ends_what_rests_on_it_and_no_more(
+    rig: Rig, tmp_path: Path, which: str
+) -> None:
+    root = Clients(tmp_path, "root")
+    below, beside = (Clients(tmp_path, name, "", root) for name in ("below", "beside"))
+    other = Clients(tmp_path, "other")
+    tls = TlsRig(rig, {"": root.pem + other.pem})
+    revoked = root if which == "the root" else below
+    bind(rig, SPIFFE)
+    lost = [below.give(None, SPIFFE), *([beside.give(None, SPIFFE)] if revoked is root else [])]
+    kept = [other.give(None, SPIFFE), *([] if revoked is root else [beside.give(None, SPIFFE)])]
+    rig.engine.words, rig.engine.pace_s = ["x"] * 1_000, 0.05
+    idle = [tls.connect(trusting(tls.site.authority, client=one)) for one in lost]
+    with closing(tls.connect(trusting(tls.site.authority, client=lost[0]))) as connected:
+        digests = frozenset((certificate_digest(revoked.pem).hex,))
+        told = stream_until_closed(
+            connected, "http/1.1", lambda: bind(rig, SPIFFE, certificates=digests)
+        )
+    assert b"[DONE]" not in told
+    assert b"error" in told
+    for one in idle:
+        with closing(one):
+            assert ends(one) <= REACHES_S
+    rig.engine.words, rig.engine.pace_s = ["x"], 0.0
+    assert all(refused(tls, trusting(tls.site.authority, client=one)) for one in lost)
+    assert [status_of(tls, one) for one in kept] == [200] * len(kept)
+
+
+@pytest.mark.attacks("C243")
+def test_a_connection_ends_with_the_authority_of_its_certificate(rig: Rig, tmp_path: Path) -> None:
+    root = Clients(tmp_path, "root")
+    below = Clients(tmp_path, "below", "", root, seconds=3_600)
+    tls = TlsRig(rig, {"": root.pem})
+    client = below.give(None, SPIFFE)
+    ends_ms = x509.ends_ms(below.pem.encode())
+    bind(rig, SPIFFE)
+    at(rig, ends_ms - 1)
+    with closing(tls.connect(trusting(tls.site.authority, client=client))) as connected:
+        rig.engine.words, rig.engine.pace_s = ["x"], 0.0
+        assert ask(connected) == 200
+        at(rig, ends_ms)
+        assert ends(connected) <= REACHES_S
+
+
+@pytest.mark.attacks("C243")
 def test_a_request_that_is_half_sent_when_its_certificate_is_revoked_is_not_taken(
     rig: Rig, tmp_path: Path
 ) -> None:
@@ -273,6 +319,9 @@ def test_a_command_revokes_it_in_every_worker(tmp_path: Path) -> None:
             connected.close()
         assert not any(served(stolen) for _ in range(6))
         assert all(served(good) for _ in range(6))
+        pem = str(folder / "example.org.pem")
+        made.demo.json("revoke", "certificate", pem, "--reason", "its authority was opened")
+        wait(lambda: not any(served(good) for _ in range(6)))
         # By its digest, and only once.
         again = made.demo.json("revoke", "certificate", row["digest"], "--reason", "again")
         assert again["entry"] == row["entry"]

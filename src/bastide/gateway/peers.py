@@ -4,7 +4,8 @@
 
 A handshake proves a certificate for its moment, and a connection can last for days. So while
 there are such connections, their certificates are looked at again every CERTIFICATES_CHECK_S:
-whose has ended or was revoked gets its terminal event, and its connection closes.
+whose has ended or was revoked gets its terminal event, and its connection closes. So does who has
+one of an authority that has ended or was revoked.
 """
 
 import asyncio
@@ -61,4 +62,4 @@ class Peers:
         self._timer = asyncio.get_running_loop().call_later(CERTIFICATES_CHECK_S, self._look)
 
     def _stands(self, shown: Shown) -> bool:
-        return self._now_ms() < shown.ends_ms and shown.digest not in self._revoked()
+        return self._now_ms() < shown.ends_ms and shown.digests.isdisjoint(self._revoked())

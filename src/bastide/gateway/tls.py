@@ -17,7 +17,7 @@ from typing import Any, Final
 from bastide.app import wiring_services
 from bastide.core.errors import Misconfigured
 from bastide.core.service import Credential
-from bastide.crypto.x509 import authorities
+from bastide.crypto.x509 import authorities, ends_ms
 
 __all__ = [
     "ALPN_H2",
@@ -41,9 +41,12 @@ class Context(ssl.SSLContext):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A client's certificate: the SHA-256 of its DER in hex, and when it ends, in ms."""
+    """What a client's connection stands on: its certificate, and each above it to the authority.
 
-    digest: str
+    digests: the SHA-256 of each one's DER, in hex; ends_ms: when the first of them ends.
+    """
+
+    digests: frozenset[str]
     ends_ms: int
 
 
@@ -105,12 +108,12 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
 
 def shown_by(transport: asyncio.BaseTransport) -> Shown | None:
     """The certificate that a client has shown; None if it was asked for none."""
-    found: dict[str, Any] | None = transport.get_extra_info("peercert")
-    if not found:
+    if not transport.get_extra_info("peercert"):
         return None
-    der = transport.get_extra_info("ssl_object").getpeercert(True)
-    ends_s = ssl.cert_time_to_seconds(found["notAfter"])
-    return Shown(hashlib.sha256(der).hexdigest(), int(ends_s) * 1000)
+    chain = _chain(transport)
+    digests = frozenset(hashlib.sha256(der).hexdigest() for der in chain)
+    ends = (ends_ms(ssl.DER_cert_to_PEM_cert(der).encode()) for der in chain)
+    return Shown(digests, min(ends))
 
 
 def _trust(client_ca: Mapping[str, str]) -> dict[str, frozenset[str]]:
@@ -125,14 +128,18 @@ def _trust(client_ca: Mapping[str, str]) -> dict[str, frozenset[str]]:
 
 def _domains(transport: asyncio.BaseTransport) -> frozenset[str]:
     """The trust domains of the authority at the end of the chain that was verified."""
+    trust = transport.get_extra_info("ssl_object").context.trust
+    return trust.get(hashlib.sha256(_chain(transport)[-1]).hexdigest(), frozenset())
+
+
+def _chain(transport: asyncio.BaseTransport) -> list[bytes]:
+    """The DER of a client's certificate, and of each above it, as TLS has verified them."""
     connected = transport.get_extra_info("ssl_object")
     public = getattr(connected, "get_verified_chain", None)  # since Python 3.13
     if public is not None:
-        anchor = public()[-1]
-    else:
-        anchor = connected._sslobj.get_verified_chain()[-1].public_bytes(_ssl.ENCODING_DER)
-    digest = hashlib.sha256(anchor).hexdigest()
-    return connected.context.trust.get(digest, frozenset())
+        return public()
+    found = connected._sslobj.get_verified_chain()
+    return [one.public_bytes(_ssl.ENCODING_DER) for one in found]
 
 
 def _relative(part: Sequence[tuple[str, str]]) -> str:
