@@ -3,8 +3,9 @@
 """`bastide corpus plan --count` counts what a build reads, goes on after a kill, and says what of
 the plan is reckoned.
 
-Broken once to prove the tests: where what was counted before is counted again, and where the count
-of a finished dataset stays, they fail.
+Broken once to prove the tests: where what was counted before is counted again, where the count of a
+finished dataset stays, where workers start to count nothing, and where parts are reckoned that were
+counted, they fail.
 """
 
 import json
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from bastide.app import corpus_estimate
 from bastide.app.config import Home
 from bastide.app.corpora import show_dataset
 from bastide.app.corpus_build import build_dataset
 from bastide.app.corpus_estimate import plan_dataset
+from bastide.app.corpus_pool import Pool
 from paths.corpus_rig import (
     CANARY,
     PLANTED,
@@ -78,6 +81,28 @@ def test_the_count_of_what_is_built_leaves_nothing_behind(empty: Home, tmp_path:
         assert row["sources"][0]["documents"] == 198
         assert env.store.names("corpora") == names
         assert files_of(home) == files
+
+
+def test_what_is_known_is_neither_reckoned_nor_asked_of_a_worker(
+    empty: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write(tmp_path / "corpus", "jsonl", 2_000)
+    pack(recipe, "one member")
+    home = copied(empty, tmp_path / "home")
+    started, reckoned = list[int](), list[str]()
+    begin, expansion = Pool.__enter__, corpus_estimate._expansion
+    monkeypatch.setattr(Pool, "__enter__", lambda self: (started.append(1), begin(self))[1])
+    monkeypatch.setattr(
+        corpus_estimate, "_expansion", lambda file: (reckoned.append(file.name), expansion(file))[1]
+    )
+    with seeded(home) as env:
+        first = plan_dataset(env, recipe, 2, True)
+        assert (len(started), reckoned) == (1, [])
+        again = plan_dataset(env, recipe, 2, True)
+        assert (len(started), reckoned) == (1, [])
+        plan_dataset(env, recipe, 2)
+    assert again["parts"] == first["parts"]
+    assert len(reckoned) == 1  # one file, as it is packed
 
 
 def files_of(home: Home) -> int:

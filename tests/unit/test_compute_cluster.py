@@ -121,6 +121,63 @@ class Carried:
         return self.answers.pop(0) if self.answers else None
 
 
+LATE = ("failed", "ConnectionError: Starting Ray client server failed. See ray_client_server.err")
+OTHER = ("failed", "PermissionError: the token is wrong")
+ANSWERED = ("connected",)
+
+
+class Slow(RayLink):
+    """A link whose drivers say what they are told to, one after the other; None: no answer."""
+
+    def __init__(self, address: str, answers: list[Any]) -> None:
+        self.answers, self.started, self.ended = answers, 0, 0
+        self._connect(address, 1, {})
+
+    def _start(self, *given: Any) -> None:
+        self.started += 1
+
+    def receive(self, timeout_s: float) -> Any:
+        return self.answers.pop(0)
+
+    def _end(self) -> None:
+        self.ended += 1
+
+
+@pytest.mark.parametrize(
+    ("address", "answers"),
+    [
+        ("ray://head:1", [LATE, LATE, ANSWERED]),
+        (ray_link.LOCAL, [LATE, None, ANSWERED]),
+        (ray_link.LOCAL, [OTHER, ANSWERED]),
+    ],
+    ids=["late cluster", "late local", "local, whatever it says"],
+)
+def test_who_was_only_too_busy_is_asked_again(address: str, answers: list[Any]) -> None:
+    """Each driver that failed has ended before the next begins."""
+    wanted = len(answers)
+    link = Slow(address, answers)
+    assert (link.started, link.ended) == (wanted, wanted - 1)
+
+
+@pytest.mark.parametrize(
+    ("address", "answers", "left"),
+    [
+        ("ray://head:1", [OTHER, ANSWERED], 1),
+        ("ray://head:1", [None, ANSWERED], 1),
+        ("ray://head:1", [LATE, OTHER, ANSWERED], 1),
+        ("ray://head:1", [LATE, LATE, LATE, ANSWERED], 1),
+        (ray_link.LOCAL, [None, None, None, ANSWERED], 1),
+    ],
+    ids=["another reason", "no answer", "then another reason", "late thrice", "local thrice"],
+)
+def test_who_refuses_or_stays_busy_is_not_asked_for_ever(
+    address: str, answers: list[Any], left: int
+) -> None:
+    with pytest.raises(Unavailable, match="there is no Ray cluster"):
+        Slow(address, answers)
+    assert len(answers) == left
+
+
 def test_a_message_fits_one_call_in_one_direction() -> None:
     worker = RayWorker(SystemEntropy())
     recipient = str(worker._identity.recipient())

@@ -117,9 +117,11 @@ def _counts(
     total = sum(part.size for part in parts)
     done = total - sum(part.size for part in missing)
     progress("counting", done, total)
+    if not missing:
+        return [found[part.number] for part in parts]  # no worker is started for nothing
     over = HandOver(env.store, folder)
     bench = replace(bench_of(env, folder), key=bytes(32))  # pseudonyms of their own: none is kept
-    with Pool(env.settings, min(workers, max(1, len(missing))), bench) as pool:
+    with Pool(env.settings, min(workers, len(missing)), bench) as pool:
         for part, count in pool.each(count_part, over.parts(missing)):
             over.done(part)
             found[part.number] = count

@@ -79,19 +79,20 @@ def _planned(
     parts = plan.cut_parts(recipe.sources, files, recipe.limits.part_bytes)
     bench = _bench(env, recipe, needed)
     rows, reports = [], []
+    further = 0
     for number, source in enumerate(recipe.sources):
-        part_bytes = recipe.limits.part_bytes
-        row, report = _measured(env, bench, number, source, files[source.name], part_bytes)
+        row, report = _measured(env, bench, number, source, files[source.name])
         reports.append(report)
         if counted is not None:
             own = counted.sources[source.name]
             row |= {"documents": own.documents, "characters": own.characters, "broken": own.broken}
+        else:  # the parts of a count are known
+            further += _further(source, files[source.name], recipe.limits.part_bytes)
         rows.append(
             {"source": source.name, "licence": source.licence, "basis": source.basis, **row}
         )
     joining, writing = _rest(env, bench, recipe, reports)
     scale = sum(row["documents"] for row in rows) / max(1, sum(report.read for report in reports))
-    further = sum(row.pop("further_parts") for row in rows)
     all_parts = len(parts) + further if counted is None else counted.parts
     at_once = max(1, min(workers, all_parts))
     alone = joining * scale  # one process, however many workers there are
@@ -160,7 +161,6 @@ def _measured(
     number: int,
     source: Source,
     files: list[plan.InputFile],
-    part_bytes: int,
 ) -> tuple[dict[str, Any], PartReport]:
     """Read the beginning of the largest file for a second, and reckon from it."""
     total = sum(file.size for file in files)
@@ -187,18 +187,21 @@ def _measured(
     report = worker.finish()
     elapsed = env.clock.monotonic() - begun
     share = total / max(1, consumed)
-    kind, expansion = plan.pieces_of(source), _expansion(largest)
-    pieces = (pieces_about(file, kind, part_bytes, expansion) for file in files)
     row = {
         "files": len(files),
         "bytes": total,
         "documents": int(report.read * share),
         "kept_share": round(report.kept / report.read, 3) if report.read else 0.0,
         "seconds": round(elapsed * share, 1),
-        "further_parts": sum(count - 1 for count in pieces),
         "disk_bytes": int(chars * share * _DISK_SHARE),
     }
     return row, report
+
+
+def _further(source: Source, files: list[plan.InputFile], part_bytes: int) -> int:
+    """About how many parts there are because files are cut, as the largest expands."""
+    kind, expansion = plan.pieces_of(source), _expansion(max(files, key=lambda file: file.size))
+    return sum(pieces_about(file, kind, part_bytes, expansion) - 1 for file in files)
 
 
 def _expansion(file: plan.InputFile) -> float:
