@@ -27,8 +27,8 @@ EXTRAS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
     {
         "corpus": (
             "the corpus commands",
-            ("fastwarc", "py3langid", "pyarrow", "pydivsufsort", "re2", "rensa", "resiliparse",
-             "tokenizers", "yaml", "zstandard"),
+            ("fastokens", "fastwarc", "py3langid", "pyarrow", "pydivsufsort", "re2", "rensa",
+             "resiliparse", "tokenizers", "yaml", "zstandard"),
         ),
         "oidc": ("a login", ("joserfc",)),
         "ray": ("a cluster of Ray", ("ray",)),
