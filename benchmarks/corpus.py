@@ -1,18 +1,23 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""One corpus, read to deduplicated shards, by Bastide and by datatrove, in turns on one machine.
+"""One corpus, from files to packed tokens, by Bastide and by datatrove, in turns on one machine.
 
     benchmarks/corpus_peers/install.sh UV
     python benchmarks/corpus.py --sample .corpus/sample/*/source/*/*.zst [--megabytes 20]
         [--rounds 3] [--peers .peers/datatrove/bin/python] [--spacy]
 
 Work: read JSONL.zst, Unicode, language, quality (Gopher, FineWeb), personal data, near duplicates,
-write. One worker each; CPU seconds are those of all processes, start and imports included.
+write, tokenize, pack into sequences of 2,048. One worker and one thread each; CPU seconds are those
+of all processes, start and imports included. The tokenizer is that of corpus_pack.py.
 
-* proved: the command `bastide corpus build` in an environment founded before: files hashed, all
-  sealed, a life of each document, Merkle root.
-* plain: the same readers and filters in one loop, duplicates in memory, nothing sealed or hashed.
-* datatrove: words split at white space; with --spacy also as it comes, which is much slower.
+* proved: the commands `bastide corpus build` and `corpus pack` in an environment founded before:
+  files hashed, all sealed, a life of each document, Merkle root, documents whole where they fit.
+* plain: the same readers and filters in one loop, duplicates in memory, nothing sealed or hashed,
+  tokens one after another.
+* datatrove: words split at white space; with --spacy also as it comes, which is much slower. Its
+  DocumentTokenizer puts tokens one after another; it is their reader who cuts sequences.
+
+Other tools, which do some of this work, are in corpus_tools.py.
 
 Documents are taken evenly from all files. The stages are measured alone on the same texts, beside
 what the processor does at best in that kind of work. The last line is one JSON object.
@@ -21,6 +26,7 @@ what the processor does at best in that kind of work. The last line is one JSON 
 import argparse
 import io
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -33,11 +39,14 @@ from typing import Any
 
 import msgspec
 import zstandard
+from corpus_pack import END, train
 from corpus_steps import EU, sample
 
 from bastide.app import wiring
 from bastide.app.config import Home
 from bastide.app.corpus_plan import filled_filters, load_recipe, local_steps
+from bastide.app.corpus_shards import Line
+from bastide.app.corpus_tokens import open_tokenizer
 from bastide.app.founding import Wishes, found
 from bastide.core.document import Document
 from bastide.filters.chain import run_filters
@@ -72,6 +81,8 @@ step = "exact-duplicate"
 step = "near-duplicate"
 """
 FILES = 4
+LENGTH = 2_048  # tokens of a sequence
+BATCH = 1_000  # texts that are tokenized at once
 
 
 def main() -> None:
@@ -87,9 +98,11 @@ def main() -> None:
     if options.child:
         print(json.dumps(plain(options.folder)))
         return
+    os.environ["RAYON_NUM_THREADS"] = "1"  # of tokenizers: one core, as the seconds are counted
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         texts = write_corpus(folder, options.sample, options.megabytes * 1_000_000)
+        train(texts, folder / "tokenizer.json")
         size = sum(len(text.encode()) for text in texts)
         print(f"{len(texts)} documents, {size / 1e6:.1f} MB of text")
         tools = commands(folder, options)
@@ -121,45 +134,57 @@ def write_corpus(folder: Path, paths: list[Path], bytes_max: int) -> list[str]:
     return texts
 
 
-def commands(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
+def commands(folder: Path, options: argparse.Namespace) -> dict[str, list[list[str]]]:
     ours = [sys.executable, __file__, "--folder", str(folder), "--child"]
     found(Home(folder / "home"), Wishes("solo", "127.0.0.1:1"))
-    build = [sys.executable, "-c", "from bastide.cli import main; main()", "corpus", "build"]
-    build += [str(folder / "speed.toml"), "--workers", "1", "--json", "--home", "OUTPUT/home"]
-    tools = {"proved": build, "plain": [*ours, "plain"]}
+    command = [sys.executable, "-c", "from bastide.cli import main; main()", "corpus"]
+    more = ["--workers", "1", "--json", "--home", "OUTPUT/home"]
+    tokenizer = str(folder / "tokenizer.json")
+    pack = ["pack", "speed", "--tokenizer", tokenizer, "--end-token", END, "--length", str(LENGTH)]
+    build = [*command, "build", str(folder / "speed.toml"), *more]
+    tools = {"proved": [build, [*command, *pack, *more]], "plain": [[*ours, "plain"]]}
     if not options.peers.exists():
         print(f"absent: {options.peers}; benchmarks/corpus_peers/install.sh installs datatrove")
         return tools
     script = str(Path(__file__).parent / "corpus_peers" / "whole.py")
     given = [str(folder / "texts"), "OUTPUT", FASTTEXT]
-    tools["datatrove"] = [str(options.peers), script, *given, "words"]
-    if options.spacy:
-        tools["datatrove, spaCy"] = [str(options.peers), script, *given, "spacy"]
+    for split in ("words", "spacy") if options.spacy else ("words",):
+        name = "datatrove" if split == "words" else "datatrove, spaCy"
+        tools[name] = [[str(options.peers), script, *given, split, tokenizer, END]]
     return tools
 
 
 def turns(
-    folder: Path, tools: dict[str, list[str]], rounds: int, documents: int
+    folder: Path, tools: dict[str, list[list[str]]], rounds: int, documents: int
 ) -> dict[str, list[dict[str, Any]]]:
     """Every tool once, then every tool again; spaCy, which takes minutes, in the first round."""
     rows: dict[str, list[dict[str, Any]]] = {tool: [] for tool in tools}
     for number in range(rounds):
-        for tool, command in tools.items():
+        for tool, steps in tools.items():
             if number and tool.endswith("spaCy"):
                 continue
             with tempfile.TemporaryDirectory() as target:
                 if tool == "proved":  # each time a new environment, or the dataset is there already
                     shutil.copytree(folder / "home", Path(target) / "home")
-                row = run([part.replace("OUTPUT", target) for part in command])
+                done = [run([part.replace("OUTPUT", target) for part in step]) for step in steps]
+            row = done[-1]
             if tool == "proved":
-                row = {**row, "kept": row["documents"], "documents": documents}
+                row = {**row, "kept": done[0]["documents"], "documents": documents}
+                rows.setdefault("build alone", []).append({**row, **time_of(done[:1])})
+            row = {**row, **time_of(done)}
             rows[tool].append(row)
             print(f"  {tool:18} {row['cpu_s']:7.1f} s of CPU {row['seconds']:7.1f} s"
-                  f"  kept {row['kept']} of {row['documents']}", flush=True)  # fmt: skip
+                  f"  kept {row['kept']} of {row['documents']}, {row['tokens'] / 1e6:.2f} million"
+                  " tokens", flush=True)  # fmt: skip
     return rows
 
 
-def run(command: list[str]) -> dict[str, Any]:
+def time_of(rows: list[dict[str, Any]]) -> dict[str, float]:
+    return {name: sum(row[name] for row in rows) for name in ("seconds", "cpu_s")}
+
+
+def run(command: list[str], *, last_line: bool = True) -> dict[str, Any]:
+    """What a command took, and unless it prints none, the JSON object of its last line."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -168,7 +193,8 @@ def run(command: list[str]) -> dict[str, Any]:
     if done.returncode:
         sys.exit(f"{command[:2]} failed: {done.stderr[-800:]}")
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {**json.loads(done.stdout.splitlines()[-1]), "seconds": seconds, "cpu_s": spent}
+    row = json.loads(done.stdout.splitlines()[-1]) if last_line else {}
+    return {**row, "seconds": seconds, "cpu_s": spent}
 
 
 def told(rows: dict[str, list[dict[str, Any]]], documents: int, size: int) -> dict[str, Any]:
@@ -194,6 +220,9 @@ def plain(folder: Path) -> dict[str, int]:
     """The same in one loop."""
     recipe = load_recipe(folder / "speed.toml")
     filters = filled_filters(local_steps(recipe.steps), bytes(32), ())
+    tokenizer = open_tokenizer(folder / "tokenizer.json", END)
+    waiting: list[Line] = []
+    tokens = 0
     near = NearDuplicate()
     seen: set[bytes] = set()
     tables: dict[int, list[bytes]] = {}
@@ -202,6 +231,16 @@ def plain(folder: Path) -> dict[str, int]:
         stream = zstandard.ZstdCompressor(level=3).stream_writer(
             (Path(place) / "out.jsonl.zst").open("wb")
         )
+        packed = (Path(place) / "tokens.bin").open("wb")
+
+        def pack() -> int:
+            count = 0
+            for _, row in tokenizer.tokens(waiting):
+                packed.write(row.tobytes())  # a reader cuts sequences of LENGTH
+                count += len(row)
+            waiting.clear()
+            return count
+
         for one in documents_of(folder):
             read += 1
             found = run_filters(filters, one).document
@@ -217,8 +256,13 @@ def plain(folder: Path) -> dict[str, int]:
                 tables.setdefault(key, []).append(signature)
             kept += 1
             stream.write(msgspec.json.encode({"id": found.ident, "text": found.text}) + b"\n")
+            waiting.append(Line(id=found.ident, text=found.text, source=found.source))
+            if len(waiting) == BATCH:
+                tokens += pack()
+        tokens += pack()
         stream.close()
-    return {"documents": read, "kept": kept}
+        packed.close()
+    return {"documents": read, "kept": kept, "tokens": tokens}
 
 
 def documents_of(folder: Path) -> Iterator[Document]:

@@ -10,7 +10,8 @@ assumed and not measured is in `Corpus`. Row widths and limits come from the cod
 
 import argparse
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bastide.app.corpus_objects import FAN
 from bastide.app.corpus_part import BAND_WIDTH, KEY_WIDTH, SIGNATURE_WIDTH, TEXT_WIDTH
@@ -30,6 +31,7 @@ class Corpus:
     token_bytes: float = 4.0  # of UTF-8: European languages in a tokenizer made for them
     document_bytes: float = 4_000.0
     kept: float = 0.5  # of the documents, when the near duplicates are looked for
+    near: float = 0.3  # of these, what has a near duplicate
     compressed: float = 3.5  # text to Zstandard
 
 
@@ -39,21 +41,36 @@ class Rates:
 
     work_mb_s: float = 2.36  # text through all steps, sealed: benchmarks/corpus.py, two sizes
     hash_mb_s: float = 408.0  # SHA-256 of the files
-    join_documents_s: float = 30_944.0  # benchmarks/corpus_join.py, all workers together
-    join_alone_documents_s: float = 1_346_141.0  # the same, what the process that leads does
-    root_documents_s: float = 343_821.0
-    root_alone_documents_s: float = 6_265_157.0
+    # benchmarks/corpus_join.py --near SHARE: by the share of near duplicates, what all workers do
+    # together, and what of it the process that leads does alone
+    join_documents_s: Mapping[float, tuple[float, float]] = field(
+        default_factory=lambda: {
+            0.05: (27_537.0, 984_338.0),
+            0.3: (14_290.0, 117_486.0),
+            0.6: (8_753.0, 50_459.0),
+        }
+    )
+    root_documents_s: float = 252_821.0
+    root_alone_documents_s: float = 4_346_070.0
+    draw_documents_s: float = 207_543.0  # of a budget, in one process: --draw
     merge_rows_s: float = 1_175_783.0  # an earlier version of that benchmark
 
-    def join_hours(self, kept: float) -> float:
+    def join_hours(self, kept: float, near: float) -> float:
         """Core hours of the join. It was measured with one pass over the bands."""
         more = kept * BANDS * (PASSES - 1)
-        return hours(kept, self.join_documents_s) + hours(more, self.merge_rows_s)
+        return kept * self._seconds(near, 0) / 3600 + hours(more, self.merge_rows_s)
 
-    def alone_hours(self, kept: float) -> float:
+    def alone_hours(self, kept: float, near: float) -> float:
         """Of the join and the root, what one process does, however many workers there are."""
-        joining = hours(kept, self.join_alone_documents_s)
-        return joining + hours(kept, self.root_alone_documents_s)
+        return kept * self._seconds(near, 1) / 3600 + hours(kept, self.root_alone_documents_s)
+
+    def _seconds(self, near: float, which: int) -> float:
+        """Of a document, between the two measured shares around `near`, or along the last two."""
+        shares = sorted(self.join_documents_s)
+        last = max(1, min(len(shares) - 1, sum(share < near for share in shares)))
+        low, high = shares[last - 1], shares[last]
+        one, other = (1 / self.join_documents_s[share][which] for share in (low, high))
+        return max(0.0, one + (other - one) * (near - low) / (high - low))
 
 
 def plan(corpus: Corpus, rates: Rates) -> list[tuple[str, str]]:
@@ -76,8 +93,10 @@ def plan(corpus: Corpus, rates: Rates) -> list[tuple[str, str]]:
         ("leaves of the tree", f"{kept * LEAF_WIDTH / TB:.1f} TB"),
         ("hashing the files", f"{hashing:,.0f} core hours"),
         ("all steps, sealing, shards", f"{hours(text / 1e6, rates.work_mb_s):,.0f} core hours"),
-        ("duplicates", f"{rates.join_hours(kept):,.0f} core hours"),
+        ("duplicates", f"{rates.join_hours(kept, corpus.near):,.0f} core hours"),
         ("leaves and root", f"{hours(kept, rates.root_documents_s):,.0f} core hours"),
+        ("a budget's draw, if there is one", f"{hours(kept, rates.draw_documents_s):,.1f} hours,"
+         " in one process"),
     ]  # fmt: skip
 
 
@@ -88,8 +107,8 @@ def nodes(corpus: Corpus, rates: Rates, counts: list[int], cores: int) -> list[t
     kept = text / corpus.document_bytes * corpus.kept
     steps = hours(text / 1e6, rates.work_mb_s)
     steps += hours(text / corpus.compressed / 1e6, rates.hash_mb_s)
-    alone = rates.alone_hours(kept)
-    divided = rates.join_hours(kept) + hours(kept, rates.root_documents_s) - alone
+    alone = rates.alone_hours(kept, corpus.near)
+    divided = rates.join_hours(kept, corpus.near) + hours(kept, rates.root_documents_s) - alone
     return [
         (
             str(count),
@@ -99,6 +118,19 @@ def nodes(corpus: Corpus, rates: Rates, counts: list[int], cores: int) -> list[t
             f"{(steps + divided) / (count * cores) + alone:,.1f} h",
         )
         for count in counts
+    ]
+
+
+def groups(corpus: Corpus, rates: Rates) -> list[tuple[str, ...]]:
+    """By the share of near duplicates: the join as a whole, and what one process does of it."""
+    kept = corpus.tokens * corpus.token_bytes / corpus.document_bytes * corpus.kept
+    return [
+        (
+            f"{share:.0%}",
+            f"{rates.join_hours(kept, share):,.0f} core hours",
+            f"{rates.alone_hours(kept, share):,.1f} h",
+        )
+        for share in sorted(rates.join_documents_s)
     ]
 
 
@@ -114,11 +146,13 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def pages(corpus: Corpus, rates: Rates, counts: list[int], cores: int) -> str:
-    """Both tables, as the guide has them."""
+    """The tables, as the guide has them."""
     first = table(("what", "how much"), list(plan(corpus, rates)))
     head = (f"nodes of {cores} cores", "steps and shards", "join and root, divided",
             "the rest of them, one process", "in all")  # fmt: skip
-    return f"{first}\n\n{table(head, nodes(corpus, rates, counts, cores))}\n"
+    second = table(head, nodes(corpus, rates, counts, cores))
+    shares = ("near duplicates", "the search for duplicates", "of it and of the root, one process")
+    return f"{first}\n\n{second}\n\n{table(shares, groups(corpus, rates))}\n"
 
 
 def main() -> None:

