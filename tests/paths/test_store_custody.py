@@ -24,7 +24,10 @@ from bastide.core.party import Party
 from bastide.core.utc import DAY_MS
 from bastide.crypto import dsse
 from contracts.softhsm import SoftToken, make_token, needs_softhsm
+from contracts.transit_double import TransitDouble
 from paths.demo import Demo
+from paths.test_store_shred import as_backed_up, opens, rotate
+from paths.test_store_shred import founded as founded_at
 
 pytestmark = needs_softhsm
 
@@ -127,6 +130,26 @@ def test_another_token_with_the_label_of_the_first_is_another_holder(
     monkeypatch.undo()
     assert demo.json("store", "where")["recipients"] == held
     demo.json("store", "rotate", "--to", token.place("two"))
+
+
+@pytest.mark.attacks("C281")
+def test_another_server_at_the_address_of_the_first_is_another_holder(tmp_path: Path) -> None:
+    """It has a key of the same name and as many versions; only what is sealed tells it apart."""
+    double = TransitDouble()
+    try:
+        (tmp_path / "token").write_text(double.token)
+        place = f"openbao:{double.url}/transit/store?token-source=file:{tmp_path / 'token'}"
+        home = founded_at(tmp_path / "home", place)
+        as_backed_up(home.root)[0].put("m/x", [b"secret of m"])
+        first = list(double.keys["store"])
+        double.keys["store"][:] = [os.urandom(32)]
+        with pytest.raises(NotProven, match="is not where the old one is"):
+            rotate(home, place)
+        double.keys["store"][:] = first
+        rotate(home, place)
+        assert opens(home.root, "m/x")
+    finally:
+        double.close()
 
 
 def elsewhere(folder: Path) -> Path:

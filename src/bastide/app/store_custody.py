@@ -7,13 +7,15 @@ another server) changes who can open everything, so it needs what its destructio
 names the key in use, so it counts once; it travels and ends as other orders do (app/orders.py).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
+from bastide.app import wiring
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.orders import is_over, read_order, verify_alive, verify_quorum
 from bastide.app.wiring_keys import held, holder_of, stays
-from bastide.core.errors import NotProven
+from bastide.core.errors import NotAllowed, NotProven
 from bastide.core.evidence import Statement
 from bastide.core.limits import ORDER_DAYS
 from bastide.core.store_key import subject_of
@@ -75,17 +77,33 @@ def permit_move(env: Environment, to: str, order: Envelope | None) -> None:
     env.ledger.append([order])
 
 
-def verify_holder(env: Environment, old: str, new: str) -> None:
-    """Return if the new key's holder has the old key too, or has another name, as was ordered.
+def verify_holder(env: Environment, old: Sequence[str], new: str) -> None:
+    """Return if the new key's holder has the old keys too, or has another name, as was ordered.
 
-    Raises NotProven: a second token with the first one's label is another holder, and no order can
-    say so; Unavailable if the old key cannot be asked.
+    Raises NotProven: a second token with the first one's label, or another server at its address,
+    is another holder, and no order can say so; Unavailable if the old key cannot be asked.
     """
-    if holder_of(old) == (name := holder_of(new)) and not stays(old, new, env.entropy):
+    if holder_of(old[0]) != (name := holder_of(new)):
+        return
+    if not (stays(old[0], new, env.entropy) and _opens(env, old)):
         raise NotProven(
             f"the new key is not where the old one is, though both are called {name}",
             fix="give the other one a name of its own: then two parties can order the move",
         )
+
+
+def _opens(env: Environment, old: Sequence[str]) -> bool:
+    """Whether an object of the store opens: of a server's key nothing else is known outside."""
+    if held(old[0]).service != "openbao" or not env.home.store.exists():
+        return True
+    store = wiring.open_store(env.home.store, old, (), env.entropy)
+    try:
+        for name in store.names()[:1]:
+            with store.open(name):
+                pass
+    except (NotAllowed, NotProven):
+        return False
+    return True
 
 
 def _move(env: Environment, to: str) -> tuple[str, str, str]:

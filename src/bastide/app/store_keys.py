@@ -107,7 +107,7 @@ def _begin(
         raise Misconfigured(
             "the store's key is there already", fix="name another `object` for the new key"
         )
-    verify_holder(env, old[0], new[0])
+    verify_holder(env, old, new[0])
     refuse_known(env, new)
     wiring.replace_store_keys(home.keyring, passphrase, keyring, (*new, *old), env.entropy)
     state = {"new": len(new), "rekey": rekey, "folder": "", "after": ""}
