@@ -3,7 +3,7 @@
 """A real control over a real ledger with a deployment, keys, a price and a budget."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,9 +95,11 @@ async def controlled(
     replicas: int = 1,
     machine: str = "",
     door: Callable[[ChainWorld, Home, Settings], FarDoor] | None = None,
+    answers: Mapping[str, Callable[[dict[str, Any]], Any]] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Controlled]:
-    """Control runs inside the block. slots: of each replica; door: for other machines."""
+    """Control runs inside the block. slots: of each replica; door: for other machines; answers:
+    to more kinds of frames."""
     plan: dict[str, Any] = {"share": {"slots": slots, "context_tokens": 100_000}}
     if machine:
         plan["machine"] = machine
@@ -125,6 +127,7 @@ async def controlled(
     control = Control(ledger, chain.book, keyring, chosen, SystemClock(), callers=known)
     if door is not None:
         control.open_far(door(chain, home, chosen))
+    control.serve(answers or {})
     stop = asyncio.Event()
     running = asyncio.create_task(control.run(home, stop))
     link = ControlLink(str(home.control_socket), SystemClock(), credential=passing("runner"))

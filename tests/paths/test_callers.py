@@ -14,11 +14,12 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bastide.app.callers import Callers, credential_of
-from bastide.core.errors import NotAllowed, Unavailable
+from bastide.core.errors import NotAllowed, Refused, Unavailable
 from bastide.core.party import Party, Principal
 from bastide.gates.access.calls import CALLS, GUEST, ROLES
 from bastide.gates.access.default_policies import DEFAULT
@@ -131,3 +132,22 @@ def test_no_policy_gives_a_role_the_call_of_another() -> None:
     assert not policies.decide(everyone, "call-receipt", ("Environment", "")).allowed
     less = 'forbid (principal in Role::"desk", action == Action::"call-receipt", resource);'
     assert "receipt" not in PolicySet(f"{DEFAULT}\n{less}", "x").calls("desk")
+
+
+def test_who_is_refused_reads_the_reasons(tmp_path: Path) -> None:
+    """They are what an operator needs: a runner's log has nothing else of them."""
+
+    def refuse(_: dict[str, Any]) -> None:
+        raise Refused("the node b is not allowed", reasons=["no reference values", "pcr0: another"])
+
+    async def run() -> None:
+        async with (
+            asyncio.timeout(60),
+            controlled(tmp_path, answers={"node-join": refuse}) as world,
+        ):
+            with pytest.raises(Refused) as caught:
+                await world.link.ask("node-join", {})
+        told = "the node b is not allowed: no reference values; pcr0: another"
+        assert caught.value.message == told
+
+    asyncio.run(run())

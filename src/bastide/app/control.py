@@ -196,7 +196,7 @@ class Control:
             kind, body = await self._answer(frame, writer, caller)
             out = frames.encode(frame.stream, kind, body)
         except BastideError as error:
-            out = frames.encode(frame.stream, "error", (error.code, error.message))
+            out = frames.encode(frame.stream, "error", (error.code, error.whole))
         if not writer.is_closing():
             writer.write(out)
         if caller.machine:

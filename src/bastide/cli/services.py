@@ -76,10 +76,7 @@ def status_command(call: Call) -> None:
         f"  models   {', '.join(row['models']) or '-'}",
         *(f"  replica  {_replica(replica)}" for replica in row["replicas"]),
         *(f"  replica  {name}: {_far(there)}" for name, there in row.get("elsewhere", {}).items()),
-        *(
-            f"  loading  {_coming(name, row)}: another answers until it can"
-            for name in row["coming"]
-        ),
+        *(f"  loading  {_coming(name, row)}" for name in row["coming"]),
         f"  tenants  {', '.join(row['tenants']) or '-'}",
         f"  ledger   {row['entries'] if row['entries'] is not None else '-'} entries",
         f"  receipts {row['receipts']}",
@@ -121,10 +118,11 @@ def _coming(name: str, row: dict[str, Any]) -> str:
     """What loads, and where: of a runner elsewhere the log is there, too."""
     there = row["coming_elsewhere"].get(name)
     if there is None:
-        return name
+        return f"{name}: another answers until it can"
+    place = f"{name} on {there['machine']}"
     if not there["connected"]:
-        return f"{name} on {there['machine']}, which is not connected"
-    return f"{name} on {there['machine']} (why it waits, its log/runner-*.log says)"
+        return f"{place}, which is not connected: another answers until it can"
+    return f"{place}: another answers until it can; log/runner-*.log there says what it waits for"
 
 
 def _desk(desk: dict[str, Any]) -> str:

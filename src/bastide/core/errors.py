@@ -24,6 +24,8 @@ its own. `fix` says what the person should do next, `place` names the field that
 from collections.abc import Sequence
 from typing import ClassVar
 
+_REASONS_SAID = 8
+
 
 class BastideError(Exception):
     """The root. Never raised itself."""
@@ -41,6 +43,12 @@ class BastideError(Exception):
         self.reasons = tuple(reasons)
         self.fix = fix
         self.place = place
+
+    @property
+    def whole(self) -> str:
+        """The message with its first reasons, for where only a text goes on."""
+        said = "; ".join(self.reasons[:_REASONS_SAID])
+        return f"{self.message}: {said}" if said else self.message
 
 
 class Refused(BastideError):
