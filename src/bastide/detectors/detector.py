@@ -44,7 +44,8 @@ class Detector:
     pattern of one such character that also looks around, so that most places are passed over;
     it holds wherever a match begins, and where the text ends before one can be ruled out. marks: a
     text without any of these, after `str.casefold`, has no match; without marks every text may.
-    after: one of these, likewise, stands within CONTEXT characters before every match.
+    after: one of these, likewise, stands within CONTEXT characters before every match. needs: of
+    what is made for one request, whether a whole text can have a match, if marks cannot say so.
     """
 
     ident: str
@@ -55,6 +56,14 @@ class Detector:
     begins: str = ""
     marks: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    needs: Callable[[str], bool] | None = None
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether a text that is whole can have a match."""
+        if self.needs is not None and not self.needs(text):
+            return False
+        folded = text.casefold()
+        return not self.marks or any(mark in folded for mark in self.marks)
 
     @property
     def shown(self) -> str:

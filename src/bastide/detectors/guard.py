@@ -7,7 +7,6 @@ escapes there, and nobody can act on half a call anyway. So is an answer by a JS
 other text streams.
 """
 
-import dataclasses
 import json
 import operator
 from collections.abc import Callable, Generator
@@ -346,9 +345,8 @@ def _with_leaks(kit: Kit, system: str) -> Chain:
     if not leaks:
         return kit.outward
     if kit.leak == Action.OBSERVE:
-        return dataclasses.replace(kit.outward, observed=(*kit.outward.observed, *leaks))
-    refusing = kit.outward.refusing
-    return dataclasses.replace(kit.outward, held=(*kit.outward.held, *leaks), refusing=refusing)
+        return kit.outward.observing_too(leaks)
+    return kit.outward.holding_too(leaks)
 
 
 def _in_json(text: str, change: Callable[[str], str]) -> str:

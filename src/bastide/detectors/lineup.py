@@ -61,19 +61,23 @@ def _sign(marks: tuple[str, ...]) -> str:
     return max((sign for sign in common if not sign.isalnum()), default="")
 
 
+def _beginnings(rows: Iterable[Detector]) -> tuple[tuple[str, str], ...]:
+    return tuple([(row.first, row.begins) for row in rows])
+
+
 class Lineup:
     """Some detectors, made ready once for many texts."""
 
-    __slots__ = ("_every", "_harmless", "_known", "_needs", "_plain", "after", "calm", "plan",
-                 "rows")  # fmt: skip
+    __slots__ = ("_base", "_every", "_harmless", "_known", "_needs", "_plain", "after", "calm",
+                 "plan", "rows")  # fmt: skip
 
     def __init__(self, detectors: Iterable[Detector]) -> None:
+        self._base: Lineup | None = None
         self.rows = tuple(detectors)
-        self.plan = _plan(tuple((row.first, row.begins) for row in self.rows))
+        self.plan = _plan(_beginnings(self.rows))
         # Where a match can begin if none of these words stands before it.
         self.after = tuple({word for row in self.rows for word in row.after})
-        always = (row for row in self.rows if not row.after)
-        self.calm = _plan(tuple((row.first, row.begins) for row in always)).starts
+        self.calm = _plan(_beginnings(row for row in self.rows if not row.after)).starts
         # By what a text must have: which rows, as bits.
         needs: dict[tuple[str, ...], int] = {}
         self._plain = 0  # what finds single characters, most of them not of ASCII
@@ -90,8 +94,23 @@ class Lineup:
         self._needs = tuple((_sign(marks), marks, bits) for marks, bits in needs.items())
         self._known: dict[int, Lineup] = {(1 << len(self.rows)) - 1: self}
 
+    def more(self, detectors: tuple[Detector, ...]) -> "Lineup":
+        """These and some more, which are of one request only: so it costs little."""
+        if not detectors:
+            return self
+        made = Lineup.__new__(Lineup)
+        made._base = self
+        made.rows = self.rows + detectors
+        made.after = self.after
+        made.plan = _plan(_beginnings(made.rows))
+        made.calm = _plan(_beginnings(row for row in made.rows if not row.after)).starts
+        return made
+
     def within(self, text: str) -> "Lineup":
         """Those that can have a match in a text that is whole."""
+        if self._base is not None:
+            own = self.rows[len(self._base.rows) :]
+            return self._base.within(text).more(tuple(row for row in own if row.may_be_in(text)))
         folded, found = text.casefold(), self._every
         if self._plain and not (
             text.isascii() and not text.encode().translate(None, self._harmless)

@@ -6,8 +6,7 @@ What comes out, put together, is the same however the text was cut. A piece is h
 while it could still become a match that is to be masked or refused; observing holds nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from bastide.core.guard import Action
@@ -23,29 +22,35 @@ _TRIES: Final = 8
 Tally = dict[tuple[str, str], int]  # matches by detector and action
 
 
-@dataclass(frozen=True, slots=True)
 class Chain:
     """The detectors of one direction. `held` are those that are masked or refused."""
 
-    held: tuple[Detector, ...] = ()
-    refusing: frozenset[str] = frozenset()
-    observed: tuple[Detector, ...] = ()
-    holding: Lineup = field(init=False, repr=False, compare=False)
-    observing: Lineup = field(init=False, repr=False, compare=False)
+    __slots__ = ("holding", "observing", "refusing")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "holding", Lineup(self.held))
-        object.__setattr__(self, "observing", Lineup(self.observed))
+    def __init__(
+        self,
+        held: Lineup | Iterable[Detector] = (),
+        refusing: frozenset[str] = frozenset(),
+        observed: Lineup | Iterable[Detector] = (),
+    ) -> None:
+        self.holding = held if isinstance(held, Lineup) else Lineup(held)
+        self.observing = observed if isinstance(observed, Lineup) else Lineup(observed)
+        self.refusing = refusing
+
+    def holding_too(self, detectors: tuple[Detector, ...]) -> "Chain":
+        """The same, and some more that are held, of one request only."""
+        return Chain(self.holding.more(detectors), self.refusing, self.observing)
+
+    def observing_too(self, detectors: tuple[Detector, ...]) -> "Chain":
+        """The same, and some more that are observed, of one request only."""
+        return Chain(self.holding, self.refusing, self.observing.more(detectors))
 
     def within(self, text: str) -> "Chain":
         """The detectors that can find something in a text that is whole."""
-        held, observed = self.holding.within(text), self.observing.within(text)
-        if held is self.holding and observed is self.observing:
-            return self
-        return Chain(held.rows, self.refusing, observed.rows)
+        return Chain(self.holding.within(text), self.refusing, self.observing.within(text))
 
     def __bool__(self) -> bool:
-        return bool(self.held or self.observed)
+        return bool(self.holding or self.observing)
 
 
 class StreamFilter:
@@ -73,7 +78,7 @@ class StreamFilter:
         """Take the next piece if it goes on as it is, at once. If not, it is to be fed."""
         if self._pending or self.refused or self._cover > self._start:
             return False
-        if self._chain.held:
+        if self._chain.holding:
             holding = self._holding
             if holding is None:
                 holding = self._holding = Scanner(self._chain.holding)
@@ -83,7 +88,7 @@ class StreamFilter:
                 return False
             self._failed = 0
             self._start += len(piece)
-        if self._chain.observed:
+        if self._chain.observing:
             self._hear(piece)
         return True
 
@@ -91,7 +96,7 @@ class StreamFilter:
         """Take the next piece; what is certain now and may go on. Nothing once it is `refused`."""
         if self.refused:
             return ""
-        if self._chain.observed:
+        if self._chain.observing:
             self._hear(piece, final)
         holding = self._holding
         if holding is None:
