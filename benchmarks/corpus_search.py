@@ -29,9 +29,9 @@ from corpus_steps import sample
 
 from bastide.app.config import Home
 from bastide.app.corpora import find_dataset, manifest_of
-from bastide.app.corpus_build import build_dataset
+from bastide.app.corpus_build import build_dataset, folder_of
 from bastide.app.corpus_export import shard_lines
-from bastide.app.corpus_index import build_index
+from bastide.app.corpus_index import build_index, index_folder
 from bastide.app.corpus_search import Spans, find_spans, open_index
 from bastide.app.environment import Environment, open_environment, read_passphrase
 from bastide.app.founding import Wishes, found
@@ -107,6 +107,8 @@ def measure(env: Environment, queries: int, memory: int) -> dict[str, Any]:
     rate = row["bytes"] / 1e6 / seconds
     print(f"indexed {row['bytes'] / 1e6:.1f} MB in {row['segments']} segments, {seconds:.1f} s")
     print(f"  {rate:.1f} MB/s; the process took {more:.0f} MiB more at its peak")
+    size = stored(env) / row["bytes"]
+    print(f"  {size:.2f} bytes for each of the text")
     wanted = list(islice(cut(env), queries))
     cold = timed(wanted, lambda text: find_spans(env, "search", text))
     with open_index(env, "search") as index:
@@ -116,9 +118,20 @@ def measure(env: Environment, queries: int, memory: int) -> dict[str, Any]:
         "index_memory_mib": round(more),
         "memory_setting_mib": memory,
         "segments": row["segments"],
+        "index_bytes_each": round(size, 2),
         "cold_ms": told("cold", cold),
         "open_ms": told("open", warm),
     }
+
+
+def stored(env: Environment) -> int:
+    """Bytes of the index's objects, before they are sealed."""
+    folder = index_folder(folder_of(find_dataset(env, "search").body["build"]))
+    size = 0
+    for name in env.store.names(folder):
+        with env.store.open(name) as reader:
+            size += reader.size
+    return size
 
 
 def indexed(home: Home, memory: int) -> tuple[dict[str, Any], float, float]:

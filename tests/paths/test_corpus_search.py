@@ -94,6 +94,20 @@ def indexed(with_index: Home, tmp_path: Path) -> Iterator[Environment]:
         yield env
 
 
+def test_an_index_has_one_suffix_for_each_character(indexed: Environment) -> None:
+    """Of no more bits than the segment needs: the borders of documents are not asked for."""
+    name = f"{index_folder(folder(indexed))}/index"
+    report = msgspec.msgpack.decode(read_object(indexed.store, name), type=corpus_index.IndexReport)
+    for number, segment in enumerate(report.segments):
+        texts = read_object(
+            indexed.store, corpus_index.segment_name(folder(indexed), number, "text")
+        )
+        assert segment.suffixes == len(texts.replace(corpus_index.END, b"").decode())
+        part = corpus_index.segment_name(folder(indexed), number, "suffixes")
+        bits = (segment.bytes - 1).bit_length()
+        assert len(read_object(indexed.store, part)) == -(-segment.suffixes // 8) * bits
+
+
 def places(text: str, wanted: str) -> list[int]:
     """Every place of a text in another, overlapping ones too, by str.find."""
     found, at = list[int](), text.find(wanted)

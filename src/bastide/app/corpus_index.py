@@ -6,21 +6,24 @@ After "Infini-gram" (Liu et al., 2024, section 3). A segment has, as sealed obje
 
 * text: the documents in the order of the shards, in UTF-8, each ended by the byte FF. UTF-8 has no
   such byte, so no match spans two documents, and a match of bytes is one of characters.
-* suffixes: where each suffix begins, sorted by the bytes that follow; 4 bytes, little-endian.
+* suffixes: where each suffix begins, sorted by the bytes that follow, packed into as many bits as
+  the segment's size needs (corpus_suffixes). Only those are there that begin with a character: no
+  text that is looked for begins within one, or with FF.
 * documents: where each document begins, and its name in `names`; 8 bytes each.
 * names: source, a zero byte, the document's name.
 
 `fences` has, of all segments in their order, the first 32 bytes of every 16,384th suffix. 16,384
-suffixes are one chunk of a sealed object: with the fences, a search opens only one or two chunks of
-`suffixes`. They are one object because a search needs those of every segment, and each object that
-is opened has a key to unwrap.
+suffixes are less than a chunk of a sealed object: with the fences, a search opens only one or two
+chunks of `suffixes`. They are one object because a search needs those of every segment, and each
+object that is opened has a key to unwrap.
 
 A segment's report is written after its objects, and the index's after all segments.
 """
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +34,7 @@ from bastide.app.corpus_build import Progress, folder_of
 from bastide.app.corpus_export import shard_lines
 from bastide.app.corpus_objects import bytes_of, read_object
 from bastide.app.corpus_shards import Line
+from bastide.app.corpus_suffixes import packed, width_of
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.extras import require_extra
@@ -55,10 +59,12 @@ __all__ = [
     "segment_name",
 ]
 
-INDEX_VERSION: Final = 2
+INDEX_VERSION: Final = 3
 BLOCK: Final = 16_384  # suffixes between two fences
 FENCE_BYTES: Final = 32
 END: Final = b"\xff"
+_WITHIN: Final = 0x80  # the least byte within a character (RFC 3629, section 3)
+_AFTER_WITHIN: Final = 0xC0
 PLACE: Final = struct.Struct("<II")  # of a document: its first byte in `text`, its name in `names`
 _PARTS: Final = ("text", "suffixes", "documents", "names")
 _MEMORY_PER_BYTE: Final = 8  # text, four bytes of its suffix, names, and what the sorter takes
@@ -68,13 +74,15 @@ _Data = bytes  # in a class that has a field of that name
 
 
 class SegmentReport(msgspec.Struct, frozen=True):
-    """A finished segment. bytes: of its text with ends; objects: the SHA-256 of each object.
+    """A finished segment. bytes: of its text with ends; suffixes: that it has; objects: the SHA-256
+    of each object.
 
     fences: of the segment; the index has those of all in one object, so it leaves them out.
     """
 
     documents: int
     bytes: int
+    suffixes: int
     objects: dict[str, str]
     fences: _Data = b""
 
@@ -100,7 +108,7 @@ def fences_name(folder: str) -> str:
 
 def fences_of(segments: Sequence[SegmentReport], number: int) -> tuple[int, int]:
     """Where the fences of a segment begin in that object, and their size."""
-    sizes = [-(-one.bytes // BLOCK) * FENCE_BYTES for one in segments[: number + 1]]
+    sizes = [-(-one.suffixes // BLOCK) * FENCE_BYTES for one in segments[: number + 1]]
     return sum(sizes[:-1]), sizes[-1]
 
 
@@ -234,27 +242,24 @@ class _Builder:
         self, number: int, text: bytearray, places: bytearray, names: bytearray
     ) -> SegmentReport:
         self._store.delete(segment_name(self._folder, number, "report"))
-        suffixes = _sorter()(text)
+        suffixes = _of_characters(text, _sorter()(text))
         fences = b"".join(
             bytes(text[at : at + FENCE_BYTES]).ljust(FENCE_BYTES, b"\0")
             for at in suffixes[::BLOCK].tolist()
         )
-        order = memoryview(suffixes.astype("<i4", copy=False)).cast("B")
         objects = {
-            "text": memoryview(text),
-            "suffixes": order,
-            "documents": memoryview(places),
-            "names": memoryview(names),
+            "text": _pieces(text),
+            "suffixes": packed(suffixes, width_of(len(text))),
+            "documents": _pieces(places),
+            "names": _pieces(names),
         }
         digests = {}
         for part in _PARTS:
-            data = objects[part]
-            self._store.put(
-                segment_name(self._folder, number, part),
-                (data[at : at + MIB] for at in range(0, len(data), MIB)),
-            )
-            digests[part] = _digest(data)
-        report = SegmentReport(len(places) // PLACE.size, len(text), digests, fences)
+            state = hashlib.sha256()
+            name = segment_name(self._folder, number, part)
+            self._store.put(name, _hashed(objects[part], state))
+            digests[part] = state.hexdigest()
+        report = SegmentReport(len(places) // PLACE.size, len(text), len(suffixes), digests, fences)
         self._store.put(
             segment_name(self._folder, number, "report"), [msgspec.msgpack.encode(report)]
         )
@@ -268,6 +273,32 @@ class _Builder:
             older = name.endswith("/fences")  # of a version that had some for each segment
             if head.isdigit() and (older or int(head) >= len(self._reports)):
                 self._store.delete(name)
+
+
+def _of_characters(text: bytearray, suffixes: Any) -> Any:
+    """Those that begin with a character, in place: the others stand together in the order."""
+    places = range(len(suffixes))
+    within, low, high = (
+        bisect_left(places, byte, key=lambda place: text[suffixes[place]])
+        for byte in (_WITHIN, _AFTER_WITHIN, END[0])
+    )
+    for at in range(low, high, MIB):
+        part = suffixes[at : min(high, at + MIB)]
+        suffixes[within + at - low : within + at - low + len(part)] = part
+    return suffixes[: within + high - low]
+
+
+def _pieces(data: bytearray) -> Iterator[memoryview]:
+    view = memoryview(data)
+    return (view[at : at + MIB] for at in range(0, len(view), MIB))
+
+
+def _hashed(
+    pieces: Iterable[bytes | memoryview], state: "hashlib._Hash"
+) -> Iterator[bytes | memoryview]:
+    for piece in pieces:
+        state.update(piece)
+        yield piece
 
 
 def _digest(data: bytearray | memoryview) -> str:

@@ -33,6 +33,7 @@ from bastide.app.corpus_index import (
 )
 from bastide.app.corpus_objects import read_object, row_in
 from bastide.app.corpus_shards import LEAF_WIDTH
+from bastide.app.corpus_suffixes import span, unpacked, width_of
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.dataset import document_key
@@ -42,7 +43,6 @@ from bastide.ports import Reader
 __all__ = ["Index", "Span", "Spans", "delete_index", "find_spans", "open_index"]
 
 _CONTEXT_CHARS: Final = 60
-_SUFFIX_BYTES: Final = 4
 _PIECE: Final = BLOCK  # suffixes that are read and sorted at once
 
 
@@ -149,8 +149,9 @@ class Index:
 
     def _range(self, number: int, data: bytes) -> tuple[int, int]:
         """The suffixes that begin with some bytes."""
-        total = self._report.segments[number].bytes
-        if len(data) >= total:
+        segment = self._report.segments[number]
+        total = segment.suffixes
+        if len(data) >= segment.bytes:
             return 0, 0
         fences = self._fence_bytes(number)
         head = data[:FENCE_BYTES]
@@ -209,9 +210,10 @@ class Index:
         batch, shard, line = (int.from_bytes(leaf[at : at + 4], "big") for at in (64, 68, 72))
         return begin, end, source, ident, f"{batch:06d}-{shard:06d}:{line + 1}", text
 
-    def _suffixes(self, number: int, first: int, count: int) -> memoryview:
-        data = self._part(number, "suffixes").read_at(first * _SUFFIX_BYTES, count * _SUFFIX_BYTES)
-        return memoryview(data).cast("i")
+    def _suffixes(self, number: int, first: int, count: int) -> list[int]:
+        width = width_of(self._report.segments[number].bytes)
+        data = self._part(number, "suffixes").read_at(*span(first, count, width))
+        return unpacked(data, first, count, width)
 
     def _fence_bytes(self, number: int) -> bytes:
         if number not in self._fences:
