@@ -6,7 +6,7 @@
 
 One piece is one word, as engines send them. Prose has nothing to find in it; the other text has an
 address, a card and a link in every third sentence. A whole answer is 20 words to a prompt of 460
-characters, in and out. CPU time; the last line is one JSON object.
+characters and a system message of 85, in and out. CPU time; the last line is one JSON object.
 """
 
 import argparse
@@ -74,7 +74,8 @@ def cost_us(policy: GuardPolicy, text: str, rounds: int) -> float:
 def whole_us(policy: GuardPolicy, text: str, rounds: int) -> float:
     """CPU microseconds for a prompt and an answer that come whole, the best of some rounds."""
     kit, best = make_kit(policy, _listed()), float("inf")
-    asked = GenerateRequest("i", "m", (Message("user", "Which town has a wall? " * 20),))
+    user = Message("user", "Which town has a wall? " * 20)
+    asked = GenerateRequest("i", "m", (Message("system", SYSTEM), user))
     last = Delta(" ".join(text.split()[:20]), FinishReason.STOP)
     for _ in range(rounds):
         started = time.thread_time()

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from bastide.detectors.catalogue import DETECTORS  # noqa: E402
+from bastide.detectors.lineup import Lineup  # noqa: E402
 from bastide.detectors.personal.finder import Finder  # noqa: E402
 from bastide.detectors.scanner import Scanner  # noqa: E402
 from personal_data.make import Case, cases, held_out, score  # noqa: E402
@@ -53,9 +54,10 @@ def bastide() -> Find:
 def guard() -> Find:
     """The scanner of the guard, with the detectors of persons."""
     names = ("iban", "card", "national-number", "email", "phone", "ip-address")
-    detectors = [one for name in names for one in DETECTORS[name]]
+    lineup = Lineup(one for name in names for one in DETECTORS[name])
     return lambda text: [
-        (row.start, row.end, row.detector.ident) for row in Scanner(detectors).feed(text, True)
+        (row.start, row.end, row.detector.ident)
+        for row in Scanner(lineup.within(text)).feed(text, True)
     ]
 
 

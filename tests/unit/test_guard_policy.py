@@ -289,3 +289,11 @@ def test_a_prompt_of_many_short_messages_is_read_in_turns_too() -> None:
     one = guard({"in": {"iban": "mask"}})
     rows = tuple(Message("user", "word " * 100) for _ in range(100))
     assert sum(1 for _ in one.inward_steps(asked(*rows))) == 50_000 // GUARD_STEP_CHARS
+
+
+@pytest.mark.parametrize("more", ["", "word " * 1_000, "word " * 20_000])
+def test_what_was_observed_in_a_prompt_that_is_refused_is_counted(more: str) -> None:
+    one = guard({"in": {"iban": "refuse", "email": "observe"}})
+    with pytest.raises(Filtered):
+        one.inward(asked(Message("user", f"From anna@firma.eu to {IBAN}. {more}")))
+    assert one.decisions()[1:] == ("in:email:observe:1", "in:iban:refuse:1")

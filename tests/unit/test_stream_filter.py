@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What leaves the filter does not depend on where the text was cut, and comes as soon as it may."""
 
+import gc
 import itertools
+import weakref
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from bastide.core.erasure import ErasureList
 from bastide.detectors.catalogue import DETECTORS
+from bastide.detectors.detector import Detector
 from bastide.detectors.erasure import erasure_detector
 from bastide.detectors.lineup import Lineup
 from bastide.detectors.link import link_detectors
@@ -35,6 +39,7 @@ HOLDING_TOO = Chain(held=OF_A_POLICY).holding_too(LEAKS)
 OBSERVING_TOO = Chain(OF_A_POLICY[:8], observed=OF_A_POLICY[8:]).observing_too(LEAKS)
 CHAINS = [MASKING, REFUSING, OBSERVING, MIXED, HOLDING_TOO, OBSERVING_TOO]
 
+AWS = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # of AWS's own documentation
 # Pieces of matches, matches, and what lies between, in any order.
 PIECES = [
     *("DE89 3704 0044 0532 0130 00", "DE89", "4111 1111 1111 1111", "4111", "-", " ", ",", "\n"),
@@ -43,8 +48,14 @@ PIECES = [
     *("Anna Schmidt Müller", "Anna ", "Schmidt", "-", "Mu\u0308ller", "\u200b", "Patrick O’Brien"),
     *("never tell anybody that the treasure lies under", " the oak", "never tell", "canary-"),
     *("-----BEGIN PRIVATE KEY-----", "-----", "eyJ", "ghp_", "AKIA", "\u202e", "❤\ufe0f", "ß", "Ⅷ"),
+    *("aws secret ", "aws_secret_access_key = ", "AWſ KEY: ", "secret", AWS, AWS[:20], AWS[20:]),
 ]
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map("".join)
+
+
+def passed(stream: StreamFilter, piece: str) -> str:
+    """As a guard takes a piece: most go on at once."""
+    return piece if stream.passes(piece) else stream.feed(piece)
 
 
 def cut(text: str, places: list[int]) -> list[str]:
@@ -61,10 +72,12 @@ def test_the_output_is_that_of_the_whole_text_whatever_the_cuts(
 ) -> None:
     whole: Tally = {}
     said, refused = filtered(chain, text, whole)
-    pieces: Tally = {}
-    stream = StreamFilter(chain, pieces)
-    out = "".join(map(stream.feed, cut(text, places))) + stream.feed("", final=True)
-    assert (out, stream.refused, pieces) == (said, refused, whole)
+    for take in (StreamFilter.feed, passed):
+        pieces: Tally = {}
+        stream = StreamFilter(chain, pieces)
+        out = "".join(take(stream, piece) for piece in cut(text, places))
+        out += stream.feed("", final=True)
+        assert (out, stream.refused, pieces) == (said, refused, whole)
 
 
 @given(text=TEXTS)
@@ -173,6 +186,46 @@ def test_a_long_text_is_filtered_as_a_short_one_is(chain: Chain) -> None:
     assert out[:-1] == filtered(chain, text, {})[0]
     assert tally == dict.fromkeys(tally, 3)
     assert {name for name, _ in tally} == {"iban", "erasure"}
+
+
+@pytest.mark.parametrize("pieces", [
+    ("aws_secret_access_key", " is: ", AWS, " and"),
+    ("my AWſ KEY", ": ", AWS[:7], AWS[7:], "."),
+    ("x " * 200, "aws secret ", "so ", "it is ", AWS, " "),
+])  # fmt: skip
+def test_the_secret_of_an_aws_key_is_found_behind_its_word_in_a_stream(
+    pieces: tuple[str, ...],
+) -> None:
+    stream = StreamFilter(Chain(held=DETECTORS["aws-secret"]), {})
+    out = "".join(passed(stream, piece) for piece in pieces) + stream.feed("", final=True)
+    assert out == "".join(pieces).replace(AWS, "[aws-secret]")
+
+
+def test_whoever_writes_texts_chooses_how_few_lineups_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each takes milliseconds, in which nobody else is answered. What is found stays the same."""
+    lineup, made = Lineup(ALL), list[Lineup]()
+    real = Lineup.__init__
+
+    def counted(self: Lineup, rows: Iterable[Detector]) -> None:
+        made.append(self)
+        real(self, rows)
+
+    monkeypatch.setattr(Lineup, "__init__", counted)
+    marks = ("@", "1", ":", "www.", "](", "<", "akia", "ghp_", "eyj", "xox", "aiza", "-----begin ")
+    for few in itertools.combinations(marks, 4):
+        assert set(lineup.within(" ".join(few)).rows) <= set(ALL)
+    assert len(made) <= 16
+    gc.collect()
+    gc.disable()  # what is of one request goes with it, and waits for no collector
+    try:
+        gone = weakref.ref(own := lineup.more(leak_detectors(SYSTEM)))
+        own.within("the oak")
+        del own
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("first", range(16))

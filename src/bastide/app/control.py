@@ -184,7 +184,7 @@ class Control:
 
     def _welcome(self, writer: asyncio.StreamWriter, caller: Caller) -> None:
         """Whose role may, gets snapshots from now on."""
-        if self._callers.may(caller.role, "snapshot"):
+        if self._callers.may(caller.role, "snapshot") and not writer.is_closing():
             self._followers.add(writer)  # there is a snapshot before anybody can connect
             writer.write(frames.encode(0, "snapshot", self._snapshot))
 

@@ -113,6 +113,7 @@ class HandedJournal:
         """A rewrite, in turns. Who stops in the middle leaves the old file as it is."""
         if not self._begun and self._is_written(rows):
             return
+        assert self._fresh is None, "one rewrite at a time: they would share a file"
         path = self._path.with_name(self._path.name + ".new")
         try:
             self._fresh = fresh = os.open(path, _FLAGS | os.O_TRUNC, 0o600)

@@ -49,6 +49,7 @@ from bastide.ports import Clock, Engine
 __all__ = ["Runner"]
 
 _READ_BYTES = 65_536
+_UNSENT_BYTES = 65_536  # of one turn; more must not wait, or a slow client would not slow it
 _STEADY_S = 30.0  # an engine that lived this long did not fail at its start
 
 
@@ -319,6 +320,7 @@ class _Connection:
         self._streams_max = streams_max
         self._loop = asyncio.get_running_loop()
         self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
 
     def take(self, frame: Frame) -> None:
         """Begin or cancel a stream. Raises Misconfigured for a client that breaks the rules."""
@@ -343,13 +345,19 @@ class _Connection:
         # would cost more than all that is in it.
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(encode(stream, kind, body))
+        frame = encode(stream, kind, body)
+        self._unsent.append(frame)
+        self._unsent_bytes += len(frame)
+        if self._unsent_bytes > _UNSENT_BYTES:
+            self._flush()
         await self._writer.drain()
 
     def _flush(self) -> None:
         data = b"".join(self._unsent)
         self._unsent.clear()
-        self._writer.write(data)
+        self._unsent_bytes = 0
+        if data and not self._writer.is_closing():
+            self._writer.write(data)
 
     @contextlib.contextmanager
     def handing(self, request: GenerateRequest | EmbedRequest) -> Iterator[HandedAnswer | None]:

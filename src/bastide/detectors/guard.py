@@ -156,7 +156,8 @@ class Guard:
 
     def _outward_text(self, delta: Delta) -> tuple[Delta, ...]:
         if self._text is not None and self._text.passes(delta.text):
-            return (delta,)  # as nearly every piece
+            # As nearly every piece.
+            return (delta,) if delta.text or delta.usage else ()
         said = self._feed(delta.text)
         if self._over:
             end = Delta("", FinishReason.FILTERED, delta.usage)
@@ -259,6 +260,8 @@ class Guard:
         out = []
         for at in range(0, len(text), GUARD_STEP_CHARS):
             out.append(one.feed(text[at : at + GUARD_STEP_CHARS]))
+            if one.refused:
+                break
             yield
         return "".join((*out, self._through(one, "")))
 
@@ -268,6 +271,7 @@ class Guard:
     def _through(self, one: StreamFilter, rest: str) -> str:
         said = one.feed(rest, final=True)
         if one.refused:
+            one.flush()
             names = sorted(name for name, action in self._found_in if action == Action.REFUSE)
             raise Filtered(f"The guard policy refuses this prompt: {', '.join(names)}.")
         return said

@@ -18,7 +18,9 @@ from bastide.detectors.detector import ALONE, Detector
 __all__ = ["Lineup", "Plan"]
 
 _ASCII: Final = 128
-_SUBSETS_MAX: Final = 256  # that are kept ready
+# Of one lineup, that are made ready: each takes milliseconds, and whoever writes a text chooses
+# which one it asks for. To look with too many detectors is slower, and never wrong.
+_SUBSETS_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ def _beginnings(rows: Iterable[Detector]) -> tuple[tuple[str, str], ...]:
 class Lineup:
     """Some detectors, made ready once for many texts."""
 
-    __slots__ = ("_base", "_every", "_harmless", "_known", "_needs", "_plain", "after", "calm",
-                 "plan", "rows")  # fmt: skip
+    __slots__ = ("__weakref__", "_base", "_every", "_harmless", "_known", "_needs", "_plain",
+                 "after", "calm", "plan", "rows")  # fmt: skip
 
     def __init__(self, detectors: Iterable[Detector]) -> None:
         self._base: Lineup | None = None
@@ -92,7 +94,7 @@ class Lineup:
             code for code in range(_ASCII) if not set(rows) & set(self.plan.ascii[code])
         )
         self._needs = tuple((_sign(marks), marks, bits) for marks, bits in needs.items())
-        self._known: dict[int, Lineup] = {(1 << len(self.rows)) - 1: self}
+        self._known: dict[int, Lineup] = {}
 
     def more(self, detectors: tuple[Detector, ...]) -> "Lineup":
         """These and some more, which are of one request only: so it costs little."""
@@ -123,13 +125,22 @@ class Lineup:
                 if mark in folded:
                     found |= bits
                     break
+        if found == (1 << len(self.rows)) - 1:
+            return self
+        if not found:
+            return _nobody()
         known = self._known.get(found)
         if known is None:
-            if len(self._known) >= _SUBSETS_MAX:
-                self._known.clear()
+            if len(self._known) == _SUBSETS_MAX:
+                return self
             known = Lineup(row for number, row in enumerate(self.rows) if found >> number & 1)
             self._known[found] = known
         return known
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+@lru_cache(maxsize=1)
+def _nobody() -> Lineup:
+    return Lineup(())

@@ -107,11 +107,11 @@ class Desk:
             deed = self._deeds.get(call.kind)
             if deed is None:
                 raise Misconfigured(f"the desk knows no {call.kind!r}")
-            writer.write(frames.encode(1, "ok", await deed(fields, incoming)))
+            _tell(writer, frames.encode(1, "ok", await deed(fields, incoming)))
         except BastideError as error:
             after_s = getattr(error, "retry_after_s", 0.0)
             told = (error.code, error.message, list(error.reasons), after_s)
-            writer.write(frames.encode(1, "error", told))
+            _tell(writer, frames.encode(1, "error", told))
 
     async def _put_file(self, fields: dict[str, Any], incoming: Incoming) -> Any:
         pieces: SimpleQueue[bytes | None] = SimpleQueue()
@@ -147,9 +147,9 @@ class Desk:
         with opened as reader:
             for at in range(0, reader.size, DESK_PIECE_BYTES):
                 piece = await asyncio.to_thread(reader.read_at, at, DESK_PIECE_BYTES)
-                writer.write(frames.encode(1, "piece", piece))
+                _tell(writer, frames.encode(1, "piece", piece))
                 await writer.drain()
-            writer.write(frames.encode(1, "end"))
+            _tell(writer, frames.encode(1, "end"))
 
     async def _file(self, fields: dict[str, Any], _: Incoming) -> Any:
         return await asyncio.to_thread(self._shelf.file, fields["tenant"], fields["ident"])
@@ -272,6 +272,11 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
         await pool.close()
         await control.close()
         note("stopped")
+
+
+def _tell(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if not writer.is_closing():  # uvloop raises then, and there is nobody to hear it
+        writer.write(data)
 
 
 async def _serve(orders: dict[str, Any]) -> None:

@@ -109,9 +109,9 @@ class _Rules:
             if row.budget.scope.covers(grant.tenant, grant.project, grant.key)
         ]
         self.priced = any(row.budget.unit is Unit.EUR for row in covering)
-        # With each, which of a call's sums it is held against, its limit, and if that is in tokens.
+        # With each, the sum that it is held against, its limit, and whether that is in tokens.
         self.rows = [
-            (row, bool(scope.project) + 2 * bool(scope.key), row.budget.hard, unit is Unit.TOKENS)
+            (row, (scope.tenant, scope.project, scope.key), row.budget.hard, unit is Unit.TOKENS)
             for row in covering
             for scope, unit in ((row.budget.scope, row.budget.unit),)
         ]
@@ -156,15 +156,15 @@ class Spending:
             raise NotAllowed(message, place="model")
         self._forget(snapshot.issued_ms)
         sums, workers = self._sums_of(grant), snapshot.workers
-        for row, which, hard, in_tokens in rules.rows:
-            mine = sums[which]
+        for row, place, hard, in_tokens in rules.rows:
+            mine = sums[place]
             pending = mine.tokens if in_tokens else mine.picoeur
             if row.used + pending * workers >= hard:
                 raise self._refused(row, mine)
         usage = _estimate(asked)
         tokens = usage.prompt_tokens + usage.completion_tokens
         picoeur = snapshot.prices.get(model, _FREE).cost(usage)
-        for one in sums:
+        for one in sums.values():
             if not one.calls:
                 self._sums[one.place] = one
             one.calls += 1
@@ -172,7 +172,7 @@ class Spending:
             one.picoeur += picoeur
             one.running_tokens += tokens
             one.running_picoeur += picoeur
-        return Reserved(sums, tokens, picoeur)
+        return Reserved(tuple(sums.values()), tokens, picoeur)
 
     def settle(self, reserved: Reserved, receipt: Receipt) -> None:
         """The call has ended, and its receipt is on its way to control."""
@@ -204,14 +204,14 @@ class Spending:
             book = other
         return book.rules(grant)
 
-    def _sums_of(self, grant: KeyGrant) -> tuple[_Sum, ...]:
+    def _sums_of(self, grant: KeyGrant) -> dict[_Place, _Sum]:
         """Those of its tenant, of its project, of its key and of its key in its project."""
         tenant, project, key = grant.tenant, grant.project, grant.key
         places = (
             (tenant, "", ""), (tenant, project, ""), (tenant, "", key), (tenant, project, key),
         )  # fmt: skip
         found = self._sums
-        return tuple([found.get(place) or _Sum(place) for place in places])
+        return {place: found.get(place) or _Sum(place) for place in places}
 
     def _forget(self, issued_ms: int) -> None:
         old_ms = issued_ms - BUDGET_SETTLE_MS
