@@ -10,6 +10,9 @@ has begun, and goes on until it is killed.
 import asyncio
 import json
 import sys
+from typing import cast
+
+import uvloop
 
 from bastide.adapters.services import mutual_tls
 from bastide.core.service import Credential
@@ -26,11 +29,11 @@ class Flood(asyncio.Protocol):
         self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports have the methods of asyncio.Transport but not its class.
+        self.transport = cast(asyncio.Transport, transport)
         if self._deaf:
-            transport.pause_reading()
-        transport.set_write_buffer_limits(high=1_000_000)
+            self.transport.pause_reading()
+        self.transport.set_write_buffer_limits(high=1_000_000)
         asyncio.get_running_loop().call_soon(self.resume_writing)
 
     def resume_writing(self) -> None:
@@ -62,4 +65,4 @@ async def flood(told: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(flood(json.loads(sys.stdin.readline())))
+    uvloop.run(flood(json.loads(sys.stdin.readline())))

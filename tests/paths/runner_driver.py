@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.control.link import ControlLink
 from bastide.adapters.engine.fake import FakeEngine
@@ -84,4 +86,4 @@ async def serve(socket: Path, slots: int, pace_s: float, *control: str) -> None:
 
 
 warnings.simplefilter("ignore")
-asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:]))
+uvloop.run(serve(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:]))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from bastide.app.callers import Callers, credential_of
 from bastide.core.errors import NotAllowed, Refused, Unavailable
@@ -56,7 +57,7 @@ def go(folder: Path, story: Callable[[Controlled], Awaitable[None]]) -> None:
         async with asyncio.timeout(60), controlled(folder) as world:
             await story(world)
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 async def tried(world: Controlled, credential: str) -> dict[str, str]:
@@ -150,4 +151,4 @@ def test_who_is_refused_reads_the_reasons(tmp_path: Path) -> None:
         told = "the node b is not allowed: no reference values; pcr0: another"
         assert caught.value.message == told
 
-    asyncio.run(run())
+    uvloop.run(run())

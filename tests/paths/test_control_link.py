@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.control import link as link_module
@@ -112,7 +113,7 @@ def run(story: Callable[[ControlLink, Peer], Awaitable[None]]) -> None:
         async with linked() as (link, peer):
             await story(link, peer)
 
-    asyncio.run(whole())
+    uvloop.run(whole())
 
 
 @pytest.mark.attacks("C166")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import uvloop
 from msgspec import structs
 
 from bastide.adapters.clock.system import SystemClock
@@ -53,7 +54,7 @@ async def put_together(chain: ChainWorld, folder: Path) -> list[BaseException | 
 
 def test_a_bad_receipt_does_not_spoil_its_group(tmp_path: Path) -> None:
     chain = make_chain(tmp_path)
-    first, *bad, last = asyncio.run(put_together(chain, tmp_path))
+    first, *bad, last = uvloop.run(put_together(chain, tmp_path))
     assert (first, last) == (None, None)
     assert [type(error) for error in bad] == [Unavailable] * len(BAD)
     assert chain.book.find(f"r_{len(BAD) + 1:026}").finish == chain.receipts[0].finish

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from msgspec import structs
 
 from bastide.adapters.clock.fixed import FixedClock
@@ -59,7 +60,7 @@ def go(folder: Path, story: Callable[[Controlled], Awaitable[None]]) -> None:
         async with controlled(folder) as world, asyncio.timeout(60):
             await story(world)
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 async def report(world: Controlled, *rows: Cut, gateway: int = NOBODY) -> list[str]:
@@ -200,7 +201,7 @@ def test_a_reporter_asks_until_all_is_settled_and_waits_for_control() -> None:
         ]  # fmt: skip
         running.cancel()
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_a_gateway_that_lives_on_is_not_asked_about_for_ever() -> None:
@@ -218,7 +219,7 @@ def test_a_gateway_that_lives_on_is_not_asked_about_for_ever() -> None:
                 await asyncio.sleep(0.02)
         running.cancel()
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_what_a_runner_remembers_is_bounded_and_holds_no_salt_and_no_text() -> None:

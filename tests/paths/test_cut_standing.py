@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.engine.fake import FakeEngine
@@ -97,7 +98,7 @@ def test_no_salt_reaches_the_engine_and_all_that_ended_lately_is_reported() -> N
         await running
 
     with tempfile.TemporaryDirectory(prefix="bst-") as folder:
-        asyncio.run(story(folder))
+        uvloop.run(story(folder))
     ((_, rows),) = cuts
     assert [row.receipt for row in rows] == names
     assert [row.completion_tokens for row in rows[:2]] == [3, 0]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.entropy.system import SystemEntropy
@@ -122,7 +123,7 @@ def go(folder: Path, story: Callable[[World], Awaitable[None]], listen: str = ""
         ):
             await story(World(inner, split_address(listen)))
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 async def refusal(control: FarControl, kind: str = "status", body: Any = None) -> BastideError:
@@ -395,4 +396,4 @@ def test_a_runner_answers_gateways_only(tmp_path: Path) -> None:
         assert came[:2] == [4711, 12]
         assert [row.rpartition(" is ")[2] for row in came[2:]] == ["no gateway", "no gateway"]
 
-    asyncio.run(run())
+    uvloop.run(run())

@@ -8,9 +8,10 @@ import json
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import uvloop
 
 from bastide.adapters.entropy.system import SystemEntropy
 from bastide.adapters.services import mutual_tls
@@ -159,7 +160,7 @@ def test_a_machine_that_reads_no_snapshot_is_cut(tmp_path: Path) -> None:
         assert writer.is_closing()
         theirs.close()
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 class Heard(asyncio.Protocol):
@@ -170,10 +171,9 @@ class Heard(asyncio.Protocol):
         self.told = self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's have another class
         if self._deaf:
-            transport.pause_reading()
+            self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         self.told = True

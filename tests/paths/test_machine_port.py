@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.entropy.system import SystemEntropy
@@ -89,4 +90,4 @@ def test_nobody_who_is_connected_holds_up_its_end(tmp_path: Path) -> None:
             await asyncio.wait((running,))
             await lost.wait()
 
-    asyncio.run(run())
+    uvloop.run(run())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from msgspec import structs
 
 from bastide.adapters.clock.system import SystemClock
@@ -92,7 +93,7 @@ async def story(folder: Path, chain: ChainWorld) -> tuple[str, dict[str, Any]]:
 
 def test_a_promise_is_merged_and_the_command_line_proves_it(tmp_path: Path) -> None:
     chain = make_chain(tmp_path, receipts=1)
-    text, bundle = asyncio.run(story(tmp_path, chain))
+    text, bundle = uvloop.run(story(tmp_path, chain))
     promise = trace_promise(text, chain.anchors)
     assert promise.receipt == bundle["receipt"]["ident"]
     # How soon is no matter of a test on a busy machine: the promise is given the time that it took.

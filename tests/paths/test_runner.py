@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from bastide.adapters.clock.system import SystemClock
 from bastide.adapters.engine.fake import FakeEngine
@@ -26,8 +27,7 @@ from contracts import smollm2
 
 pytestmark = pytest.mark.filterwarnings("ignore:FakeEngine")
 
-PATIENCE_S = 60.0
-STREAMS_MAX = 64
+PATIENCE_S, STREAMS_MAX = 60.0, 64
 
 
 def plain(text: str = "1, 2, 3, 4, 5, 6, 7,", **sampling) -> GenerateRequest:
@@ -91,7 +91,7 @@ def fakes(**settings):
 
 
 def go(scenario) -> None:
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 @pytest.mark.attacks("C47")

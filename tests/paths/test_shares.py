@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.adapters.clock.system import SystemClock
@@ -230,7 +231,7 @@ def test_a_promise_reaches_a_running_runner_and_its_minutes_the_ledger(env: Envi
             await keeper.state()  # nothing was asked for since: nothing is stated
             running.cancel()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
     (row,) = env.ledger.find("share-minute/v1")
     assert row.subject.name == "tiny" and row.body["capacity"] is None
     idle = {"starved_ms": 0, "refused": 0}
@@ -269,7 +270,7 @@ def test_minutes_wait_while_control_is_away(env: Environment) -> None:
         first, second, third = away.asked
         assert first["start_ms"] == second["start_ms"] <= third["start_ms"] == first["end_ms"]
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_keeper_that_fails_stops_its_runner(env: Environment) -> None:
@@ -290,7 +291,7 @@ def test_a_keeper_that_fails_stops_its_runner(env: Environment) -> None:
             async with kept_in_step(keeper, stop), asyncio.timeout(10):
                 await stop.wait()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 @pytest.mark.slow
@@ -345,7 +346,7 @@ def test_what_a_runner_lost_is_stated_and_proved(env: Environment, broken: Serve
         await keeper.state()
         return away.asked
 
-    asked = asyncio.run(scenario())
+    asked = uvloop.run(scenario())
     assert len(asked) == SHARE_PERIODS_KEPT
     gap = {"statements": 3, "start_ms": NOVEMBER_MS, "end_ms": NOVEMBER_MS + 180_000}
     assert asked[0]["lost"] == gap and asked[0]["start_ms"] == gap["end_ms"]

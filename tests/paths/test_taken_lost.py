@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from bastide.adapters.control.link import ControlLink
 from bastide.app.environment import Environment
@@ -105,5 +106,5 @@ def test_an_answer_of_control_that_is_lost_after_it_counted_counts_once(env: Env
                 task.cancel()
             await link.close()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
     assert one.here > 20 and two.elsewhere == pytest.approx(one.here)

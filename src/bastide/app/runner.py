@@ -15,7 +15,6 @@
 """
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
@@ -24,13 +23,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bastide.app.handed import Handed, HandedAnswer
+from bastide.app.handed import Handed
 from bastide.app.handed_journal import HandedJournal, Row
 from bastide.app.joined import Joined
 from bastide.app.listening import bind_private
 from bastide.app.peers import peer_process
 from bastide.app.process import log
 from bastide.app.runner_far import FarSocket
+from bastide.app.runner_link import RunnerLink
 from bastide.app.sealed_door import SealedDoor
 from bastide.app.turns import Turns
 from bastide.app.wiring_services import Door
@@ -43,13 +43,12 @@ from bastide.core.limits import (
     RUNNER_STREAMS_MAX,
 )
 from bastide.core.standing import Cut
-from bastide.dialects.frames import Frame, FrameReader, decode, encode
+from bastide.dialects.frames import Frame, FrameReader, decode
 from bastide.ports import Clock, Engine
 
 __all__ = ["Runner"]
 
 _READ_BYTES = 65_536
-_UNSENT_BYTES = 65_536  # of one turn; more must not wait, or a slow client would not slow it
 _STEADY_S = 30.0  # an engine that lived this long did not fail at its start
 
 
@@ -91,7 +90,7 @@ class Runner:
         self._turns = turns or Turns(streams_max, clock)
         self._engine: _Mortal | None = None
         self._why = "the engine is starting"
-        self._connections: set[_Connection] = set()
+        self._connections: set[RunnerLink] = set()
 
     @property
     def up(self) -> bool:
@@ -174,7 +173,7 @@ class Runner:
             writer.transport.abort()
             return
         handed = None if self._on_cut is None else Handed(self._clock, gateway, self._journal)
-        connection = _Connection(writer, self._answer, self._streams_max, handed)
+        connection = RunnerLink(writer, self._answer, self._streams_max, handed)
         self._connections.add(connection)
         frames = FrameReader()
         try:
@@ -193,7 +192,7 @@ class Runner:
                     self._on_cut(gateway, cut)
                 self._connections.discard(connection)
 
-    async def _answer(self, connection: "_Connection", frame: Frame) -> None:
+    async def _answer(self, connection: RunnerLink, frame: Frame) -> None:
         try:
             await self._dispatch(connection, frame)
         except BastideError as error:
@@ -207,7 +206,7 @@ class Runner:
                 frame.stream, "error", [Unavailable.code, "the engine failed", 0.0]
             )
 
-    async def _dispatch(self, connection: "_Connection", frame: Frame) -> None:
+    async def _dispatch(self, connection: RunnerLink, frame: Frame) -> None:
         engine = self._running()
         match frame.kind:
             case "generate":
@@ -228,7 +227,7 @@ class Runner:
                 raise Misconfigured(f"a runner knows no frame {frame.kind!r}")
 
     async def _generate(
-        self, connection: "_Connection", stream: int, request: GenerateRequest
+        self, connection: RunnerLink, stream: int, request: GenerateRequest
     ) -> None:
         if request.sealed is not None:
             await self._generate_sealed(connection, stream, request)
@@ -250,7 +249,7 @@ class Runner:
                             await connection.send(stream, "delta", ready)
 
     async def _generate_sealed(
-        self, connection: "_Connection", stream: int, request: GenerateRequest
+        self, connection: RunnerLink, stream: int, request: GenerateRequest
     ) -> None:
         if self._sealed is None:
             raise NotFound("No attested node is here, which could open it.")
@@ -264,7 +263,7 @@ class Runner:
                             connection.note(handed)
                     await connection.send(stream, "delta", delta)
 
-    async def _embed(self, connection: "_Connection", stream: int, request: EmbedRequest) -> None:
+    async def _embed(self, connection: RunnerLink, stream: int, request: EmbedRequest) -> None:
         async with self._turns.turn(request) as turn:
             with connection.handing(request) as handed:
                 embedded = await self._running().embed(
@@ -301,106 +300,3 @@ class _InTurn:
                 async for delta in deltas:
                     turn.streamed(delta)
                     yield delta
-
-
-class _Connection:
-    """One client and the tasks of its open streams."""
-
-    def __init__(
-        self,
-        writer: asyncio.StreamWriter,
-        answer: Callable[["_Connection", Frame], Awaitable[None]],
-        streams_max: int,
-        handed: Handed | None,
-    ) -> None:
-        self._handed = handed
-        self.tasks: dict[int, asyncio.Future[None]] = {}
-        self._writer = writer
-        self._answer = answer
-        self._streams_max = streams_max
-        self._loop = asyncio.get_running_loop()
-        self._unsent: list[bytes] = []
-        self._unsent_bytes = 0
-
-    def take(self, frame: Frame) -> None:
-        """Begin or cancel a stream. Raises Misconfigured for a client that breaks the rules."""
-        if frame.kind == "cancel":
-            if (task := self.tasks.get(frame.stream)) is not None:
-                task.cancel()
-            return
-        if frame.stream < 1 or frame.stream in self.tasks:
-            raise Misconfigured(f"stream {frame.stream} cannot be opened")
-        if len(self.tasks) >= self._streams_max:
-            # Only this one: the connection carries the answers of all tenants.
-            why = f"more than {self._streams_max} requests on one connection"
-            self._writer.write(encode(frame.stream, "error", ["busy", why, 1.0]))
-            return
-        task = asyncio.ensure_future(self._answer(self, frame))
-        self.tasks[frame.stream] = task
-        task.add_done_callback(lambda done: self._forget(frame.stream, done))
-
-    async def send(self, stream: int, kind: str, body: Delta | Any) -> None:
-        """Write a frame and wait while the client is slow. Raises OSError if it is gone."""
-        # Soon, together with what else is written in this turn of the loop: a system call each
-        # would cost more than all that is in it.
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        frame = encode(stream, kind, body)
-        self._unsent.append(frame)
-        self._unsent_bytes += len(frame)
-        if self._unsent_bytes > _UNSENT_BYTES:
-            self._flush()
-        await self._writer.drain()
-
-    def _flush(self) -> None:
-        data = b"".join(self._unsent)
-        self._unsent.clear()
-        self._unsent_bytes = 0
-        if data and not self._writer.is_closing():
-            self._writer.write(data)
-
-    @contextlib.contextmanager
-    def handing(self, request: GenerateRequest | EmbedRequest) -> Iterator[HandedAnswer | None]:
-        """Remember what is handed over of an answer, if a receipt is to be made of it."""
-        standing = request.standing
-        if standing is None or self._handed is None:
-            yield None
-            return
-        answer = HandedAnswer(request, standing)
-        self._handed.begin(answer)
-        failed = False
-        try:
-            yield answer
-        except Exception:
-            failed = True
-            raise
-        finally:
-            self._handed.end(answer, failed)
-
-    def note(self, answer: HandedAnswer) -> None:
-        """Have an answer in the journal before its first piece goes. Raises Unavailable."""
-        if self._handed is not None:
-            self._handed.note(answer)
-
-    def rows(self) -> Iterator[Row]:
-        """What may have no receipt."""
-        if self._handed is not None:
-            yield from self._handed.rows()
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        self._writer.transport.abort()
-
-    async def close(self) -> None:
-        """Cancel every stream and cut the connection."""
-        tasks = list(self.tasks.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self.abort()
-
-    def _forget(self, stream: int, task: asyncio.Future[None]) -> None:
-        self.tasks.pop(stream, None)
-        with contextlib.suppress(asyncio.CancelledError, OSError):
-            task.result()
