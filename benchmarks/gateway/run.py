@@ -46,8 +46,13 @@ FLAT_OUT = Mode("flat_out", stream=True, pieces=64)
 
 
 @contextlib.contextmanager
-def world(names: list[str], peers: Path, python: str) -> Iterator[tuple[list[Target], list[str]]]:
-    """Upstream and gateways, started; and the names of those that are not installed."""
+def world(
+    names: list[str], peers: Path, python: str, runner_apart: bool
+) -> Iterator[tuple[list[Target], list[str]]]:
+    """Upstream and gateways, started; and the names of those that are not installed.
+
+    runner_apart: real runners share the core of the upstream, and not that of the gateway.
+    """
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         command = [sys.executable, str(HERE / "upstream.py"), folder]
@@ -68,7 +73,8 @@ def world(names: list[str], peers: Path, python: str) -> Iterator[tuple[list[Tar
                 targets.append(target)
                 psutil.Process(target.process.pid).cpu_affinity(cores[:1])
                 if target.runner is not None:
-                    psutil.Process(target.runner.pid).cpu_affinity(cores[:1])
+                    place_of = cores[-1:] if runner_apart else cores[:1]
+                    psutil.Process(target.runner.pid).cpu_affinity(place_of)
                 wait_for(target, place)
             os.sched_setaffinity(0, cores[-1:])
             yield targets, absent
@@ -239,6 +245,7 @@ def main() -> None:
     parser.add_argument("--million", type=int, default=0, help="requests for the memory test")
     parser.add_argument("--idle", type=int, default=0, help="streams that wait at once")
     parser.add_argument("--python", default=sys.executable, help="the Python that runs Bastide")
+    parser.add_argument("--runner-apart", action="store_true", help="not on the measured core")
     parser.add_argument("--kinds", default="", help="measurements, with commas; all if left out")
     given = parser.parse_args()
     kinds = [name for name in given.kinds.split(",") if name]
@@ -246,7 +253,8 @@ def main() -> None:
     gc.disable()
     samples: dict[str, dict[str, list[dict[str, float]]]] = {}
     memory: dict[str, dict[str, Any]] = {}
-    with world(given.only.split(","), given.peers.resolve(), given.python) as (targets, absent):
+    names, place = given.only.split(","), (given.peers.resolve(), given.python)
+    with world(names, *place, given.runner_apart) as (targets, absent):
         for target in targets:
             warm(target)
         for number in range(given.rounds):

@@ -7,7 +7,7 @@ worker gets a part of a core instead, enforced by the kernel (CPU bandwidth of a
 that what limits them is what would limit them on cores of their own. They share one port by
 SO_REUSEPORT, as `bastide up` starts them. Needs root, for the control groups.
 
-    python benchmarks/gateway/workers.py --part 0.12 --workers 1,2,4 --rounds 3
+    python benchmarks/gateway/workers.py --part 0.12 --workers 1,2,3 --rounds 3
 """
 
 import argparse
@@ -19,12 +19,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import uvloop
 from load import Mode, flood
-from targets import Place, Target, bastide, wait_for
+from targets import START_TIMEOUT_S, Place, Target, bastide, wait_for
 
 from bastide.app.listening import bind_address
 
@@ -53,6 +54,16 @@ def group(name: str, part: float) -> Iterator[Path]:
         folder.rmdir()
 
 
+def until_ready(target: Target, place: Place) -> None:
+    """Wait for this worker: others may listen on its port already. Raises RuntimeError."""
+    wait_for(target, place)
+    log, end = place.folder / f"{target.name}.log", time.monotonic() + START_TIMEOUT_S
+    while '"ready"' not in log.read_text():
+        if time.monotonic() > end or target.process.poll() is not None:
+            raise RuntimeError(f"{target.name} does not start: {log.read_text()[-1_000:]}")
+        time.sleep(0.05)
+
+
 def rate(place: Place, workers: int, part: float, count: int) -> tuple[float, float]:
     """Answers a second, and CPU microseconds for each."""
     with contextlib.ExitStack() as stack:
@@ -65,7 +76,7 @@ def rate(place: Place, workers: int, part: float, count: int) -> tuple[float, fl
             listening.close()  # or its connections would wait for us
             targets.append(target)
             stack.callback(target.stop)
-            wait_for(target, place)  # its start is not held back
+            until_ready(target, place)  # its start is not held back
             (folder / "cgroup.procs").write_text(str(target.process.pid))
         port, request = targets[0].port, WHOLE.request(targets[0].key, targets[0].model)
         uvloop.run(flood(port, request, CALLERS, count // 10))
@@ -79,7 +90,7 @@ def main() -> None:
     """Measure and print; the last line is one JSON object."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--part", type=float, default=0.12, help="of a core, for each worker")
-    parser.add_argument("--workers", default="1,2,4")
+    parser.add_argument("--workers", default="1,2,3")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=2_000, help="answers, for each worker")
     given = parser.parse_args()
