@@ -3,7 +3,8 @@
 """Certificates of clients: whose authority may name whom, and connections that end with them.
 
 Broken once to prove the tests: with every authority believed for every trust domain, without the
-look at open connections, and with one that looks at neither times nor revocations, they fail.
+look at open connections, and with one that looks at neither times nor revocations, they fail; and
+with the first certificate of any file taken.
 """
 
 import socket
@@ -326,6 +327,26 @@ def test_a_command_revokes_it_in_every_worker(tmp_path: Path) -> None:
         again = made.demo.json("revoke", "certificate", row["digest"], "--reason", "again")
         assert again["entry"] == row["entry"]
         made.demo.json("ledger", "audit")
+
+
+@pytest.mark.attacks("C243")
+def test_a_file_with_several_authorities_is_refused(tmp_path: Path) -> None:
+    """Only one of them would be revoked, and whoever did it would not know."""
+    root, other = Clients(tmp_path, "root"), Clients(tmp_path, "other")
+    below = Clients(tmp_path, "below", "", root)
+    client = below.give(None, SPIFFE).read_text()
+    second = below.give(None, SPIFFE).read_text()
+    for several in (root.pem + other.pem, below.pem + root.pem, root.pem + client, client + second):
+        with pytest.raises(Misconfigured, match="certificates in it") as refusal:
+            certificate_digest(several)
+        assert all(f"sha256:{one}" in str(refusal.value) for one in x509.authorities(several))
+        assert "a file with one of them" in refusal.value.fix
+    # A client's file: itself, then the authorities above it, which may be there twice.
+    (own, *above) = x509.authorities(client + root.pem)
+    assert len(above) == 2
+    for file in (client, client + root.pem, client + root.pem + below.pem):
+        assert certificate_digest(file).hex == own
+    assert certificate_digest(root.pem + root.pem) == certificate_digest(root.pem)
 
 
 def made_connection(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:

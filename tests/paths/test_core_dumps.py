@@ -61,7 +61,7 @@ def crash(code: str, *arguments: str, folder: Path) -> None:
     """Start a program twice and let it crash once it has hidden its memory."""
     # 1. As it is: the limit is there before anything is read.
     argv = [sys.executable, "-c", code, *arguments]
-    abort(argv, folder, lambda pid: not dumping({pid}))
+    abort(argv, folder, lambda pid: not dumping({pid}, "core"))
     # 2. Where the limit is not set: nothing but PR_SET_DUMPABLE keeps the dump from being written.
     hidden = folder / "hidden"
     argv[2] = f"import resource; resource.setrlimit = lambda *_: open({str(hidden)!r}, 'w'); {code}"

@@ -3,7 +3,8 @@
 """Nobody alone gives the store's key to another holder: not from a token to a file, nor back.
 
 To see these tests fail I once broke the code: without `permit_move` the operator alone moved it;
-without the comparison of the order, one for another holder did.
+without the comparison of the order, one for another holder did. With only the store asked, a server
+was taken for another that had sealed the desk.
 """
 
 import json
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from bastide.adapters.clock.fixed import FixedClock
+from bastide.adapters.entropy.system import SystemEntropy
+from bastide.app import wiring
 from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.orders import sign_as_parties
@@ -26,7 +29,7 @@ from bastide.crypto import dsse
 from contracts.softhsm import SoftToken, make_token, needs_softhsm
 from contracts.transit_double import TransitDouble
 from paths.demo import Demo
-from paths.test_store_shred import as_backed_up, opens, rotate
+from paths.test_store_shred import as_backed_up, rotate
 from paths.test_store_shred import founded as founded_at
 
 pytestmark = needs_softhsm
@@ -133,21 +136,30 @@ def test_another_token_with_the_label_of_the_first_is_another_holder(
 
 
 @pytest.mark.attacks("C281")
-def test_another_server_at_the_address_of_the_first_is_another_holder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["store", "desk"])
+def test_another_server_at_the_address_of_the_first_is_another_holder(
+    tmp_path: Path, where: str
+) -> None:
     """It has a key of the same name and as many versions; only what is sealed tells it apart."""
     double = TransitDouble()
     try:
         (tmp_path / "token").write_text(double.token)
         place = f"openbao:{double.url}/transit/store?token-source=file:{tmp_path / 'token'}"
         home = founded_at(tmp_path / "home", place)
-        as_backed_up(home.root)[0].put("m/x", [b"secret of m"])
+        store, identities = as_backed_up(home.root)
+        if where == "desk":
+            store = wiring.open_store(home.desk, identities, (), SystemEntropy())
+        store.put("m/x", [b"secret of m"])
         first = list(double.keys["store"])
         double.keys["store"][:] = [os.urandom(32)]
         with pytest.raises(NotProven, match="is not where the old one is"):
             rotate(home, place)
         double.keys["store"][:] = first
         rotate(home, place)
-        assert opens(home.root, "m/x")
+        _, identities = as_backed_up(home.root)
+        folder = home.desk if where == "desk" else home.store
+        with wiring.open_store(folder, identities, (), SystemEntropy()).open("m/x") as reader:
+            assert reader.read_at(0, 6) == b"secret"
     finally:
         double.close()
 

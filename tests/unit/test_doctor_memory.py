@@ -3,7 +3,8 @@
 """What doctor says of swap and core dumps, over kernel files as documentation has them.
 
 To see these tests fail I once broke the code: with any device mapper taken for encrypted, with one
-encrypted disk of two being enough, and with partitions asked by themselves, they do.
+encrypted disk of two being enough, and with partitions asked by themselves, they do; and
+with a limit of 0 taken for well under every pattern.
 """
 
 import os
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from bastide.app.doctor_memory import dumping, swap_in_clear, swaps_nothing
+from bastide.app.doctor_memory import dumping, look_at_dumps, swap_in_clear, swaps_nothing
+from paths.demo import environment
 
+TO_A_FILE, TO_A_PROGRAM = "core.%p", "|/usr/lib/systemd/systemd-coredump %P %u %g"
 HEAD = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 
 
@@ -100,12 +103,33 @@ def test_a_control_group_may_keep_pages_in_memory(kernel: tuple[Path, Path]) -> 
 
 
 @pytest.mark.attacks("C284")
+@pytest.mark.parametrize("pattern", [TO_A_FILE, TO_A_PROGRAM])
 @pytest.mark.parametrize(("soft", "told"), [(1, False), (0, False), (4096, True)])
-def test_a_process_that_may_leave_a_core_dump_is_told(soft: int, told: bool) -> None:
+def test_a_process_that_may_leave_a_core_dump_is_told(soft: int, told: bool, pattern: str) -> None:
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     if hard != resource.RLIM_INFINITY and hard < soft:
         pytest.skip("this machine allows no core dumps at all")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         resource.prlimit(process.pid, resource.RLIMIT_CORE, (soft, hard))
-        assert dumping({process.pid, 2**22}) == ([process.pid] if told else [])
+        told = told or (soft == 0 and pattern == TO_A_PROGRAM)
+        assert dumping({process.pid, 2**22}, pattern) == ([process.pid] if told else [])
         process.communicate(b"\n")
+
+
+@pytest.mark.attacks("C284")
+def test_a_hard_limit_of_0_is_told_where_dumps_are_piped() -> None:
+    """Under it our limit of 1 cannot be set: an engine that stays dumpable has 0."""
+    code = "from bastide.app.hiding import hide_memory; hide_memory(); print(flush=True); input()"
+    with subprocess.Popen(
+        ["/bin/sh", "-c", 'ulimit -c 0; exec "$@"', "sh", sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert look_at_dumps({process.pid}, TO_A_FILE) == []
+        (finding,) = look_at_dumps({process.pid}, TO_A_PROGRAM)
+        process.communicate(b"\n")
+    assert (finding.state, finding.seen) == ("bad", f"may leave core dumps: process {process.pid}")
+    assert "LimitCORE=1" in finding.fix and "kernel.core_pattern" in finding.fix

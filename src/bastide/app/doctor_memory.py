@@ -13,11 +13,15 @@ from bastide.app.findings import Bench, Finding, descendants
 from bastide.app.services import running_pid
 from bastide.core.limits import CORE_BYTES_MAX
 
-__all__ = ["check_memory", "dumping", "swap_in_clear", "swaps_nothing"]
+__all__ = ["check_memory", "dumping", "look_at_dumps", "swap_in_clear", "swaps_nothing"]
 
 _PROC, _SYS = Path("/proc"), Path("/sys")
 _SWAP_FIX = (
     "swapoff -a; or swap to dm-crypt or zram; or MemorySwapMax=0 in the unit that runs the services"
+)
+_PIPE_FIX = (
+    "raise the hard limit of core dumps to 1 or more (LimitCORE=1 in the unit that runs the"
+    " services), or unset the pipe in kernel.core_pattern; then bastide down; up"
 )
 
 
@@ -25,12 +29,7 @@ def check_memory(bench: Bench) -> list[Finding]:
     """Swap that is not encrypted, and processes of ours that may leave a core dump."""
     pid = running_pid(bench.home)
     mine = descendants(pid) if pid is not None else set()
-    findings = []
-    if dumps := dumping(mine):
-        told = ", ".join(map(str, dumps))
-        findings.append(
-            Finding("memory", "bad", f"may leave core dumps: process {told}", "bastide down; up")
-        )
+    findings = look_at_dumps(mine, _read(_PROC / "sys" / "kernel" / "core_pattern"))
     clear = swap_in_clear()
     if clear and mine and all(swaps_nothing(one) for one in mine):
         seen = f"swap in clear on {', '.join(clear)}, which the services' cgroup does not use"
@@ -40,6 +39,15 @@ def check_memory(bench: Bench) -> list[Finding]:
         return [*findings, Finding("memory", "warn", seen, _SWAP_FIX)]
     seen = f"no swap in clear; {len(mine)} processes, none of which leaves a core dump"
     return findings or [Finding("memory", "ok", seen)]
+
+
+def look_at_dumps(pids: set[int], pattern: str) -> list[Finding]:
+    """What is said of those of the processes that may leave a core dump; `pattern`: dumping's."""
+    if not (dumps := dumping(pids, pattern)):
+        return []
+    seen = f"may leave core dumps: process {', '.join(map(str, dumps))}"
+    fix = _PIPE_FIX if _is_piped(pattern) else "bastide down; up"
+    return [Finding("memory", "bad", seen, fix)]
 
 
 def swap_in_clear(proc: Path = _PROC, sys: Path = _SYS) -> list[str]:
@@ -86,16 +94,25 @@ def swaps_nothing(pid: int, proc: Path = _PROC, sys: Path = _SYS) -> bool:
     return any(_read(one / "memory.swap.max") == "0" for one in folders)
 
 
-def dumping(pids: set[int], proc: Path = _PROC) -> list[int]:
-    """Those processes whose limit lets a crash leave a core dump."""
+def dumping(pids: set[int], pattern: str, proc: Path = _PROC) -> list[int]:
+    """Those processes whose limit lets a crash leave a core dump.
+
+    pattern: what the kernel has in `core_pattern`. With a pipe there, a limit of 0 holds nothing
+    back, only 1 does (CORE_BYTES_MAX); and a hard limit of 0 lets no process of ours set that.
+    """
     found = []
     for pid in sorted(pids):
         for line in _read(proc / str(pid) / "limits").splitlines():
             if line.startswith("Max core file size"):
                 soft = line.split()[4]
-                if soft == "unlimited" or int(soft) > CORE_BYTES_MAX:
+                piped = soft == "0" and _is_piped(pattern)
+                if piped or soft == "unlimited" or int(soft) > CORE_BYTES_MAX:
                     found.append(pid)
     return found
+
+
+def _is_piped(pattern: str) -> bool:
+    return pattern.startswith("|")
 
 
 def _read(path: Path) -> str:

@@ -113,8 +113,8 @@ def find_revocable(env: Environment, what: Revocable, name: str) -> tuple[Subjec
 
 
 def certificate_digest(pem: str) -> Digest:
-    """What a client's certificate is revoked by. Raises Misconfigured."""
-    return x509.certificates(pem)[0]
+    """What a client's certificate, or one authority's, is revoked by. Raises Misconfigured."""
+    return x509.only_certificate(pem)
 
 
 def revocation(

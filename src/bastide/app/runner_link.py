@@ -48,7 +48,8 @@ class RunnerLink:
         if len(self.tasks) >= self._streams_max:
             # Only this one: the connection carries the answers of all tenants.
             why = f"more than {self._streams_max} requests on one connection"
-            self._writer.write(encode(frame.stream, "error", ["busy", why, 1.0]))
+            if not self._writer.is_closing():  # uvloop raises then, and there is nobody to hear it
+                self._writer.write(encode(frame.stream, "error", ["busy", why, 1.0]))
             return
         task = asyncio.ensure_future(self._answer(self, frame))
         self.tasks[frame.stream] = task

@@ -62,7 +62,7 @@ def revoke(
 
     For ever. What serves it stops within a second: running answers are cut with their client's
     terminal event. NAME of a client's certificate is its PEM file, or the digest of its DER; an
-    authority's stops all that it issued.
+    authority's stops all that it issued. A file with several authorities is refused.
     A party is stopped with all of its keys: other parties enrol a new one (`bastide enrol`).
     """
     if file is not None:

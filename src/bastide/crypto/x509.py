@@ -30,12 +30,12 @@ __all__ = [
     "Issued",
     "authorities",
     "authority_pem",
-    "certificates",
     "common_name",
     "covers",
     "ends_ms",
     "issue_server",
     "issue_to_self",
+    "only_certificate",
     "private_key",
     "read_names",
     "signed_certificate",
@@ -102,9 +102,30 @@ def authority_pem(
     )
 
 
-def certificates(pem: str) -> list[Digest]:
-    """The digests of the DER of a PEM's certificates. Raises Misconfigured if it has none."""
-    return [Digest.of(found.public_bytes(Encoding.DER)) for found in _read(pem)]
+def only_certificate(pem: str) -> Digest:
+    """The digest of the DER of the one certificate that a PEM is about.
+
+    That is the only one, or a client's before the authorities above it. Raises Misconfigured if
+    there is none, or several of which none is meant more than the others.
+    """
+    found = {Digest.of(one.public_bytes(Encoding.DER)): one for one in _read(pem)}
+    first, *others = found
+    if others and (_may_sign(found[first]) or not all(_may_sign(found[one]) for one in others)):
+        told = ", ".join(f"{one} ({found[one].subject.rfc4514_string()!r})" for one in found)
+        raise Misconfigured(
+            f"there are {len(found)} certificates in it: {told}",
+            fix="give a file with one of them, and another for each other; or give its digest",
+        )
+    return first
+
+
+def _may_sign(one: x509.Certificate) -> bool:
+    try:
+        return one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+    except ValueError as error:
+        raise Misconfigured("a certificate in it cannot be read") from error
 
 
 def authorities(pem: str) -> dict[str, frozenset[str]]:

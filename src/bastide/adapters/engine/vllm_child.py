@@ -33,6 +33,7 @@ def main() -> None:
     # 1.
     os.umask(0o077)
     # With 0 the kernel still pipes dumps to a program, if it is set up so: see CORE_BYTES_MAX.
+    # Nobody here can raise a hard limit of 0; `bastide doctor` tells of it.
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     most = 0 if hard == 0 else 1
     resource.setrlimit(resource.RLIMIT_CORE, (most, most))
