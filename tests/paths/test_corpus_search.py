@@ -3,11 +3,12 @@
 """A text is found wherever it stands in a dataset, and nowhere else.
 
 Broken once to prove the tests: with another byte between documents, without the check of a leaf,
-with a resumed segment that is not compared with its texts, and with segments of any size, they
-fail.
+with a resumed segment that is not compared with its texts, with segments of any size, and with an
+index whose fields are read before its version, they fail.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -245,27 +246,44 @@ def test_a_stale_index_is_refused(indexed: Environment) -> None:
     assert caught.value.fix == "bastide corpus index tiny"
 
 
-def made_before(env: Environment) -> None:
-    """The index as the first version wrote it: fences for each segment, in none of the reports."""
+def made_before(env: Environment, version: int) -> None:
+    """The index as an earlier version wrote it: all suffixes, of four bytes, and nowhere how many
+    they are. The first had fences for each segment, in none of the reports."""
     store, own = env.store, folder(env)
     name = f"{index_folder(own)}/index"
-    report = msgspec.msgpack.decode(read_object(store, name), type=corpus_index.IndexReport)
-    fences = read_object(store, corpus_index.fences_name(own))
-    for number in range(len(report.segments)):
-        begin, size = corpus_index.fences_of(report.segments, number)
-        store.put(corpus_index.segment_name(own, number, "fences"), [fences[begin : begin + size]])
+    report = msgspec.msgpack.decode(read_object(store, name))
+    fences = list[bytes]()
+    for number, segment in enumerate(report["segments"]):
         place = corpus_index.segment_name(own, number, "report")
+        text = read_object(store, corpus_index.segment_name(own, number, "text"))
+        order = sorted(range(len(text)), key=lambda at, text=text: text[at:])
+        suffixes = b"".join(at.to_bytes(4, "little") for at in order)
+        store.put(corpus_index.segment_name(own, number, "suffixes"), [suffixes])
+        begins = [text[at : at + corpus_index.FENCE_BYTES] for at in order[:: corpus_index.BLOCK]]
+        fences.append(b"".join(one.ljust(corpus_index.FENCE_BYTES, b"\0") for one in begins))
         row = msgspec.msgpack.decode(read_object(store, place))
-        del row["fences"]
+        for one in (row, segment):
+            del one["suffixes"]
+            one["objects"]["suffixes"] = hashlib.sha256(suffixes).hexdigest()
+        row["fences"] = fences[-1]
+        if version == 1:
+            store.put(corpus_index.segment_name(own, number, "fences"), [row.pop("fences")])
+            del segment["fences"]
         store.put(place, [msgspec.msgpack.encode(row)])
-    store.delete(corpus_index.fences_name(own))
-    store.put(name, [msgspec.msgpack.encode(msgspec.structs.replace(report, version=1))])
+    if version == 1:
+        store.delete(corpus_index.fences_name(own))
+    else:
+        store.put(corpus_index.fences_name(own), fences)
+    store.put(name, [msgspec.msgpack.encode({**report, "version": version})])
 
 
-def test_an_index_of_an_earlier_version_is_refused_and_made_anew(indexed: Environment) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_index_of_an_earlier_version_is_refused_and_made_anew(
+    version: int, indexed: Environment
+) -> None:
     now, found = contents(indexed), find_spans(indexed, "tiny", "e")
     assert found.count
-    made_before(indexed)
+    made_before(indexed, version)
     assert contents(indexed) != now
     with pytest.raises(NotProven, match="of another version of Bastide") as caught:
         find_spans(indexed, "tiny", "e")

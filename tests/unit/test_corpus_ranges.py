@@ -4,12 +4,15 @@
 they are worked on, every object that is left has the same bytes.
 
 Broken once to prove the tests: with ranges that begin one row late, with signatures of the parts of
-another range, and with subtrees that are not aligned, they fail.
+another range, with subtrees that are not aligned, and with a join that is noted without the keys
+that documents have in the dataset, they fail.
 """
 
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -21,10 +24,12 @@ from bastide.app.config import Home
 from bastide.app.corpora import export_dataset
 from bastide.app.corpus_build import build_dataset
 from bastide.app.corpus_duplicates import find_duplicates, merge_keys
+from bastide.app.corpus_join import join
 from bastide.app.corpus_objects import RunWriter, Spill, read_object
 from bastide.app.corpus_part import (
     BAND_WIDTH,
     KEY_WIDTH,
+    OWN_WIDTH,
     SIGNATURE_WIDTH,
     TEXT_WIDTH,
     PartReport,
@@ -167,6 +172,41 @@ def test_few_rows_are_not_divided() -> None:
     assert ranges_for(8, 1_000) == 1
     assert ranges_for(8, 10_000_000_000) == 32
     assert ranges_for(256, 10_000_000_000) == 1_024
+
+
+class Here:
+    """A pool whose workers are this process, so that what is done is noted."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+
+    def each(
+        self, task: Callable[[Workbench, Any], Any], jobs: Sequence[Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        for job in jobs:
+            yield job, task(self._bench, job)
+
+
+def test_a_join_that_is_noted_is_one_of_the_same_own_keys() -> None:
+    store = wiring.open_scratch(SeededEntropy(b"own"))
+    reports = written(store, [(0, 1, 0), (1, 1, 0)], 1 << 20)
+    plain = team(store, 1, 1 << 20)
+    one = replace(plain, pool=cast("Any", Here(plain.bench)))
+    counts = join(one, reports, (), ()).removed
+    assert counts == {"exact-duplicate/equal": 1}
+    before = read_object(store, "c/duplicates")
+    for part in (0, 1):
+        run = RunWriter(store, f"c/parts/{part:06d}/own", OWN_WIDTH, keep_order=True)
+        run.add(place_of(part, 0) + hashed("own", part))
+        reports[part].objects["own"] = run.close()
+    for name in store.names("c/merge"):
+        if not name.endswith("done-joined"):
+            store.delete(name)  # what the ranges noted would be asked for first
+    assert join(one, reports, (), ()).removed == counts
+    after = read_object(store, "c/duplicates")
+    assert hashed("own", 0) in after
+    assert hashed("own", 1) in after
+    assert before != after
 
 
 @pytest.mark.slow

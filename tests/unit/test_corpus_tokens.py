@@ -3,9 +3,11 @@
 """The tokens of a corpus are those of the package `tokenizers`, whoever makes them.
 
 Broken once to prove the tests: where special tokens that a text spells are taken for special, where
-batches are not compared, and where a tokenizer is used that differs on hard texts, they fail.
+batches are not compared, where a tokenizer is used that differs on hard texts or drops what has no
+token, and where a text that fastokens refuses is nobody's, they fail.
 """
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from bastide.app.corpus_shards import Line
 from bastide.app.corpus_tokens import open_tokenizer
@@ -51,6 +53,31 @@ def words(path: Path, texts: list[str]) -> Path:
 
 def digits(path: Path, texts: list[str]) -> Path:
     return byte_level(path, texts, pre_tokenizers.Digits(individual_digits=True))
+
+
+def runs(path: Path, texts: list[str]) -> Path:
+    """Words are split by a regular expression that goes back letter by letter."""
+    pattern = Regex(r" ?(?:\p{L}|\p{M})+| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+")
+    made = Tokenizer(models.BPE())
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    split = pre_tokenizers.Split(pattern, "isolated")
+    made.pre_tokenizer = pre_tokenizers.Sequence([split, level])
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=[END], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    made.train_from_iterator(texts, trainer)
+    made.save(str(path))
+    return path
+
+
+def whole(path: Path, texts: list[str]) -> Path:
+    """Nothing splits the text, and what the vocabulary lacks has no token."""
+    made = Tokenizer.from_file(str(byte_level(path, texts)))
+    row = json.loads(made.to_str())
+    row["pre_tokenizer"] = None
+    path.write_text(json.dumps(row))
+    return path
 
 
 def texts() -> list[str]:
@@ -113,5 +140,35 @@ def test_a_tokenizer_that_differs_on_hard_texts_is_not_used(
 
     monkeypatch.setattr(fastokens, "Tokenizer", Wrong)
     opened = open_tokenizer(path, END)
+    assert opened.fast is None
+    assert "fastokens" not in opened.version
+
+
+@pytest.mark.parametrize("run", ["ACGT" * 12_000, "漢" * 3_000], ids=["letters", "han"])
+def test_a_run_that_fastokens_refuses_has_the_tokens_of_the_package_tokenizers(
+    run: str, tmp_path: Path
+) -> None:
+    """It is not among the texts of the batch that are looked at."""
+    path = runs(tmp_path / "tokenizer.json", list(islice(texts(), 50)))
+    opened = open_tokenizer(path, "")
+    with pytest.raises(ValueError, match="JIT stack limit"):
+        opened.fast.encode_batch_flat([run], False, True)
+    rows = ["An ordinary text.", run, "Another one."]
+    assert [list(row) for _, row in opened.tokens(lines(rows))] == numbers(path, rows)
+
+
+# Nothing in the vocabulary is a space, so "b b" is two letters with a gap.
+@pytest.mark.parametrize("fallback", [False, True], ids=["dropped", "bytes that are not there"])
+def test_a_tokenizer_that_drops_what_has_no_token_is_not_made_faster(
+    fallback: bool, tmp_path: Path
+) -> None:
+    learned = ["bb"] * 90  # no pair of the hard texts
+    path = whole(tmp_path / "tokenizer.json", learned)
+    row = json.loads(path.read_text())
+    row["model"]["byte_fallback"] = fallback
+    path.write_text(json.dumps(row))
+    opened = open_tokenizer(path, "")
+    rows = ["An ordinary text.", "b b"]
+    assert [list(row) for _, row in opened.tokens(lines(rows))] == numbers(path, rows)
     assert opened.fast is None
     assert "fastokens" not in opened.version

@@ -50,6 +50,7 @@ __all__ = [
     "INDEX_VERSION",
     "PLACE",
     "IndexReport",
+    "MadeBy",
     "SegmentReport",
     "build_index",
     "delete_index",
@@ -85,6 +86,12 @@ class SegmentReport(msgspec.Struct, frozen=True):
     suffixes: int
     objects: dict[str, str]
     fences: _Data = b""
+
+
+class MadeBy(msgspec.Struct, frozen=True):
+    """What is read of an index's report first: its other fields are those of its version."""
+
+    version: int
 
 
 class IndexReport(msgspec.Struct, frozen=True):

@@ -21,7 +21,8 @@ __all__ = ["Joined", "join"]
 
 
 _WHAT: Final = "looking for duplicates"
-_ROWS: Final = ("keys", "texts", "bands", "signatures", "sizes")  # of parts, from which it is made
+# Of parts, from which it is made.
+_ROWS: Final = ("keys", "own", "texts", "bands", "signatures", "sizes")
 _MADE: Final = ("keys", "duplicates", "gone")
 
 

@@ -25,6 +25,7 @@ from bastide.app.corpus_index import (
     INDEX_VERSION,
     PLACE,
     IndexReport,
+    MadeBy,
     delete_index,
     fences_name,
     fences_of,
@@ -90,18 +91,25 @@ def open_index(env: Environment, dataset: str) -> "Iterator[Index]":
     fix = f"bastide corpus index {dataset}"
     try:
         data = read_object(env.store, f"{index_folder(folder)}/index")
-        report = msgspec.msgpack.decode(data, type=IndexReport)
+        report = _report(data)
     except NotFound as error:
         raise NotFound(f"{name} has no search index", fix=fix) from error
     except (NotProven, msgspec.DecodeError) as error:
         raise NotProven(f"the search index of {name} is damaged", fix=fix) from error
-    digest = str(manifest_of(env, row).digest)
-    if report.version != INDEX_VERSION:
+    if report is None:
         raise NotProven(f"the search index of {name} is of another version of Bastide", fix=fix)
+    digest = str(manifest_of(env, row).digest)
     if report.manifest != digest:
         raise NotProven(f"the search index of {name} is stale: it is not of {digest}", fix=fix)
     with ExitStack() as stack:
         yield Index(env, stack, name, folder, report, fix)
+
+
+def _report(data: bytes) -> IndexReport | None:
+    """The report of an index, or None if it is of another version, whose fields are others."""
+    if msgspec.msgpack.decode(data, type=MadeBy).version != INDEX_VERSION:
+        return None
+    return msgspec.msgpack.decode(data, type=IndexReport)
 
 
 class Index:

@@ -5,7 +5,8 @@
 The package `tokenizers` says what the tokens of a text are; `fastokens` says the same thirty times
 as fast, of the kinds of tokenizer that it knows. It is used where both agree on some texts that are
 hard to split, and some texts of each batch are tokenized by both: of a batch in which they differ,
-`tokenizers` makes all tokens. That depends on the texts alone, so any number of workers does it.
+or that it refuses, `tokenizers` makes all tokens. That depends on the texts alone, so any number of
+workers does it.
 """
 
 import hashlib
@@ -36,6 +37,7 @@ _HARD: Final = (
     "e\u0301 \ufb01 \u0130i \u01c5 ß", "👩\u200d👩\u200d👧 🇪🇺\ufe0f", "日本語 ไทย हिन्दी العربية",
     "Ελλάδα България Straße", "\0\x1f\x7f\ufeff\ufffd\U0010ffff", "a_b-c/d.e@f#g$h%i",
     "<s> </s> <|im_start|>",
+    "t\0h i\0n e\0r o\0n a a\0a",  # pairs that merge, if what stands between has no token
 )  # fmt: skip
 _KINDS: Final = {"uint16": "H", "int32": "i"}  # a type's name, and that of `array`
 
@@ -74,7 +76,10 @@ class Tokenizer:
         """The numbers of each text's tokens."""
         checked = [text[:_CHECKED_CHARS] for text in texts[::_CHECKED]]
         if self.fast is not None and _agree(self.encoder, self.fast, checked):
-            return _fast(self.fast, texts)
+            try:
+                return _fast(self.fast, texts)
+            except ValueError:  # its regular expressions have a bound, and a long run exceeds it
+                pass
         return _plain(self.encoder, texts)
 
 
@@ -125,6 +130,8 @@ def _fast_encoder(raw: bytes, encoder: Any, end_token: str) -> Any:
     """The same tokenizer in fastokens, or None if it does not know its kind or differs."""
     import fastokens
 
+    if encoder.pre_tokenizer is None and getattr(encoder.model, "unk_token", None) is None:
+        return None  # what has no token is dropped, and only fastokens merges across the gap
     try:
         fast = fastokens.Tokenizer.from_json_str(raw.decode())
     except ValueError:  # also UnicodeDecodeError
@@ -149,6 +156,7 @@ def _plain(encoder: Any, texts: Sequence[str]) -> Iterator[Sequence[int]]:
 
 
 def _fast(encoder: Any, texts: Sequence[str]) -> Iterator[Sequence[int]]:
+    """Raises ValueError, here and not when it is read, if one of the texts is refused."""
     # Special tokens that a text spells are split as text, as `encode_special_tokens` has it.
     data, ends = encoder.encode_batch_flat(texts, False, True)
     numbers, offsets = array("I", data), array("Q", ends)
@@ -156,8 +164,7 @@ def _fast(encoder: Any, texts: Sequence[str]) -> Iterator[Sequence[int]]:
         numbers.byteswap()
         offsets.byteswap()
     view = memoryview(numbers)
-    for begin, end in pairwise(offsets):
-        yield view[begin:end]
+    return (view[begin:end] for begin, end in pairwise(offsets))
 
 
 def _batches(lines: Iterable[Line]) -> Iterator[Sequence[Line]]:

@@ -8,7 +8,9 @@ with the probability 1 - (1 - s^8)^16, which is 0.95 at s = 0.8 and 0.06 at s = 
 
 The signatures are those of rensa's RMinHash, algorithm version 2, seed 42. Another version makes
 others, so it is refused: signatures of two runs must be comparable. Pseudonyms are neutral marks in
-them (`filters/neutral.py`): the key that made the pseudonyms decides nothing.
+them (`filters/neutral.py`), so the key that made them does not decide what is similar. In three
+other steps it can tell: `language` behind `personal-data`, `budget` in tokens, and `sample` where
+names of records hold personal data.
 """
 
 import hashlib
