@@ -131,7 +131,7 @@ def _fast_encoder(raw: bytes, encoder: Any, end_token: str) -> Any:
     import fastokens
 
     if encoder.pre_tokenizer is None and getattr(encoder.model, "unk_token", None) is None:
-        return None  # what has no token is dropped, and only fastokens merges across the gap
+        return None  # what has no token is dropped, and only `tokenizers` merges across the gap
     try:
         fast = fastokens.Tokenizer.from_json_str(raw.decode())
     except ValueError:  # also UnicodeDecodeError
