@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from bastide.adapters.clock.system import SystemClock  # noqa: E402
 from bastide.app.handed_journal import HandedJournal  # noqa: E402
-from bastide.app.process import keep_loaded  # noqa: E402
+from bastide.app.process import prepare_loop  # noqa: E402
 from bastide.app.runner import Runner  # noqa: E402
 from bastide.app.turns import Turns  # noqa: E402
 from bastide.core.budget import Budget, Per, Scope, Spent, Unit, period  # noqa: E402
@@ -122,7 +122,7 @@ class Words:
 
 async def run(socket: Path) -> None:
     """The runner, until it is killed."""
-    keep_loaded()
+    prepare_loop()
     clock = SystemClock()
     turns = Turns(SLOTS, clock)
     turns.share_out(promises(("acme", "globex")))

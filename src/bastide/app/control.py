@@ -35,7 +35,7 @@ from bastide.app.machines import Own
 from bastide.app.metering import metered, own_socket
 from bastide.app.nodes import verify_attested
 from bastide.app.peers import peer_process
-from bastide.app.process import enter_service, keep_loaded, log, on_stop
+from bastide.app.process import enter_service, log, on_stop, prepare_loop
 from bastide.app.promises import delegate
 from bastide.app.receipt_queue import ReceiptQueue
 from bastide.app.sealed_nodes import node_answers
@@ -383,7 +383,7 @@ async def _serve(orders: dict[str, Any]) -> None:
         if settings.attestation or far is not None:
             control.serve(node_answers(home, keyring, ledger, control.evidence, clock, records))
         following = asyncio.create_task(follow_keys(control.take_over, clock))
-        keep_loaded()
+        prepare_loop()
         async with metered(own_socket(orders), control.tell, clock):
             await control.run(home, stop)
         following.cancel()

@@ -18,10 +18,11 @@ from contextlib import suppress
 from typing import Any
 
 from bastide.app.hiding import hide_memory
+from bastide.app.scheduling import take_short_turns
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import MIB
 
-__all__ = ["LogLines", "enter_service", "keep_loaded", "later_lines", "log", "on_stop"]
+__all__ = ["LogLines", "enter_service", "later_lines", "log", "on_stop", "prepare_loop"]
 
 _LINE_BYTES_MAX = 4 * MIB  # a file of clients' authorities may be in it
 _GC_OBJECTS = 20_000  # new ones before the collector looks for cycles among them
@@ -96,12 +97,14 @@ def enter_service(name: str) -> dict[str, Any]:
     return orders
 
 
-def keep_loaded() -> None:
-    """Have the collector of garbage pass over all that is loaded by now, and look less often.
+def prepare_loop() -> None:
+    """What a service does before its loop serves anybody, so that nobody waits for long.
 
-    A look at all of it takes tens of milliseconds, in which nobody is answered. What a request
-    makes is freed by counting, so looking for cycles less often costs no memory.
+    The collector of garbage passes over all that is loaded by now, and looks less often: a look at
+    all of it takes tens of milliseconds. What a request makes is freed by counting, so that costs
+    no memory. And the kernel is asked for short turns.
     """
+    take_short_turns()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_OBJECTS, 20, 50)

@@ -30,7 +30,7 @@ from bastide.app.loading import (
 from bastide.app.machine_runner import Away, as_planned
 from bastide.app.measuring import measure_node
 from bastide.app.metering import metered, own_socket
-from bastide.app.process import enter_service, keep_loaded, log, on_stop
+from bastide.app.process import enter_service, log, on_stop, prepare_loop
 from bastide.app.runner import Runner
 from bastide.app.runner_far import FarSocket
 from bastide.app.runner_watch import RunnerWatch
@@ -48,7 +48,7 @@ __all__ = ["main"]
 
 
 async def _serve(orders: dict[str, Any]) -> None:
-    keep_loaded()
+    prepare_loop()
     home = Home(Path(orders["home"]))
     deployment = Digest.parse(orders["deployment"])
     settings, clock = read_settings(home), wiring.clock()

@@ -21,7 +21,7 @@ from bastide.app import wiring
 from bastide.app.config import Home, read_settings
 from bastide.app.far_engines import Engines
 from bastide.app.metering import metered, own_socket
-from bastide.app.process import enter_service, keep_loaded, log, on_stop
+from bastide.app.process import enter_service, log, on_stop, prepare_loop
 from bastide.app.shelf import Shelf
 from bastide.core.batch import Batch
 from bastide.core.errors import BastideError, Busy, Misconfigured, Unavailable
@@ -280,7 +280,7 @@ def _tell(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 async def _serve(orders: dict[str, Any]) -> None:
-    keep_loaded()
+    prepare_loop()
     stop = asyncio.Event()
     on_stop(stop)
     await run_desk(orders, stop)

@@ -29,7 +29,7 @@ from bastide.app import wiring
 from bastide.app.far_engines import Engines
 from bastide.app.listening import bind_address, check_plain, raise_descriptors
 from bastide.app.metering import metered, own_socket
-from bastide.app.process import enter_service, keep_loaded, later_lines, log, on_stop
+from bastide.app.process import enter_service, later_lines, log, on_stop, prepare_loop
 from bastide.app.seen import Seen, make_table
 from bastide.core.errors import BastideError, Misconfigured
 from bastide.core.limits import CONNECTIONS_MAX, RECEIPT_TIMEOUT_S
@@ -119,7 +119,7 @@ def main() -> None:
 
 
 async def _serve(orders: dict[str, Any]) -> None:
-    keep_loaded()
+    prepare_loop()
     stop = asyncio.Event()
     on_stop(stop)
     await run_gateway(orders, stop)
