@@ -80,4 +80,4 @@ def _exchanges(generation: str, names: Iterable[str]) -> tuple[dict[str, Shown],
             taps[name] = Tap(rig)
             stack.callback(taps[name].close)
         said = _asked(generation, {name: tap.url for name, tap in taps.items()})
-        return {name: tap.exchange() for name, tap in taps.items()}, said
+        return {name: tap.exchange((name, said)) for name, tap in taps.items()}, said

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The Bastide authors
 // SPDX-License-Identifier: Apache-2.0
-// Runs the page's script as a browser would: a document of three elements, and an authenticator
+// Runs the page's script as a browser would: a document of its elements, and an authenticator
 // that Node's own cryptography makes.   node passkey_browser.mjs PAGE_JS ORIGIN KEY_PEM
 
 import crypto from "node:crypto";
@@ -16,7 +16,7 @@ const key = crypto.createPrivateKey(fs.readFileSync(pem));
 const sha256 = (data) => crypto.createHash("sha256").update(data).digest();
 
 const elements = {};
-for (const id of ["title", "text", "go", "said"]) {
+for (const id of ["title", "what", "text", "go", "said"]) {
   elements[id] = { textContent: "", listeners: [], addEventListener(_, f) { this.listeners.push(f); } };
 }
 globalThis.document = { getElementById: (id) => elements[id] };

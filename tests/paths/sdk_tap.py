@@ -30,8 +30,8 @@ class Tap:
         self._thread = threading.Thread(target=self._relay, daemon=True)
         self._thread.start()
 
-    def exchange(self) -> Shown:
-        """What went through, once the answer is whole."""
+    def exchange(self, told: object = "") -> Shown:
+        """What went through, once the answer is whole. `told` is for whoever reads a failure."""
         made: list[Shown] = []
 
         def whole() -> bool:
@@ -41,7 +41,7 @@ class Tap:
             return bool(made)
 
         with self._grown:
-            assert self._grown.wait_for(whole, _WAIT_S), (self.sent, self.received)
+            assert self._grown.wait_for(whole, _WAIT_S), (told, self.sent, self.received)
         return made[0]
 
     def close(self) -> None:

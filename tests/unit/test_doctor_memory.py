@@ -106,11 +106,13 @@ def test_a_control_group_may_keep_pages_in_memory(kernel: tuple[Path, Path]) -> 
 @pytest.mark.parametrize("pattern", [TO_A_FILE, TO_A_PROGRAM])
 @pytest.mark.parametrize(("soft", "told"), [(1, False), (0, False), (4096, True)])
 def test_a_process_that_may_leave_a_core_dump_is_told(soft: int, told: bool, pattern: str) -> None:
-    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    if hard != resource.RLIM_INFINITY and hard < soft:
-        pytest.skip("this machine allows no core dumps at all")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        resource.prlimit(process.pid, resource.RLIMIT_CORE, (soft, hard))
+        try:
+            # Only root may raise it again, where a command that ran in this process has lowered it.
+            resource.prlimit(process.pid, resource.RLIMIT_CORE, (soft, 4_096))
+        except PermissionError:
+            process.communicate(b"\n")
+            pytest.skip("this user may have no core dumps at all")
         told = told or (soft == 0 and pattern == TO_A_PROGRAM)
         assert dumping({process.pid, 2**22}, pattern) == ([process.pid] if told else [])
         process.communicate(b"\n")
