@@ -49,6 +49,10 @@ def evaluated_copy(factory: pytest.TempPathFactory, folder: Path) -> tuple[Demo,
 
 def _first_up(folder: Path) -> None:
     demo = Demo(folder / "home")
+    demo.run("init")
+    # Of its own from the start: the port that is free when it is founded may be another test's by
+    # the time that the services start.
+    move_addresses(demo.home)
     try:
         up = demo.json("up")
     finally:

@@ -26,4 +26,4 @@ def hide_memory() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     most = CORE_BYTES_MAX if hard == resource.RLIM_INFINITY else min(CORE_BYTES_MAX, hard)
-    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (most, hard))  # a program below may raise its own
