@@ -130,7 +130,6 @@ class HandedJournal:
             finally:
                 self._fresh = None
         except OSError as error:
-            self._begun = True
             raise self._failed(error) from error
         self._old, self._descriptor = self._descriptor, fresh
         self._written, self._torn = written, False

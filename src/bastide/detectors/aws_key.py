@@ -9,7 +9,7 @@ as ``aws_secret_access_key``.
 import re
 from typing import Final
 
-from bastide.detectors.detector import CONTEXT, DIGITS, Detector, after_word, longest
+from bastide.detectors.detector import DIGITS, Detector, after_word, longest
 from bastide.detectors.token import token_detector
 
 __all__ = ["KEY_ID", "SECRET"]
@@ -18,18 +18,11 @@ KEY_ID: Final = token_detector("aws-key", ("AKIA", "ASIA", "ABIA", "ACCA"), "A-Z
 
 _WORDS = after_word(r"aws[\w .-]{0,24}(?:secret|key)|secret[_ ]?access[_ ]?key|secretaccesskey")
 _WHOLE = re.compile(r"[0-9A-Za-z/+]{40}(?![0-9A-Za-z/+=])")
-
-
-_AFTER: Final = ("aws", "secret")  # one of them is in each of the words
 _RUN = longest(r"(?<![0-9A-Za-z/+])[0-9A-Za-z/+]{1,41}")
 
 
 def _run(text: str, at: int) -> int:
-    # Without the word nothing need wait for the rest; nearly always this is all that is looked at.
-    near = text[max(0, at - CONTEXT) : at].casefold()
-    if "aws" not in near and "secret" not in near:
-        return at
-    return _RUN(text, at) if _WORDS(text, at) else at
+    return _RUN(text, at) if _WORDS(text, at) else at  # without the word nothing need wait
 
 
 def _end(text: str, at: int, stop: int) -> int:
@@ -48,5 +41,5 @@ SECRET: Final = Detector(
     _end,
     begins=r"(?<![0-9A-Za-z/+])[0-9A-Za-z/+](?=[0-9A-Za-z/+]{39}|[0-9A-Za-z/+]{0,40}\Z)",
     marks=DIGITS,
-    after=_AFTER,
+    after=("aws", "secret"),  # one of them is in each of the words
 )

@@ -271,7 +271,6 @@ class Guard:
     def _through(self, one: StreamFilter, rest: str) -> str:
         said = one.feed(rest, final=True)
         if one.refused:
-            one.flush()
             names = sorted(name for name, action in self._found_in if action == Action.REFUSE)
             raise Filtered(f"The guard policy refuses this prompt: {', '.join(names)}.")
         return said

@@ -60,11 +60,9 @@ class Scanner:
         text = self._text + piece
         if self._calm.search(text, at) is not None:
             return False
-        if self._after:
-            near = text[at - CONTEXT if at > CONTEXT else 0 :].casefold()
-            for word in self._after:
-                if word in near and self._starts.search(text, at) is not None:
-                    return False
+        spoken = self._after and _spoken(self._after, text, at, len(text))
+        if spoken and self._starts.search(text, at) is not None:
+            return False
         self._text, self._at = text, len(text)
         if self._at > _TRIM:
             self._trim()
@@ -97,6 +95,8 @@ class Scanner:
         ends = []
         for row in self._plan.rows(text[at]):
             detector = self._detectors[row]
+            if detector.after and not _spoken(detector.after, text, at, at):
+                continue
             stop = detector.run(text, at)
             if stop == at:
                 continue
@@ -110,3 +110,9 @@ class Scanner:
             found.append(Found(self._detectors[row], start, end, start >= before))
             self._taken[row] = end
         return False
+
+
+def _spoken(words: tuple[str, ...], text: str, at: int, stop: int) -> bool:
+    """Whether one of some words stands before `stop`, at most CONTEXT characters before `at`."""
+    near = text[max(0, at - CONTEXT) : stop].casefold()
+    return any(word in near for word in words)

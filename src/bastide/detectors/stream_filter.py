@@ -100,12 +100,9 @@ class StreamFilter:
             self._hear(piece, final)
         holding = self._holding
         if holding is None:
-            lineup = self._chain.holding
-            if final:  # this is the whole text
-                lineup = lineup.within(piece)
-            if not lineup:
-                return piece
-            holding = self._holding = Scanner(lineup)
+            holding = self._holding = _scanner(self._chain.holding, piece, final)
+        if holding is None:
+            return piece
         found = holding.feed(piece, final)
         settled = holding.settled
         if not found and self._cover <= self._start:
@@ -119,7 +116,8 @@ class StreamFilter:
 
     def flush(self) -> None:
         """Count what is observed so far."""
-        self._observe(False)
+        if self._unseen:
+            self._observe(False)
 
     def _hear(self, piece: str, final: bool = False) -> None:
         self._unseen.append(piece)
@@ -133,12 +131,9 @@ class StreamFilter:
         self._unseen_chars = 0
         observing = self._observing
         if observing is None:
-            lineup = self._chain.observing
-            if final:  # this is the whole text
-                lineup = lineup.within(text)
-            if not lineup:
-                return
-            observing = self._observing = Scanner(lineup)
+            observing = self._observing = _scanner(self._chain.observing, text, final)
+        if observing is None:
+            return
         for row in observing.feed(text, final):
             self._count(row, Action.OBSERVE)
 
@@ -151,6 +146,7 @@ class StreamFilter:
                 out.append(self._take(row.start))
                 self._pending = ""
                 self.refused = True
+                self.flush()  # nothing more comes that would
                 return "".join(out)
             if row.end <= self._cover:
                 continue
@@ -187,6 +183,13 @@ class StreamFilter:
         if row.fresh:
             key = (row.detector.ident, action.value)
             self._tally[key] = self._tally.get(key, 0) + 1
+
+
+def _scanner(lineup: Lineup, text: str, whole: bool) -> Scanner | None:
+    """Who looks at a text from its beginning; None if nobody need. whole: this is all of it."""
+    if whole:
+        lineup = lineup.within(text)
+    return Scanner(lineup) if lineup else None
 
 
 def filtered(chain: Chain, text: str, tally: Tally) -> tuple[str, bool]:

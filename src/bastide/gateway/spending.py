@@ -18,7 +18,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bastide.core.budget import Spent, Unit
+from bastide.core.budget import Scope, Spent, Unit
 from bastide.core.chat import EmbedRequest, GenerateRequest, Usage
 from bastide.core.errors import BastideError, Busy, Exhausted, NotAllowed
 from bastide.core.limits import (
@@ -111,9 +111,8 @@ class _Rules:
         self.priced = any(row.budget.unit is Unit.EUR for row in covering)
         # With each, the sum that it is held against, its limit, and whether that is in tokens.
         self.rows = [
-            (row, (scope.tenant, scope.project, scope.key), row.budget.hard, unit is Unit.TOKENS)
+            (row, _place(row.budget.scope), row.budget.hard, row.budget.unit is Unit.TOKENS)
             for row in covering
-            for scope, unit in ((row.budget.scope, row.budget.unit),)
         ]
         near = [row for row in covering if row.warns]
         worst = max(near, key=lambda row: row.percent, default=None)
@@ -254,6 +253,10 @@ class Spending:
             f"for the {row.budget.per} is used up.",
             retry_after_s=left_s,
         )
+
+
+def _place(scope: Scope) -> _Place:
+    return scope.tenant, scope.project, scope.key
 
 
 def _told(row: Spent) -> str:
