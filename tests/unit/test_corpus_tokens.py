@@ -26,11 +26,8 @@ END = "<|endoftext|>"
 UNKNOWN = "<?>"
 
 
-def byte_level(path: Path, texts: list[str], before: Any = None, size: int = 600) -> Path:
-    made = Tokenizer(models.BPE())
-    level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.pre_tokenizer = pre_tokenizers.Sequence([before, level]) if before else level
-    made.normalizer = normalizers.NFC()
+def trained(made: Tokenizer, path: Path, texts: list[str], size: int) -> Path:
+    """A file with a tokenizer whose pairs of bytes are merged as often as in these texts."""
     trainer = trainers.BpeTrainer(
         vocab_size=size, special_tokens=[END], show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
@@ -38,6 +35,14 @@ def byte_level(path: Path, texts: list[str], before: Any = None, size: int = 600
     made.train_from_iterator(texts, trainer)
     made.save(str(path))
     return path
+
+
+def byte_level(path: Path, texts: list[str], before: Any = None, size: int = 600) -> Path:
+    made = Tokenizer(models.BPE())
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.pre_tokenizer = pre_tokenizers.Sequence([before, level]) if before else level
+    made.normalizer = normalizers.NFC()
+    return trained(made, path, texts, size)
 
 
 def words(path: Path, texts: list[str]) -> Path:
@@ -62,13 +67,7 @@ def runs(path: Path, texts: list[str]) -> Path:
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     split = pre_tokenizers.Split(pattern, "isolated")
     made.pre_tokenizer = pre_tokenizers.Sequence([split, level])
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=[END], show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )  # fmt: skip
-    made.train_from_iterator(texts, trainer)
-    made.save(str(path))
-    return path
+    return trained(made, path, texts, 600)
 
 
 def whole(path: Path, texts: list[str]) -> Path:

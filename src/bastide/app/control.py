@@ -34,7 +34,7 @@ from bastide.app.machine_guests import reads
 from bastide.app.machines import Own
 from bastide.app.metering import metered, own_socket
 from bastide.app.nodes import verify_attested
-from bastide.app.peers import peer_process
+from bastide.app.peers import peer_process, tell
 from bastide.app.process import enter_service, log, on_stop, prepare_loop
 from bastide.app.promises import delegate
 from bastide.app.receipt_queue import ReceiptQueue
@@ -197,8 +197,7 @@ class Control:
             out = frames.encode(frame.stream, kind, body)
         except BastideError as error:
             out = frames.encode(frame.stream, "error", (error.code, error.whole))
-        if not writer.is_closing():
-            writer.write(out)
+        tell(writer, out)
         if caller.machine:
             with contextlib.suppress(OSError):
                 await writer.drain()  # what it does not read counts as in work

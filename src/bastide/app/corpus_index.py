@@ -23,7 +23,7 @@ A segment's report is written after its objects, and the index's after all segme
 import hashlib
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +41,7 @@ from bastide.app.extras import require_extra
 from bastide.core.dataset import Manifest
 from bastide.core.errors import NotFound, NotProven
 from bastide.core.limits import MIB
+from bastide.core.subject import hashed
 from bastide.ports import SealingStore
 
 __all__ = [
@@ -264,7 +265,7 @@ class _Builder:
         for part in _PARTS:
             state = hashlib.sha256()
             name = segment_name(self._folder, number, part)
-            self._store.put(name, _hashed(objects[part], state))
+            self._store.put(name, hashed(objects[part], state))
             digests[part] = state.hexdigest()
         report = SegmentReport(len(places) // PLACE.size, len(text), len(suffixes), digests, fences)
         self._store.put(
@@ -298,14 +299,6 @@ def _of_characters(text: bytearray, suffixes: Any) -> Any:
 def _pieces(data: bytearray) -> Iterator[memoryview]:
     view = memoryview(data)
     return (view[at : at + MIB] for at in range(0, len(view), MIB))
-
-
-def _hashed(
-    pieces: Iterable[bytes | memoryview], state: "hashlib._Hash"
-) -> Iterator[bytes | memoryview]:
-    for piece in pieces:
-        state.update(piece)
-        yield piece
 
 
 def _digest(data: bytearray | memoryview) -> str:

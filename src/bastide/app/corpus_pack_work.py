@@ -29,6 +29,7 @@ from bastide.core.packing import (
     cut,
     document_leaf,
 )
+from bastide.core.subject import hashed
 from bastide.crypto.merkle import leaf_hash
 from bastide.ports import SealingStore
 
@@ -96,13 +97,7 @@ def _put(
     store: SealingStore, folder: str, number: int, part: str, chunks: Iterator[bytes | bytearray]
 ) -> str:
     state = hashlib.sha256()
-
-    def told() -> Iterator[bytes]:
-        for chunk in chunks:
-            state.update(chunk)
-            yield bytes(chunk)
-
-    store.put(object_name(folder, number, part), told())
+    store.put(object_name(folder, number, part), hashed(map(bytes, chunks), state))
     return f"sha256:{state.hexdigest()}"
 
 

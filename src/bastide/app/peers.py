@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 
-__all__ = ["peer_process"]
+__all__ = ["peer_process", "tell"]
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): process, user, group
 
@@ -16,3 +16,9 @@ def peer_process(writer: asyncio.StreamWriter) -> int:
     connected = writer.get_extra_info("socket")
     data = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return int(_CREDENTIALS.unpack(data)[0])
+
+
+def tell(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Write to who is there still; uvloop raises RuntimeError for a connection that has closed."""
+    if not writer.is_closing():
+        writer.write(data)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from bastide.app.handed import Handed, HandedAnswer
 from bastide.app.handed_journal import Row
+from bastide.app.peers import tell
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest
 from bastide.core.errors import Misconfigured
 from bastide.dialects.frames import Frame, encode
@@ -48,8 +49,7 @@ class RunnerLink:
         if len(self.tasks) >= self._streams_max:
             # Only this one: the connection carries the answers of all tenants.
             why = f"more than {self._streams_max} requests on one connection"
-            if not self._writer.is_closing():  # uvloop raises then, and there is nobody to hear it
-                self._writer.write(encode(frame.stream, "error", ["busy", why, 1.0]))
+            tell(self._writer, encode(frame.stream, "error", ["busy", why, 1.0]))
             return
         task = asyncio.ensure_future(self._answer(self, frame))
         self.tasks[frame.stream] = task
@@ -72,8 +72,8 @@ class RunnerLink:
         data = b"".join(self._unsent)
         self._unsent.clear()
         self._unsent_bytes = 0
-        if data and not self._writer.is_closing():
-            self._writer.write(data)
+        if data:
+            tell(self._writer, data)
 
     @contextlib.contextmanager
     def handing(self, request: GenerateRequest | EmbedRequest) -> Iterator[HandedAnswer | None]:

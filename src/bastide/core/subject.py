@@ -4,7 +4,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bastide.core.errors import Misconfigured
@@ -55,3 +55,12 @@ class Subject:
 
     name: str
     digest: Digest
+
+
+def hashed(
+    chunks: Iterable[bytes | memoryview], state: "hashlib._Hash"
+) -> Iterator[bytes | memoryview]:
+    """Hand a stream on, one chunk at a time, and hash it on its way."""
+    for chunk in chunks:
+        state.update(chunk)
+        yield chunk

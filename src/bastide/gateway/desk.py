@@ -21,6 +21,7 @@ from bastide.app import wiring
 from bastide.app.config import Home, read_settings
 from bastide.app.far_engines import Engines
 from bastide.app.metering import metered, own_socket
+from bastide.app.peers import tell
 from bastide.app.process import enter_service, log, on_stop, prepare_loop
 from bastide.app.shelf import Shelf
 from bastide.core.batch import Batch
@@ -107,11 +108,11 @@ class Desk:
             deed = self._deeds.get(call.kind)
             if deed is None:
                 raise Misconfigured(f"the desk knows no {call.kind!r}")
-            _tell(writer, frames.encode(1, "ok", await deed(fields, incoming)))
+            tell(writer, frames.encode(1, "ok", await deed(fields, incoming)))
         except BastideError as error:
             after_s = getattr(error, "retry_after_s", 0.0)
             told = (error.code, error.message, list(error.reasons), after_s)
-            _tell(writer, frames.encode(1, "error", told))
+            tell(writer, frames.encode(1, "error", told))
 
     async def _put_file(self, fields: dict[str, Any], incoming: Incoming) -> Any:
         pieces: SimpleQueue[bytes | None] = SimpleQueue()
@@ -147,9 +148,9 @@ class Desk:
         with opened as reader:
             for at in range(0, reader.size, DESK_PIECE_BYTES):
                 piece = await asyncio.to_thread(reader.read_at, at, DESK_PIECE_BYTES)
-                _tell(writer, frames.encode(1, "piece", piece))
+                tell(writer, frames.encode(1, "piece", piece))
                 await writer.drain()
-            _tell(writer, frames.encode(1, "end"))
+            tell(writer, frames.encode(1, "end"))
 
     async def _file(self, fields: dict[str, Any], _: Incoming) -> Any:
         return await asyncio.to_thread(self._shelf.file, fields["tenant"], fields["ident"])
@@ -272,11 +273,6 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
         await pool.close()
         await control.close()
         note("stopped")
-
-
-def _tell(writer: asyncio.StreamWriter, data: bytes) -> None:
-    if not writer.is_closing():  # uvloop raises then, and there is nobody to hear it
-        writer.write(data)
 
 
 async def _serve(orders: dict[str, Any]) -> None:

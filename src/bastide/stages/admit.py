@@ -26,7 +26,7 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotFound, NotProven, Refused
 from bastide.core.evidence import Evidence, Statement, refusals
 from bastide.core.limits import CHECKPOINT_FILES_MAX, FAULTS_MAX, MIB, MODEL_BYTES_MAX
-from bastide.core.subject import Digest, Subject
+from bastide.core.subject import Digest, Subject, hashed
 from bastide.crypto.dsse import Signer
 from bastide.crypto.signed_model import SignedModel
 from bastide.formats import chat_template, checkpoint, gguf, identify
@@ -180,16 +180,10 @@ def _seal(
                 fix="restore it from a backup",
             )
         state = hashlib.sha256()
-        store.put(name, _hashed(_chunks(readers[part.path], meter), state))
+        store.put(name, hashed(_chunks(readers[part.path], meter), state))
         if state.hexdigest() != part.digest.hex:
             return (f"format-safe: {part.path} changed while it was read",)
     return ()
-
-
-def _hashed(chunks: Iterator[bytes], state: "hashlib._Hash") -> Iterator[bytes]:
-    for chunk in chunks:
-        state.update(chunk)
-        yield chunk
 
 
 def _is_sealed(store: SealingStore, part: Part) -> bool:
