@@ -25,7 +25,6 @@ def slice_ns() -> int:
     return int(row.runtime_ns)
 
 
-@pytest.mark.skipif(KERNEL < (6, 12), reason="this kernel gives turns of one length")
 def test_a_thread_has_short_turns_and_its_children_have_not() -> None:
     found: list[int] = []
 
@@ -42,7 +41,10 @@ def test_a_thread_has_short_turns_and_its_children_have_not() -> None:
     thread.start()
     thread.join()
     before, now, of_child = found
-    assert now == scheduling._SLICE_NS < before
+    if KERNEL >= (6, 12):
+        assert now == scheduling._SLICE_NS < before
+    else:  # which gives turns of one length, whatever is wished
+        assert now == before
     assert of_child == before
 
 
