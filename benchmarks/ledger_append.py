@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -54,7 +54,7 @@ Append = Callable[[list[bytes]], object]
 
 
 @contextmanager
-def commit_layer(folder: Path) -> Iterator[Append]:
+def commit_layer(folder: Path) -> Generator[Append]:
     signer = make_signers()[Purpose.LEDGER]
     records = open_records(folder / "commit.db", DATABASE_KEY)
     with schema.writing(records) as connection:
@@ -69,7 +69,7 @@ def commit_layer(folder: Path) -> Iterator[Append]:
 
 
 @contextmanager
-def plain_sqlite(folder: Path) -> Iterator[Append]:
+def plain_sqlite(folder: Path) -> Generator[Append]:
     with closing(sqlite3.connect(folder / "plain.db", check_same_thread=False)) as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
@@ -85,7 +85,7 @@ def plain_sqlite(folder: Path) -> Iterator[Append]:
 
 
 @contextmanager
-def merkle_peer(folder: Path) -> Iterator[Append]:
+def merkle_peer(folder: Path) -> Generator[Append]:
     with closing(SqliteTree(str(folder / "pymerkle.db"))) as tree:
         tree.con.execute("PRAGMA journal_mode = WAL")
         tree.con.execute("PRAGMA synchronous = FULL")

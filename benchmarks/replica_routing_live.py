@@ -24,7 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +91,7 @@ async def talk(engine: ReplicatedEngine, seen: Seen, number: int, chance: random
 
 
 @asynccontextmanager
-async def replicas() -> AsyncIterator[list[str]]:
+async def replicas() -> AsyncGenerator[list[str]]:
     """The sockets of runners whose engines have loaded."""
     clock, stop = SystemClock(), asyncio.Event()
     with tempfile.TemporaryDirectory(prefix="routing-") as name, smollm2.weights() as weights:

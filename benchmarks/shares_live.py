@@ -35,7 +35,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,7 +188,7 @@ def threads_under(process: int) -> list[Path]:
 
 
 @contextlib.asynccontextmanager
-async def world(turns: Turns) -> AsyncIterator[World]:
+async def world(turns: Turns) -> AsyncGenerator[World]:
     """A real engine and a real runner."""
     clock = SystemClock()
     with tempfile.TemporaryDirectory(prefix="live-") as folder, smollm2.weights() as weights:

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ FLAT_OUT = Mode("flat_out", stream=True, pieces=64)
 @contextlib.contextmanager
 def world(
     names: list[str], peers: Path, python: str, runner_apart: bool
-) -> Iterator[tuple[list[Target], list[str]]]:
+) -> Generator[tuple[list[Target], list[str]]]:
     """Upstream and gateways, started; and the names of those that are not installed.
 
     runner_apart: real runners share the core of the upstream, and not that of the gateway.

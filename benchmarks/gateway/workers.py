@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import uvloop
@@ -36,7 +36,7 @@ WHOLE = Mode("whole", stream=False, pieces=4)
 
 
 @contextlib.contextmanager
-def group(name: str, part: float) -> Iterator[Path]:
+def group(name: str, part: float) -> Generator[Path]:
     """A control group whose processes get that part of one core together. Raises OSError."""
     first = Path("/sys/fs/cgroup/cpu")
     old = first.exists()

@@ -4,7 +4,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from bastide.adapters.engine.llamacpp import LlamaCpp, start_llamacpp
@@ -15,7 +15,7 @@ CONTEXT = 512
 
 
 @contextlib.contextmanager
-def weights() -> Iterator[int]:
+def weights() -> Generator[int]:
     """The model in a memfd, as the runner holds decrypted weights."""
     descriptor = os.memfd_create("weights")
     try:

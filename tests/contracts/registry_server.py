@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ class RegistryServer:
 
 
 @contextmanager
-def registry_server(folder: Path) -> Iterator[RegistryServer]:
+def registry_server(folder: Path) -> Generator[RegistryServer]:
     """A registry that asks for LOGIN, over TLS under an authority of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

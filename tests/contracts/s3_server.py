@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,7 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def running_server(tls: tuple[Path, Path] | None = None) -> Iterator[S3Server]:
+def running_server(tls: tuple[Path, Path] | None = None) -> Generator[S3Server]:
     """A server in a short folder of its own, for Unix sockets have short names."""
     if not WEED.exists():
         pytest.skip("no S3 server: .ci/sdks installs one (make test does)")

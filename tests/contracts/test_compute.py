@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def opened(request: pytest.FixtureRequest) -> Open:
     @contextlib.contextmanager
     def with_workers(
         bench: object, workers: int = 2, lost: Callable[[], None] = lambda: None
-    ) -> Iterator[Compute]:
+    ) -> Generator[Compute]:
         if request.param == "processes":
             compute: Compute = ProcessCompute(workers, bench, lost)
         else:
@@ -153,7 +153,7 @@ def on_ray(link: RayLink, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
     def choose(
         settings: object, workers: int, bench: object, lost: Callable[[], None]
-    ) -> Iterator[Compute]:
+    ) -> Generator[Compute]:
         compute = RayCompute(link, workers, bench, lost, SystemEntropy())
         try:
             yield compute

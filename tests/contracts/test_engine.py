@@ -4,7 +4,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def start_fake() -> FakeEngine:
 
 
 @asynccontextmanager
-async def remote_engine(folder: str) -> AsyncIterator[tuple[Any, Any]]:
+async def remote_engine(folder: str) -> AsyncGenerator[tuple[Any, Any]]:
     """A RemoteEngine, and the fake behind its runner."""
     inner = start_fake()
 
@@ -63,7 +63,7 @@ async def remote_engine(folder: str) -> AsyncIterator[tuple[Any, Any]]:
 
 
 @asynccontextmanager
-async def open_engine(kind: str) -> AsyncIterator[tuple[Any, Any]]:
+async def open_engine(kind: str) -> AsyncGenerator[tuple[Any, Any]]:
     """(the engine, what can be killed behind it)"""
     with tempfile.TemporaryDirectory(prefix="engine-") as folder:
         if kind == "remote":

@@ -8,7 +8,7 @@ where the jobs of a lost worker are not done again, the build fails.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def on_nodes(nodes: RayNodes, link: RayLink, monkeypatch: pytest.MonkeyPatch) ->
     @contextlib.contextmanager
     def choose(
         settings: object, workers: int, bench: object, lost: Callable[[], None]
-    ) -> Iterator[Compute]:
+    ) -> Generator[Compute]:
         compute = RayCompute(link, workers, bench, lost, SystemEntropy())
         try:
             for _ in range(60):

@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,7 @@ def read(store: Store, name: str) -> bytes:
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[None]:
+def small_disk(folder: Path, size: int) -> Generator[None]:
     """A disk of `size` bytes: a tmpfs if we may mount one, else a limit on the size of files."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if (

@@ -8,7 +8,7 @@ each load, is left out. What was not recorded is answered with 404, as vLLM answ
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ class Replay:
 
 
 @asynccontextmanager
-async def replayed(folder: Path, real: str = "") -> AsyncIterator[tuple[Vllm, Replay]]:
+async def replayed(folder: Path, real: str = "") -> AsyncGenerator[tuple[Vllm, Replay]]:
     """The adapter over what was recorded, or with `real` over that socket, recording it."""
     exchanges = [] if real else json.loads(VECTORS.read_text())["exchanges"]
     server, process = Replay(exchanges, real), FakeProcess()

@@ -4,7 +4,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,7 +46,7 @@ NARROW = apikey.sigv4_pair(PEPPER, "k_narrow")
 
 
 @contextmanager
-def signing_gateway() -> Iterator[Rig]:
+def signing_gateway() -> Generator[Rig]:
     with gateway() as made:
         set_clock(made)
         yield made

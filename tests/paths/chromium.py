@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ class Browser:
 
 
 @contextlib.contextmanager
-def browser(profile: Path) -> Iterator[Browser]:
+def browser(profile: Path) -> Generator[Browser]:
     """Start Chromium without a window, with a profile of its own and no network of others."""
     assert PROGRAM is not None
     # It reads orders from descriptor 3 and writes answers to 4 (--remote-debugging-pipe).

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def copied(home: Home, target: Path) -> Home:
 
 
 @contextlib.contextmanager
-def seeded(home: Home) -> Iterator[Environment]:
+def seeded(home: Home) -> Generator[Environment]:
     """A home whose next dataset gets a known key for its pseudonyms."""
     with open_environment(home, read_passphrase(home)) as env:
         yield replace(env, entropy=SeededEntropy(b"corpus"))

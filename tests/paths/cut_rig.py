@@ -3,7 +3,7 @@
 """A real control over a real ledger with a deployment, keys, a price and a budget."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,7 @@ async def controlled(
     door: Callable[[ChainWorld, Home, Settings], FarDoor] | None = None,
     answers: Mapping[str, Callable[[dict[str, Any]], Any]] | None = None,
     **settings: Any,
-) -> AsyncIterator[Controlled]:
+) -> AsyncGenerator[Controlled]:
     """Control runs inside the block. slots: of each replica; door: for other machines; answers:
     to more kinds of frames."""
     plan: dict[str, Any] = {"share": {"slots": slots, "context_tokens": 100_000}}

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,7 @@ class DeskRig:
 
 
 @contextmanager
-def desk(file_mb: int = 1_024) -> Iterator[DeskRig]:
+def desk(file_mb: int = 1_024) -> Generator[DeskRig]:
     """`file_mb` is what one tenant may keep."""
     with tempfile.TemporaryDirectory() as folder:
         rig = DeskRig(Path(folder) / "h", file_mb)

@@ -12,7 +12,7 @@ import binascii
 import json
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,7 +112,7 @@ def asked_again(rig: Rig, request: Shown) -> Shown:
 
 
 @contextmanager
-def familiar(name: str) -> Iterator[Rig]:
+def familiar(name: str) -> Generator[Rig]:
     """The gateway that every exchange is recorded with: each has its own, so ids are its first."""
     with gateway() as rig:
         served = make_snapshot().served

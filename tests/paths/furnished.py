@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def move_addresses(home: Path) -> None:
 @contextmanager
 def running_copy(
     factory: pytest.TempPathFactory, name: str
-) -> Iterator[tuple[Demo, dict[str, Any]]]:
+) -> Generator[tuple[Demo, dict[str, Any]]]:
     """A copy that runs inside the block, with what the first `bastide up` printed, at its own
     addresses."""
     demo, key = served_copy(factory, factory.mktemp(name) / "home")

@@ -7,7 +7,7 @@ import concurrent.futures
 import dataclasses
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -209,7 +209,7 @@ class Rig:
 @contextmanager
 def gateway(
     patience: Patience | None = None, connections_max: int = 100, requests_max: int = 20
-) -> Iterator[Rig]:
+) -> Generator[Rig]:
     rig = Rig(patience or Patience(), connections_max, requests_max)
     try:
         yield rig

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ GROUPS = {"u-1001": ["operators"], "u-2002": ["visitors"], "u-3003": ["operators
 
 
 @contextlib.contextmanager
-def real_issuer(algorithm: str = "RS256") -> Iterator[tuple[str, Callable[[], None]]]:
+def real_issuer(algorithm: str = "RS256") -> Generator[tuple[str, Callable[[], None]]]:
     """npm's oidc-provider: its URL, and what changes its key."""
     arguments = [str(SDKS / "javascript" / "node_modules"), algorithm]
     process = subprocess.Popen(
@@ -155,7 +155,7 @@ def visit(url: str) -> int:
 
 
 @contextlib.contextmanager
-def lying_issuer() -> Iterator[Liar]:
+def lying_issuer() -> Generator[Liar]:
     """An issuer that a test makes lie."""
     liar = Liar()
 

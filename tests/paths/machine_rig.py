@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,7 +159,7 @@ def eventually(condition: Callable[[], Any], what: str, patience_s: float = PATI
 
 
 @contextmanager
-def two_machines(factory: pytest.TempPathFactory, name: str) -> Iterator[Two]:
+def two_machines(factory: pytest.TempPathFactory, name: str) -> Generator[Two]:
     """A runs with `control_listen`, and B has not joined."""
     folder = factory.mktemp(name)
     a, b, tpm = Demo(folder / "a" / "home"), Demo(folder / "b" / "home"), SoftTpm()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ class SealedWorld:
 
 
 @contextlib.contextmanager
-def sealed_world(folder: Path) -> Iterator[SealedWorld]:
+def sealed_world(folder: Path) -> Generator[SealedWorld]:
     """From nothing to a served, attested and cosigned model."""
     world = SealedWorld(folder, Demo(folder / "home"), SoftTpm())
     demo = world.demo
@@ -116,7 +116,7 @@ def sealed_world(folder: Path) -> Iterator[SealedWorld]:
 
 
 @contextlib.contextmanager
-def sealed_proxy(client: SealedClient) -> Iterator[str]:
+def sealed_proxy(client: SealedClient) -> Generator[str]:
     """A proxy on a thread; its URL."""
     server = SealedProxy("127.0.0.1:0", client)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -5,7 +5,7 @@
 import asyncio
 import dataclasses
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ async def until(true: Callable[[], Any]) -> None:
 
 
 @asynccontextmanager
-async def linked() -> AsyncIterator[tuple[ControlLink, Peer]]:
+async def linked() -> AsyncGenerator[tuple[ControlLink, Peer]]:
     # A socket's path is short (unix(7)); pytest's own folders may not be.
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(Path(folder) / "control.sock")

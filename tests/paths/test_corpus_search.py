@@ -15,7 +15,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -71,7 +71,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @contextlib.contextmanager
-def small() -> Iterator[None]:
+def small() -> Generator[None]:
     """Segments of 2 KiB and blocks of 8 suffixes, so that a small corpus has many of each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus_index, "_MEMORY_PER_BYTE", 4096)

@@ -10,7 +10,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -102,7 +102,7 @@ def pipes() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncGenerator[World]:
     with tempfile.TemporaryDirectory(prefix="bst-") as name:
         folder = Path(name)
         async with controlled(folder, SLOTS, REPLICAS) as made:

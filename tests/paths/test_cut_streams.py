@@ -10,7 +10,7 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(slots: int, pace_s: float = PACE_S) -> AsyncIterator[World]:
+async def world(slots: int, pace_s: float = PACE_S) -> AsyncGenerator[World]:
     with tempfile.TemporaryDirectory(prefix="bst-") as name:
         folder = Path(name)
         async with controlled(folder, slots) as made:

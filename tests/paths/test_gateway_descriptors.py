@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @contextlib.contextmanager
-def few() -> Iterator[tuple[subprocess.Popen[str], dict[str, Any], dict[str, Any]]]:
+def few() -> Generator[tuple[subprocess.Popen[str], dict[str, Any], dict[str, Any]]]:
     """A gateway under a hard limit of LIMIT descriptors, and the first two lines it logged."""
     issued = Site.make().issue()
     with tempfile.TemporaryDirectory() as folder, runner(Path(folder) / "runner.sock"):

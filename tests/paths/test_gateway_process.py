@@ -14,7 +14,7 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +238,7 @@ class SlowEngine(ScriptedEngine):
 
 
 @contextlib.contextmanager
-def runner(path: Path) -> Iterator[SlowEngine]:
+def runner(path: Path) -> Generator[SlowEngine]:
     """A real runner in a thread, before an engine that follows a script."""
     engine, loop = SlowEngine(), asyncio.new_event_loop()
     stop = asyncio.Event()

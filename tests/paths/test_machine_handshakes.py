@@ -9,7 +9,7 @@ oldest of all displaced, whoever came from elsewhere was; without its timeout a 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def ended(rows: list[Streams]) -> int:
 
 
 @contextlib.asynccontextmanager
-async def door(most: int, told: list[str]) -> AsyncIterator[tuple[Handshakes, int]]:
+async def door(most: int, told: list[str]) -> AsyncGenerator[tuple[Handshakes, int]]:
     async def admit(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"welcome")
         writer.close()

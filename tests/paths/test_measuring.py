@@ -108,6 +108,15 @@ def test_where_it_lies_and_what_was_compiled_change_nothing(folder: Path, honest
     assert python(folder, MEASURE) == honest
 
 
+def test_a_command_and_a_service_measure_the_same(folder: Path) -> None:
+    """Python puts the folder of a program first, and of `-P` nothing."""
+    (folder / "more.pth").write_text("# what setuptools leaves beside the packages\n")
+    (folder / "program").mkdir()
+    service = python(folder, MEASURE)
+    begin = f"import sys; sys.path.insert(0, {str(folder / 'program')!r}); "
+    assert python(folder, begin + MEASURE) == service
+
+
 @pytest.mark.attacks("C255")
 def test_a_forged_cache_is_not_read_where_nodes_are_measured(tmp_path: Path) -> None:
     source = tmp_path / "one.py"

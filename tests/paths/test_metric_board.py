@@ -9,7 +9,7 @@ the real engine.
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,7 +129,7 @@ def _promtool(*args: str, status: int = 0) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def _prometheus(folder: Path, home: Home, url: str) -> Iterator[str]:
+def _prometheus(folder: Path, home: Home, url: str) -> Generator[str]:
     """A Prometheus that scrapes an environment every second, and runs its rules."""
     address = free_address(0)
     config = {

@@ -8,7 +8,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,7 @@ class Place:
 
 
 @contextmanager
-def place(receipts: str) -> Iterator[Place]:
+def place(receipts: str) -> Generator[Place]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with runner(folder / "runner.sock") as engine:

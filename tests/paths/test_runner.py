@@ -10,7 +10,7 @@ import signal
 import socket
 import stat
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -69,7 +69,7 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(make, on_loaded=None, **more) -> AsyncIterator[Running]:
+async def running(make, on_loaded=None, **more) -> AsyncGenerator[Running]:
     with tempfile.TemporaryDirectory(prefix="runner-") as folder:
         world = Running(folder, make, on_loaded, **more)
         try:

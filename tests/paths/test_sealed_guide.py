@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def _ask(world: SealedWorld, client: object) -> bytes:
 @contextlib.contextmanager
 def _between(
     world: SealedWorld, change: Callable[[list[bytes]], list[bytes]], receipt: str = ""
-) -> Iterator[object]:
+) -> Generator[object]:
     """A client whose way to the gateway leads through somebody who changes answers."""
     target = world.up["gateway_url"].removeprefix("http://")
 

@@ -3,7 +3,7 @@
 """Who answers while one deployment is to take another's place, and when it does."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -29,7 +29,7 @@ from paths.loading_rig import Served
 
 
 @contextmanager
-def services(env: Environment) -> Iterator[None]:
+def services(env: Environment) -> Generator[None]:
     """What tells use cases that the services run: the supervisor's lock."""
     env.home.run.mkdir(mode=0o700, exist_ok=True)
     lock = take_lock(env.home)

@@ -11,7 +11,7 @@ import dataclasses
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +52,7 @@ class World:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncGenerator[World]:
     with tempfile.TemporaryDirectory(prefix="bst-") as folder:
         receipts: dict[str, Receipt] = {}
         socket = str(Path(folder) / "runner.sock")

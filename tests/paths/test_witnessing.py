@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class World:
     ports: dict[str, int]
 
     @contextlib.contextmanager
-    def witnesses(self) -> Iterator[None]:
+    def witnesses(self) -> Generator[None]:
         running = [
             subprocess.Popen(
                 [*ARGV, "witness", "run", "--dir", str(folder), "--listen", f"127.0.0.1:{port}"],

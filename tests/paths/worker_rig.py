@@ -7,7 +7,7 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ def set_values(home: Home, **values: Any) -> None:
 
 
 @contextmanager
-def services(root: Path, **values: Any) -> Iterator[Services]:
+def services(root: Path, **values: Any) -> Generator[Services]:
     demo, home = Demo(root), Home(root)
     demo.json("init")
     set_values(home, **values)

@@ -4,7 +4,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @contextmanager
-def loaded(name: str) -> Iterator[ModuleType]:
+def loaded(name: str) -> Generator[ModuleType]:
     """benchmarks/NAME.py, imported as where a script runs."""
     known = f"benchmark_{name}"
     spec = importlib.util.spec_from_file_location(known, _FOLDER / f"{name}.py")

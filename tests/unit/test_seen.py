@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 
@@ -26,7 +26,7 @@ def signature(number: int) -> str:
 
 
 @contextmanager
-def table(places: int = 64) -> Iterator[Seen]:
+def table(places: int = 64) -> Generator[Seen]:
     descriptor = make_table(7, places)
     try:
         yield Seen(descriptor)

@@ -8,7 +8,7 @@ Nothing is installed and nothing is unpacked to disk: the files of a package are
 import hashlib
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +151,7 @@ def copyright_of(deb: Path, name: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _opened(deb: Path, *, whole: bool = True) -> Iterator[tarfile.TarFile]:
+def _opened(deb: Path, *, whole: bool = True) -> Generator[tarfile.TarFile]:
     command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
         pipe: IO[bytes] = running.stdout  # type: ignore[assignment]

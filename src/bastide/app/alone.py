@@ -5,14 +5,14 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 __all__ = ["alone"]
 
 
 @contextlib.contextmanager
-def alone(folder: Path, wait: Callable[[], None]) -> Iterator[None]:
+def alone(folder: Path, wait: Callable[[], None]) -> Generator[None]:
     """Only one process at a time works in a folder; `wait` is called before another is awaited.
 
     The lock is on the folder itself: it leaves no file, and ends with the process. The folder is

@@ -16,7 +16,7 @@ after it leaves deletions, which the next run does. One erasure runs at a time.
 
 import contextlib
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -302,7 +302,7 @@ class _Erasure:
                     self.env.store.delete(name)
 
     @contextlib.contextmanager
-    def _alone(self, folder: str) -> Iterator[None]:
+    def _alone(self, folder: str) -> Generator[None]:
         if self.dry_run:  # which leaves nothing behind, and so may see half of what another writes
             yield
             return

@@ -8,7 +8,7 @@ was right; `dataset.json`, the manifest, is written last.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ def write_manifest(export: Export) -> Path:
 
 
 @contextmanager
-def whole(path: Path, mark: str = "") -> Iterator[BinaryIO]:
+def whole(path: Path, mark: str = "") -> Generator[BinaryIO]:
     """A file that is there under its name when the block ends well, and not at all otherwise.
 
     mark: what it is made of, which a bucket keeps beside it (`made_of`).

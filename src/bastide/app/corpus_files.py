@@ -4,7 +4,7 @@
 beside it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BufferedReader
@@ -127,7 +127,7 @@ def read_file(
 
 
 @contextmanager
-def _opened(file: InputFile, source: str) -> Iterator[dict[str, tuple[str, BinaryIO]]]:
+def _opened(file: InputFile, source: str) -> Generator[dict[str, tuple[str, BinaryIO]]]:
     """The annotations of a file, each with its name. Raises Refused if one changed."""
     with ExitStack() as stack:
         beside = {one.kind: (one.name, stack.enter_context(one.open())) for one in file.beside}
@@ -154,7 +154,7 @@ def _annotations(file: InputFile, source: str) -> Annotations:
 
 
 @contextmanager
-def content_of(store: SealingStore, file: InputFile, kind: str) -> Iterator[BinaryIO]:
+def content_of(store: SealingStore, file: InputFile, kind: str) -> Generator[BinaryIO]:
     """What a reader gets: the file, or no more than the bytes of its piece, decompressed."""
     if file.held:
         yield cast(BinaryIO, Chunks(unpacked(store, file.held)))

@@ -9,7 +9,7 @@ is hashed, and its digest must be the one that the dataset's own leaf of that do
 import contextlib
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -83,7 +83,7 @@ def find_spans(env: Environment, dataset: str, text: str, limit: int | None = 10
 
 
 @contextlib.contextmanager
-def open_index(env: Environment, dataset: str) -> "Iterator[Index]":
+def open_index(env: Environment, dataset: str) -> "Generator[Index]":
     """The index of a dataset, checked to be of it, for one search or many."""
     require(env, "dataset-index", dataset)
     row = find_dataset(env, dataset)

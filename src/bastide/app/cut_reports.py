@@ -10,7 +10,7 @@ While control is away they wait here.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
 import msgspec
 
@@ -115,7 +115,7 @@ async def reporting(
     stop: asyncio.Event,
     journal: HandedJournal | None = None,
     handed: Callable[[], Iterable[Row]] = tuple,
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None]:
     """Run a reporter and its journal inside the block, and try once more after it.
 
     `handed` says what is not yet the reporter's. `stop` is set if one of them fails: what a runner

@@ -3,7 +3,7 @@
 """Environment: a home directory that was unlocked, with everything behind it opened."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from bastide.app import wiring
@@ -111,7 +111,7 @@ def active_signer(ledger: Ledger, keyring: Keyring, purpose: Purpose) -> Signer:
 @contextlib.contextmanager
 def open_environment(
     home: Home, passphrase: str, party_key: Signer | None = None
-) -> Iterator[Environment]:
+) -> Generator[Environment]:
     """Unlock a home directory. Raises NotAllowed for a wrong passphrase."""
     settings = read_settings(home)
     clock, entropy = wiring.clock(), wiring.entropy()

@@ -7,7 +7,7 @@ again, about the same keys; a node that cannot ends before its quote does.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +119,7 @@ class Node:
 
 
 @asynccontextmanager
-async def kept_attested(node: Node | None, stop: asyncio.Event) -> AsyncIterator[None]:
+async def kept_attested(node: Node | None, stop: asyncio.Event) -> AsyncGenerator[None]:
     """Keep a node's quote fresh meanwhile. If that fails, `stop` is set, and it raises why."""
     if node is None:
         yield

@@ -9,7 +9,7 @@ one machine take turns.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -46,7 +46,7 @@ class Guests:
         self._closed = False
 
     @contextlib.contextmanager
-    def connected(self, caller: Caller) -> Iterator[None]:
+    def connected(self, caller: Caller) -> Generator[None]:
         """One more connection of a machine, for a block. Raises Unavailable if it has too many."""
         part = self._part(caller)
         if part.connections >= MACHINE_CONNECTIONS_MAX:

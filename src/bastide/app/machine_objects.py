@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Generator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,7 @@ def _bodies(home: Home, name: str) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _disk(path: Path) -> Iterator[None]:
+def _disk(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

@@ -88,8 +88,11 @@ def _interpreter() -> list[Path]:
 def _startup() -> dict[str, str]:
     """What Python runs by itself when it starts: files of paths, what they import, two modules."""
     found = {}
-    for number, folder in enumerate(sys.path):
-        for path in sorted(Path(folder).glob("*.pth")) if folder else ():
+    folders = [sorted(Path(folder).glob("*.pth")) for folder in sys.path if folder]
+    # Numbered among those that have any: a command's path begins with the folder of its program,
+    # a service's does not.
+    for number, paths in enumerate(filter(None, folders)):
+        for path in paths:
             found[f"{number}/{path.name}"] = str(_digest_of(path))
             for name in _IMPORTS.findall(path.read_text(errors="replace")):
                 found[f"import {name}"] = _module(name)

@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import resource
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,7 +44,7 @@ def own_socket(orders: Mapping[str, Any]) -> Path | None:
 
 
 @contextlib.asynccontextmanager
-async def metered(path: Path | None, collect: Collect, clock: Clock) -> AsyncIterator[None]:
+async def metered(path: Path | None, collect: Collect, clock: Clock) -> AsyncGenerator[None]:
     """Tell what `collect` gives on a socket while the block runs; nothing without a path."""
     if path is None:
         yield
@@ -55,7 +55,7 @@ async def metered(path: Path | None, collect: Collect, clock: Clock) -> AsyncIte
             async with asyncio.timeout(METRICS_TIMEOUT_S):
                 writer.write(json.dumps([*(await collect()), *_own()]).encode())
                 await writer.drain()
-        except (OSError, TimeoutError):
+        except OSError:
             pass  # whoever asked has gone, or does not read
         except BastideError as error:
             log("meter", "not-told", clock.now_ms, code=error.code)
@@ -104,7 +104,7 @@ async def told_by(home: Home, name: str) -> list[Sample]:
         return [_read(row) for row in json.loads(data)]
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NotFound(f"the process {name} does not run") from error
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise Unavailable(f"the process {name} does not tell its metrics") from error
 
 

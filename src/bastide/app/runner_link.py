@@ -4,7 +4,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any, Final
 
 from bastide.app.handed import Handed, HandedAnswer
@@ -76,7 +76,7 @@ class RunnerLink:
             tell(self._writer, data)
 
     @contextlib.contextmanager
-    def handing(self, request: GenerateRequest | EmbedRequest) -> Iterator[HandedAnswer | None]:
+    def handing(self, request: GenerateRequest | EmbedRequest) -> Generator[HandedAnswer | None]:
         """Remember what is handed over of an answer, if a receipt is to be made of it."""
         standing = request.standing
         if standing is None or self._handed is None:

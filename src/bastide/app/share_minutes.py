@@ -12,7 +12,7 @@ stated is lost, which is at most a minute.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -156,7 +156,7 @@ class ShareKeeper:
 
 
 @contextlib.asynccontextmanager
-async def kept_in_step(keeper: ShareKeeper, stop: asyncio.Event) -> AsyncIterator[None]:
+async def kept_in_step(keeper: ShareKeeper, stop: asyncio.Event) -> AsyncGenerator[None]:
     """Run a keeper inside the block, and state the last period after it.
 
     `stop` is set if the keeper fails: a runner that knows no promises must not serve.

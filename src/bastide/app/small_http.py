@@ -86,7 +86,7 @@ class SmallServer:
                 )
                 writer.write(head.encode() + reply.body)
                 await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # no request came, or nobody waits for the answer
         finally:
             self._open -= 1

@@ -8,7 +8,7 @@ away while it waits or runs has its turn ended at once, whatever else happens to
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
 from bastide.core.fair_queue import FairQueue
@@ -106,7 +106,7 @@ class Turns:
         return self._queue.waiting
 
     @contextlib.asynccontextmanager
-    async def turn(self, request: GenerateRequest | EmbedRequest) -> AsyncIterator[Turn]:
+    async def turn(self, request: GenerateRequest | EmbedRequest) -> AsyncGenerator[Turn]:
         """Wait for a slot and have it until the block ends. Raises Busy."""
         output = 0.0 if isinstance(request, EmbedRequest) else request.sampling.max_tokens
         ticket = self._queue.enter(

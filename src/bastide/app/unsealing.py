@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,7 +119,7 @@ def collect(
 
 
 @contextlib.contextmanager
-def _listening(path: Path) -> Iterator[socket.socket]:
+def _listening(path: Path) -> Generator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

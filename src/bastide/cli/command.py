@@ -10,7 +10,7 @@ JSON object (or array) on standard output, also when it fails.
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +71,7 @@ class Call:
         return _ask_passphrase(f"Passphrase of {self.home.keyring}: ")
 
     @contextlib.contextmanager
-    def environment(self, key: "Signer | None" = None) -> "Iterator[Environment]":
+    def environment(self, key: "Signer | None" = None) -> "Generator[Environment]":
         """Unlock the home directory. Raises NotFound, NotAllowed."""
         from bastide.app.config import read_settings
         from bastide.app.environment import open_environment
@@ -82,7 +82,7 @@ class Call:
             yield env
 
     @contextlib.contextmanager
-    def environment_if_open(self, key: "Signer | None" = None) -> "Iterator[Environment | None]":
+    def environment_if_open(self, key: "Signer | None" = None) -> "Generator[Environment | None]":
         """The environment, or None if nobody unlocks it or it cannot be read: then it says so.
 
         It asks for no passphrase. Raises NotFound where there is no environment.

@@ -4,7 +4,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ class Work:
 
 
 @contextlib.contextmanager
-def telling(call: "Call") -> Iterator[Work]:
+def telling(call: "Call") -> Generator[Work]:
     """Do long work; under `--json` an error is the last event, and the exit status."""
     events = Events() if call.as_json else None
     try:

@@ -3,7 +3,7 @@
 """`bastide policy ...`: who may begin what."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,7 +208,7 @@ def _read(file: str) -> "PolicySet":
 
 
 @contextlib.contextmanager
-def _policies(call: Call, file: str | None) -> "Iterator[PolicySet]":
+def _policies(call: Call, file: str | None) -> "Generator[PolicySet]":
     if file is not None:
         yield _read(file)
         return

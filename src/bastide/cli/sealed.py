@@ -235,7 +235,7 @@ def _client(
 
     try:
         context = None if ca is None else ssl.create_default_context(cafile=ca)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         raise NotAllowed(f"{ca} holds no authorities: {error}") from error
     return SealedClient(
         Gateway(gateway, context, plain=insecure_http),

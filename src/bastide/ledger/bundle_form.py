@@ -7,7 +7,7 @@ in ``entries.approvals[1].index``, so that a damaged file says where it is damag
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +73,7 @@ class Bundle:
 
 
 @contextmanager
-def at(place: str) -> Iterator[None]:
+def at(place: str) -> Generator[None]:
     """Turn whatever a damaged value raises into NotProven that names the place."""
     try:
         yield

@@ -15,7 +15,7 @@ and replayed from it (DESIGN.md invariant 1).
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -129,14 +129,14 @@ def _insertion(dialect: Dialect, table: Table) -> str:
 
 
 @contextlib.contextmanager
-def reading(records: Engine) -> Iterator[Connection]:
+def reading(records: Engine) -> Generator[Connection]:
     """One consistent view of the database. Raises Unavailable or NotProven for its errors."""
     with _translated(), records.connect() as connection:
         yield connection
 
 
 @contextlib.contextmanager
-def writing(records: Engine) -> Iterator[Connection]:
+def writing(records: Engine) -> Generator[Connection]:
     """One transaction that holds the write lock from its beginning, durable when it ends.
 
     Nothing is written if it is left by an error. Raises Unavailable if the disk is full or the lock
@@ -147,7 +147,7 @@ def writing(records: Engine) -> Iterator[Connection]:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated() -> Generator[None]:
     try:
         yield
     except (IntegrityError, ProgrammingError):

@@ -17,7 +17,7 @@ import ssl
 import struct
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -155,7 +155,7 @@ class TpmAttester:
         return self._read("held")
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> Generator[None]:
         """Nobody else of this environment talks to the TPM meanwhile, or extends the register."""
         descriptor = os.open(self._log.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:

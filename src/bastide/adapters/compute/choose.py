@@ -3,7 +3,7 @@
 """The workers that the setting `compute` names."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 
 from bastide.ports import Clock, Compute, Entropy
 
@@ -20,7 +20,7 @@ def open_compute(
     environment: Mapping[str, str],
     clock: Clock,
     entropy: Entropy,
-) -> Iterator[Compute]:
+) -> Generator[Compute]:
     """Begin workers; who leaves by an error does not wait for what they do.
 
     place: `processes`, `ray:local` or `ray://host:port`. Raises Misconfigured or Unavailable.

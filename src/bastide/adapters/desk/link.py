@@ -6,7 +6,7 @@ So a large file holds up nobody else's call, and a caller that goes away ends it
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ class DeskLink:
     @asynccontextmanager
     async def _call(
         self,
-    ) -> AsyncIterator[tuple[asyncio.StreamWriter, AsyncIterator[frames.Frame]]]:
+    ) -> AsyncGenerator[tuple[asyncio.StreamWriter, AsyncIterator[frames.Frame]]]:
         try:
             reader, writer = await asyncio.open_unix_connection(self._socket)
         except OSError as error:

@@ -7,7 +7,7 @@ read to the end of its answer is aborted, which tells the engine to stop.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httptools
@@ -146,7 +146,7 @@ class UnixHttp:
     @asynccontextmanager
     async def ask(
         self, method: str, target: str, body: bytes = b"", over: Over | None = None
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncGenerator[Answer]:
         """Send a request; leaving the block early aborts it. Raises OSError.
 
         `over` is called once, when the server can do nothing more for this request, and is told

@@ -15,7 +15,7 @@ import functools
 import importlib.metadata
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,7 @@ class LlamaCpp:
     @asynccontextmanager
     async def _pinned(
         self, target: str, body: bytes, owner: str | None, text: str
-    ) -> AsyncIterator[tuple[Lease, Answer]]:
+    ) -> AsyncGenerator[tuple[Lease, Answer]]:
         """The answer of one slot, once one is free. Requests of no owner reuse nothing."""
         await self._free.acquire()
         lease = self._slots.take(owner, prefix_of(text))
@@ -177,7 +177,7 @@ class LlamaCpp:
     @asynccontextmanager
     async def _asking(
         self, target: str, body: bytes = b"", over: Over | None = None
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncGenerator[Answer]:
         try:
             if over is not None and self._life.ended:
                 over(False)

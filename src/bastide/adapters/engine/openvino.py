@@ -15,7 +15,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ class OpenVino:
     @asynccontextmanager
     async def _asking(
         self, order: bytes, slot: asyncio.Semaphore | None = None
-    ) -> AsyncIterator[AsyncIterator[wire.Line]]:
+    ) -> AsyncGenerator[AsyncIterator[wire.Line]]:
         """The lines of an answer. Who leaves the block hangs up, which ends the answer."""
         free: AbstractAsyncContextManager[Any] = slot or nullcontext()
         async with free:

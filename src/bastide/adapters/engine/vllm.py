@@ -12,7 +12,7 @@ salt, which is made of a key that lives as long as this load.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ class Vllm:
             return await answer.read()
 
     @asynccontextmanager
-    async def _asking(self, asked: wire.Asked) -> AsyncIterator[Answer]:
+    async def _asking(self, asked: wire.Asked) -> AsyncGenerator[Answer]:
         """The answer to a request. Who leaves the block early hangs up, which ends the answer."""
         try:
             self._life.verify_alive()

@@ -17,7 +17,6 @@ comment says where instead, and no identity is here:
 """
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -191,6 +190,6 @@ def _parse_key(text: str, number: int) -> tuple[Slot, bytes]:
         purpose, _, party = slot.partition("/")
         raw = base64.b64decode(encoded, validate=True)
         return (Purpose(purpose), Party(party) if party else None), raw
-    except (ValueError, binascii.Error):
+    except ValueError:
         # The cause is left out on purpose: it may quote the line.
         raise Misconfigured(f"line {number} of the keyring is damaged") from None

@@ -6,7 +6,6 @@ What signs with a key in a device is `ssh-keygen`: it asks for the PIN and the t
 """
 
 import base64
-import binascii
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -134,7 +133,7 @@ def _private_head(path: Path, data: bytes) -> tuple[bytes, bytes, list[bytes]]:
         (public,) = _strings(rest[sum(map(len, heads)) + 4 * 4 :], 1)
         kind, *fields = _strings(public)
         return heads[0], kind, fields
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise Misconfigured(f"{path} is not an OpenSSH private key", fix=_MAKE_ONE) from error
 
 

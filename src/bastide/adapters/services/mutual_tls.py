@@ -111,7 +111,7 @@ async def dial(
         raise NotProven(f"{where} is not of this environment: {error.verify_message}") from error
     except ssl.SSLError as error:
         raise NotProven(f"{where} speaks no TLS of ours: {error.reason}") from error
-    except (OSError, TimeoutError) as error:
+    except OSError as error:
         raise Down(f"nobody answers at {where}") from error
     if guard.error is not None:
         raise guard.error

@@ -20,7 +20,7 @@ import select
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
@@ -186,7 +186,7 @@ class _Channel:
 
 
 @contextmanager
-def _loop() -> Iterator[asyncio.AbstractEventLoop]:
+def _loop() -> Generator[asyncio.AbstractEventLoop]:
     """A loop in a thread of its own, which the sandbox watches its child with. What runs in it at
     the end, the child having been killed, comes to its end first."""
     loop = asyncio.new_event_loop()

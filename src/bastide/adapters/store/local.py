@@ -14,7 +14,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -135,7 +135,7 @@ class LocalStore:
             folder = folder.parent
 
     @contextlib.contextmanager
-    def _draft(self) -> Iterator[Path]:
+    def _draft(self) -> Generator[Path]:
         """A locked folder of our own; gone afterwards."""
         while True:
             folder = self._drafts / f"{os.getpid()}-{next(_serial)}"

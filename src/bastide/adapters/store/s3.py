@@ -12,7 +12,7 @@ opened is authenticated. A server that ignores conditions of writes costs no mor
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cached_property
@@ -235,7 +235,7 @@ class S3Store:
             raise
 
     @contextlib.contextmanager
-    def naming(self, deed: str) -> Iterator[None]:
+    def naming(self, deed: str) -> Generator[None]:
         """Raise what goes wrong in the block as the one clear error; `deed` says what could not."""
         try:
             yield

@@ -7,7 +7,7 @@ one version; one that is written appears when all of it is there.
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, cast
 
@@ -47,7 +47,7 @@ class BucketFiles:
             return ""
 
     @contextmanager
-    def writing(self, name: str, mark: str = "") -> Iterator[BinaryIO]:
+    def writing(self, name: str, mark: str = "") -> Generator[BinaryIO]:
         """A file that is there when the block ends well, and not at all otherwise."""
         attributes: Any = {_MARK: mark} if mark else None
         with (

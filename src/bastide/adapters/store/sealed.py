@@ -15,7 +15,7 @@ old pair or the new one. What it may leave besides is a body without a header; `
 import contextlib
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -362,7 +362,7 @@ def _pieces(reader: Reader) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
+def _naming(name: str) -> Generator[None]:
     """Say which object it was that did not open."""
     try:
         yield

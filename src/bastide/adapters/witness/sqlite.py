@@ -5,7 +5,7 @@
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 
@@ -89,7 +89,7 @@ class WitnessMemory:
             return [dict(zip(names, row, strict=True)) for row in rows]
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
+    def _connected(self) -> Generator[sqlite3.Connection]:
         try:
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
             with contextlib.closing(connection):
@@ -106,7 +106,7 @@ _SELECT: Final = "SELECT origin, keys, size, root, note FROM log"
 
 
 @contextlib.contextmanager
-def _writing(connection: sqlite3.Connection) -> Iterator[None]:
+def _writing(connection: sqlite3.Connection) -> Generator[None]:
     # At once, or two submissions could both read the old size.
     connection.execute("BEGIN IMMEDIATE")
     try:
