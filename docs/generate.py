@@ -363,6 +363,7 @@ _TYPES = {
     "number": "number",
     "share": "number from 0 to 1",
     "base64url": "base64url",
+    "beginning": "beginning of a name, or `*`",
     "fields": "object",
 }
 

@@ -109,7 +109,7 @@ class DeskRig:
         self.process.wait(20)
         if meanwhile is not None:
             keyring, entropy = self._keyring, SystemEntropy()
-            store = wiring.open_store(self.home.desk, keyring.identities(), (), entropy)
+            store = wiring.open_store(self.home.desk, keyring.identities(), (), entropy, tuple)
             meanwhile(Shelf(store, SystemClock(), 86_400, 2**30))
         self.home.desk_socket.unlink(missing_ok=True)
         self.process = self.start_desk()

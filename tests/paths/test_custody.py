@@ -7,14 +7,16 @@ open ledger, and with an `unseal` that asks nobody, they fail.
 """
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bastide.app.config import Home
-from bastide.app.environment import open_environment, read_passphrase
+from bastide.app.environment import Environment, open_environment, read_passphrase
 from bastide.app.quorum import Collected, open_share
-from bastide.core.errors import NotProven
+from bastide.core.errors import NotProven, Refused
 from bastide.gates.access.default_policies import DEFAULT
 from paths.demo import Demo, found_apart
 from paths.quorum_rig import PARTIES, identity, share_of
@@ -38,13 +40,71 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
 @pytest.mark.attacks("C233")
 def test_any_party_stops_and_the_guardian_lets_go_on(apart: tuple[Demo, Path]) -> None:
     demo, people = apart
-    assert demo.json("store", "deny", "models/", "*") == {"denied": ["models/", "*"]}
+    assert denied(demo.json("store", "deny", "models/", "*")) == {"models/": None, "*": None}
     row = demo.json("store", "allow", "*", status=4)
     assert "the action store-allow belongs to: guardian" in row["reasons"]
     assert (demo.home / "denied").read_text().split() == ["models/", "*"]
     key = ("--key", str(people / "guardian.key"))
-    assert demo.json("store", "allow", "*", *key) == {"denied": ["models/"]}
+    assert denied(demo.json("store", "allow", "*", *key)) == {"models/": None}
     assert demo.json("store", "openings") == []
+    assert "no party signed it" in demo.run("store", "where").stdout
+
+
+@pytest.mark.attacks("C285", "C286")
+def test_the_owner_signs_and_no_file_lifts_it(tmp_path: Path) -> None:
+    """The operator removes and empties the file; the firm's denial is in the ledger."""
+    demo, people = found_apart(tmp_path)
+    firm, guardian = (("--key", str(people / f"{party}.key")) for party in ("firm", "guardian"))
+    said = ("--reason", "the contract has ended")
+    (row,) = demo.json("store", "deny", "models/", *firm, *said)["denied"]
+    assert (row["party"], row["reason"]) == ("firm", "the contract has ended")
+    (demo.home / "denied").unlink()
+    assert f"models/  by the firm  (entry {row['entry']})" in demo.run("store", "where").stdout
+    with opened(demo) as env:
+        store = env.store
+        store.put("models/1", [b"weights"])
+        with pytest.raises(Refused, match="the owner denies the opening of models/1"):
+            store.open("models/1").__enter__()
+    for keys in ((), guardian, firm):
+        refused = demo.json("store", "allow", "models/", *keys, status=None)
+        assert refused["error"] in ("not-allowed", "not-proven")
+    assert denied(demo.json("store", "where")) == {"models/": "firm"}
+    assert demo.json("store", "allow", "models/", *guardian, *firm) == {"denied": []}
+    with opened(demo) as env, env.store.open("models/1") as reader:
+        assert reader.read_at(0, 7) == b"weights"
+    demo.json("ledger", "audit")
+
+
+@pytest.mark.attacks("C285")
+def test_it_travels_to_be_signed_and_so_does_its_end(tmp_path: Path) -> None:
+    demo, people = found_apart(tmp_path)
+    file, back = tmp_path / "denial.json", tmp_path / "end.json"
+    key = {party: ("--key", str(people / f"{party}.key")) for party in ("firm", "guardian")}
+    demo.json("store", "deny", "*", "--party", "firm", "--out", str(file))
+    unsigned = demo.json("store", "deny", "--signed", str(file), status=None)
+    assert unsigned["error"] in ("misconfigured", "not-proven")
+    demo.json("sign", str(file), *key["guardian"])
+    assert demo.json("store", "deny", "--signed", str(file), status=6)["error"] == "not-proven"
+    demo.json("store", "deny", "*", "--party", "firm", "--out", str(file))
+    demo.json("sign", str(file), *key["firm"])
+    assert denied(demo.json("store", "deny", "--signed", str(file))) == {"*": "firm"}
+    demo.json("store", "allow", "*", "--out", str(back))
+    demo.json("sign", str(back), *key["guardian"])
+    missing = demo.json("store", "allow", "--signed", str(back), status=6)
+    assert "the signature of the firm too" in missing["message"]
+    demo.json("sign", str(back), *key["firm"])
+    assert demo.json("store", "allow", "--signed", str(back)) == {"denied": []}
+    assert demo.json("store", "allow", "--signed", str(back), status=None)["error"] == "refused"
+    demo.json("ledger", "audit")
+
+
+def denied(row: dict[str, Any]) -> dict[str, str | None]:
+    return {one["name"]: one["party"] for one in row["denied"]}
+
+
+def opened(demo: Demo) -> AbstractContextManager[Environment]:
+    home = Home(demo.home)
+    return open_environment(home, read_passphrase(home))
 
 
 @pytest.mark.attacks("C233")
@@ -108,7 +168,7 @@ def test_forged_policies_stop_no_stop(tmp_path: Path) -> None:
         rewrite(env, entry, data.replace(b'"sig":"', b'"sig":"AAAA', 1))
         with pytest.raises(NotProven):
             env.access.policies()
-    assert "forged/" in demo.json("store", "deny", "forged/")["denied"]
+    assert "forged/" in denied(demo.json("store", "deny", "forged/"))
     key = ("--key", str(people / "guardian.key"))
     assert demo.json("store", "allow", "forged/", *key, status=6)["error"] == "not-proven"
 

@@ -103,6 +103,25 @@ def test_a_revoked_key_ends_its_streams_and_no_others(demo) -> None:
     assert not ours.over.is_set(), "the other key's answer goes on"
 
 
+@pytest.mark.attacks("C288")
+def test_what_the_owner_denies_ends_its_streams_and_comes_back_when_it_is_let_go(demo) -> None:
+    made, up = demo
+    stream = Stream().start(up["gateway_url"], up["key"], up["model"])
+    made.json("store", "deny", "models/", "--reason", "the contract has ended")
+    (made.home / "denied").unlink()  # the operator's own file is not what stops it
+    stream.verify_cut(stated_s(made, "denial/v1"), "deployment was revoked")
+    (reasons,) = made.json("status")["stopped"].values()
+    assert any("the contract has ended" in reason for reason in reasons)
+    loads = len(made.json("ledger", "ls", "--kind", "load/v1"))
+    made.json("store", "allow", "models/")
+    deadline = time.monotonic() + PATIENCE_S
+    while len(made.json("ledger", "ls", "--kind", "load/v1")) == loads:
+        assert time.monotonic() < deadline, "it does not come back"
+        time.sleep(0.2)
+    assert made.run("chat", "Say hello").stdout.strip()
+    made.json("ledger", "audit")
+
+
 @pytest.mark.attacks("C102")
 def test_a_revoked_release_ends_its_streams_and_its_runner(demo) -> None:
     made, up = demo

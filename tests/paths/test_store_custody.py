@@ -148,7 +148,7 @@ def test_another_server_at_the_address_of_the_first_is_another_holder(
         home = founded_at(tmp_path / "home", place)
         store, identities = as_backed_up(home.root)
         if where == "desk":
-            store = wiring.open_store(home.desk, identities, (), SystemEntropy())
+            store = wiring.open_store(home.desk, identities, (), SystemEntropy(), tuple)
         store.put("m/x", [b"secret of m"])
         first = list(double.keys["store"])
         double.keys["store"][:] = [os.urandom(32)]
@@ -158,7 +158,9 @@ def test_another_server_at_the_address_of_the_first_is_another_holder(
         rotate(home, place)
         _, identities = as_backed_up(home.root)
         folder = home.desk if where == "desk" else home.store
-        with wiring.open_store(folder, identities, (), SystemEntropy()).open("m/x") as reader:
+        with wiring.open_store(folder, identities, (), SystemEntropy(), tuple).open(
+            "m/x"
+        ) as reader:
             assert reader.read_at(0, 6) == b"secret"
     finally:
         double.close()

@@ -18,7 +18,7 @@ from bastide.adapters.keys.pkcs11 import make_key, signer_of
 from bastide.adapters.keys.services import make_store_keys
 from bastide.app import store_keys, wiring
 from bastide.app.config import Home
-from bastide.app.environment import read_passphrase
+from bastide.app.environment import open_environment, read_passphrase
 from bastide.app.founding import Wishes, found
 from bastide.core.errors import BastideError, Misconfigured, NotProven, Refused
 from bastide.core.key import Purpose
@@ -59,7 +59,7 @@ def opened(home: Home) -> SealingStore:
         for line in exit_text.splitlines()
         if line.startswith("# public key: ")
     ]
-    return wiring.open_store(home.store, keyring.identities(), [recipient], ENTROPY)
+    return wiring.open_store(home.store, keyring.identities(), [recipient], ENTROPY, tuple)
 
 
 def fill(home: Home, count: int) -> dict[str, bytes]:
@@ -259,16 +259,30 @@ def test_from_init_to_an_answer_with_weights_opened_through_the_token(
 
         demo.run("store", "deny", "models/")
         demo.run("down")
+        opened = weights_opened(demo)
         demo.popen("up")
-        eventually(lambda: outcome(demo, "denied"))
-        assert not demo.json("status")["ready"]
+        eventually(lambda: bool(demo.json("status")["stopped"]))
+        (demo.home / "denied").unlink()
+        home = Home(demo.home)
+        with open_environment(home, read_passphrase(home)) as env:
+            name = env.store.names("models")[0]
+            with pytest.raises(Refused, match="the owner denies"):
+                env.store.open(name).__enter__()
+        assert outcome(demo, "denied")
+        assert weights_opened(demo) == opened
+        loads = len(demo.json("ledger", "ls", "--kind", "load/v1"))
         demo.run("store", "allow", "models/")
-        eventually(lambda: bool(demo.json("status")["ready"]))
+        eventually(lambda: len(demo.json("ledger", "ls", "--kind", "load/v1")) > loads)
         assert demo.run("chat", "Say hello").stdout.strip()
         refused = demo.run("store", "rotate", status=Refused.exit_status)
         assert "bastide down" in refused.stderr
     finally:
         demo.run("down", status=None)
+
+
+def weights_opened(demo: Demo) -> int:
+    rows = demo.json("store", "openings")
+    return sum(row["object"].startswith("models/") and row["outcome"] == "asked" for row in rows)
 
 
 def outcome(demo: Demo, wanted: str) -> bool:

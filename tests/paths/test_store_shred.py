@@ -86,7 +86,7 @@ def as_backed_up(folder: Path) -> tuple[SealingStore, tuple[str, ...]]:
     """The store of a backup, opened with all that the backup has: keyring and passphrase."""
     home = Home(folder)
     identities = wiring.open_keyring(home.keyring, read_passphrase(home)).identities()
-    return wiring.open_store(home.store, identities, [exit_of(home)], ENTROPY), identities
+    return wiring.open_store(home.store, identities, [exit_of(home)], ENTROPY, tuple), identities
 
 
 def exit_of(home: Home) -> str:

@@ -92,16 +92,19 @@ class Workbench:
     memory: int = CORPUS_MEMORY_MIB * MIB  # bytes for rows that one process sorts
     erasure: bytes = b""  # the standing list, if anybody was ever erased
     made_with: dict[str, str] | None = None  # versions that a worker must have
+    denied: tuple[str, ...] = ()  # in the ledger, when this was made: workers have no database
 
     def open(self) -> SealingStore:
         """The sealed store."""
-        return wiring.open_store(Path(self.store), self.identities, self.exits, wiring.entropy())
+        given = (Path(self.store), self.identities, self.exits, wiring.entropy())
+        return wiring.open_store(*given, lambda: self.denied)
 
 
 def bench_of(env: "Environment", folder: str = "") -> Workbench:
     """A bench of an environment's store, without steps. folder: of a build, if it is of one."""
     exits = tuple(env.ledger.charter().body["exit_recipients"])
-    return Workbench(os.fspath(env.home.store), env.keyring.identities(), exits, folder, (), b"")
+    given = (os.fspath(env.home.store), env.keyring.identities(), exits, folder, (), b"")
+    return Workbench(*given, denied=env.denied)
 
 
 class StepTally(msgspec.Struct):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bastide.app import wiring
 from bastide.app.access import Access
 from bastide.app.config import Home, Settings, read_settings
+from bastide.app.denials import SignedDenials
 from bastide.app.duties import everyone
 from bastide.app.presence import Claim
 from bastide.app.sessions import newest_people, session_at
@@ -63,6 +64,11 @@ class Environment:
     def signer(self, purpose: Purpose) -> Signer:
         """The signing key with which a service signs now. Raises NotFound."""
         return active_signer(self.ledger, self.keyring, purpose)
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What parties denied in the ledger, for processes that have no database."""
+        return SignedDenials(self.ledger)()
 
     def party_signers(self) -> dict[Party, Signer]:
         """The parties' keys that this keyring holds and that may sign: under `separate` none."""
@@ -123,7 +129,8 @@ def open_environment(
         hold_all(keyring, ledger, book)
         verify_parties(home, settings, ledger)
         exits = ledger.charter().body["exit_recipients"]
-        store = wiring.open_store(home.store, keyring.identities(), exits, entropy)
+        denied = SignedDenials(ledger)
+        store = wiring.open_store(home.store, keyring.identities(), exits, entropy, denied)
         principal, session = _caller(home, ledger, clock)
         ledger.login = None if session is None else session.digest
         yield Environment(

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bastide.app import wiring, wiring_engines
+from bastide.app import denials, wiring, wiring_engines
 from bastide.app.config import Settings
 from bastide.core.artifact import Artifact
 from bastide.core.embedding import embeds
@@ -153,6 +153,8 @@ def prove_stated(ledger: Ledger, deployment: Digest) -> tuple[Evidence, Evidence
     running = [row for row in deploy.active(ledger) if row.subject.digest == deployment]
     if not running:
         raise Refused(f"no active deployment has the digest {deployment}")
+    if denied := denials.reasons_against(ledger, deployment):
+        raise Refused(denied[0], reasons=denied, fix="bastide store where")
     plan = running[0].body["deployment"]
     released = deploy.find_release(ledger, Digest.parse(plan["release"]))
     if released is None:

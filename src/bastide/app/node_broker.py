@@ -20,6 +20,7 @@ from typing import Any
 
 from bastide.app import wiring
 from bastide.app.config import Home
+from bastide.app.denials import SignedDenials
 from bastide.app.frame_bodies import read_bytes, read_text
 from bastide.app.loading import bundle_name, verify_entries
 from bastide.app.nodes import in_force, node_subject, reasons_against
@@ -210,5 +211,6 @@ def open_broker(
 ) -> NodeBroker:
     """The broker of a home, over the keys that control holds."""
     exits, entropy = ledger.charter().body["exit_recipients"], wiring.entropy()
-    store = wiring.open_store(home.store, keyring.identities(), exits, entropy)
+    denied = SignedDenials(ledger)
+    store = wiring.open_store(home.store, keyring.identities(), exits, entropy, denied)
     return NodeBroker(ledger, store, signer, clock, entropy)

@@ -7,6 +7,7 @@ it up by themselves: the next snapshot (within POLL_S of control) serves what is
 gateways cut the answers that run, and the supervisor ends the runner.
 """
 
+from bastide.app import denials
 from bastide.app.duties import require
 from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
@@ -57,17 +58,19 @@ def stopped(ledger: Ledger, running: Evidence) -> list[str]:
     ]
     # Both gates name a revoked release, and every replica its machine.
     gone = Machines(ledger).reasons_against(wanted.machine) if wanted.machine else []
-    return list(dict.fromkeys([*refusals(verdicts), *_revoked_nodes(ledger, running), *gone]))
+    denied = denials.reasons_against(ledger, running.subject.digest)
+    reasons = [*refusals(verdicts), *_revoked_nodes(ledger, running), *gone, *denied]
+    return list(dict.fromkeys(reasons))
 
 
 def recalled(ledger: Ledger, ended: Evidence) -> list[str]:
     """Why answers of a deployment that has ended must not come to their end.
 
-    It was revoked, or its release's gates refuse. Its own approval counts no more since it has
-    ended, and is not asked for.
+    It was revoked, what it opened is denied, or its release's gates refuse. Its own approval counts
+    no more since it has ended, and is not asked for.
     """
     revoked = ledger.revocations().reasons(Revocable.DEPLOYMENT, ended.subject.digest)
-    if revoked:
+    if revoked or (revoked := denials.reasons_against(ledger, ended.subject.digest)):
         return revoked
     released = deploy.find_release(ledger, deploy.plan_of(ended).release)
     if released is None:

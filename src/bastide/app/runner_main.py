@@ -18,6 +18,7 @@ import uvloop
 from bastide.app import wiring
 from bastide.app.config import Home, Settings, read_settings
 from bastide.app.cut_reports import CutReporter, reporting
+from bastide.app.denials import SignedDenials
 from bastide.app.handed_journal import HandedJournal
 from bastide.app.joining import Node, kept_attested
 from bastide.app.loading import (
@@ -145,7 +146,8 @@ async def _open_store(
         identity = node.keys.age.secret()
         return wiring.open_node_store(home.store, identity, headers, wiring.entropy())
     exits = ledger.charter().body["exit_recipients"]
-    return wiring.open_store(home.store, keyring.identities(), exits, wiring.entropy())
+    given = (home.store, keyring.identities(), exits, wiring.entropy())
+    return wiring.open_store(*given, SignedDenials(ledger))
 
 
 async def _run(

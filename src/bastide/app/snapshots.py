@@ -9,6 +9,7 @@ from pathlib import Path
 from bastide.app import nodes
 from bastide.app.budgets import in_force
 from bastide.app.config import Settings
+from bastide.app.denials import signed_denials
 from bastide.app.keys import key_grants
 from bastide.app.loading import verify_entries
 from bastide.app.machines import MACHINE_KINDS
@@ -29,12 +30,16 @@ from bastide.core.snapshot import Served, Snapshot
 from bastide.core.subject import Digest
 from bastide.ledger import Ledger
 from bastide.ledger.decided import DECIDED, FOLLOWED, Decisions
+from bastide.ledger.denials import DENIAL_KINDS
 from bastide.ledger.reference_values import reference_values
 
 __all__ = ["Known", "build_snapshot", "runner_name", "runner_socket", "runners"]
 
 # What can change a deployment's right to serve, beside what can change whose signature counts.
-_JUDGED = (*KEY_KINDS, *MACHINE_KINDS, "revocation/v1", "approval/v1", "deployment-end/v1")
+_JUDGED = (
+    *(*KEY_KINDS, *MACHINE_KINDS, *DENIAL_KINDS),
+    *("revocation/v1", "approval/v1", "deployment-end/v1"),
+)
 _ABOUT_NODES = (*KEY_KINDS, "revocation/v1", "node-reference/v1", "node/v1")
 
 
@@ -209,6 +214,7 @@ def build_snapshot(
         receipts=settings.receipts,
         coming=tuple(map(told, coming(standing).values())),
         stopped=(*(str(row.subject.digest) for row in out), *known.recalled(ledger, now_ms)),
+        denied=tuple(signed_denials(ledger).standing),
         certificates=frozenset(ledger.revocations().digests(Revocable.CERTIFICATE)),
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bastide.app import wiring
+from bastide.app.denials import SignedDenials
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.orders import is_over, read_order, verify_alive, verify_quorum
@@ -102,7 +103,7 @@ def _opens(env: Environment, old: Sequence[str]) -> bool:
     for folder in (env.home.store, env.home.desk):
         if not folder.exists():
             continue
-        store = wiring.open_store(folder, old, (), env.entropy)
+        store = wiring.open_store(folder, old, (), env.entropy, SignedDenials(env.ledger))
         for name in store.names()[:1]:
             try:
                 with store.open(name):

@@ -2,6 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases about openings of sealed objects: who opened what, what nobody may open.
 
+A denial is a party's statement in the ledger, and so is its end (`ledger/denials.py`): who holds
+the machine can remove neither unseen. The names stand in a file of the home as well, which stops
+at once what has no database, and stops what nobody has signed: while the environment is locked or
+its ledger damaged, and where no party's key is at hand. A file binds programs, not who owns it.
+
 The policies are in the ledger, which is sealed itself. What is locked can still be stopped: then
 denying, and reading the record, ask nobody. They take away, or show what this user's own files
 say; to let something be opened again takes the ledger, always.
@@ -10,16 +15,39 @@ say; to let something be opened again takes the ledger, always.
 import contextlib
 import json
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from bastide.app import wiring
 from bastide.app.config import Home
+from bastide.app.deciding import acting, read_signed_draft
+from bastide.app.denials import signed_denials
 from bastide.app.duties import require
 from bastide.app.environment import Environment
+from bastide.app.orders import sign_as_parties
 from bastide.core.errors import Misconfigured, NotProven
+from bastide.core.evidence import Evidence, Statement
+from bastide.core.party import Party
+from bastide.crypto import dsse
+from bastide.crypto.dsse import Envelope, Signer
+from bastide.ledger.denials import DENIAL, DENIAL_END, EVERYTHING, denial_subject
+from bastide.ledger.statements import check_shape
 
-__all__ = ["allow", "denied", "deny", "deny_locked", "openings", "openings_locked"]
+__all__ = [
+    "allow",
+    "carry_allowance",
+    "carry_denial",
+    "denied",
+    "deny",
+    "deny_locked",
+    "draft_allowance",
+    "draft_denial",
+    "openings",
+    "openings_locked",
+]
+
+# Whose held key signs where one person holds all: whose denial its own party can end.
+_HELD: Final = (Party.GUARDIAN, Party.OPERATOR, Party.FIRM)
 
 
 def openings(env: Environment, limit: int) -> list[dict[str, Any]]:
@@ -38,43 +66,157 @@ def openings_locked(home: Home, limit: int) -> list[dict[str, Any]]:
     return list(newest)
 
 
-def denied(home: Home) -> list[str]:
-    """What nobody may open."""
+def denied(env: Environment) -> list[dict[str, Any]]:
+    """What nobody may open: `name`, and `party`, `entry` and `reason` of each who signed.
+
+    These are null of what stands in the file alone.
+    """
+    standing = signed_denials(env.ledger).standing
+    rows = [
+        {"name": name, **{key: row.body[key] for key in ("party", "reason")}, "entry": row.entry}
+        for name, signed in standing.items()
+        for row in signed
+    ]
+    return rows + _unsigned(name for name in _listed(env.home) if name not in standing)
+
+
+def deny(env: Environment, names: Sequence[str], reason: str) -> list[dict[str, Any]]:
+    """Let nobody open objects of these names, or that begin so; ``*`` is all. It holds at once.
+
+    It is signed with the given key, or under `solo` with a held one; without either it stands in
+    the file alone. It does so, too, where the policies in the ledger do not hold: forging them
+    must stop no stop. Raises Misconfigured for a name that no object has, and then denies nothing.
+    """
+    signer = _signer(env)
+    asking = acting(env) if signer is not None else env
+    with contextlib.suppress(NotProven):
+        _require_each(asking, "store-deny", names)
+    drafts = []
+    if signer is not None:
+        assert signer.public.party is not None
+        party = Party(signer.public.party)
+        drafts = [_denial(env, name, party, reason) for name in names]
+    deny_locked(env.home, names)
+    for statement in drafts:
+        assert signer is not None
+        env.ledger.append([dsse.sign(statement.payload(), [signer])])
+    return denied(env)
+
+
+def deny_locked(home: Home, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The same of an environment that cannot be opened: a stop must not wait for a passphrase."""
+    listed = _listed(home)
+    listed += [name for name in names if name not in listed]
+    wiring.deny_list(home.denied).write(listed)
+    return _unsigned(listed)
+
+
+def draft_denial(env: Environment, name: str, party: Party, reason: str) -> Envelope:
+    """A denial that a party signs elsewhere. Raises Misconfigured."""
+    require(env, "read")
+    return Envelope(_denial(env, name, party, reason).payload(), ())
+
+
+def carry_denial(env: Environment, text: str) -> list[dict[str, Any]]:
+    """Put a denial into force that was signed elsewhere.
+
+    Raises NotProven if its party did not sign it, Refused if it is too old, or there already.
+    """
+    signed, statement = read_signed_draft(env, text, DENIAL)
+    name = statement.body["name"]
+    with contextlib.suppress(NotProven):
+        _require_each(acting(env, signed), "store-deny", [name])
+    env.ledger.append([signed])
+    deny_locked(env.home, [name])
+    return denied(env)
+
+
+def allow(
+    env: Environment, names: Sequence[str], reason: str, given: Sequence[Signer]
+) -> list[dict[str, Any]]:
+    """Let objects be opened again, signed with the given keys or under `solo` with all held ones.
+
+    Raises Misconfigured for a name that nothing denies, NotProven if a signature is missing.
+    """
+    standing, listed = signed_denials(env.ledger).standing, _listed(env.home)
+    for name in names:
+        if name not in standing and name not in listed:
+            known = ", ".join(dict.fromkeys((*standing, *listed))) or "nothing"
+            raise Misconfigured(f"{name} is not denied", fix=f"denied: {known}")
+        if name not in standing:
+            _require_each(env, "store-allow", [name])
+    for name in names:
+        if name in standing:
+            draft = Envelope(_end(env, name, reason).payload(), ())
+            _end_denial(env, sign_as_parties(env, draft, given), name)
+        _unlist(env.home, name)
+    return denied(env)
+
+
+def draft_allowance(env: Environment, name: str, reason: str) -> Envelope:
+    """The end of a denial, for parties to sign elsewhere. Raises Misconfigured."""
+    require(env, "read")
+    if name not in signed_denials(env.ledger).standing:
+        raise Misconfigured(f"nothing in the ledger denies {name}", fix="bastide store where")
+    return Envelope(_end(env, name, reason).payload(), ())
+
+
+def carry_allowance(env: Environment, text: str) -> list[dict[str, Any]]:
+    """End a denial by the statement that parties signed elsewhere. Raises what `allow` does."""
+    signed, statement = read_signed_draft(env, text, DENIAL_END)
+    name = statement.body["name"]
+    _end_denial(env, signed, name)
+    _unlist(env.home, name)
+    return denied(env)
+
+
+def _end_denial(env: Environment, signed: Envelope, name: str) -> None:
+    _require_each(acting(env, signed), "store-allow", [name])
+    env.ledger.append([signed])
+
+
+def _signer(env: Environment) -> Signer | None:
+    """Who signs a denial: the key that was given, or one that is held."""
+    if env.claim is not None:
+        return env.claim.signer
+    held = env.party_signers()
+    return next((held[party] for party in _HELD if party in held), None)
+
+
+def _denial(env: Environment, name: str, party: Party, reason: str) -> Statement:
+    body = {"name": name, "party": party.value, "reason": reason}
+    return _made(env, DENIAL, name, body)
+
+
+def _end(env: Environment, name: str, reason: str) -> Statement:
+    newest: Evidence = signed_denials(env.ledger).standing[name][-1]
+    body = {"name": name, "denial": str(newest.digest), "reason": reason}
+    return _made(env, DENIAL_END, name, body)
+
+
+def _made(env: Environment, kind: str, name: str, said: dict[str, Any]) -> Statement:
+    body = {**said, "time_ms": env.clock.now_ms()}
+    statement = Statement(kind, (denial_subject(name),), body)
+    check_shape(statement)
+    return statement
+
+
+def _listed(home: Home) -> list[str]:
     return list(wiring.deny_list(home.denied).read())
 
 
-def deny(env: Environment, names: Sequence[str]) -> list[str]:
-    """Let nobody open objects of these names, or that begin so; ``*`` is all. It holds at once.
-
-    It does so, too, where the policies in the ledger do not hold: forging them must stop no stop.
-    """
-    with contextlib.suppress(NotProven):
-        _require_each(env, "store-deny", names)
-    return deny_locked(env.home, names)
-
-
-def deny_locked(home: Home, names: Sequence[str]) -> list[str]:
-    """The same of an environment that cannot be opened: a stop must not wait for a passphrase."""
-    listed = denied(home)
-    listed += [name for name in names if name not in listed]
-    wiring.deny_list(home.denied).write(listed)
-    return listed
-
-
-def allow(env: Environment, names: Sequence[str]) -> list[str]:
-    """Take names off the deny list. Raises Misconfigured for one that is not on it."""
-    _require_each(env, "store-allow", names)
-    listed = denied(env.home)
-    for name in names:
-        if name not in listed:
-            reason = f"{name} is not on the deny list"
-            raise Misconfigured(reason, fix=f"on it: {', '.join(listed) or 'nothing'}")
+def _unlist(home: Home, name: str) -> None:
+    listed = _listed(home)
+    if name in listed:
         listed.remove(name)
-    wiring.deny_list(env.home.denied).write(listed)
-    return listed
+        wiring.deny_list(home.denied).write(listed)
+
+
+def _unsigned(names: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"name": name, "party": None, "reason": None, "entry": None} for name in names]
 
 
 def _require_each(env: Environment, action: str, names: Sequence[str]) -> None:
     """Ask for each name. Of `*` the environment is asked: it is everything."""
-    for name in names or ("*",):
-        require(env, action, None if name == "*" else name)
+    for name in names or (EVERYTHING,):
+        require(env, action, None if name == EVERYTHING else name)

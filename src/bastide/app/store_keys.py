@@ -14,6 +14,7 @@ from typing import Any, Final
 from bastide.app import wiring
 from bastide.app.alone import alone
 from bastide.app.config import Home
+from bastide.app.denials import SignedDenials
 from bastide.app.duties import require
 from bastide.app.environment import Environment, open_environment
 from bastide.app.orders import sign_as_parties
@@ -37,12 +38,13 @@ def where(home: Home, passphrase: str) -> dict[str, Any]:
     """Who holds the key, whether it answers, and what is sealed to. Raises Unavailable."""
     with open_environment(home, passphrase) as env:
         require(env, "read")
+        names = denied(env)
     service = wiring.key_service(env.keyring.identities())
     return {
         "holds": service.health(),
         "recipients": [str(recipient) for recipient in service.recipients()],
         "rotation": json.loads(home.rotation.read_text()) if home.rotation.exists() else None,
-        "denied": denied(home),
+        "denied": names,
         **objects(home),
     }
 
@@ -71,12 +73,13 @@ def rotate(
         newest, old = identities[: state["new"]], identities[state["new"] :]
         note_active(env, identities)
         counts = {"objects": 0, "bytes": 0}
+        signed = SignedDenials(env.ledger)
         exits = tuple(env.ledger.charter().body["exit_recipients"])
         for folder, sealed_to in ((home.store, exits), (home.desk, ())):
             if folder.exists():
-                store = wiring.open_store(folder, identities, sealed_to, env.entropy)
+                store = wiring.open_store(folder, identities, sealed_to, env.entropy, signed)
                 _renew(home, store, folder.name, state, progress, counts)
-                only_new = wiring.open_store(folder, newest, sealed_to, env.entropy)
+                only_new = wiring.open_store(folder, newest, sealed_to, env.entropy, signed)
                 _check(only_new, store, state, progress, counts)
         # First the ledger, then the keyring: what a kill leaves undone is done by the next run.
         note_replaced(env, old, compromised=state["rekey"])

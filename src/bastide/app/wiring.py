@@ -263,15 +263,22 @@ def witness_memory(path: Path) -> WitnessMemory:
 
 
 def open_store(
-    root: Path, identities: Sequence[str], exits: Sequence[str], source: Entropy
+    root: Path,
+    identities: Sequence[str],
+    exits: Sequence[str],
+    source: Entropy,
+    denied: Callable[[], Sequence[str]],
 ) -> SealingStore:
-    """Open the sealed store of a home's folder: openings are recorded, and can be denied."""
+    """Open the sealed store of a home's folder: openings are recorded, and can be denied.
+
+    denied: what parties denied in the ledger, asked at each opening (`app/denials.py`).
+    """
     from bastide.adapters.keys.watched import DenyFile, WatchedKeys
     from bastide.app.wiring_store import open_sealed
 
     home = Home(root.parent)
     opener = key_service(identities)
-    keys = WatchedKeys(opener, home.openings, DenyFile(home.denied), clock())
+    keys = WatchedKeys(opener, home.openings, DenyFile(home.denied, denied), clock())
     return open_sealed(root, keys, exits, source)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bastide.cli.command import Call, parameters
+from bastide.cli.store_denial import allow, denied_lines, deny
 from bastide.cli.store_key import keys, read_order, shred, write_order
 from bastide.core.errors import Misconfigured
 
@@ -29,7 +30,7 @@ def where(call: Call) -> None:
     row = find(call.home, call.passphrase())
     lines = [f"held by    {row['holds']}"]
     lines += [f"sealed to  {recipient[:72]}" for recipient in row["recipients"]]
-    lines += [f"denied     {name}" for name in row["denied"]]
+    lines += [f"denied     {line}" for line in denied_lines(row["denied"])]
     lines.append(f"objects in {row['objects']}")
     if row["conditional"] is False:
         lines.append(
@@ -60,35 +61,6 @@ def openings(call: Call, limit: int, key: str | None) -> None:
     with call.environment_if_open(call.party_key(key)) as env:
         rows = openings_locked(call.home, limit) if env is None else read(env, limit)
     call.rows(rows, ("time_ms", "outcome", "process", "object"), "nothing was opened")
-
-
-_NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...")
-
-
-@parameters("deny", "bastide store deny '*'", _NAMES, _KEY)
-def deny(call: Call, names: tuple[str, ...], key: str | None) -> None:
-    """Let nobody open objects whose names begin so; '*' is all. It holds for the next opening.
-
-    What is open stays open: `bastide revoke` ends what runs. While the environment is locked it
-    needs no key, and no policy is asked: a stop does not wait.
-    """
-    from bastide.app.store_denials import deny as put
-    from bastide.app.store_denials import deny_locked
-
-    with call.environment_if_open(call.party_key(key)) as env:
-        listed = deny_locked(call.home, names) if env is None else put(env, names)
-    call.show({"denied": listed}, "\n".join(f"denied  {name}" for name in listed))
-
-
-@parameters("allow", "bastide store allow '*' --key guardian.key", _NAMES, _KEY)
-def allow(call: Call, names: tuple[str, ...], key: str | None) -> None:
-    """Take names off the deny list: the guardian, unless the policies say otherwise."""
-    from bastide.app.store_denials import allow as take
-
-    with call.environment(call.party_key(key)) as env:
-        listed = take(env, names)
-    text = "\n".join(f"denied  {name}" for name in listed) or "nothing is denied"
-    call.show({"denied": listed}, text)
 
 
 @parameters(

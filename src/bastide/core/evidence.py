@@ -24,6 +24,8 @@ KINDS: tuple[str, ...] = (
     "store-key/v1",
     "store-key-shred/v1",
     "store-key-move/v1",
+    "denial/v1",
+    "denial-end/v1",
     "ceremony/v1",
     "quorum/v1",
     "tenant/v1",

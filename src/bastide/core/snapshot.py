@@ -84,6 +84,7 @@ class Snapshot:
     # Digests of deployments that may serve no more though nobody has ended them: their answers
     # are cut. Those of an ended one may come to their end.
     stopped: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()  # beginnings of objects' names that parties let nobody open
     certificates: frozenset[str] = frozenset()  # of clients, revoked: SHA-256 of their DER, in hex
 
     def sharing(self, old: "Snapshot") -> "Snapshot":

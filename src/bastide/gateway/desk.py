@@ -9,7 +9,7 @@ every call is one connection, and says for which tenant it is. The gateway has c
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -247,11 +247,12 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
     home = Home(Path(orders["home"]))
     settings, clock, entropy = read_settings(home), wiring.clock(), wiring.entropy()
     keyring = wiring.keyring_from_portion(orders["keys"])
-    store = wiring.open_store(home.desk, keyring.identities(), (), entropy)
+    heard = asyncio.Event()
+    link = (str(home.control_socket), clock, lambda _: heard.set())
+    control = wiring.control_link(*link, credential=orders.get("credential", ""))
+    denied = functools.partial(_denied, control)
+    store = wiring.open_store(home.desk, keyring.identities(), (), entropy, denied)
     shelf = Shelf(store, clock, settings.file_days * _DAY_S, settings.file_mb * MIB)
-    control = wiring.control_link(
-        str(home.control_socket), clock, credential=orders.get("credential", "")
-    )
     note = functools.partial(log, "desk", now=clock.now_ms)
     pool = EnginePool(Engines(control, clock, entropy, note).engine, clock)
     watch = Watch()
@@ -267,12 +268,29 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
     await control.start()
     home.desk_socket.unlink(missing_ok=True)
     try:
-        async with metered(own_socket(orders), tell, clock):
-            await Desk(shelf, clerk, clock).run(home.desk_socket, stop)
+        # What it left it opens at once, and until control has spoken nothing may be opened.
+        await _either(heard, stop)
+        if not stop.is_set():
+            async with metered(own_socket(orders), tell, clock):
+                await Desk(shelf, clerk, clock).run(home.desk_socket, stop)
     finally:
         await pool.close()
         await control.close()
         note("stopped")
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in (one, other)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+
+
+def _denied(control: wiring.ControlClient) -> Sequence[str]:
+    """What parties denied in the ledger, which this process does not hold: as control says."""
+    if (snapshot := control.snapshot) is None:
+        raise Unavailable("control has not said yet what may be opened")
+    return snapshot.denied
 
 
 async def _serve(orders: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Audit: recompute everything that the ledger claims, from the entries alone."""
 
+import functools
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, func, select
@@ -72,6 +73,8 @@ def _check_entry(connection: Connection, row: queries.Row, keys: _Keys) -> bytes
             keys.learn(evidence)
         if evidence.kind in DECIDED:
             keys.decisions.verify(evidence, keys.signing)
+        find = functools.partial(queries.find, connection)
+        keys.decisions.denials.verify(evidence, keys.signing, find)
         if evidence.kind in FOLLOWED or keys.decisions.open:
             keys.decisions.follow(evidence, keys.register.known())
     except BastideError as error:

@@ -3,6 +3,7 @@
 """Door: what the ledger learns of its entries, and why a statement may not be appended now."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 from sqlalchemy import Connection
@@ -14,11 +15,12 @@ from bastide.ledger import queries
 from bastide.ledger.acts import verify_actor
 from bastide.ledger.commit import Batch
 from bastide.ledger.decided import DECIDED, FOLLOWED, Decisions
+from bastide.ledger.denials import DENIAL_KINDS
 
 __all__ = ["ALONE", "State", "learn", "refusal"]
 
 # What depends on the entry before it, so that nothing may come between: each has its own commit.
-ALONE = (*KEY_KINDS, *DECIDED)
+ALONE = (*KEY_KINDS, *DECIDED, *DENIAL_KINDS)
 
 
 # What the ledger holds: its keys, its decisions, who may sign now, its size, and the time.
@@ -45,6 +47,7 @@ def learn(
 def refusal(connection: Connection, batch: Batch, state: State) -> BastideError | None:
     """Why a batch may not be written; None if it may."""
     register, decisions, signing, size, now_ms = state
+    find = functools.partial(queries.find, connection)
     for item in batch.items:
         evidence = dataclasses.replace(item.evidence, entry=size)
         new = {evidence.body["key"]["id"]} if evidence.kind == "key-enrolment/v1" else set()
@@ -57,6 +60,7 @@ def refusal(connection: Connection, batch: Batch, state: State) -> BastideError 
                 register.after(evidence)
             if evidence.kind in DECIDED:
                 decisions.verify(evidence, signing, now_ms)
+            decisions.denials.verify(evidence, signing, find)
         except BastideError as error:
             return error
     return None

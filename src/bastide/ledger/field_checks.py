@@ -10,6 +10,7 @@ __all__ = [
     "Check",
     "amount",
     "base64url",
+    "beginning",
     "count",
     "digest",
     "fields",
@@ -27,6 +28,8 @@ __all__ = [
 Check = Callable[[Any], bool]
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# Whatever else looks like the name of an object is none, and denies nothing.
+_BEGINNING = re.compile(r"\*|[a-z0-9_-][a-z0-9._/-]{0,999}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -43,6 +46,11 @@ def long_text(value: Any) -> bool:
 def base64url(value: Any) -> bool:
     """Base64url of a quote, a key or a certificate."""
     return isinstance(value, str) and len(value) <= 32_768
+
+
+def beginning(value: Any) -> bool:
+    """The name of a sealed object, or the beginning of one; ``*`` is all."""
+    return isinstance(value, str) and _BEGINNING.fullmatch(value) is not None
 
 
 def digest(value: Any) -> bool:

@@ -6,6 +6,7 @@ from bastide.core.party import Party
 from bastide.core.register import KeyState
 from bastide.core.store_key import SERVICES
 from bastide.ledger.field_checks import Check
+from bastide.ledger.field_checks import beginning as _beginning
 from bastide.ledger.field_checks import count as _count
 from bastide.ledger.field_checks import digest as _digest
 from bastide.ledger.field_checks import fields as _fields
@@ -71,6 +72,18 @@ KEY_SHAPES: dict[str, dict[str, Check]] = {
         "state": _one_of(*(state.value for state in KeyState)),
         "order": _or_null(_digest),
         "proof": _or_null(_text),
+        "time_ms": _count,
+    },
+    "denial/v1": {
+        "name": _beginning,
+        "party": _one_of(*(party.value for party in Party)),
+        "reason": _text,
+        "time_ms": _count,
+    },
+    "denial-end/v1": {
+        "name": _beginning,
+        "denial": _digest,
+        "reason": _text,
         "time_ms": _count,
     },
     "store-key-move/v1": {

@@ -167,7 +167,7 @@ def _read(envelope: Envelope) -> Statement:
 def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
     purposes = [key.purpose for key in signers]
     kind = statement.kind
-    if kind in ("approval/v1", "break-glass/v1", "witness/v1"):
+    if kind in ("approval/v1", "break-glass/v1", "denial/v1", "witness/v1"):
         right = purposes == [Purpose.PARTY] and signers[0].party == statement.body.get("party")
         wanted = "exactly one key of the party that it names"
     elif kind == "revocation/v1":
@@ -180,6 +180,10 @@ def _check_signers(statement: Statement, signers: list[PublicKey]) -> None:
         parties = {key.party for key in signers}
         right = set(purposes) == {Purpose.PARTY} and Party.GUARDIAN in parties and len(parties) > 1
         wanted = "keys of the guardian and of one party more"
+    elif kind == "denial-end/v1":
+        # Of which parties is for what they denied to say (ledger/denials.py).
+        right = set(purposes) == {Purpose.PARTY}
+        wanted = "parties' keys alone"
     elif kind in ("store-key-shred/v1", "store-key-move/v1"):
         right = set(purposes) == {Purpose.PARTY} and len({key.party for key in signers}) > 1
         wanted = "keys of two parties"
@@ -343,6 +347,8 @@ _SUBJECTS: dict[str, Callable[[Mapping[str, Any]], list[tuple[str | None, str]]]
     "store-key/v1": lambda body: [(body["key"], _hex({"store-key": body["key"]}))],
     "store-key-shred/v1": _order,
     "store-key-move/v1": _order,
+    "denial/v1": lambda body: [(body["name"], _hex({"denial": body["name"]}))],
+    "denial-end/v1": lambda body: [(body["name"], _hex({"denial": body["name"]}))],
     "ceremony/v1": lambda body: [("ceremony", Digest.parse(body["record"]).hex)],
     "quorum/v1": lambda body: [("quorum", _hex({"quorum": body["set"]}))],
     "tenant/v1": lambda body: [(body["tenant"], _hex({"tenant": body["tenant"]}))],

@@ -10,13 +10,14 @@ Before a key service is asked, one line of JSON goes to the record of openings:
 If the line cannot be written, nothing is opened. `denied`, `failed` and `foreign` (sealed to other
 keys) are lines, too.
 The deny list is a text file: one object name, or the beginning of one, a line; ``*`` is all. A
-list that is there and cannot be read denies everything.
+list that is there and cannot be read denies everything. What parties denied in the ledger counts
+beside it, so that a file which is gone opens nothing that they denied.
 """
 
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -59,13 +60,21 @@ class ChainedKeys:
 
 
 class DenyFile:
-    """The deny list as a file. Whoever can write the home can change it (docs/adr)."""
+    """The deny list as a file, and what others say beside it.
 
-    def __init__(self, path: Path) -> None:
+    Whoever can write the home can change the file. `also` is what parties denied in the ledger, as
+    the process that opens knows it; it raises what keeps it from knowing.
+    """
+
+    def __init__(self, path: Path, also: Callable[[], Sequence[str]] = tuple) -> None:
         self._path = path
+        self._also = also
 
     def read(self) -> tuple[str, ...]:
-        """The list; empty if there is none. Raises Unavailable if it cannot be read."""
+        """The list, and what is denied beside it. Raises Unavailable if it cannot be read."""
+        return (*self._lines(), *self._also())
+
+    def _lines(self) -> tuple[str, ...]:
         try:
             lines = self._path.read_text().splitlines()
         except FileNotFoundError:

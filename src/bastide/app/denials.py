@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""What parties denied in the ledger, for whoever opens sealed objects or serves what they hold.
+
+A denial counts in whatever state its key is now: it only takes away. That it ended counts only
+if the signatures hold, count, and are those that it takes, so who writes into the database opens
+nothing by it.
+"""
+
+from bastide.core.errors import NotProven, Refused
+from bastide.core.evidence import Evidence
+from bastide.core.register import KEY_KINDS
+from bastide.core.subject import Digest
+from bastide.ledger import Ledger, statements
+from bastide.ledger.denials import DENIAL, DENIAL_END, DENIAL_KINDS, Denials, objects_of
+
+__all__ = ["SignedDenials", "reasons_against", "signed_denials"]
+
+
+class SignedDenials:
+    """The names that are denied now, read again when the ledger has news of them."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._known: tuple[int, tuple[str, ...]] = (-2, ())
+
+    def __call__(self) -> tuple[str, ...]:
+        """The names. Raises Unavailable or NotProven if the ledger cannot be read."""
+        newest = self._ledger.newest_of(*DENIAL_KINDS, *KEY_KINDS)
+        if newest != self._known[0]:
+            self._known = newest, tuple(signed_denials(self._ledger).standing)
+        return self._known[1]
+
+
+def signed_denials(ledger: Ledger) -> Denials:
+    """What is denied by all that is known now."""
+    found = Denials()
+    rows = [*ledger.find(DENIAL), *ledger.find(DENIAL_END)]
+    for row in sorted(rows, key=lambda row: row.entry or 0):
+        if row.kind == DENIAL or _holds(ledger, found, row):
+            found.follow(row)
+    return found
+
+
+def reasons_against(ledger: Ledger, deployment: Digest) -> list[str]:
+    """Why what a deployment opens may not be opened; empty if it may."""
+    denied = signed_denials(ledger)
+    if not denied.standing:
+        return []
+    against = denied.against(objects_of(ledger.find, deployment))
+    return [
+        f"the {row.body['party']} denied the opening of {row.body['name']} in entry {row.entry}:"
+        f" {row.body['reason'] or 'no reason was given'}"
+        for row in against
+    ]
+
+
+def _holds(ledger: Ledger, found: Denials, row: Evidence) -> bool:
+    keys = ledger.register().counted(row.entry or 0)
+    try:
+        statements.read_signed(ledger.envelope(row.entry or 0), keys)
+        found.verify(row, keys, ledger.find)
+    except (NotProven, Refused):
+        return False
+    return True

@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 The Bastide authors
+# SPDX-License-Identifier: Apache-2.0
+"""Denials: what a party lets nobody open, and who lets it be opened again, by the entries alone.
+
+Each party may deny, with one key and by itself. What is denied is opened again by the guardian,
+and by the firm as well if the firm denied it: an owner's denial is the owner's to take back. No
+emergency does it. The statement names the newest denial that it ends, so that one which was signed
+and kept, or used before, ends no later denial.
+
+A `load/v1` is a decryption. One of a denied object is refused at the door, and an audit that finds
+one has found somebody who wrote past the door.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bastide.core.canonical import canonical
+from bastide.core.errors import NotProven, Refused
+from bastide.core.evidence import Evidence
+from bastide.core.key import PublicKey
+from bastide.core.party import Party
+from bastide.core.subject import Digest, Subject
+
+__all__ = [
+    "DENIAL",
+    "DENIAL_END",
+    "DENIAL_KINDS",
+    "EVERYTHING",
+    "Denials",
+    "Find",
+    "denial_subject",
+    "denies",
+    "objects_of",
+]
+
+DENIAL: Final = "denial/v1"
+DENIAL_END: Final = "denial-end/v1"
+DENIAL_KINDS: Final = (DENIAL, DENIAL_END)
+EVERYTHING: Final = "*"
+
+Find = Callable[[str, Digest], Iterable[Evidence]]  # statements of a kind about a digest
+
+
+@dataclass(slots=True)
+class Denials:
+    """What is denied after some entries: by name, the denials since it was last let go."""
+
+    standing: dict[str, list[Evidence]] = field(default_factory=dict)
+
+    def verify(self, row: Evidence, keys: Mapping[str, PublicKey], find: Find) -> None:
+        """Check a statement of DENIAL_END, or a load, against what came before.
+
+        Its signatures hold already. Raises NotProven for a missing signature, Refused for an end
+        of what is not denied now, and for a load of what is.
+        """
+        if row.kind == DENIAL_END:
+            self._verify_end(row, keys)
+        elif row.kind == "load/v1" and self.standing:
+            self._verify_load(row, find)
+
+    def follow(self, row: Evidence) -> None:
+        """Take up an entry."""
+        if row.kind == DENIAL:
+            self.standing.setdefault(row.body["name"], []).append(row)
+        elif row.kind == DENIAL_END:
+            self.standing.pop(row.body["name"], None)
+
+    def against(self, objects: Iterable[str]) -> list[Evidence]:
+        """The newest denial of each name that is the name, or the beginning, of some objects."""
+        known = list(objects)
+        return [
+            rows[-1]
+            for name, rows in self.standing.items()
+            if any(denies(name, one) for one in known)
+        ]
+
+    def _verify_end(self, row: Evidence, keys: Mapping[str, PublicKey]) -> None:
+        name = row.body["name"]
+        standing = self.standing.get(name)
+        if not standing:
+            raise Refused(f"nothing in the ledger denies {name} now", fix="bastide store where")
+        if row.body["denial"] != str(standing[-1].digest):
+            raise Refused(
+                f"this ends the denial {row.body['denial']} of {name}, and in force is"
+                f" {standing[-1].digest}",
+                fix="make it again: who signs should see which denial it ends",
+            )
+        given = {keys[ident].party for ident in row.signers if ident in keys}
+        wanted = {Party.GUARDIAN}
+        if any(one.body["party"] == Party.FIRM for one in standing):
+            wanted.add(Party.FIRM)
+        if missing := sorted(wanted - given):
+            had = ", ".join(sorted(party for party in given if party)) or "no party"
+            raise NotProven(
+                f"to let {name} be opened again takes the signature of the"
+                f" {' and the '.join(missing)} too, and it has those of: {had}"
+            )
+
+    def _verify_load(self, row: Evidence, find: Find) -> None:
+        objects = objects_of(find, Digest.parse(row.body["deployment"]))
+        for admission in find("admission/v1", Digest.parse(row.body["model"])):
+            objects.update(one["object"] for one in admission.body["objects"])
+        if against := self.against(objects):
+            name, entry = against[0].body["name"], against[0].entry
+            raise Refused(f"a load of what entry {entry} denies to everybody: {name}")
+
+
+def denies(name: str, what: str) -> bool:
+    """Whether a denial of a name is one of an object: its name, a beginning of it, or all."""
+    return name == EVERYTHING or what.startswith(name)
+
+
+def denial_subject(name: str) -> Subject:
+    """The subject of every statement about a denied name."""
+    return Subject(name, Digest.of(canonical({"denial": name})))
+
+
+def objects_of(find: Find, deployment: Digest) -> set[str]:
+    """The sealed objects that a deployment opens: weights, and its release's signature."""
+    names: set[str] = set()
+    for row in find("deployment/v1", deployment):
+        about = Digest.parse(row.body["deployment"]["release"])
+        for released in find("release/v1", about):
+            if released.subject.digest != about:  # a model's digest names no release
+                continue
+            names.add(f"releases/{about.hex}/model.sig")
+            for admission in find("admission/v1", Digest.parse(released.body["release"]["model"])):
+                names.update(one["object"] for one in admission.body["objects"])
+    return names
