@@ -197,6 +197,19 @@ def test_an_installation_whose_set_is_older_than_an_action_is_told_what_to_add(
     require(env, "store-move")
     found = {row["ident"]: row for row in demo.json("doctor")["findings"]}
     assert found["policies"]["state"] == "ok"
+    # It names the action, under a condition that nobody can meet.
+    deploys = 'action in Action::"deploy", resource)'
+    assert deploys in DEFAULT
+    text = DEFAULT.replace(deploys, deploys + ' when { principal in Party::"auditor" }')
+    file.write_text(text)
+    told = demo.json("policy", "check", str(file))
+    assert told["left_out"] == told["unseen"] == []
+    assert any(row.startswith("store-move: operator-deploys (line ") for row in told["unmet"])
+    apply_policies(env, proposal(env, people, text, Party.GUARDIAN, Party.FIRM))
+    found = {row["ident"]: row for row in demo.json("doctor")["findings"]}
+    assert found["policies"]["state"] == "warn"
+    assert "nobody can meet: " in found["policies"]["seen"]
+    assert "conditions that nobody can meet: store-move" in demo.run("policy", "show").stdout
 
 
 def test_files_are_checked_and_tested_without_a_key(tmp_path: Path) -> None:

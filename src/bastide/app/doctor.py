@@ -27,10 +27,12 @@ from bastide.app.setting_checks import split_address
 from bastide.core.errors import BastideError
 from bastide.gates.access.amendment import LEFT_OUT_FIX
 from bastide.gates.access.policy_set import PolicySet
+from bastide.gates.access.reach import reach
 from bastide.ports import Clock
 
 __all__ = ["CHECKS", "examine"]
 
+_UNMET_FIX = "sign a set whose conditions somebody meets: `bastide policy check FILE` tells"
 _FREE_BYTES_MIN = 2 * 1024**3
 _FOUNDED_BEFORE_MS = 1_760_000_000_000  # October 2025: an earlier clock is certainly wrong
 
@@ -155,6 +157,9 @@ def _policies(policies: PolicySet) -> Finding:
     if left_out:
         seen = f"{policies.file} gives to nobody, and names nowhere: {', '.join(left_out)}"
         return Finding("policies", "warn", seen, LEFT_OUT_FIX)
+    if unmet := reach(policies).unmet:
+        seen = f"{policies.file} permits under conditions that nobody can meet: "
+        return Finding("policies", "warn", seen + "; ".join(map(str, unmet)), _UNMET_FIX)
     return Finding("policies", "ok", f"{policies.file} says of each action who may, or names it")
 
 

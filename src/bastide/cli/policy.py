@@ -36,11 +36,11 @@ def check(call: Call, file: str) -> None:
     from bastide.gates.access.policy_set import default_policies
 
     policies = _read(file)
-    rows, left_out = default_policies().widens(policies), policies.left_out()
-    result = {"file": file, "digest": str(policies.digest), "changes": rows, "left_out": left_out}
+    rows, told = default_policies().widens(policies), _missing(policies)
+    result = {"file": file, "digest": str(policies.digest), "changes": rows, **told}
     lines = [f"{file}: holds  {policies.digest}", "against the defaults:"]
     lines += [f"  {row}" for row in rows or ["no change"]]
-    call.show(result, "\n".join([*lines, *_told(left_out)]))
+    call.show(result, "\n".join([*lines, *_told(told)]))
 
 
 @parameters(
@@ -71,7 +71,7 @@ def test(call: Call, file: str, cases: str | None) -> None:
         for number, row in enumerate(done, 1)
     ]
     call.rows(rows, ("case", "asked", "expected", "decision", "met", "by"), "no cases")
-    for line in _told(policies.left_out()):
+    for line in _told(_missing(policies)):
         call.tell(line)
     missed = [row["case"] for row in rows if not row["met"]]
     if missed:
@@ -161,7 +161,8 @@ def show(call: Call, as_text: bool, left_out: bool, schema: bool) -> None:
     """Show which policies are in force, and those before; with --text, themselves.
 
     An action that came with a later version than the set may be given to nobody: --left-out
-    writes the policies that give it to whom the defaults do, to be put behind the others.
+    writes the policies that give it to whom the defaults do, to be put behind the others. An action
+    that is permitted only under conditions that nobody can meet is told, with the policies.
     """
     from bastide.app.access_policies import list_versions
     from bastide.gates.access.amendment import amendment
@@ -172,14 +173,16 @@ def show(call: Call, as_text: bool, left_out: bool, schema: bool) -> None:
         return
     with call.environment() as env:
         versions, policies = list_versions(env), env.access.policies()
-    missing = policies.left_out()
+    missing = _missing(policies)
     if as_text or left_out:
         text = policies.text if as_text else ""
-        text += f"\n{amendment(missing)}" if left_out else ""
-        call.show({"policies": text, "left_out": missing}, text.rstrip())
+        text += f"\n{amendment(missing['left_out'])}" if left_out else ""
+        call.show({"policies": text, **missing}, text.rstrip())
+        for line in _told({**missing, "left_out": []}) if left_out else []:
+            call.tell(line)
         return
     result = {"in_force": policies.file, "digest": str(policies.digest)}
-    result |= {"versions": versions, "left_out": missing}
+    result |= {"versions": versions, **missing}
     lines = [f"in force: {policies.file}  {policies.digest}"]
     lines += [
         f"  version {row['version']}  entry {row['entry']}  {', '.join(row['signed'])}"
@@ -189,13 +192,37 @@ def show(call: Call, as_text: bool, left_out: bool, schema: bool) -> None:
     call.show(result, "\n".join([*lines, *_told(missing)]))
 
 
-def _told(left_out: list[str]) -> list[str]:
-    """What is said of actions that nobody may begin since the policies name them nowhere."""
-    from bastide.gates.access.amendment import LEFT_OUT_FIX
+def _missing(policies: "PolicySet") -> dict[str, list[str]]:
+    """The actions that nobody may begin, though nobody forbade them."""
+    from bastide.gates.access.reach import reach
 
-    if not left_out:
-        return []
-    return [f"given to nobody, and named nowhere: {', '.join(left_out)}", f"  {LEFT_OUT_FIX}"]
+    found = reach(policies)
+    return {
+        "left_out": policies.left_out(),
+        "unmet": list(map(str, found.unmet)),
+        "unseen": list(found.unseen),
+    }
+
+
+def _told(missing: dict[str, list[str]]) -> list[str]:
+    """What is said of actions that nobody may begin since the policies name them nowhere, or ask
+    what nobody can meet.
+    """
+    from bastide.gates.access.amendment import LEFT_OUT_FIX
+    from bastide.gates.access.reach import SITUATIONS_MAX
+
+    lines = []
+    if left_out := missing["left_out"]:
+        lines += [f"given to nobody, and named nowhere: {', '.join(left_out)}", f"  {LEFT_OUT_FIX}"]
+    lines += [
+        f"permitted under conditions that nobody can meet: {action}" for action in missing["unmet"]
+    ]
+    if unseen := missing["unseen"]:
+        lines.append(
+            f"not looked at to the end, for want of time ({SITUATIONS_MAX} situations):"
+            f" {', '.join(unseen)}"
+        )
+    return lines
 
 
 def _read(file: str) -> "PolicySet":

@@ -9,7 +9,7 @@ again with `context.break_glass`; so an emergency only ever adds.
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,6 +110,15 @@ class PolicySet:
             action for action in ACTIONS if not self._names(action) and not self.holders(action)
         ]
 
+    def permits(self, action: str) -> tuple[Reason, ...]:
+        """The permits whose heads take an action in, whatever their conditions ask."""
+        rows = self._slices.about(action).items()
+        return tuple(self._reason(one) for one, row in rows if row["effect"] == "permit")
+
+    def heads_and_bodies(self, action: str) -> list[Mapping[str, Any]]:
+        """All policies whose heads take an action in, in Cedar's JSON form."""
+        return list(self._slices.about(action).values())
+
     def _names(self, action: str) -> bool:
         return any(number < len(self._sources) for number in self._slices.named(action))
 
@@ -140,7 +149,7 @@ class PolicySet:
             "principal": {"type": who[0], "id": who[1]},
             "action": {"type": "Action", "id": action},
             "resource": {"type": on[0], "id": on[1]},
-            "context": {"break_glass": broken},
+            "context": '{"break_glass":true}' if broken else '{"break_glass":false}',
         }
         entities = _entities(*who)
         try:

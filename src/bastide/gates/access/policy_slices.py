@@ -35,9 +35,10 @@ class Slices:
         rows = json.loads(cedarpy.policies_to_json_str("\n".join(texts)))["staticPolicies"]
         # Templates are not among them: they decide nothing until they are linked, and nobody does.
         scopes = sorted((int(name.removeprefix("policy")), row) for name, row in rows.items())
+        self._rows = dict(scopes)
         self._by_action: dict[str, list[tuple[int, Any, Any]]] = {
             action: [
-                (number, row["principal"], row["resource"])
+                (number, _narrow(row["principal"]), _narrow(row["resource"]))
                 for number, row in scopes
                 if _matches(row["action"], ("Action", action), [("Action", one) for one in groups])
             ]
@@ -55,6 +56,10 @@ class Slices:
         """
         return self._named.get(action, ())
 
+    def about(self, action: str) -> dict[int, Mapping[str, Any]]:
+        """The policies whose heads take an action in, by number, in Cedar's JSON form."""
+        return {number: self._rows[number] for number, _, _ in self._by_action.get(action, ())}
+
     def select(
         self, principal: Uid, groups: Collection[Uid], action: str, resource: Uid
     ) -> tuple[int, ...]:
@@ -62,7 +67,8 @@ class Slices:
         return tuple(
             number
             for number, who, what in self._by_action.get(action, ())
-            if _matches(who, principal, groups) and _matches(what, resource, ())
+            if (who is None or _matches(who, principal, groups))
+            and (what is None or _matches(what, resource, ()))
         )
 
     def policies(self, numbers: tuple[int, ...]) -> "cedarpy.PolicySet":
@@ -76,6 +82,11 @@ class Slices:
             if len(self._kept) > _KEPT_MAX:
                 self._kept.popitem(last=False)
         return found
+
+
+def _narrow(scope: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A head's part about one entity; None if it takes in every one, as most do."""
+    return None if scope["op"] == "All" else scope
 
 
 def _names(scope: Mapping[str, Any], action: str, groups: Collection[str]) -> bool:
