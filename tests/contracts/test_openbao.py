@@ -158,3 +158,17 @@ def test_many_callers_share_a_client(keys: OpenBaoKeys) -> None:
     for thread in threads:
         thread.join(60)
     assert found == [FILE_KEY] * 60
+
+
+@pytest.mark.attacks("C289")
+@pytest.mark.parametrize("flag", ["exportable", "allow_plaintext_backup"])
+def test_a_key_that_can_be_read_is_not_taken(place: str, double: TransitDouble, flag: str) -> None:
+    """Whoever read it before the owner looked needs no server any more, and cannot be denied."""
+    for said in (True, None):
+        double.about[flag] = said
+        with pytest.raises(Misconfigured, match=flag):
+            make_store_keys(place, ENTROPY)
+    assert len(double.keys["store"]) == 1, "and no new version is made"
+    double.about[flag] = False
+    make_store_keys(place, ENTROPY)
+    assert len(double.keys["store"]) == 2

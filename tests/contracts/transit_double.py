@@ -28,6 +28,8 @@ class TransitDouble:
         self.sealed = False
         self.denied: set[str] = set()
         self.delay_s = 0.0
+        # What a real server says of every key beside its versions.
+        self.about: dict[str, Any] = {"exportable": False, "allow_plaintext_backup": False}
         self.lie: dict[str, Any] | None = None
         self.calls: list[str] = []
         double = self
@@ -81,7 +83,8 @@ class TransitDouble:
                 return 204, None
             if name not in self.keys:
                 return 404, {"errors": []}
-            return 200, {"data": {"name": name, "latest_version": len(self.keys[name])}}
+            about = {"name": name, "latest_version": len(self.keys[name]), **self.about}
+            return 200, {"data": about}
         if name not in self.keys:
             return 400, {"errors": ["encryption key not found"]}
         versions = self.keys[name]

@@ -195,7 +195,8 @@ class OpenBaoKeys:
 def make_transit_key(text: str) -> str:
     """Make the key that a place names, or a new version of it; return the place with the version.
 
-    The server keeps old versions, for headers that are not rewritten yet.
+    The server keeps old versions, for headers that are not rewritten yet. Raises Misconfigured if
+    the server gives the key away to whoever may ask it.
     """
     place = BaoPlace.parse(text)
     keys = OpenBaoKeys(place)
@@ -205,15 +206,33 @@ def make_transit_key(text: str) -> str:
         transit = client.secrets.transit
         where = {"name": place.key, "mount_point": place.mount}
         try:
-            transit.read_key(**where)
+            _refuse_copies(place, transit.read_key(**where)["data"])
             transit.rotate_key(**where)
         except exceptions.InvalidPath:
             transit.create_key(key_type="aes256-gcm96", exportable=False, **where)
-        return int(transit.read_key(**where)["data"]["latest_version"])
+        about = transit.read_key(**where)["data"]
+        _refuse_copies(place, about)
+        return int(about["latest_version"])
 
     place = replace(place, version=keys.ask(ensure))
     OpenBaoKeys(place).health()
     return str(place)
+
+
+def _refuse_copies(place: BaoPlace, about: dict[str, Any]) -> None:
+    """Whoever could read the key before would need no server now, and could not be denied.
+
+    Neither can be taken back from a key of Transit. What the server does not say is not taken.
+    """
+    for name, said in (
+        ("exportable", "can be read from the server"),
+        ("allow_plaintext_backup", "can be backed up in clear"),
+    ):
+        if about.get(name) is not False:
+            raise Misconfigured(
+                f"the key {place.key} {said} ({name})",
+                fix="name another key, and let it be made there",
+            )
 
 
 def _connect(place: BaoPlace, patience_s: int) -> Any:

@@ -62,17 +62,53 @@ class Pkcs11Keys:
         return file_key
 
     def health(self) -> str:
-        """Log in and open a header made for this purpose."""
+        """Log in and open a header made for this purpose; says where the key comes from, too."""
         stanza = self._recipient.wrap(_PROBE, bytes)
         if self._identity.unwrap([stanza]) != _PROBE:
             raise NotProven(
                 f"{self.name} is another key than the one that objects were sealed to",
                 fix="put the right token in, or restore the token's backup",
             )
-        return self.name
+        return self._token.ask(lambda _: f"{self.name}; {_origin(self._token.key('PRIVATE_KEY'))}")
 
     def _exchange(self, share: bytes) -> bytes:
         return self._token.ask(lambda _: _agree(self._token.key("PRIVATE_KEY"), share, self.name))
+
+
+def _doubts(key: Any) -> list[str]:
+    """Why a private key may be somewhere else, too, by what its token says of it.
+
+    PKCS#11 has the token alone set CKA_LOCAL, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE, so
+    who brings a key in and then locks it cannot claim them. A module that lies can: the attributes
+    are said and not signed, and only a vendor's own attestation of the key would prove them.
+    """
+    from pkcs11 import Attribute
+
+    wanted = {
+        Attribute.LOCAL: (True, "was brought into its token: whoever made it may have a copy"),
+        Attribute.EXTRACTABLE: (False, "can be taken out of its token"),
+        Attribute.NEVER_EXTRACTABLE: (True, "could be taken out of its token at some time"),
+        Attribute.SENSITIVE: (True, "can be read in its token"),
+        Attribute.ALWAYS_SENSITIVE: (True, "could be read in its token at some time"),
+    }
+    return [said for name, (right, said) in wanted.items() if _flag(key, name) is not right]
+
+
+def _flag(key: Any, name: Any) -> bool | None:
+    """A property of a key; None if its token does not say."""
+    import pkcs11
+
+    try:
+        return bool(key[name])
+    except (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive, KeyError):
+        return None
+
+
+def _origin(key: Any) -> str:
+    doubts = _doubts(key)
+    if not doubts:
+        return "the token says that the key was made in it and never could leave"
+    return f"the token says that the key {'; that it '.join(doubts)}"
 
 
 def _agree(key: Any, share: bytes, name: str) -> bytes:
@@ -126,7 +162,8 @@ def make_key(text: str, entropy: Entropy, purpose: str = "derive") -> str:
     """Make the key that a PKCS#11 URI names, if there is none; return the URI with its recipient.
 
     `purpose` is `derive` for a store's key and `sign` for a signer's: one key never does both.
-    Raises as `Token.ask` does.
+    Raises as `Token.ask` does, and Misconfigured for a key that was there and of which the token
+    does not say that it was made inside and never was outside.
     """
     import pkcs11
     from pkcs11 import Attribute, KeyType, MechanismFlag
@@ -153,9 +190,11 @@ def make_key(text: str, entropy: Entropy, purpose: str = "derive") -> str:
             writing.close()
 
     token.ask(ensure)
-    if token.ask(lambda _: bool(token.key("PRIVATE_KEY")[Attribute.EXTRACTABLE])):
+    if said := token.ask(lambda _: _doubts(token.key("PRIVATE_KEY"))):
         raise Misconfigured(
-            f"the key {place.key} can be taken out of its token", fix="name another `object`"
+            f"the key {place.key} {said[0]}",
+            reasons=said[1:],
+            fix="name another `object`, and let its key be made there",
         )
     point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), _public(token))
     raw = point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
