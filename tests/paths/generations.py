@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from paths.bedrock_rig import WIDE, set_clock
-from paths.exchanges import Shown, familiar
+from paths.exchanges import EMBEDDER, Shown, familiar
 from paths.gateway_rig import KEY, MODEL, STRANGE_KEY
 from paths.sdk_probes import PROBES, SDKS
 from paths.sdk_tap import Tap
@@ -58,7 +58,8 @@ def _asked(generation: str, calls: Mapping[str, str]) -> dict[str, Any]:
         shutil.copy(PROBES / "calls.mjs", folder)
         command = [SDKS / "node" / "bin" / "node", Path("calls.mjs")]
     assert command[0].exists() and folder.exists(), "run `make setup-dev`"
-    given = {"key": KEY, "bad_key": STRANGE_KEY, "model": MODEL, "pair": WIDE, "calls": calls}
+    given = {"key": KEY, "bad_key": STRANGE_KEY, "model": MODEL, "embedder": EMBEDDER}
+    given |= {"pair": WIDE, "calls": calls}
     run = subprocess.run(
         [*command, json.dumps(given)],
         cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,

@@ -10,7 +10,8 @@ import { GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
 
 const given = JSON.parse(process.argv[2]);
-const { model } = given;
+const { model, embedder } = given;
+const texts = ["Hello wörld", "Good bye"];
 const turn = [{ role: "user", content: "Hi" }];
 const schema = {
   type: "object",
@@ -52,29 +53,55 @@ async function google(url, { model: other, ...config }, stream = false, key = gi
   await read(await (stream ? models.generateContentStream(asked) : models.generateContent(asked)), stream);
 }
 
+const openaiClient = (url) => new OpenAI({ baseURL: url + "/v1", apiKey: given.key, maxRetries: 0 });
+const asked = { model, input: "Hi", max_output_tokens: 3 };
+const openaiMore = {
+  "responses": (url) => openaiClient(url).responses.create(asked),
+  "responses in a stream": async (url) =>
+    read(await openaiClient(url).responses.create({ ...asked, stream: true }), true),
+  "embeddings": (url) => openaiClient(url).embeddings.create({ model: embedder, input: texts }),
+  "models": (url) => openaiClient(url).models.list(),
+};
+
+const anthropicClient = (url) => new Anthropic({ baseURL: url, apiKey: given.key, maxRetries: 0 });
+const anthropicMore = {
+  "count": (url) => anthropicClient(url).messages.countTokens({ model, messages: turn }),
+  "models": (url) => anthropicClient(url).models.list(),
+  "model": (url) => anthropicClient(url).models.retrieve(model),
+};
+
+const googleModels = (url) =>
+  new GoogleGenAI({ apiKey: given.key, httpOptions: { baseUrl: url } }).models;
+const googleMore = {
+  "count": (url) => googleModels(url).countTokens({ model, contents: "Hi" }),
+  "embeddings": (url) => googleModels(url).embedContent({ model: embedder, contents: texts }),
+  "models": async (url) => read(await googleModels(url).list(), true),
+  "model": (url) => googleModels(url).get({ model }),
+};
+
 const weather = { name: "weather", description: "Weather of a city." };
 const sdks = {
-  openai: ["openai", variations(openai, {
+  openai: ["openai", { ...variations(openai, {
     brief: { max_completion_tokens: 3, seed: 7 },
     tools: { tools: [{ type: "function", function: { ...weather, parameters: schema } }] },
     forced: { tool_choice: "required" },
     form: { response_format: { type: "json_schema", json_schema: { name: "trip", schema } } },
     unsupported: { n: 2 },
-  })],
-  anthropic: ["@anthropic-ai/sdk", variations(anthropic, {
+  }), ...openaiMore }],
+  anthropic: ["@anthropic-ai/sdk", { ...variations(anthropic, {
     brief: { max_tokens: 3, system: "Be brief." },
     tools: { tools: [{ ...weather, input_schema: schema }] },
     forced: { tool_choice: { type: "any" } },
     form: { output_config: { format: { type: "json_schema", schema } } },
     unsupported: { thinking: { type: "enabled", budget_tokens: 1024 }, max_tokens: 2048 },
-  })],
-  google: ["@google/genai", variations(google, {
+  }), ...anthropicMore }],
+  google: ["@google/genai", { ...variations(google, {
     brief: { maxOutputTokens: 3, seed: 7 },
     tools: { tools: [{ functionDeclarations: [{ ...weather, parametersJsonSchema: schema }] }] },
     forced: { toolConfig: { functionCallingConfig: { mode: "ANY" } } },
     form: { responseMimeType: "application/json", responseJsonSchema: schema },
     unsupported: { candidateCount: 2 },
-  })],
+  }), ...googleMore }],
 };
 
 const calls = {}, versions = {}, raised = {};
