@@ -362,6 +362,7 @@ def test_a_filter_is_made_of_its_settings_and_travels_to_other_processes() -> No
         ("language", {"languages": "ces_Latn"}, "languages must be a list of texts", ""),
         ("language", {}, "needs the setting languages", ""),
         ("language", {"languages": ["cz"]}, "cz is no language", ""),
+        ("language", {"languages": ["ces_latn"]}, "ces_latn is no language", ""),
         ("language", {"languages": []}, "at least one", ""),
         ("language", {"languages": ["zho_Hans", "zho_Hant"]}, "cannot be told apart", ""),
         ("sample", {"share": 2.0, "seed": ""}, "from 0 to 1", ""),

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recipe is read strictly: what is wrong is named with its file, line and field."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bastide.app.corpus_plan import load_recipe
+from bastide.app.corpus_plan import find_files, load_recipe
 from bastide.core.errors import Misconfigured
 from bastide.core.recipe import parse_recipe
 from paths.corpus_rig import PERSONAL_DATA, RECIPE, write_corpus
@@ -53,23 +54,33 @@ def test_what_is_wrong_is_named(change: tuple[str, str], told: str, fix: str) ->
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "place", "told"),
     [
-        (('reader = "jsonl"', 'reader = "jsnl"'), "there is no reader 'jsnl'"),
-        (('step = "length"', 'step = "lenght"'), "there is no step 'lenght'"),
-        (("chars_min = 20", "chars_mim = 20"), "has no setting 'chars_mim'"),
-        (("chars_min = 20", 'chars_min = "20"'), "chars_min must be"),
-        (('step = "personal-data"', 'step = "personal-data"\nmask = ["emial"]'), "emial"),
-        (('step = "exact-duplicate"', 'step = "exact-duplicate"\nx = 1'), "has no settings"),
-        (('step = "normalise"', 'step = "near-duplicate"'), "twice"),
+        (('reader = "jsonl"', 'reader = "jsnl"'), ":13: sources[1].reader", "no reader 'jsnl'"),
+        (('step = "length"', 'step = "lenght"'), ":23: steps[2].step", "no step 'lenght'"),
+        (("chars_min = 20", "chars_mim = 20"), ":24: steps[2].chars_mim", "has no setting"),
+        (("chars_min = 20", 'chars_min = "20"'), ":24: steps[2].chars_min", "must be"),
+        (
+            ('step = "personal-data"', 'step = "personal-data"\nmask = ["emial"]'),
+            ":27: steps[3].step",
+            "emial",
+        ),
+        (
+            ('step = "exact-duplicate"', 'step = "exact-duplicate"\nx = 1'),
+            ":30: steps[4].step",
+            "has no settings",
+        ),
+        (('step = "normalise"', 'step = "near-duplicate"'), "", "twice"),
     ],
 )
-def test_what_no_catalogue_has(change: tuple[str, str], told: str, tmp_path: Path) -> None:
+def test_what_no_catalogue_has(
+    change: tuple[str, str], place: str, told: str, tmp_path: Path
+) -> None:
     path = write_corpus(tmp_path / "corpus")
     path.write_text(TEXT.replace(*change, 1))
     with pytest.raises(Misconfigured, match=told) as caught:
         load_recipe(path)
-    assert caught.value.message.startswith("tiny.toml: ")
+    assert caught.value.message.startswith(f"tiny.toml{place}: ")
 
 
 def test_steps_over_the_whole_corpus_stand_last(tmp_path: Path) -> None:
@@ -77,3 +88,12 @@ def test_steps_over_the_whole_corpus_stand_last(tmp_path: Path) -> None:
     path.write_text(TEXT + '\n[[steps]]\nstep = "length"\n')
     with pytest.raises(Misconfigured, match="must be the last steps"):
         load_recipe(path)
+
+
+def test_a_name_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    path = write_corpus(tmp_path / "corpus")
+    recipe = load_recipe(path)
+    Path(os.fsdecode(os.fsencode(path.parent / "letters") + b"/caf\xe9.jsonl")).write_text("{}\n")
+    with pytest.raises(Misconfigured, match=r"letters/caf\\xe9.jsonl: the file's name") as caught:
+        find_files(recipe, path.parent)
+    assert "rename" in caught.value.fix

@@ -119,7 +119,9 @@ def find_packing(env: Environment, name: str) -> Evidence:
     rows = env.ledger.find("packing/v1")
     known = [row for row in rows if name in (row.subject.name, str(row.subject.digest))]
     if not known:
-        raise NotFound(f"there is no packing of {name!r}", fix=f"bastide corpus pack {name}")
+        raise NotFound(
+            f"there is no packing of {name!r}", fix="bastide corpus pack DATASET --tokenizer FILE"
+        )
     return known[-1]
 
 

@@ -5,9 +5,11 @@
 Everything that can be refused before the first byte is read is refused here.
 """
 
+import contextlib
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +26,7 @@ from bastide.core.bucket import SCHEME
 from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured, NotFound
 from bastide.core.limits import CORPUS_PARTS_MAX
-from bastide.core.recipe import Recipe, Source, Step, parse_recipe
+from bastide.core.recipe import Recipe, Source, Step, parse_recipe, place_of
 from bastide.core.subject import Digest
 from bastide.filters.budget import Budget, Budgeter
 from bastide.filters.names import Names
@@ -97,18 +99,15 @@ def load_recipe(path: Path) -> Recipe:
         raise outside(error, str(path)) from error
     recipe = parse_recipe(text, path.name)
     recipe = replace(recipe, steps=tuple(_completed(step, recipe) for step in recipe.steps))
-    try:
-        for source in recipe.sources:
+    for index, source in enumerate(recipe.sources):
+        with _placed(partial(place_of, text, path.name, "sources", index), "reader"):
             make_reader(source.reader, source.settings)
-        build_filters(local_steps(recipe.steps), bytes(32))
-        near_duplicate(recipe.steps)
-        _budgets(recipe.steps)
+    for index, step in enumerate(recipe.steps):
+        with _placed(partial(place_of, text, path.name, "steps", index), "step"):
+            _make(step)
+    with _placed(lambda _: path.name, ""):
         _check_order(recipe.steps)
         _check_collections(recipe)
-    except Misconfigured as error:
-        raise Misconfigured(
-            f"{path.name}: {error.message}", fix=error.fix, place=error.place
-        ) from error
     return recipe
 
 
@@ -215,6 +214,9 @@ def find_files(
                 " `make corpus-sample`",
             )
         found[source.name] = files
+    for files in found.values():
+        for file in files:
+            _verify_told(file.name)
     return found
 
 
@@ -277,6 +279,26 @@ def made_with() -> dict[str, str]:
     return found
 
 
+@contextlib.contextmanager
+def _placed(where: Callable[[str], str], field: str) -> Iterator[None]:
+    """Say of what is wrong where it stands: at `field`, if the error names no other."""
+    try:
+        yield
+    except Misconfigured as error:
+        raise Misconfigured(
+            f"{where(error.place or field)}: {error.message}", fix=error.fix, place=error.place
+        ) from error
+
+
+def _make(step: Step) -> None:
+    """Make a step once, of whatever kind. Raises Misconfigured."""
+    if step.step == EXACT and step.settings:
+        raise Misconfigured(f"the step {EXACT} has no settings")
+    build_filters(local_steps([step]), bytes(32))
+    near_duplicate([step])
+    _budgets([step])
+
+
 def _check_order(steps: Sequence[Step]) -> None:
     names = [step.step for step in steps]
     over_all = [name for name in names if name in _OVER_ALL]
@@ -289,9 +311,6 @@ def _check_order(steps: Sequence[Step]) -> None:
             fix=f"put {', '.join(_OVER_ALL)} in this order after all others",
             place="steps",
         )
-    for step in steps:
-        if step.step == EXACT and step.settings:
-            raise Misconfigured(f"the step {EXACT} has no settings", place="steps")
 
 
 def _budgets(steps: Sequence[Step]) -> list[Budget]:
@@ -352,6 +371,17 @@ def _file(folder: Path, name: str) -> InputFile:
         return InputFile(name, str(path), path.stat().st_size)
     except OSError as error:
         raise outside(error, name) from error
+
+
+def _verify_told(name: str) -> None:
+    """A manifest holds every file's name as text. Raises Misconfigured."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise Misconfigured(
+            f"{shown}: the file's name is not UTF-8", fix="rename the file, then again"
+        ) from error
 
 
 def _batches(files: Sequence[InputFile], part_bytes: int) -> Iterator[list[InputFile]]:

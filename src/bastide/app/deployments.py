@@ -41,7 +41,7 @@ def plan_deployment(
     candidate = find_candidate(env, name)
     published = env.ledger.find("release/v1", subject=candidate.subject.digest)
     if not published:
-        raise Waiting(f"{name} is not published", fix=f"bastide release show {name}")
+        raise Waiting(f"{name} is not published", fix=f"bastide release publish {name}")
     admission = env.ledger.by_digest(Digest.parse(candidate.body["release"]["admission"]))
     share = Share(env.settings.slots, context_of(admission, env.settings.context_tokens))
     model = candidate.subject.name

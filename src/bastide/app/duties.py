@@ -28,6 +28,11 @@ class Door(Protocol):
         ...
 
     @property
+    def unknown(self) -> str:
+        """The id of a key that was given and is no party's here, or ""."""
+        ...
+
+    @property
     def access(self) -> Access:
         """Decides."""
         ...
@@ -57,8 +62,13 @@ def require(door: Door, action: str, on: str | None = None) -> None:
     if action in policies.left_out():
         reasons.append(f"{policies.file} names it nowhere: it may be older than the action")
         fix = LEFT_OUT_FIX
+    who = door.principal.name
+    if door.claim is not None:
+        who += f", with the key of the {door.claim.party},"
+    elif door.unknown:
+        reasons.append(f"the key {door.unknown} is no party's key in this environment")
     raise NotAllowed(
-        f"{door.principal.name} may not {ACTIONS[action].duty.value}: {ACTIONS[action].does}",
+        f"{who} may not {ACTIONS[action].duty.value}: {ACTIONS[action].does}",
         reasons=(*reasons, f"the action {action} belongs to: {holders}"),
         fix=fix,
     )

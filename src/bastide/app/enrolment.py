@@ -77,7 +77,7 @@ def read_draft(text: str) -> tuple[Envelope, Statement]:
         envelope = Envelope.from_json(json.loads(text))
         statement = Statement.from_json(json.loads(envelope.payload))
     except (ValueError, RecursionError) as error:
-        raise Misconfigured(f"not a statement to sign: {error!r:.100}") from error
+        raise Misconfigured(f"not a statement to sign: {error}") from error
     if statement.payload() != envelope.payload:
         raise Misconfigured("the statement is not canonical JSON (RFC 8785)")
     return envelope, statement

@@ -40,6 +40,7 @@ class Environment:
     """All that a use case needs. `principal` is who called it, without a party's key.
 
     claim: a party's key that was given; `require` has it sign before its party counts.
+    unknown: the id of a key that was given and is no party's here, or "".
 
     reread_keyring: the keyring as its file has it now; another process may have changed it.
     save_keyring: writes a changed keyring in the place of that file.
@@ -60,6 +61,7 @@ class Environment:
     reread_keyring: Callable[[], Keyring]
     save_keyring: Callable[[Keyring], None]
     access: Access
+    unknown: str = ""
 
     def signer(self, purpose: Purpose) -> Signer:
         """The signing key with which a service signs now. Raises NotFound."""
@@ -122,6 +124,8 @@ def open_environment(
     settings = read_settings(home)
     clock, entropy = wiring.clock(), wiring.entropy()
     keyring = wiring.open_keyring(home.keyring, passphrase)
+    if not home.database.exists():  # opening would make an empty one
+        raise NotFound(f"{home.database} is missing", fix="restore it from a backup")
     records = wiring.open_records(home.database, keyring.secret(Purpose.DATABASE))
     try:
         ledger = Ledger(records, keyring.signer(Purpose.LEDGER), clock)
@@ -133,6 +137,7 @@ def open_environment(
         store = wiring.open_store(home.store, keyring.identities(), exits, entropy, denied)
         principal, session = _caller(home, ledger, clock)
         ledger.login = None if session is None else session.digest
+        claim = _claim(settings, ledger, party_key, clock, entropy)
         yield Environment(
             home=home,
             settings=settings,
@@ -145,10 +150,11 @@ def open_environment(
             clock=clock,
             entropy=entropy,
             principal=principal,
-            claim=_claim(settings, ledger, party_key, clock, entropy),
+            claim=claim,
             reread_keyring=lambda: wiring.open_keyring(home.keyring, passphrase),
             save_keyring=lambda kept: wiring.save_keyring(home.keyring, kept, passphrase, entropy),
             access=Access(ledger, clock),
+            unknown="" if party_key is None or claim is not None else party_key.public.ident,
         )
     finally:
         records.dispose()
@@ -218,7 +224,7 @@ def _caller(home: Home, ledger: Ledger, clock: Clock) -> tuple[Principal, Eviden
 def _claim(
     settings: Settings, ledger: Ledger, given: Signer | None, clock: Clock, entropy: Entropy
 ) -> Claim | None:
-    """What a given key claims; None if it is no party's, whose use case then says so."""
+    """What a given key claims; None if it is no party's."""
     key = None if given is None else ledger.keys().get(given.public.ident)
     if given is None or key is None or key.party is None:
         return None

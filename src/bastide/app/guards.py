@@ -42,7 +42,7 @@ def read_policy(text: str) -> GuardPolicy:
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(f"the guard policy is no TOML: {error}", place="policy") from error
+        raise Misconfigured(f"the guard policy is not TOML: {error}", place="policy") from error
     policy = GuardPolicy.from_json(value)
     if policy.tool_rules:
         require_rules(policy.tool_rules)

@@ -26,6 +26,7 @@ from bastide.core.limits import KEY_DAYS_MAX, KEY_NETWORKS_MAX
 from bastide.core.snapshot import KeyGrant
 from bastide.core.spiffe import verify_spiffe_id
 from bastide.core.subject import Digest, Subject
+from bastide.core.utc import utc_minute
 from bastide.dialects.families import FAMILIES
 
 __all__ = [
@@ -292,4 +293,4 @@ def _grant(row: Evidence, said_later_ms: int | None) -> KeyGrant:
 def _shown(time_ms: int) -> str | None:
     if not time_ms:
         return None
-    return datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    return utc_minute(time_ms)

@@ -57,6 +57,7 @@ class Answers:
 
     fields: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    file: str = "the answers"
 
 
 def read_answers(text: str, name: str) -> Answers:
@@ -79,7 +80,7 @@ def read_answers(text: str, name: str) -> Answers:
             raise Misconfigured(
                 f"{name}: sources.{own}: {value!r} is no class", fix=f"one of: {', '.join(CLASSES)}"
             )
-    return Answers(tables["fields"], tables["sources"])
+    return Answers(tables["fields"], tables["sources"], name)
 
 
 def answer_all(
@@ -87,7 +88,7 @@ def answer_all(
 ) -> list[Answer]:
     """Every field of the template in its order, but those about versions."""
     names = [source.name for _, manifest in rows for source in manifest.sources]
-    _known("the answers", "sources.", stated.sources, names)
+    _known(stated.file, "sources.", stated.sources, names)
     found = _Findings(rows, stated).all()
     shards = [shard for _, manifest in rows for shard in manifest.shards]
     folder = f"summaries/{rows[0][0].body['build'][:32]}"

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _SEALED_WITHIN_S = 5.0
+_ANCHORS = "it is the file public/keys.json of the environment that is meant"
 
 
 def export_receipt(env: Environment, ident: str, sleep: Callable[[float], None]) -> dict[str, Any]:
@@ -57,7 +58,12 @@ def export_receipt(env: Environment, ident: str, sleep: Callable[[float], None])
 
 def read_anchors(path: Path) -> dict[str, Any]:
     """Read a keys.json: the public keys that an auditor trusts. Raises NotFound or NotProven."""
-    return read_object(path, "the trust anchors")
+    value = read_object(path, "the trust anchors")
+    if missing := {"charter", "keys", "origin"} - set(value):
+        raise NotProven(
+            f"the trust anchors: {path} lacks {', '.join(sorted(missing))}", fix=_ANCHORS
+        )
+    return value
 
 
 def read_bundle(path: Path) -> dict[str, Any]:
@@ -122,7 +128,7 @@ def read_content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise NotFound(f"there is no file {path}") from error
+        raise NotFound(f"there is no file {path}", fix="check the path") from error
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror}") from error
 
@@ -132,7 +138,7 @@ def read_object(path: Path, what: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes(), object_pairs_hook=_once)
     except FileNotFoundError as error:
-        raise NotFound(f"{what}: no file {path}") from error
+        raise NotFound(f"{what}: there is no file {path}", fix="check the path") from error
     except OSError as error:
         raise Unavailable(f"{what}: {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

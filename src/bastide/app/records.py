@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from bastide.app.emergencies import approvals_told, entry_under, spans
 from bastide.app.environment import Environment
 from bastide.app.witnesses import compare_head, compare_heads
 from bastide.core.errors import NotFound
-from bastide.core.evidence import Evidence
+from bastide.core.evidence import KINDS, Evidence
 from bastide.core.subject import Digest
 from bastide.crypto import merkle
 from bastide.crypto.tlog_proof import write_proof
@@ -33,11 +34,15 @@ __all__ = [
 def list_entries(
     env: Environment, kind: str | None, after: int, limit: int
 ) -> list[dict[str, Any]]:
-    """The newest `limit` entries behind `after`, oldest first."""
+    """The newest `limit` entries behind `after`, oldest first. Raises NotFound for no kind."""
     require(env, "read")
     rows = [
         row for row in env.ledger.entries(max(0, after + 1)) if kind is None or row.kind == kind
     ]
+    if kind is not None and kind not in KINDS and not rows:
+        close = get_close_matches(kind, KINDS, 1)
+        fix = f"did you mean {close[0]!r}?" if close else "docs/reference/statements.md has all"
+        raise NotFound(f"there is no kind {kind!r}", fix=fix)
     found = spans(env.ledger)
     names = {key.ident: key.party or key.purpose.value for key in env.ledger.known_keys().values()}
     return [
@@ -164,4 +169,4 @@ def _time(row: Evidence) -> str:
     stamp = row.body.get("time_ms", row.body.get("last_ms"))
     if stamp is None:
         return "-"
-    return datetime.fromtimestamp(stamp / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(stamp / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -17,6 +17,7 @@ _REMEDIES = {
     errno.ENOENT: "make the folder first, or check the path",
     errno.ENOTDIR: "a part of the path is no folder: check the path",
     errno.EISDIR: "this is a folder: name a file",
+    errno.EEXIST: "there is something of that name already: choose another place",
     errno.ENAMETOOLONG: "choose a shorter path",
     errno.EMFILE: "raise the limit of open files: ulimit -n 1024",
     errno.ENOMEM: "free memory, then again",

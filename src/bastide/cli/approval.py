@@ -3,12 +3,13 @@
 """`bastide approve`, `deploy` and `undeploy`."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.command import Call, parameters, read_file
 from bastide.core.errors import Misconfigured, Waiting
 from bastide.core.limits import APPROVAL_DAYS, APPROVAL_DAYS_MAX
 
@@ -131,7 +132,8 @@ def deploy(
             more = f" --replicas {replicas}" if replicas > 1 else ""
             more += f" --machine {machine}" if machine else ""
             again = f"bastide deploy {release}{more} --key OPERATOR.KEY"
-            error.fix = error.fix if operator else again
+            # Without reasons it is not the operator's approval that is missing.
+            error.fix = again if error.reasons and not operator else error.fix
             raise
         approvals = deployment_approvals(env, row)
     result = {
@@ -197,7 +199,10 @@ def _here(
         rows = approve_here(env, asked, env.parties_at_hand(given))
         result = approvals_told(env.ledger, rows)
     if not rows:
-        raise Misconfigured("no key of a party that this asks for", fix="give --key FILE")
+        whose = "" if given is None else f"the key {given.public.ident} is of another party; "
+        raise Misconfigured(
+            f"{whose}nothing was approved", fix="give the key of a party that approves: --key FILE"
+        )
     lines = [f"approved as {row['party']}  (entry {row['entry']}){mark(row)}" for row in result]
     call.show(result, "\n".join(lines))
 
@@ -217,7 +222,7 @@ def _offline(
     from bastide.app.receipts import read_anchors
 
     anchors = read_anchors(Path(keys)) if keys is not None else None
-    summary = read_request(read_text(file), anchors)
+    summary = read_file(file, lambda text: read_request(text, anchors))
     if not call.as_json or key is None:
         _show_request(call, summary)
     if key is None:
@@ -298,7 +303,7 @@ def _import(call: Call, file: str) -> None:
     from bastide.app.emergencies import approvals_told, mark
 
     with call.environment() as env:
-        row = import_approval(env, read_text(file))
+        row = read_file(file, partial(import_approval, env))
         note = counter_note(env, row)
         (result,) = approvals_told(env.ledger, [row])
     if note is not None:

@@ -49,7 +49,11 @@ def chat(
 
     settings = read_settings(call.home)
     if question is None:
+        if sys.stdin.isatty():
+            call.tell("Your question, then Ctrl-D:")
         question = sys.stdin.read()
+    if not question.strip():
+        raise Misconfigured("there is no question", fix='bastide chat "Hello"')
     key = _read_key(api_key_file) if api_key_file else _own_key(call)
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": question})
@@ -60,7 +64,11 @@ def chat(
         "temperature": temperature,
         **({"seed": seed} if seed is not None else {}),
     }
-    answer = ask(settings.listen, key, body, _write if not call.as_json else lambda _: None)
+    try:
+        answer = ask(settings.listen, key, body, _write if not call.as_json else lambda _: None)
+    except NotFound as error:
+        error.fix = error.fix or "`bastide status` shows the models that are served"
+        raise
     if save is not None:
         save.mkdir(parents=True, exist_ok=True)
         (save / "prompt.json").write_bytes(answer.request)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -31,6 +31,7 @@ __all__ = [
     "Lazy",
     "parameters",
     "parties_of",
+    "read_file",
     "read_text",
     "verify_one_way",
     "write_envelope",
@@ -38,6 +39,7 @@ __all__ = [
 
 # Columns that JSON has in milliseconds since 1970, and what a person reads above them.
 _MOMENTS = {"time_ms": "time", "until_ms": "until", "expires_ms": "expires"}
+T = TypeVar("T")
 _BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
 
 
@@ -288,6 +290,18 @@ def read_text(path: str) -> str:
         from bastide.app.remedies import outside
 
         raise outside(error, path) from error
+
+
+def read_file(path: str, parse: Callable[[str], T]) -> T:
+    """What `parse` makes of a file's text. What is wrong with it names the file and a remedy."""
+    text = read_text(path)
+    try:
+        return parse(text)
+    except (Misconfigured, NotProven) as error:
+        if path not in error.message:
+            error.message = f"{path}: {error.message}"
+        error.fix = error.fix or "is it the file that was meant, and is it whole?"
+        raise
 
 
 def _told(error: Exception) -> BastideError:

@@ -20,7 +20,9 @@ from bastide.core.limits import CORPUS_MEMORY_MIB
 __all__ = ["corpus"]
 
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
-_WORKERS = click.option("--workers", type=int, help="Processes.  [default: one for each core]")
+_WORKERS = click.option(
+    "--workers", type=click.IntRange(1), help="Processes.  [default: one for each core]"
+)
 _MEMORY = click.option(
     "--memory",
     type=int,

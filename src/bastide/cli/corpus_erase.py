@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.command import Call, parameters, read_file
 from bastide.cli.events import telling
 from bastide.core.errors import Misconfigured
 
@@ -22,7 +22,9 @@ _RESTING = ("releases", "summaries", "runs", "models", "deployments")
     click.option("--subject", metavar="FILE", required=True, help="Who, in TOML or JSON."),
     click.option("--dry-run", is_flag=True, help="Only say what would be done."),
     click.option("--list-out", metavar="FILE", help="Write the standing list, for the guard."),
-    click.option("--workers", type=int, help="Processes.  [default: one for each core]"),
+    click.option(
+        "--workers", type=click.IntRange(1), help="Processes.  [default: one for each core]"
+    ),
     click.option("--key", metavar="FILE", help="OpenSSH key of the firm, where it is separate."),
 )
 def erase(
@@ -46,7 +48,7 @@ def erase(
     with telling(call) as work:
         if dry_run and list_out is not None:
             raise Misconfigured("a dry run makes no list", fix="leave out --list-out or --dry-run")
-        person = ErasureSubject.parse(read_text(subject))
+        person = read_file(subject, ErasureSubject.parse)
         with call.environment(call.party_key(key)) as env:
             work.follow(env.clock)
             done = erase_subject(env, person, workers or cores(), work.progress, dry_run)

@@ -30,7 +30,9 @@ _KEY = click.option("--key", metavar="FILE", help="OpenSSH key of the firm, wher
         show_default=True,
         help="Keep documents whole where they fit, or cut wherever a sequence is full.",
     ),
-    click.option("--workers", type=int, help="Processes.  [default: one for each core]"),
+    click.option(
+        "--workers", type=click.IntRange(1), help="Processes.  [default: one for each core]"
+    ),
     _KEY,
 )
 def pack(

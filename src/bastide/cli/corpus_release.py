@@ -73,13 +73,14 @@ def summary(
     """
     from bastide.app import public_summary_files as pages
     from bastide.app.public_summary import Answers, read_answers
+    from bastide.app.receipts import read_content
     from bastide.app.remedies import outside
 
     if (check is None) == (not datasets):
         raise Misconfigured("give datasets, or --check FILE", fix="bastide corpus summary --help")
     if check is not None:
         with call.environment() as env:
-            row = pages.check_summary(env, Path(check).read_bytes())
+            row = pages.check_summary(env, read_content(Path(check)))
         result = {"summary": str(row.subject.digest), "version": row.body["version"],
                   "entry": row.entry}  # fmt: skip
         call.show(result, f"version {result['version']} of the signed summary (entry {row.entry})")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.command import Call, parameters, read_file, write_envelope
 from bastide.cli.signing_key import record_request
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
@@ -92,8 +92,9 @@ def sign(
     What is missing or does not hold is refused when the file is imported.
     """
     from bastide.app.enrolment import add_signature, attach, bytes_to_sign, read_draft
+    from bastide.app.receipts import read_content
 
-    envelope, statement = read_draft(read_text(file))
+    envelope, statement = read_file(file, read_draft)
     if as_bytes:
         sys.stdout.buffer.write(bytes_to_sign(envelope))
         return
@@ -101,7 +102,7 @@ def sign(
     if signature is not None:
         if signer is None:
             raise Misconfigured("whose signature is it?", fix="give --signer ID")
-        envelope = attach(envelope, signer, Path(signature).read_bytes())
+        envelope = attach(envelope, signer, read_content(Path(signature)))
     elif key is not None:
         one = call.party_key(key)
         assert one is not None

@@ -2,12 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bastide guard ...`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, verify_one_way, write_envelope
+from bastide.cli.command import (
+    Call,
+    parameters,
+    read_file,
+    read_text,
+    verify_one_way,
+    write_envelope,
+)
 
 if TYPE_CHECKING:
     from bastide.crypto.dsse import Envelope
@@ -58,7 +66,7 @@ def set_command(
     verify_one_way(out, signed)
     if [off, file is not None, signed is not None].count(True) != 1:
         raise Misconfigured("name a policy file, or give --off or --signed FILE", place="file")
-    policy = None if file is None else read_policy(read_text(file))
+    policy = None if file is None else read_file(file, read_policy)
     with call.environment(call.party_key(key)) as env:
         if out is not None:
             _drafted(call, out, draft_guard(env, tenant, policy))
@@ -66,7 +74,7 @@ def set_command(
         if signed is None:
             row = set_guard(env, tenant, policy)
         else:
-            row = carry_guard(env, read_text(signed))
+            row = read_file(signed, partial(carry_guard, env))
     tenant, said = row.body["tenant"], row.body["policy"]
     digest = None if said is None else str(GuardPolicy.from_json(said).digest)
     result = {"tenant": tenant, "digest": digest, "entry": row.entry}
@@ -105,7 +113,7 @@ def test(call: Call, file: str, text: str | None, stdin: bool) -> None:
     if stdin == (text is not None):
         raise Misconfigured("give --text or --stdin", place="text")
     shown = read_text("-") if text is None else text
-    policy = read_policy(read_text(file))
+    policy = read_file(file, read_policy)
     with call.environment() as env:
         result = try_guard(env, policy, shown)
     lines = []
@@ -144,7 +152,7 @@ def import_command(
         if signed is None:
             row = import_erasure(env, data)
         else:
-            row = carry_erasure(env, data, read_text(signed))
+            row = read_file(signed, partial(carry_erasure, env, data))
     result = {name: row.body[name] for name in ("list", "date", "entries")}
     text = f"in force: the list of {row.body['date']}, {row.body['entries']} spellings"
     call.show({**result, "entry": row.entry}, text)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text
+from bastide.cli.command import Call, parameters, read_file
 
 __all__ = ["machine"]
 
@@ -71,7 +71,7 @@ def join(
     from bastide.app.setting_checks import read_port_range
 
     read_port_range(runners, "--runners")
-    invitation = read_invitation(read_text(file))
+    invitation = read_file(file, read_invitation)
     usual = Settings(invitation["environment"], attestation="tpm2", runner_listen=runners)
     wishes = replace(
         usual,

@@ -4,12 +4,13 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.command import Call, parameters, read_file, write_envelope
 from bastide.core.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -98,9 +99,9 @@ def reference(
     signer = call.party_key(key)
     with call.environment(signer) as env:
         if carried is not None:
-            row = nodes.import_reference(env, read_text(carried))
+            row = read_file(carried, partial(nodes.import_reference, env))
         elif file is not None:
-            statement = nodes.reference(nodes.read_reference(read_text(file)), env.clock)
+            statement = nodes.reference(read_file(file, nodes.read_reference), env.clock)
             row = nodes.sign_reference_here(env, statement, signer)
         else:
             known = [_reference_row(row) for row in reference_values(env.ledger).values()]
@@ -115,7 +116,7 @@ def _sign_elsewhere(call: Call, file: str, key: str, out: str) -> None:
 
     signer = call.party_key(key)
     assert signer is not None
-    statement = nodes.reference(nodes.read_reference(read_text(file)), wiring.clock())
+    statement = nodes.reference(read_file(file, nodes.read_reference), wiring.clock())
     write_envelope(out, nodes.sign_reference(statement, signer))
     text = f"signed: {out}  (carry it over: bastide node reference --import {out})"
     call.show({"reference": out}, text)

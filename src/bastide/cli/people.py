@@ -3,11 +3,12 @@
 """`bastide people ...`: who may log in, and where."""
 
 import tomllib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.command import Call, parameters, read_file, read_text, write_envelope
 from bastide.core.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def apply(call: Call, file: str, key: str | None) -> None:
     from bastide.app.people import apply_people
 
     with call.environment(call.party_key(key)) as env:
-        row = apply_people(env, read_text(file))
+        row = read_file(file, partial(apply_people, env))
     version = row.body["version"]
     call.show(
         {"entry": row.entry, "version": version, "digest": str(row.digest)},

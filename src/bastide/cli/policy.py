@@ -4,12 +4,13 @@
 
 import contextlib
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.command import Call, parameters, read_file, read_text, write_envelope
 from bastide.core.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def apply(call: Call, file: str) -> None:
     from bastide.app.access_policies import apply_policies
 
     with call.environment() as env:
-        row = apply_policies(env, read_text(file))
+        row = read_file(file, partial(apply_policies, env))
     result = {"version": row.body["version"], "entry": row.entry, "digest": str(row.digest)}
     call.show(result, f"in force: access policies version {result['version']}  (entry {row.entry})")
 

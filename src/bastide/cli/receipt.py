@@ -231,7 +231,7 @@ def _bundle(call: Call, file_or_id: str) -> dict[str, Any]:
     from bastide.app.receipts import export_receipt, read_bundle
 
     if Path(file_or_id).is_file() or not _is_ident(file_or_id):
-        if file_or_id.startswith("r_") and not Path(file_or_id).exists():
+        if not Path(file_or_id).exists():
             raise NotFound(
                 f"{file_or_id!r} is neither a file nor the id of a receipt",
                 fix="an id is r_ and 26 characters; `newest` names the last one",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.command import Call, parameters, read_file, write_envelope
 from bastide.core.errors import Waiting
 from bastide.core.key import Purpose
 from bastide.core.register import KeyState
@@ -243,7 +243,7 @@ def _signers(call: Call, keys: tuple[str, ...]) -> "list[Signer]":
 def _read(path: str) -> "Envelope":
     from bastide.app.enrolment import read_draft
 
-    return read_draft(read_text(path))[0]
+    return read_file(path, read_draft)[0]
 
 
 def _write(call: Call, out: str, envelope: "Envelope") -> None:

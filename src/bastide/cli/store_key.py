@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.command import Call, parameters, read_file, write_envelope
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import ORDER_DAYS, ORDER_DAYS_MAX
 
@@ -110,4 +110,4 @@ def read_order(path: str) -> "Envelope":
     """The order in a file, with its signatures."""
     from bastide.app.enrolment import read_draft
 
-    return read_draft(read_text(path))[0]
+    return read_file(path, read_draft)[0]

@@ -3,12 +3,13 @@
 """`bastide witness ...`."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_text, write_envelope
+from bastide.cli.command import Call, parameters, read_file, write_envelope
 from bastide.core.errors import Misconfigured
 
 __all__ = ["witness"]
@@ -127,7 +128,7 @@ def enrol(
 
     if file is not None:
         with call.environment() as env:
-            row = import_witness(env, read_text(file))
+            row = read_file(file, partial(import_witness, env))
         call.show({"party": row.subject.name, "entry": row.entry}, f"enrolled  (entry {row.entry})")
         return
     if party is None:

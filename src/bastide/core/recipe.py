@@ -39,7 +39,7 @@ from bastide.core.canonical import canonical
 from bastide.core.errors import Misconfigured
 from bastide.core.subject import Digest
 
-__all__ = ["BASES", "Recipe", "RecipeLimits", "Source", "Step", "parse_recipe"]
+__all__ = ["BASES", "Recipe", "RecipeLimits", "Source", "Step", "parse_recipe", "place_of"]
 
 # Why a text may be used. Which one holds is a judgement of people; the ledger keeps who said so.
 BASES: Final[Mapping[str, str]] = {
@@ -152,6 +152,14 @@ def parse_recipe(text: str, name: str) -> Recipe:
     return _Reading(text, name).recipe(values)
 
 
+def place_of(text: str, name: str, table: str, index: int, key: str) -> str:
+    """Where a key of the table's row stands: `tiny.toml:14: sources[1].licence`.
+
+    text: the recipe. name: its file's. index: from 0.
+    """
+    return _Reading(text, name).place(table, index, key)
+
+
 class _Reading:
     """Reads the values of one file; knows how to name a place in it."""
 
@@ -173,6 +181,12 @@ class _Reading:
             steps=tuple(steps),
             limits=self._limits(values.get("limits", {})),
         )
+
+    def place(self, table: str, index: int, key: str) -> str:
+        """File, line and field of a key."""
+        row = f"{table}[{index + 1}]" if table in ("sources", "steps") else table
+        field = f"{row}.{key}".strip(".")
+        return f"{self._name}:{self._line(table, index, key)}" + (f": {field}" if field else "")
 
     def _source(self, row: dict[str, Any], index: int) -> Source:
         table = "sources"
@@ -274,14 +288,12 @@ class _Reading:
         fix: str = "",
     ) -> Misconfigured:
         """An error that names file, line and field."""
-        place = f"{table}[{index + 1}]" if table in ("sources", "steps") else table
-        place = f"{place}.{key}".strip(".")
         if near:
             word = what.split("'")[1] if what.count("'") >= 2 else key
             close = difflib.get_close_matches(word, near, 1)
             fix = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(near)}"
-        where = f"{self._name}:{self._line(table, index, key)}: {place}: ".replace(": : ", ": ")
-        return Misconfigured(where + what, fix=fix, place=place)
+        where = self.place(table, index, key)
+        return Misconfigured(f"{where}: {what}", fix=fix, place=where.rpartition(": ")[2])
 
     def _line(self, table: str, index: int, key: str) -> int:
         """The line of a key, or of its table; 1 if it is written in some other way."""

@@ -22,7 +22,7 @@ from bastide.core.document import Document, Outcome
 from bastide.filters.filter import removed
 from bastide.filters.language_codes import CODES, RELATIVES, RIVALS
 from bastide.filters.language_model import model
-from bastide.filters.scripts import SAME_SCRIPT, script
+from bastide.filters.scripts import SAME_SCRIPT, SCRIPTS, script
 from bastide.filters.words import Words
 
 __all__ = ["Language"]
@@ -45,7 +45,8 @@ class Language:
         if not self.languages:
             raise ValueError("languages must name at least one")
         for label in self.languages:
-            if label.partition("_")[0] not in CODES or len(label) != 8:
+            code, _, letters = label.partition("_")
+            if code not in CODES or SAME_SCRIPT.get(letters, letters) not in SCRIPTS:
                 raise ValueError(f"{label} is no language that can be told, such as ces_Latn")
         for label in self.languages:
             same = [one for one in self.languages if _key(one) == _key(label)]

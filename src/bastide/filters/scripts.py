@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import Final
 
-__all__ = ["SAME_SCRIPT", "script"]
+__all__ = ["SAME_SCRIPT", "SCRIPTS", "script"]
 
 # Names that corpora give to what is one script here.
 SAME_SCRIPT: Final = {"Hans": "Hani", "Hant": "Hani", "Kore": "Hang"}
@@ -43,6 +43,7 @@ _LETTERS: Final = {
     "Jpan": "\u3040-\u30ff",
     "Hani": "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f",
 }
+SCRIPTS: Final = frozenset(_LETTERS)
 _ONE: Final = {name: re.compile(f"[{letters}]") for name, letters in _LETTERS.items()}
 _LATIN: Final = _ONE["Latn"]
 _OTHER: Final = re.compile(f"[^\0-\xa9\xab-\xb9\xbb-\xbf\xd7\xf7\u2000-\u2bff{_LETTERS['Latn']}]")

@@ -149,7 +149,10 @@ def open_charter(entry: Entry, trusted: Anchors) -> Evidence:
         if entry.index != 0:
             raise NotProven("the charter is not entry 0")
         if entry.envelope.digest != trusted.charter:
-            raise NotProven("it is not the charter of keys.json")
+            raise NotProven(
+                "it is not the charter of keys.json",
+                fix="take public/keys.json of this environment, from somebody whom you trust",
+            )
         charter = statements.read_signed(entry.envelope, {}).evidence
         if charter.kind != "charter/v1":
             raise NotProven(f"not a charter but {charter.kind}")

@@ -119,7 +119,11 @@ def _translated(error: Exception, path: Path) -> Exception:
             f"{path} does not open: the key is wrong or the file is damaged",
             fix="unlock with the passphrase of this environment, or restore a backup",
         )
-    fix = "give this user the right to write there" if "readonly" in text else "bastide doctor"
+    fix = "bastide doctor"
+    if "readonly" in text:
+        fix = "give this user the right to write there"
+    elif "disk" in text:  # also where the disk is full: SQLite needs room beside the file to read
+        fix = f"free disk space in {path.parent}; `bastide doctor` tries the disk"
     return Unavailable(f"{path} cannot be opened: {text}", fix=fix)
 
 
