@@ -17,7 +17,11 @@ _WAIT_S = 20
 
 
 class Tap:
-    """A port before the rig's port. One connection is all that one call of an SDK makes."""
+    """A port before the rig's port. One connection is all that one call of an SDK makes.
+
+    Who connects and says nothing is somebody else, who looks for whatever had this port before: a
+    test beside this one, whose services come and go.
+    """
 
     def __init__(self, rig: Rig) -> None:
         self.sent = self.received = b""
@@ -51,10 +55,26 @@ class Tap:
         self._listening.close()
 
     def _relay(self) -> None:
-        if self._listening not in select.select([self._listening, self._ended], [], [])[0]:
-            return
-        client, _ = self._listening.accept()
-        with client, self._rig.connect() as gateway:
+        with contextlib.ExitStack() as callers:
+            client = self._first_that_speaks(callers)
+            if client is not None:
+                self._carry(client)
+
+    def _first_that_speaks(self, callers: contextlib.ExitStack) -> socket.socket | None:
+        waiting = [self._listening]
+        while self._ended not in (ready := select.select([*waiting, self._ended], [], [])[0]):
+            if self._listening in ready:
+                waiting.append(callers.enter_context(self._listening.accept()[0]))
+                continue
+            for caller in ready:
+                with contextlib.suppress(ConnectionError):
+                    if caller.recv(1, socket.MSG_PEEK):
+                        return caller
+                waiting.remove(caller)
+        return None
+
+    def _carry(self, client: socket.socket) -> None:
+        with self._rig.connect() as gateway:
             alive = {client: gateway, gateway: client}
             while self._ended not in (ready := select.select([*alive, self._ended], [], [])[0]):
                 for source in ready:

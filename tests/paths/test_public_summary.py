@@ -100,7 +100,7 @@ def test_what_is_evidenced_cannot_be_stated(env: Environment) -> None:
 )
 def test_a_wrong_answer_is_named(text: str, message: str) -> None:
     if not message:
-        assert read_answers(text, "a.toml") == Answers()
+        assert read_answers(text, "a.toml") == Answers(file="a.toml")
         return
     with pytest.raises(Misconfigured) as caught:
         read_answers(text, "a.toml")
