@@ -78,8 +78,8 @@ async def listen(port: int, begun: asyncio.Semaphore, ask: bytes) -> Heard:
     return heard
 
 
-async def started(gateway: subprocess.Popen[str], log: Path, control: str, runner: Path) -> int:
-    """Give the gateway its orders; the port, once both are ready."""
+async def started(gateway: subprocess.Popen[str], log: Path, control: str, *runners: Path) -> int:
+    """Give the gateway its orders; the port, once it and every runner are ready."""
     orders = {
         "listen": "127.0.0.1:0",
         "control_socket": control,
@@ -91,7 +91,7 @@ async def started(gateway: subprocess.Popen[str], log: Path, control: str, runne
     gateway.stdin.write(json.dumps(orders) + "\n")
     gateway.stdin.flush()
     async with asyncio.timeout(PATIENCE_S):
-        while not (runner.exists() and '"ready"' in log.read_text()):
+        while not (all(runner.exists() for runner in runners) and '"ready"' in log.read_text()):
             assert gateway.poll() is None, log.read_text()
             await asyncio.sleep(0.02)
     rows = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]

@@ -61,12 +61,16 @@ class World:
         assert len({row.ident for row in rows}) == len(rows)
         return {row.ident: row for row in rows}
 
+    def socket(self, number: int) -> Path:
+        """Where a replica is asked."""
+        made = self.controlled
+        return runner_socket(made.home.run, Digest.parse(made.deployment), number + 1)
+
     def start_runner(self, number: int) -> subprocess.Popen[str]:
         made = self.controlled
-        socket = runner_socket(made.home.run, Digest.parse(made.deployment), number + 1)
         driver = str(Path(__file__).with_name("runner_driver.py"))
         which = str(number + 1), str(REPLICAS)
-        told = [str(socket), str(STREAMS), str(PACE_S), made.socket, made.deployment]
+        told = [str(self.socket(number)), str(STREAMS), str(PACE_S), made.socket, made.deployment]
         told += [passing("runner"), *which]
         return subprocess.Popen([sys.executable, driver, *told], **pipes())
 
@@ -109,14 +113,14 @@ async def world() -> AsyncGenerator[World]:
             here = World(made, folder, [], [], [])
             try:
                 here.runners += [here.start_runner(number) for number in range(REPLICAS)]
-                last = runner_socket(made.home.run, Digest.parse(made.deployment), REPLICAS)
+                sockets = [here.socket(number) for number in range(REPLICAS)]
                 logs = [folder / f"gateway-{number}.log" for number in range(2)]
                 for log in logs:
                     with log.open("wb") as file:
                         command = [sys.executable, "-P", "-m", "bastide.gateway"]
                         here.gateways.append(subprocess.Popen(command, stderr=file, **pipes()))
                 for gateway, log in zip(here.gateways, logs, strict=True):
-                    here.ports.append(await started(gateway, log, made.socket, last))
+                    here.ports.append(await started(gateway, log, made.socket, *sockets))
                 yield here
             finally:
                 for process in (*here.gateways, *here.runners):

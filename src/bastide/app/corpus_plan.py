@@ -7,7 +7,7 @@ Everything that can be refused before the first byte is read is refused here.
 
 import contextlib
 import glob
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -280,7 +280,7 @@ def made_with() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _placed(where: Callable[[str], str], field: str) -> Iterator[None]:
+def _placed(where: Callable[[str], str], field: str) -> Generator[None]:
     """Say of what is wrong where it stands: at `field`, if the error names no other."""
     try:
         yield
