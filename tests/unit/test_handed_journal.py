@@ -5,6 +5,7 @@
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from msgspec import structs
 
 from bastide.adapters.clock.fixed import FixedClock
 from bastide.app.handed import Handed, HandedAnswer
-from bastide.app.handed_journal import HandedJournal
+from bastide.app.handed_journal import HandedJournal, Row
 from bastide.core.chat import Delta, GenerateRequest, Usage
 from bastide.core.errors import Unavailable
+from bastide.core.limits import UNSETTLED_S
 from bastide.core.receipt import commit
 from bastide.core.standing import Cut, Standing
 
@@ -169,3 +171,36 @@ def test_where_it_cannot_be_written_no_answer_begins(tmp_path: Path) -> None:
     journal.rewrite([])
     handed.note(begun)
     assert [row.receipt for row in journal.read()[GATEWAY]] == [ident(1)]
+
+
+def keep(journal: HandedJournal, rows: Sequence[Row]) -> None:
+    """As it does every HANDED_JOURNAL_S."""
+    for _ in journal._kept(rows):
+        pass
+
+
+def test_only_what_has_changed_is_added_until_most_of_it_is_old(tmp_path: Path) -> None:
+    """Broken once to prove it: without the look at what is written, every row comes again."""
+    clock, path = FixedClock(), tmp_path / "j"
+    journal = HandedJournal(path, clock)
+    for number in range(40):
+        journal.begin(GATEWAY, cut(number))
+    rows: list[Row] = [(GATEWAY, one) for one in journal.read()[GATEWAY]]
+    journal.rewrite(rows)
+    size, made = path.stat().st_size, path.stat().st_ino
+    running = answer(40)
+    running.hand(Delta("The ", usage=Usage(3, 1)))
+    known = [*rows, (GATEWAY, lambda: running.cut(1))]
+    for _ in range(3):
+        keep(journal, known)
+    one = path.stat().st_size - size
+    running.hand(Delta("tower.", usage=Usage(3, 2)))
+    keep(journal, known)
+    assert size < path.stat().st_size == size + 2 * one and path.stat().st_ino == made
+    assert [row.completion_tokens for row in journal.read()[GATEWAY]] == [1] * 40 + [2]
+    keep(journal, rows[:20])  # more than half of it is old
+    assert journal.read()[GATEWAY] == [row for _, row in rows[:20]]
+    clock.advance(int(UNSETTLED_S * 1000))
+    journal.begin(GATEWAY, cut(41))
+    keep(journal, rows[:20])  # and nothing old stays for ever
+    assert len(journal.read()[GATEWAY]) == 20

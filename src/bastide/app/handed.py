@@ -10,8 +10,8 @@ in a journal (app/handed_journal.py).
 """
 
 from collections import deque
-from collections.abc import Iterator
 from functools import partial
+from typing import Self
 
 from bastide.app.handed_journal import HandedJournal, Row
 from bastide.core.chat import (
@@ -28,7 +28,7 @@ from bastide.core.receipt import answer_bytes, commit, vector_bytes
 from bastide.core.standing import Cut, Standing
 from bastide.ports import Clock
 
-__all__ = ["Handed", "HandedAnswer"]
+__all__ = ["Handed", "HandedAnswer", "Handing"]
 
 _NOTHING_SAID = Said()
 _NOTHING_USED = Usage()
@@ -37,7 +37,7 @@ _NOTHING_USED = Usage()
 class HandedAnswer:
     """One answer on its way to a gateway."""
 
-    __slots__ = ("_asked", "_heard", "_usage", "_vectors", "noted", "standing")
+    __slots__ = ("_asked", "_cut", "_heard", "_usage", "_vectors", "noted", "standing")
 
     def __init__(self, asked: GenerateRequest | EmbedRequest, standing: Standing) -> None:
         self.standing = standing
@@ -46,9 +46,11 @@ class HandedAnswer:
         self._heard = Hearing()
         self._usage = _NOTHING_USED
         self._vectors: Embedded | None = None
+        self._cut: Cut | None = None  # of all that was handed
 
     def hand(self, delta: Delta) -> None:
         """One more piece is on its way."""
+        self._cut = None
         self._heard.hear(delta)
         if delta.usage is not None:
             self._usage = delta.usage
@@ -56,6 +58,7 @@ class HandedAnswer:
     def hand_vectors(self, embedded: Embedded) -> None:
         """All vectors are on their way."""
         self._vectors, self._usage = embedded, Usage(embedded.prompt_tokens)
+        self._cut = None
 
     @property
     def begun(self) -> bool:
@@ -63,7 +66,11 @@ class HandedAnswer:
         return self._vectors is not None or self._usage != _NOTHING_USED or self._heard.begun
 
     def cut(self, now_ms: int) -> Cut:
-        """What a receipt would say, had the gateway died now."""
+        """What a receipt would say, had the gateway died now. The same one until more is handed."""
+        made = self._cut = self._cut or self._made(now_ms)
+        return made
+
+    def _made(self, now_ms: int) -> Cut:
         asked, standing, usage = self._asked, self.standing, self._usage
         said = self._heard.said()
         if isinstance(asked, EmbedRequest):
@@ -123,14 +130,12 @@ class Handed:
         if answer.begun or not failed:
             self._ended.append((self._clock.monotonic(), answer.cut(self._clock.now_ms())))
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> list[Row]:
         """What may have no receipt, of answers that run too."""
         gateway, now_ms = self._gateway, self._clock.now_ms()
-        for cut in self.unsettled():
-            yield gateway, cut
-        for answer in self._running:
-            if answer.begun:
-                yield gateway, partial(answer.cut, now_ms)
+        rows: list[Row] = [(gateway, cut) for cut in self.unsettled()]
+        rows += [(gateway, partial(one.cut, now_ms)) for one in self._running if one.begun]
+        return rows
 
     def unsettled(self) -> list[Cut]:
         """What may have no receipt."""
@@ -141,3 +146,43 @@ class Handed:
         oldest = self._clock.monotonic() - UNSETTLED_S
         while self._ended and self._ended[0][0] < oldest:
             self._ended.popleft()
+
+
+class Handing:
+    """What is handed over of one answer, while it is: `with` it.
+
+    Nothing is remembered without a link to remember it for, or if no receipt is to be made.
+    """
+
+    __slots__ = ("_answer", "_handed")
+
+    def __init__(self, handed: Handed | None, request: GenerateRequest | EmbedRequest) -> None:
+        self._handed = handed
+        self._answer: HandedAnswer | None = None
+        if handed is not None and request.standing is not None:
+            self._answer = HandedAnswer(request, request.standing)
+
+    def __enter__(self) -> Self:
+        if self._handed is not None and self._answer is not None:
+            self._handed.begin(self._answer)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._handed is not None and self._answer is not None:
+            self._handed.end(self._answer, kind is not None and issubclass(kind, Exception))
+
+    def hand(self, delta: Delta) -> None:
+        """A piece is about to go. Raises Unavailable: then it must not."""
+        if self._answer is not None:
+            self._answer.hand(delta)
+            self._note(self._answer)
+
+    def hand_vectors(self, embedded: Embedded) -> None:
+        """All vectors are about to go. Raises Unavailable: then they must not."""
+        if self._answer is not None:
+            self._answer.hand_vectors(embedded)
+            self._note(self._answer)
+
+    def _note(self, answer: HandedAnswer) -> None:
+        if self._handed is not None and not answer.noted:
+            self._handed.note(answer)

@@ -3,15 +3,17 @@
 """The journal of what a runner handed over: the next life of a killed runner reports from it.
 
 A gateway and its runner may be killed at once, and then neither can state what a client was given.
-So a row of every answer is in a file before its first piece goes to the gateway, and is written
-again, with what it is by then, every HANDED_JOURNAL_S. Rows are `Cut`s: ids, counts, commitments;
-no text and no salt.
+So a row of every answer is in a file before its first piece goes to the gateway, and every
+HANDED_JOURNAL_S once more, as it is by then, if it has changed. Rows are `Cut`s: ids, counts,
+commitments; no text and no salt.
 
 The file is written and not synced: it outlives every process, and not the machine. A record is
 its length and its CRC-32 (uint32 each, little endian) and MessagePack; the last of a receipt
-counts, and a torn tail is no record. Every rewrite is a new file, renamed over the old one. It is
-made a few rows at a time: nobody's answer waits for thousands of them. What begins meanwhile goes
-into both files.
+counts, and a torn tail is no record.
+
+Once most of the file is old, and every UNSETTLED_S, it is rewritten: a new file, renamed over the
+old one. It is made a few rows at a time: nobody's answer waits for thousands of them. What begins
+meanwhile goes into both files.
 """
 
 import asyncio
@@ -28,7 +30,7 @@ import msgspec
 
 from bastide.app.process import log
 from bastide.core.errors import Unavailable
-from bastide.core.limits import HANDED_JOURNAL_S
+from bastide.core.limits import HANDED_JOURNAL_S, UNSETTLED_S
 from bastide.core.standing import Cut
 from bastide.ports import Clock
 
@@ -41,7 +43,8 @@ _HEAD: Final = struct.Struct("<II")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(tuple[int, Cut])
-_TURN_ROWS: Final = 32  # of a rewrite, between two turns of others
+_TURN_ROWS: Final = 32  # that are written between two turns of others
+_NOTHING: Final = (None, b"")
 
 
 class HandedJournal:
@@ -52,6 +55,8 @@ class HandedJournal:
         self._clock = clock
         self._descriptor: int | None = None
         self._written: dict[str, tuple[Cut, bytes]] = {}  # what does not change is encoded once
+        self._records = 0  # in the file
+        self._rewritten_s = clock.monotonic()
         self._fresh: int | None = None  # the file that a rewrite is making
         self._old: int | None = None  # the file that it replaced
         self._torn = False  # what comes after a part of a record would not be read
@@ -73,20 +78,26 @@ class HandedJournal:
 
     def begin(self, gateway: int, cut: Cut) -> None:
         """The first piece of an answer is about to go. Raises Unavailable: then it must not."""
+        self._append({cut.receipt: (cut, _record(gateway, cut))})
+
+    def _append(self, rows: dict[str, tuple[Cut, bytes]]) -> None:
+        """Write records at the end. Raises Unavailable: then it is torn until it is made anew."""
         if self._torn:
             raise Unavailable(f"{self._path}: what is handed over cannot be kept")
+        data = b"".join([record for _, record in rows.values()])
         try:
             if self._descriptor is None:
                 self._descriptor = os.open(self._path, _FLAGS, 0o600)
             self._begun = True
-            record = _record(gateway, cut)
-            _write(self._descriptor, record)
+            _write(self._descriptor, data)
             if self._fresh is not None:
-                _write(self._fresh, record)
+                _write(self._fresh, data)
         except OSError as error:
-            self._torn = True  # until it is written anew
+            self._torn = True
             self._fresh = None  # nor does what is being written count: it may be torn too
             raise self._failed(error) from error
+        self._records += len(rows)
+        self._written.update(rows)
 
     def rewrite(self, rows: Iterable[Row]) -> None:
         """Keep these rows and no others. Raises Unavailable: then the ones before are kept."""
@@ -99,7 +110,7 @@ class HandedJournal:
         """Write what is known every HANDED_JOURNAL_S, until it is cancelled."""
         while True:
             try:
-                with contextlib.closing(self._turns(tuple(rows()))) as turns:
+                with contextlib.closing(self._kept(tuple(rows()))) as turns:
                     for _ in turns:
                         await asyncio.sleep(0)
                 if (old := self._replaced()) is not None:
@@ -108,6 +119,22 @@ class HandedJournal:
             except Unavailable as error:
                 log("runner", "journal-not-written", self._clock.now_ms, why=error.message)
             await asyncio.sleep(HANDED_JOURNAL_S)
+
+    def _kept(self, rows: Sequence[Row]) -> Generator[None, None, None]:
+        """Have the file say what is known now, in turns: by a rewrite, or by what has changed."""
+        old = self._clock.monotonic() - self._rewritten_s >= UNSETTLED_S
+        if old or self._torn or self._descriptor is None or self._records > 2 * len(rows):
+            yield from self._turns(rows)
+            return
+        for first in range(0, len(rows), _TURN_ROWS):
+            changed: dict[str, tuple[Cut, bytes]] = {}
+            for gateway, row in rows[first : first + _TURN_ROWS]:
+                cut = row if isinstance(row, Cut) else row()
+                if self._written.get(cut.receipt, _NOTHING)[0] is not cut:
+                    changed[cut.receipt] = (cut, _record(gateway, cut))
+            if changed:
+                self._append(changed)
+            yield
 
     def _turns(self, rows: Sequence[Row]) -> Generator[None, None, None]:
         """A rewrite, in turns. Who stops in the middle leaves the old file as it is."""
@@ -133,6 +160,7 @@ class HandedJournal:
             raise self._failed(error) from error
         self._old, self._descriptor = self._descriptor, fresh
         self._written, self._torn = written, False
+        self._records, self._rewritten_s = len(written), self._clock.monotonic()
 
     def _replaced(self) -> int | None:
         old, self._old = self._old, None

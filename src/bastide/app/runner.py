@@ -16,6 +16,7 @@
 
 import asyncio
 import functools
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -99,8 +100,7 @@ class Runner:
 
     def handed(self) -> Iterator[Row]:
         """What gateways were handed that may have no receipt, for the journal."""
-        for connection in self._connections:
-            yield from connection.rows()
+        return itertools.chain.from_iterable([link.rows() for link in self._connections])
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then let answers end. Raises what forbids the engine."""
@@ -242,10 +242,7 @@ class Runner:
                     async for delta in deltas:
                         turn.streamed(delta)
                         for ready in (delta,) if joined is None else joined.take(delta):
-                            if handed is not None:
-                                handed.hand(ready)
-                                if not handed.noted:
-                                    connection.note(handed)
+                            handed.hand(ready)
                             await connection.send(stream, "delta", ready)
 
     async def _generate_sealed(
@@ -257,10 +254,7 @@ class Runner:
         async with aclosing(lines):
             with connection.handing(request) as handed:
                 async for delta in lines:
-                    if handed is not None:
-                        handed.hand(delta)
-                        if not handed.noted:
-                            connection.note(handed)
+                    handed.hand(delta)
                     await connection.send(stream, "delta", delta)
 
     async def _embed(self, connection: RunnerLink, stream: int, request: EmbedRequest) -> None:
@@ -270,9 +264,7 @@ class Runner:
                     msgspec.structs.replace(request, standing=None)
                 )
                 turn.usage = Usage(embedded.prompt_tokens)
-                if handed is not None:
-                    handed.hand_vectors(embedded)
-                    connection.note(handed)
+                handed.hand_vectors(embedded)
         await connection.send(stream, "embedded", embedded)
 
     def _running(self) -> _Mortal:

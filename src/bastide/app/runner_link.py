@@ -4,10 +4,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from bastide.app.handed import Handed, HandedAnswer
+from bastide.app.handed import Handed, Handing
 from bastide.app.handed_journal import Row
 from bastide.app.peers import tell
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest
@@ -25,7 +25,7 @@ class RunnerLink:
     def __init__(
         self,
         writer: asyncio.StreamWriter,
-        answer: Callable[["RunnerLink", Frame], Awaitable[None]],
+        answer: Callable[["RunnerLink", Frame], Coroutine[Any, Any, None]],
         streams_max: int,
         handed: Handed | None,
     ) -> None:
@@ -51,7 +51,7 @@ class RunnerLink:
             why = f"more than {self._streams_max} requests on one connection"
             tell(self._writer, encode(frame.stream, "error", ["busy", why, 1.0]))
             return
-        task = asyncio.ensure_future(self._answer(self, frame))
+        task = self._loop.create_task(self._answer(self, frame))
         self.tasks[frame.stream] = task
         task.add_done_callback(lambda done: self._forget(frame.stream, done))
 
@@ -75,33 +75,13 @@ class RunnerLink:
         if data:
             tell(self._writer, data)
 
-    @contextlib.contextmanager
-    def handing(self, request: GenerateRequest | EmbedRequest) -> Generator[HandedAnswer | None]:
-        """Remember what is handed over of an answer, if a receipt is to be made of it."""
-        standing = request.standing
-        if standing is None or self._handed is None:
-            yield None
-            return
-        answer = HandedAnswer(request, standing)
-        self._handed.begin(answer)
-        failed = False
-        try:
-            yield answer
-        except Exception:
-            failed = True
-            raise
-        finally:
-            self._handed.end(answer, failed)
+    def handing(self, request: GenerateRequest | EmbedRequest) -> Handing:
+        """To be in while an answer is handed over."""
+        return Handing(self._handed, request)
 
-    def note(self, answer: HandedAnswer) -> None:
-        """Have an answer in the journal before its first piece goes. Raises Unavailable."""
-        if self._handed is not None:
-            self._handed.note(answer)
-
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> list[Row]:
         """What may have no receipt."""
-        if self._handed is not None:
-            yield from self._handed.rows()
+        return [] if self._handed is None else self._handed.rows()
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -7,14 +7,14 @@ away while it waits or runs has its turn ended at once, whatever else happens to
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Self
 
 from bastide.core.chat import Delta, EmbedRequest, GenerateRequest, Usage
 from bastide.core.fair_queue import FairQueue
 from bastide.core.limits import PROMPT_BYTES_PER_TOKEN
 from bastide.core.share import Cost, Promise, Tally
-from bastide.core.ticket import Ticket
+from bastide.core.ticket import State, Ticket
 from bastide.ports import Clock
 
 __all__ = ["Turn", "Turns", "prompt_tokens"]
@@ -36,13 +36,21 @@ def prompt_tokens(request: GenerateRequest | EmbedRequest) -> float:
 
 
 class Turn:
-    """One request while the engine answers it."""
+    """One request while the engine answers it: `async with` it, to wait for a slot and have it.
 
-    def __init__(self, turns: "Turns", ticket: Ticket) -> None:
+    A class and no generator: to make, hook into the loop and close one costs more than the queue.
+    """
+
+    __slots__ = (
+        "_request", "_ticket", "_turns", "entered_s", "first_s", "last_s", "usage",
+    )  # fmt: skip
+
+    def __init__(self, turns: "Turns", request: GenerateRequest | EmbedRequest) -> None:
         self._turns = turns
-        self._ticket = ticket
+        self._request = request
+        self._ticket: Ticket
         self.usage: Usage | None = None
-        self.entered_s = ticket.entered
+        self.entered_s: float
         self.first_s: float | None = None  # when the first piece came
         self.last_s: float | None = None  # when the answer came to its end
 
@@ -53,17 +61,36 @@ class Turn:
             return 0
         return 2 if self._ticket.background else 1
 
+    async def __aenter__(self) -> Self:
+        """Wait for a slot. Raises Busy."""
+        ticket = self._ticket = self._turns.enter(self._request)
+        self.entered_s = ticket.entered
+        try:
+            waiting = self._turns.begin(ticket)
+            if waiting is not None:
+                await waiting
+        except BaseException:
+            self._turns.leave(ticket, self)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the slot back."""
+        self._turns.leave(self._ticket, self)
+
     def streamed(self, delta: Delta) -> None:
         """Charge a piece of the answer."""
+        said = delta.text or delta.call is not None
         if delta.usage is not None:
             self.usage = delta.usage
-        elif not delta.text and delta.call is None:
+        elif not said:
             return
+        now = self._turns.now()
         if delta.finish is not None:
-            self.last_s = self._turns.now()
-        if self.first_s is None and (delta.text or delta.call is not None or self.last_s):
-            self.first_s = self._turns.now()
-        self._turns.charge(self._ticket, delta.usage)
+            self.last_s = now
+        if self.first_s is None and (said or self.last_s):
+            self.first_s = now
+        self._turns.charge(now, self._ticket, delta.usage)
 
 
 class Turns:
@@ -105,30 +132,37 @@ class Turns:
         """Requests that wait for a slot."""
         return self._queue.waiting
 
-    @contextlib.asynccontextmanager
-    async def turn(self, request: GenerateRequest | EmbedRequest) -> AsyncGenerator[Turn]:
-        """Wait for a slot and have it until the block ends. Raises Busy."""
+    def turn(self, request: GenerateRequest | EmbedRequest) -> Turn:
+        """A turn for a request, which begins when it is entered."""
+        return Turn(self, request)
+
+    def enter(self, request: GenerateRequest | EmbedRequest) -> Ticket:
+        """A place in the queue. Raises Busy."""
         output = 0.0 if isinstance(request, EmbedRequest) else request.sampling.max_tokens
-        ticket = self._queue.enter(
+        return self._queue.enter(
             self.now(), request.tenant, prompt_tokens(request), output, request.background
         )
+
+    def begin(self, ticket: Ticket) -> asyncio.Future[None] | None:
+        """Begin at once, if there is a slot; or what is done once there is."""
+        self._go_on()
+        if ticket.state is State.RUNNING:
+            return None
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = ready
-        turn = Turn(self, ticket)
-        try:
-            self._go_on()
-            await ready
-            yield turn
-        finally:
-            self._waiting.pop(ticket, None)
-            self._queue.finish(self.now(), ticket, turn.usage)
-            self._go_on()
-            if self._answered is not None:
-                self._answered(turn)
+        return ready
 
-    def charge(self, ticket: Ticket, usage: Usage | None) -> None:
+    def leave(self, ticket: Ticket, turn: Turn) -> None:
+        """It waits no longer, or its answer is over."""
+        self._waiting.pop(ticket, None)
+        self._queue.finish(self.now(), ticket, turn.usage)
+        self._go_on()
+        if self._answered is not None:
+            self._answered(turn)
+
+    def charge(self, now: float, ticket: Ticket, usage: Usage | None) -> None:
         """Count what was streamed of an answer."""
-        if self._queue.charge(self.now(), ticket, usage):
+        if self._queue.charge(now, ticket, usage):
             self._go_on()
 
     def share_out(self, promises: Mapping[str, Promise]) -> None:
@@ -166,9 +200,9 @@ class Turns:
             if not ready.done():
                 ready.set_exception(self._queue.too_late(ticket))
         for ticket in self._queue.dispatch(now):
-            ready = self._waiting.pop(ticket)
+            ready = self._waiting.pop(ticket, None)  # none, if it has only just come
             # Who was cancelled meanwhile holds the slot until its own block ends: at once.
-            if not ready.done():
+            if ready is not None and not ready.done():
                 ready.set_result(None)
         self._arm(now)
 

@@ -202,12 +202,7 @@ class FairQueue:
 
     def expire(self, now: float) -> list[Ticket]:
         """End what has waited too long. Its clients are to be told that we are busy."""
-        late = [
-            ticket
-            for tenant in self._tenants.values()
-            for ticket in (*tenant.due, *tenant.waiting, *tenant.later)
-            if now - ticket.entered >= self._wait_s_max
-        ]
+        late = [one for row in self._waiting() for one in row.late(now, self._wait_s_max)]
         for ticket in late:
             self.finish(now, ticket)
             self._tenants[ticket.tenant].tally.refused += 1
@@ -223,8 +218,9 @@ class FairQueue:
 
     def wake_at(self) -> float | None:
         """When to call `dispatch` or `expire` even if nothing happens until then."""
-        rows = self._tenants.values()
-        times = [row.entered + self._wait_s_max for row in rows if row.next or row.due]
+        if not (waiting := self._waiting()):
+            return None
+        times = [row.entered + self._wait_s_max for row in waiting]
         if self.free:
             times += [
                 self._lease.due_at(row)
@@ -233,7 +229,7 @@ class FairQueue:
             ]
             if self._backlog and (at := self._reserve.changes_at(self.free)) is not None:
                 times.append(at)
-        return min(times, default=None)
+        return min(times)
 
     def close_period(self, now: float) -> dict[str, Tally]:
         """What each tenant got since the last call; only those that asked for something."""
@@ -299,6 +295,13 @@ class FairQueue:
         left = max(left, 0.01 * capacity)
         promised = tenant.promise.tokens_per_s * self._part
         return promised + left * tenant.promise.weight / weights
+
+    def _waiting(self) -> list[Standing]:
+        """Who has something that waits. Mostly nobody, however many tenants there are."""
+        if not self._due:
+            return list(self._backlog.values())
+        due = [ticket.tenant for _, _, ticket in self._due if ticket.state is State.DUE]
+        return [self._tenants[name] for name in dict.fromkeys((*due, *self._backlog))]
 
     # Rule 1: what is due.
 

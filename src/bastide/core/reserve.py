@@ -36,7 +36,8 @@ class Reserve:
         self.guard = 0
         self.running = 0  # answers that promises pay for
         self._slots = slots
-        self._mean = 0.0  # of `running`, lately
+        self._mean = 0.0  # of `running`, until it last changed
+        self._changed_at = float("-inf")
         self._used_at = 0.0  # when something was last due or promised
         self._now = float("-inf")
 
@@ -46,17 +47,16 @@ class Reserve:
         self._used_at = now
 
     def advance(self, now: float) -> None:
-        """Let time pass: the mean follows what runs."""
-        if now > self._now:
-            past = 1.0 - math.exp((self._now - now) / SHARE_ROOM_S)
-            self._mean += past * (self.running - self._mean)
-            self._now = now
+        """Let time pass."""
+        self._now = max(now, self._now)
         if self.running:
             self._used_at = self._now
 
     def use(self, now: float, more: int = 0) -> None:
         """A promise was used: something became due, or `more` answers under it run."""
-        self.running += more
+        if more:
+            self._mean, self._changed_at = self._lately(), self._now
+            self.running += more
         self._used_at = now
 
     @property
@@ -64,7 +64,8 @@ class Reserve:
         """Free slots that are not lent now."""
         if not self.guard:
             return 0
-        room = int(self._mean + SHARE_ROOM_FACTOR * math.sqrt(self._mean)) - self.running
+        lately = self._lately()
+        room = int(lately + SHARE_ROOM_FACTOR * math.sqrt(lately)) - self.running
         most = self.guard + self._slots // SHARE_ROOM_DIVISOR
         if self._lends and self._now >= self._used_at + SHARE_GUARD_IDLE_S:
             return 0
@@ -81,11 +82,18 @@ class Reserve:
             # The mean at which mean + factor √mean comes to less than what runs and what
             # is free.
             root = math.sqrt(SHARE_ROOM_FACTOR**2 + 4 * (self.running + free))
-            mean = ((root - SHARE_ROOM_FACTOR) / 2) ** 2
-            if self.running < mean < self._mean:
-                part = (self._mean - self.running) / (mean - self.running)
+            mean, lately = ((root - SHARE_ROOM_FACTOR) / 2) ** 2, self._lately()
+            if self.running < mean < lately:
+                part = (lately - self.running) / (mean - self.running)
                 times.append(self._now + _LATER_S + SHARE_ROOM_S * math.log(part))
         return min(times, default=None)
+
+    def _lately(self) -> float:
+        """The mean of `running` by now. It is asked for seldom, and time passes with each token."""
+        if self._now <= self._changed_at:
+            return self._mean
+        past = 1.0 - math.exp((self._changed_at - self._now) / SHARE_ROOM_S)
+        return self._mean + past * (self.running - self._mean)
 
     @property
     def _lends(self) -> bool:

@@ -4,6 +4,7 @@
 
 from collections import deque
 from enum import Enum, auto
+from itertools import takewhile
 from typing import Final
 
 from bastide.core.errors import Busy
@@ -102,6 +103,14 @@ class Standing:
         """When the oldest of what waits came; infinity if nothing does."""
         queues = (self.due, self.waiting, self.later)
         return min((queue[0].entered for queue in queues if queue), default=float("inf"))
+
+    def late(self, now: float, wait_s: float) -> list[Ticket]:
+        """What has waited so long. Each queue is in the order in which its requests came."""
+        return [
+            ticket
+            for queue in (self.due, self.waiting, self.later)
+            for ticket in takewhile(lambda one: now - one.entered >= wait_s, queue)
+        ]
 
     def take(self, now: float, units: float, rate: float) -> None:
         """Take units from a promise: its clock goes ahead."""
