@@ -38,12 +38,12 @@ class Kit:
     """A policy made ready: its detectors, and the erasure list that it asks for."""
 
     policy: GuardPolicy
-    digest: str
     inward: Chain
     outward: Chain
     erases: bool = False
     leak: Action | None = None
     listed: ErasureList | None = field(default=None, repr=False)
+    told: tuple[str, ...] = ()  # of each decision: which policy, and the day of the list
 
 
 def make_kit(policy: GuardPolicy, listed: ErasureList | None) -> Kit:
@@ -63,14 +63,17 @@ def make_kit(policy: GuardPolicy, listed: ErasureList | None) -> Kit:
         )
 
     leak = dict(policy.outward).get("prompt-leak")
+    told = [f"policy:{policy.digest}"]
+    if policy.erases:
+        told.append(f"erasure-list:{listed.date if listed else 'none'}")
     return Kit(
         policy=policy,
-        digest=str(policy.digest),
         inward=chain(policy.inward),
         outward=chain(policy.outward),
         erases=policy.erases,
         leak=leak,
         listed=listed,
+        told=tuple(told),
     )
 
 
@@ -112,7 +115,7 @@ class Guard:
     def inward_steps(self, request: GenerateRequest) -> Steps[GenerateRequest]:
         """The same in steps, for long prompts: whoever serves others too lets them have a turn."""
         self._require_list()
-        system = "\n".join(row.content for row in request.messages if row.role == "system")
+        system = "\n".join([row.content for row in request.messages if row.role == "system"])
         self._chain = _with_leaks(self._kit, system)
         if self._kit.inward:
             rows: list[Message] = []
@@ -214,10 +217,11 @@ class Guard:
         """
         if self._text is not None:
             self._text.flush()
-        rows = [f"policy:{self._kit.digest}"]
-        if self._kit.erases:
-            day = self._kit.listed.date if self._kit.listed else "none"
-            rows.append(f"erasure-list:{day}" + (":stale" if self._stale else ""))
+        rows = list(self._kit.told)
+        if self._stale:
+            rows[-1] += ":stale"
+        if not (self._found_in or self._found_out):
+            return tuple(rows)
         for way, tally in (("in", self._found_in), ("out", self._found_out)):
             for (name, action), count in sorted(tally.items()):
                 rows.append(f"{way}:{name}:{action}:{count}")
@@ -239,7 +243,8 @@ class Guard:
             if len(arguments) > GUARD_CALL_CHARS_MAX:
                 arguments = yield from self._text_in(arguments)
             else:
-                yield from self._turn(len(arguments))
+                if self._is_much(len(arguments)):
+                    yield
                 arguments = _in_json(arguments, self._whole_in)
             calls.append(structs.replace(call, arguments=arguments))
         if content == message.content and tuple(calls) == message.calls:
@@ -249,12 +254,14 @@ class Guard:
     def _text_in(self, text: str) -> Steps[str]:
         chain = self._kit.inward
         if len(text) <= GUARD_STEP_CHARS:
-            yield from self._turn(len(text))
+            if self._is_much(len(text)):
+                yield
             return self._whole_in(text)
         if len(text) <= GUARD_CALL_CHARS_MAX:
             chain = chain.within(text)
             if not chain:
-                yield from self._turn(len(text))
+                if self._is_much(len(text)):
+                    yield
                 return text
         one = StreamFilter(chain, self._found_in)
         out = []
@@ -266,7 +273,9 @@ class Guard:
         return "".join((*out, self._through(one, "")))
 
     def _whole_in(self, text: str) -> str:
-        return self._through(StreamFilter(self._kit.inward, self._found_in), text)
+        chain = self._kit.inward.within(text)
+        # Nearly every text goes on as it is.
+        return self._through(StreamFilter(chain, self._found_in), text) if chain else text
 
     def _through(self, one: StreamFilter, rest: str) -> str:
         said = one.feed(rest, final=True)
@@ -275,12 +284,13 @@ class Guard:
             raise Filtered(f"The guard policy refuses this prompt: {', '.join(names)}.")
         return said
 
-    def _turn(self, chars: int) -> Steps[None]:
-        """Let others have a turn, if this many more characters are too many for one."""
+    def _is_much(self, chars: int) -> bool:
+        """Whether this many more characters are too many for one turn, so that another begins."""
         self._turn_chars += chars
-        if self._turn_chars > GUARD_STEP_CHARS:
-            self._turn_chars = chars
-            yield
+        if self._turn_chars <= GUARD_STEP_CHARS:
+            return False
+        self._turn_chars = chars
+        return True
 
     def _feed(self, text: str, final: bool = False) -> str:
         if self._text is None:

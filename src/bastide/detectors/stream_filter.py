@@ -12,7 +12,7 @@ from typing import Final
 from bastide.core.guard import Action
 from bastide.core.limits import GUARD_STEP_CHARS
 from bastide.detectors.detector import Detector
-from bastide.detectors.lineup import Lineup
+from bastide.detectors.lineup import Glance, Lineup
 from bastide.detectors.scanner import Found, Scanner
 
 __all__ = ["Chain", "StreamFilter", "Tally", "filtered"]
@@ -47,10 +47,11 @@ class Chain:
 
     def within(self, text: str) -> "Chain":
         """The detectors that can find something in a text that is whole."""
-        return Chain(self.holding.within(text), self.refusing, self.observing.within(text))
+        seen = Glance(text)
+        return Chain(self.holding.among(seen), self.refusing, self.observing.among(seen))
 
     def __bool__(self) -> bool:
-        return bool(self.holding or self.observing)
+        return bool(self.holding.rows or self.observing.rows)
 
 
 class StreamFilter:
@@ -194,5 +195,8 @@ def _scanner(lineup: Lineup, text: str, whole: bool) -> Scanner | None:
 
 def filtered(chain: Chain, text: str, tally: Tally) -> tuple[str, bool]:
     """A whole text, filtered, and whether it was refused."""
+    chain = chain.within(text)
+    if not chain:  # as nearly every text
+        return text, False
     one = StreamFilter(chain, tally)
     return one.feed(text, final=True), one.refused
