@@ -108,4 +108,5 @@ def test_what_is_remembered_does_not_grow_with_the_calls() -> None:
     reserved = spending.reserve(with_budget(clock, 10**9), GRANT, "m", asked)
     assert reserved is not None
     spending.release(reserved)
-    assert not spending._sums and not spending._confirmed
+    assert not any(one.tokens or one.running_tokens for one in spending._sums.values())
+    assert not spending._confirmed

@@ -52,6 +52,7 @@ class House(msgspec.Struct, frozen=True):
         reserved = self.spending.reserve(snapshot, call.grant, call.served.name, call.request)
         if reserved is None:
             return Promised(promises, self.control), None
+        reserved.late = promises is not None
         return Promised(promises, Counted(self.control, self.spending, reserved)), reserved
 
 

@@ -14,9 +14,10 @@ did the same, which keeps that small.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from bastide.core.budget import Scope, Spent, Unit
 from bastide.core.chat import EmbedRequest, GenerateRequest, Usage
@@ -38,23 +39,28 @@ _Place = tuple[str, str, str]  # as core/budget.py's Scope: tenant, project, key
 
 
 class _Sum:
-    """What the calls of one scope count for here, and what of it those that run still do."""
+    """What the calls of one scope count for here: those that run, and those that have ended."""
 
-    __slots__ = ("calls", "picoeur", "place", "running_picoeur", "running_tokens", "tokens")
+    __slots__ = ("__weakref__", "picoeur", "running_picoeur", "running_tokens", "tokens")
 
-    def __init__(self, place: _Place) -> None:
-        self.place = place
-        self.calls = self.tokens = self.picoeur = self.running_tokens = self.running_picoeur = 0
+    def __init__(self) -> None:
+        self.tokens = self.picoeur = self.running_tokens = self.running_picoeur = 0
 
 
 @dataclass(slots=True, eq=False)
 class Reserved:
-    """What one call counts for until control has counted it, in the sums of its scopes."""
+    """What one call counts for until control has counted it, in the sums of its scopes.
+
+    late: the answer does not wait for control, so its end is not when control has the receipt.
+    """
 
     sums: tuple[_Sum, ...]
     tokens: int
     picoeur: int
     runs: bool = True
+    settled: bool = False
+    confirmed: bool = False
+    late: bool = False
 
 
 class Counted:
@@ -70,7 +76,8 @@ class Counted:
     def put(self, receipt: Receipt) -> Awaitable[None]:
         """Hand over a receipt."""
         self._spending.settle(self._reserved, receipt)
-        # Mostly a future that is there already: no task is made for it.
+        if not self._reserved.late:
+            return self._sink.put(receipt)  # the call is released once this has ended
         confirmed = asyncio.ensure_future(self._sink.put(receipt))
         confirmed.add_done_callback(self._heard)
         return confirmed
@@ -82,8 +89,9 @@ class Counted:
 class _Book:
     """The budgets of one snapshot, by whom they cover: thousands may be set, a call has a few."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, sum_of: Callable[[_Place], _Sum]) -> None:
         self.snapshot = snapshot
+        self._sum_of = sum_of
         self._tenants: dict[str, list[Spent]] = {}
         for row in snapshot.budgets:
             self._tenants.setdefault(row.budget.scope.tenant, []).append(row)
@@ -93,25 +101,33 @@ class _Book:
         """What counts for a key of this snapshot."""
         found = self._keys.get(grant.key)
         if found is None:
-            found = self._keys[grant.key] = _Rules(self._tenants.get(grant.tenant, ()), grant)
+            budgets = self._tenants.get(grant.tenant, ())
+            found = self._keys[grant.key] = _Rules(budgets, grant, self._sum_of)
         return found
 
 
 class _Rules:
     """The budgets that cover one key, and what is told of those that are soon used up."""
 
-    __slots__ = ("priced", "rows", "warning")
+    __slots__ = ("priced", "rows", "sums", "warning")
 
-    def __init__(self, budgets: list[Spent] | tuple[()], grant: KeyGrant) -> None:
+    def __init__(
+        self,
+        budgets: Sequence[Spent],
+        grant: KeyGrant,
+        sum_of: Callable[[_Place], _Sum],
+    ) -> None:
         covering = [
             row
             for row in budgets
             if row.budget.scope.covers(grant.tenant, grant.project, grant.key)
         ]
         self.priced = any(row.budget.unit is Unit.EUR for row in covering)
+        sums = {place: sum_of(place) for place in _places(grant)}
+        self.sums = tuple(sums.values())
         # With each, the sum that it is held against, its limit, and whether that is in tokens.
         self.rows = [
-            (row, _place(row.budget.scope), row.budget.hard, row.budget.unit is Unit.TOKENS)
+            (row, sums[_place(row.budget.scope)], row.budget.hard, row.budget.unit is Unit.TOKENS)
             for row in covering
         ]
         near = [row for row in covering if row.warns]
@@ -129,7 +145,8 @@ class Spending:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._confirmed: deque[tuple[int, Reserved]] = deque()  # since when, oldest first
-        self._sums: dict[_Place, _Sum] = {}
+        # Of who has calls here that are not counted, or rules in a book.
+        self._sums: WeakValueDictionary[_Place, _Sum] = WeakValueDictionary()
         # Calls that the snapshot before has let in may still begin.
         self._book: _Book | None = None
         self._book_before: _Book | None = None
@@ -154,63 +171,61 @@ class Spending:
             message = f"The model '{model}' has no price, and a budget in EUR counts its use."
             raise NotAllowed(message, place="model")
         self._forget(snapshot.issued_ms)
-        sums, workers = self._sums_of(grant), snapshot.workers
-        for row, place, hard, in_tokens in rules.rows:
-            mine = sums[place]
-            pending = mine.tokens if in_tokens else mine.picoeur
+        workers = snapshot.workers
+        for row, mine, hard, in_tokens in rules.rows:
+            if in_tokens:
+                pending = mine.tokens + mine.running_tokens
+            else:
+                pending = mine.picoeur + mine.running_picoeur
             if row.used + pending * workers >= hard:
                 raise self._refused(row, mine)
         usage = _estimate(asked)
         tokens = usage.prompt_tokens + usage.completion_tokens
         picoeur = snapshot.prices.get(model, _FREE).cost(usage)
-        for one in sums.values():
-            if not one.calls:
-                self._sums[one.place] = one
-            one.calls += 1
-            one.tokens += tokens
-            one.picoeur += picoeur
+        for one in rules.sums:
             one.running_tokens += tokens
             one.running_picoeur += picoeur
-        return Reserved(tuple(sums.values()), tokens, picoeur)
+        return Reserved(rules.sums, tokens, picoeur)
 
     def settle(self, reserved: Reserved, receipt: Receipt) -> None:
         """The call has ended, and its receipt is on its way to control."""
-        tokens, picoeur = receipt.prompt_tokens + receipt.completion_tokens, receipt.cost_picoeur
         self._stop(reserved)
-        more_tokens, more_picoeur = tokens - reserved.tokens, picoeur - reserved.picoeur
+        reserved.settled = True
+        reserved.tokens = tokens = receipt.prompt_tokens + receipt.completion_tokens
+        reserved.picoeur = picoeur = receipt.cost_picoeur
         for one in reserved.sums:
-            one.tokens += more_tokens
-            one.picoeur += more_picoeur
-        reserved.tokens, reserved.picoeur = tokens, picoeur
+            one.tokens += tokens
+            one.picoeur += picoeur
 
     def confirm(self, reserved: Reserved) -> None:
         """Control has the receipt, or we do not wait for it any longer."""
-        self._confirmed.append((self._clock.now_ms(), reserved))
+        if not reserved.confirmed:
+            reserved.confirmed = True
+            self._confirmed.append((self._clock.now_ms(), reserved))
 
     def release(self, reserved: Reserved | None) -> None:
         """The call is over. If it was never begun, it has no receipt, and counts nothing."""
-        if reserved is not None and reserved.runs:
-            self._stop(reserved)
-            self._drop(reserved)
+        if reserved is None:
+            return
+        self._stop(reserved)
+        if reserved.settled and not reserved.late:
+            self.confirm(reserved)
 
     def _rules(self, snapshot: Snapshot, grant: KeyGrant) -> _Rules:
         book = self._book
         if book is None or book.snapshot is not snapshot:
             other = self._book_before
             if other is None or other.snapshot is not snapshot:
-                other = _Book(snapshot)
+                other = _Book(snapshot, self._sum_of)
             self._book, self._book_before = other, book
             book = other
         return book.rules(grant)
 
-    def _sums_of(self, grant: KeyGrant) -> dict[_Place, _Sum]:
-        """Those of its tenant, of its project, of its key and of its key in its project."""
-        tenant, project, key = grant.tenant, grant.project, grant.key
-        places = (
-            (tenant, "", ""), (tenant, project, ""), (tenant, "", key), (tenant, project, key),
-        )  # fmt: skip
-        found = self._sums
-        return {place: found.get(place) or _Sum(place) for place in places}
+    def _sum_of(self, place: _Place) -> _Sum:
+        found = self._sums.get(place)
+        if found is None:
+            found = self._sums[place] = _Sum()
+        return found
 
     def _forget(self, issued_ms: int) -> None:
         old_ms = issued_ms - BUDGET_SETTLE_MS
@@ -226,17 +241,14 @@ class Spending:
                 one.running_picoeur -= reserved.picoeur
 
     def _drop(self, reserved: Reserved) -> None:
+        """Control has counted it."""
         for one in reserved.sums:
             one.tokens -= reserved.tokens
             one.picoeur -= reserved.picoeur
-            one.calls -= 1
-            if not one.calls:
-                del self._sums[one.place]
 
     def _refused(self, row: Spent, mine: _Sum) -> BastideError:
         """The budget is used up; or only calls that run, by their estimates, take what is left."""
-        tokens = row.budget.unit is Unit.TOKENS
-        ended = mine.tokens - mine.running_tokens if tokens else mine.picoeur - mine.running_picoeur
+        ended = mine.tokens if row.budget.unit is Unit.TOKENS else mine.picoeur
         if row.used + ended >= row.budget.hard:
             return self._exhausted(row)
         return Busy(
@@ -255,6 +267,12 @@ class Spending:
         )
 
 
+def _places(grant: KeyGrant) -> tuple[_Place, ...]:
+    """Those of its tenant, of its project, of its key and of its key in its project."""
+    tenant, project, key = grant.tenant, grant.project, grant.key
+    return (tenant, "", ""), (tenant, project, ""), (tenant, "", key), (tenant, project, key)
+
+
 def _place(scope: Scope) -> _Place:
     return scope.tenant, scope.project, scope.key
 
@@ -267,6 +285,6 @@ def _estimate(asked: GenerateRequest | EmbedRequest) -> Usage:
     """What a call may use, before the engine counts."""
     if isinstance(asked, EmbedRequest):
         return Usage(sum(map(len, asked.texts)) // PROMPT_BYTES_PER_TOKEN)
-    size = len(asked.prompt or "") + sum(len(turn.content) for turn in asked.messages)
+    size = len(asked.prompt or "") + sum([len(turn.content) for turn in asked.messages])
     answer = asked.sampling.max_tokens
     return Usage(size // PROMPT_BYTES_PER_TOKEN, BUDGET_ANSWER_TOKENS if answer is None else answer)
