@@ -18,7 +18,6 @@ from contextlib import suppress
 from typing import Any
 
 from bastide.app.hiding import hide_memory
-from bastide.app.scheduling import take_short_turns
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import MIB
 
@@ -102,9 +101,8 @@ def prepare_loop() -> None:
 
     The collector of garbage passes over all that is loaded by now, and looks less often: a look at
     all of it takes tens of milliseconds. What a request makes is freed by counting, so that costs
-    no memory. And the kernel is asked for short turns.
+    no memory.
     """
-    take_short_turns()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_OBJECTS, 20, 50)
