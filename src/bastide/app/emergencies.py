@@ -23,6 +23,7 @@ from bastide.gates.access.policy_set import PolicySet
 from bastide.gates.approvals import ends_ms as approval_ends_ms
 from bastide.ledger import Ledger, statements
 from bastide.ledger.decided import Decisions, ends_ms
+from bastide.ledger.once import first_said
 
 __all__ = [
     "KIND",
@@ -50,6 +51,8 @@ def emergency_at(ledger: Ledger, policies: PolicySet, now_ms: int) -> Evidence |
     except BastideError as error:
         raise NotProven(f"the emergency of entry {newest}: {error.message}") from error
     row = ledger.by_digest(envelope.digest)
+    if row.digest not in {one.digest for one in first_said(ledger.find(KIND))}:
+        return None  # its party signed it once, and it was in force then
     if not row.body["time_ms"] <= now_ms < ends_ms(row) or not register.counts(row):
         return None
     party = Party(row.body["party"])

@@ -12,6 +12,25 @@ from typing import Any
 from bastide.core.errors import Misconfigured
 
 _POINT_BYTES = 65  # an uncompressed point of P-256 (SEC 1, 2.3.3)
+# Ed25519 points of small order, in all their encodings but for the sign bit (libsodium's list,
+# ge25519_has_small_order). Under such a key anybody makes signatures that hold.
+_WEAK = frozenset(
+    bytes.fromhex(head) + bytes.fromhex(filling) * (31 - len(head) // 2) + bytes.fromhex(last)
+    for head, filling, last in (
+        ("00", "00", "00"),
+        ("01", "00", "00"),
+        ("ec", "ff", "7f"),
+        ("ed", "ff", "7f"),
+        ("ee", "ff", "7f"),
+        ("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc", "", "05"),
+        ("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03", "", "7a"),
+    )
+)
+
+
+def is_weak(raw: bytes) -> bool:
+    """True for 32 bytes of an Ed25519 key under which signatures hold that nobody made."""
+    return len(raw) == 32 and raw[:31] + bytes((raw[31] & 0x7F,)) in _WEAK
 
 
 class Scheme(StrEnum):
@@ -138,6 +157,8 @@ class PublicKey:
             raise Misconfigured(f"not a public key: {error!r}") from error
         if not matches:
             raise Misconfigured(f"the key {row['id']} does not match its public bytes")
+        if is_weak(raw):
+            raise Misconfigured(f"the key {row['id']} is none: anybody could sign with it")
         return key
 
     def _is_whole(self) -> bool:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from bastide.core.errors import Misconfigured, NotProven
+from bastide.core.key import is_weak
 from bastide.crypto.note import Checkpoint, check_name, parse_checkpoint, signature_line, split_note
 
 __all__ = ["Cosigner", "CosignerKey", "cosigned_by", "read_cosigner", "with_cosignatures"]
@@ -224,6 +225,8 @@ def _vkey(text: str, private: bool = False) -> tuple[str, int, bytes]:
     wanted = _SEED_BYTES if private else _PUBLIC_BYTES[kind]
     if len(data) != 1 + wanted:
         raise Misconfigured(f"a witness's key has {len(data) - 1} bytes, not {wanted}")
+    if kind == ED25519 and not private and is_weak(data[1:]):
+        raise Misconfigured("a witness's key is none: anybody could sign with it")
     if not private and _key_hash(name, kind, data[1:]).hex() != tag:
         raise Misconfigured("a witness's key is not the one of its hash", fix="copy the whole line")
     check_name(name)

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bastide.core.errors import Misconfigured, NotProven
-from bastide.core.key import PublicKey, Purpose, Scheme
+from bastide.core.key import PublicKey, Purpose, Scheme, is_weak
 from bastide.crypto.dsse import Signer
 from bastide.crypto.merkle import HASH_BYTES
 
@@ -70,6 +70,8 @@ def read_verifier_key(vkey: str) -> tuple[str, PublicKey]:
     except ValueError as error:
         raise Misconfigured(f"{vkey[:80]} is no verifier key") from error
     key = PublicKey(data[1:], Purpose.LEDGER)
+    if is_weak(data[1:]):
+        raise Misconfigured(f"{vkey[:80]} is no key: anybody could sign with it")
     if len(data) != 33 or verifier_key(name, key) != vkey:
         raise Misconfigured(f"{vkey[:80]} is no Ed25519 verifier key", fix="copy the whole line")
     return name, key

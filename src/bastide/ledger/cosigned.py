@@ -16,6 +16,7 @@ from bastide.core.evidence import Evidence
 from bastide.crypto.cosignature import Cosigner, cosigned_by, read_cosigner
 from bastide.ledger import schema
 from bastide.ledger.ledger import Ledger
+from bastide.ledger.once import first_said
 
 __all__ = ["CosignedHeads", "cosigner_of", "enrolled", "witnesses_by_party"]
 
@@ -30,7 +31,7 @@ def enrolled(ledger: Ledger, before: int | None = None) -> list[Evidence]:
     """
     register = ledger.register()
     newest: dict[str, Evidence] = {}
-    for row in ledger.find("witness/v1"):
+    for row in first_said(ledger.find("witness/v1")):
         entry = row.entry or 0
         if register.counts(row) and (before is None or entry < before):
             newest[row.body["party"]] = row

@@ -28,6 +28,7 @@ from bastide.core.key import PublicKey
 from bastide.core.party import Party
 from bastide.core.policy import GUARD, PUSH, Policy
 from bastide.ledger.denials import DENIAL_KINDS, Denials
+from bastide.ledger.once import Once
 
 __all__ = ["DECIDED", "FOLLOWED", "Decided", "Decisions", "ends_ms", "service_ms"]
 
@@ -69,6 +70,7 @@ class Decisions:
     waiting: Evidence | None = None  # an emergency whose incident is still to come
     open: dict[str, Evidence] = field(default_factory=dict)  # emergencies, by digest
     denials: Denials = field(default_factory=Denials)
+    emergencies: Once = field(default_factory=Once)
 
     def verify(
         self, row: Evidence, keys: Mapping[str, PublicKey], door_ms: int | None = None
@@ -121,7 +123,7 @@ class Decisions:
             self.newest[row.kind, row.subject.name] = row
             if any(ident in keys and keys[ident].party for ident in row.signers):
                 self.signed.add(DECIDED[row.kind].rule)
-        elif row.kind == "break-glass/v1":
+        elif row.kind == "break-glass/v1" and self.emergencies.take(row):
             self.waiting = row
         elif row.kind == "incident/v1" and waiting is not None and _is_of(row, waiting):
             if time_ms < ends_ms(waiting):

@@ -11,7 +11,7 @@ A `load/v1` is a decryption. One of a denied object is refused at the door, and 
 one has found somebody who wrote past the door.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +21,7 @@ from bastide.core.evidence import Evidence
 from bastide.core.key import PublicKey
 from bastide.core.party import Party
 from bastide.core.subject import Digest, Subject
+from bastide.ledger.once import Find, Once
 
 __all__ = [
     "DENIAL",
@@ -28,7 +29,6 @@ __all__ = [
     "DENIAL_KINDS",
     "EVERYTHING",
     "Denials",
-    "Find",
     "denial_subject",
     "denies",
     "objects_of",
@@ -39,14 +39,13 @@ DENIAL_END: Final = "denial-end/v1"
 DENIAL_KINDS: Final = (DENIAL, DENIAL_END)
 EVERYTHING: Final = "*"
 
-Find = Callable[[str, Digest], Iterable[Evidence]]  # statements of a kind about a digest
-
 
 @dataclass(slots=True)
 class Denials:
     """What is denied after some entries: by name, the denials since it was last let go."""
 
     standing: dict[str, list[Evidence]] = field(default_factory=dict)
+    once: Once = field(default_factory=Once)  # a denial that was let go is not said again by others
 
     def verify(self, row: Evidence, keys: Mapping[str, PublicKey], find: Find) -> None:
         """Check a statement of DENIAL_END, or a load, against what came before.
@@ -61,7 +60,7 @@ class Denials:
 
     def follow(self, row: Evidence) -> None:
         """Take up an entry."""
-        if row.kind == DENIAL:
+        if row.kind == DENIAL and self.once.take(row):
             self.standing.setdefault(row.body["name"], []).append(row)
         elif row.kind == DENIAL_END:
             self.standing.pop(row.body["name"], None)

@@ -16,6 +16,7 @@ from bastide.ledger.acts import verify_actor
 from bastide.ledger.commit import Batch
 from bastide.ledger.decided import DECIDED, FOLLOWED, Decisions
 from bastide.ledger.denials import DENIAL_KINDS
+from bastide.ledger.once import verify_new
 
 __all__ = ["ALONE", "State", "learn", "refusal"]
 
@@ -55,6 +56,7 @@ def refusal(connection: Connection, batch: Batch, state: State) -> BastideError 
             return NotProven(f"the signer {min(gone)} may not sign any more")
         try:
             verify_actor(connection, evidence, size)
+            verify_new(evidence, signing, find)
             # Alone in their commits (ALONE), so they stand at the end of what there is.
             if evidence.kind in KEY_KINDS:
                 register.after(evidence)

@@ -35,6 +35,7 @@ from bastide.ledger import audit, export, proofs, queries, schema, statements
 from bastide.ledger.commit import Batch, Committer
 from bastide.ledger.decided import Decisions
 from bastide.ledger.door import ALONE, State, learn, refusal
+from bastide.ledger.once import first_said
 from bastide.ledger.projections import drop_rows, project, project_batches
 from bastide.ledger.tree import head
 from bastide.ports import Clock
@@ -232,7 +233,7 @@ class Ledger:
         """
         ends = self.find("deployment-end/v1", subject)
         since = ends[-1].entry if ends else None
-        given = self.find("approval/v1", subject)
+        given = first_said(self.find("approval/v1", subject))
         register, revoked = self.register(), self.revocations()
         counting = (row for row in given if register.counts(row) and not revoked.ended(row))
         return [row for row in counting if since is None or (row.entry or 0) > since]
