@@ -11,7 +11,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -120,6 +120,34 @@ def test_what_the_owner_denies_ends_its_streams_and_comes_back_when_it_is_let_go
         time.sleep(0.2)
     assert made.run("chat", "Say hello").stdout.strip()
     made.json("ledger", "audit")
+
+
+@pytest.mark.attacks("C288")
+def test_a_denial_reaches_the_desk_which_holds_no_ledger(demo) -> None:
+    made, up = demo
+    head = {"Authorization": f"Bearer {up['key']}"}
+    address = f"{up['gateway_url']}/v1/files"
+    line = b'{"custom_id":"1","method":"POST","url":"/v1/chat/completions","body":{}}\n'
+    sent = httpx.post(
+        address, headers=head, files={"file": ("a.jsonl", line)}, data={"purpose": "batch"}
+    ).json()
+
+    def content() -> int:
+        return httpx.get(f"{address}/{sent['id']}/content", headers=head).status_code
+
+    assert content() == 200
+    made.json("store", "deny", "files/")
+    (made.home / "denied").unlink()
+    _until(lambda: content() != 200)
+    made.json("store", "allow", "files/")
+    _until(lambda: content() == 200)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.attacks("C102")

@@ -59,6 +59,7 @@ class Known:
     proven_at: int = -1
     decided_at: int = -1
     judged_at: int = -1
+    denied: tuple[str, ...] = ()
     ends: list[Evidence] = field(default_factory=list)  # lately; of all, only new ones are read
     ends_read: int = 0  # entries in which they were looked for
 
@@ -69,6 +70,7 @@ class Known:
         self.judged.clear()
         self.ended.clear()
         self.judged_at = newest
+        self.denied = tuple(signed_denials(ledger).standing)
         if (changed := ledger.newest_of(*KEY_KINDS)) != self.proven_at:
             self.proven.clear()
             self.proven_at = changed
@@ -214,7 +216,7 @@ def build_snapshot(
         receipts=settings.receipts,
         coming=tuple(map(told, coming(standing).values())),
         stopped=(*(str(row.subject.digest) for row in out), *known.recalled(ledger, now_ms)),
-        denied=tuple(signed_denials(ledger).standing),
+        denied=known.denied,
         certificates=frozenset(ledger.revocations().digests(Revocable.CERTIFICATE)),
     )
 
