@@ -56,13 +56,13 @@ def refusal(connection: Connection, batch: Batch, state: State) -> BastideError 
             return NotProven(f"the signer {min(gone)} may not sign any more")
         try:
             verify_actor(connection, evidence, size)
-            verify_new(evidence, signing, find)
             # Alone in their commits (ALONE), so they stand at the end of what there is.
             if evidence.kind in KEY_KINDS:
                 register.after(evidence)
             if evidence.kind in DECIDED:
                 decisions.verify(evidence, signing, now_ms)
             decisions.denials.verify(evidence, signing, find)
+            verify_new(evidence, signing, find)  # last: the others say more of why
         except BastideError as error:
             return error
     return None
