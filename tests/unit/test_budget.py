@@ -3,7 +3,7 @@
 """The draw of the step `budget` over random corpora, and every contradiction that it refuses.
 
 Broken once to prove the tests: with a draw that goes on behind the first document that does not
-fit, and with one that counts duplicates, they fail.
+fit, with one that counts duplicates, and with ranges that begin at nothing, they fail.
 """
 
 from pathlib import Path
@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.app import wiring
 from bastide.app.corpus_budget import Draw, verify_budgets
-from bastide.app.corpus_objects import RunWriter, Spill
-from bastide.app.corpus_part import SIZE_WIDTH, PartReport, place_of
+from bastide.app.corpus_objects import RunWriter, read_rows
+from bastide.app.corpus_part import SIZE_WIDTH, PartReport, Workbench, place_of
+from bastide.app.corpus_ranges import Team
+from bastide.app.corpus_removed import GONE_WIDTH, SPENT_WIDTH
 from bastide.core.dataset import document_key
 from bastide.core.document import Document
 from bastide.core.errors import Misconfigured, Refused
 from bastide.filters.budget import Budget, Budgeter
 from bastide.filters.catalogue import build
 from bastide.filters.sample import rank
+from bastide.ports import SealingStore
 
 PLACES = ("web crawl/*.jsonl", "mail in/mix-mail", "law law.parquet")
 LANGUAGES = ("ces_Latn", "deu_Latn", "")
@@ -38,7 +41,18 @@ Rows = list[tuple[int, int, int]]  # source, language, size
 CORPUS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 40)), max_size=40)
 
 
-def draw(one: Budgeter, rows: Rows, gone: set[int], parts: int, memory: int) -> tuple[Draw, set]:
+class Bench(Workbench):
+    """A bench whose store is in memory."""
+
+    held: SealingStore
+
+    def open(self) -> SealingStore:
+        return self.held
+
+
+def draw(
+    one: Budgeter, rows: Rows, gone: set[int], parts: int, memory: int, ranges: int = 1
+) -> tuple[Draw, set]:
     """What goes, and the reason's number, by the number of a document."""
     store = wiring.open_scratch(SeededEntropy(b"budget"))
     documents = [
@@ -54,10 +68,19 @@ def draw(one: Budgeter, rows: Rows, gone: set[int], parts: int, memory: int) -> 
                 key = document_key(document.source, document.ident)
                 writer.add(one.counted(document, key, place_of(part, number), {}))
         reports.append(PartReport(part, "", objects={"sizes": writer.close()}))
-    drawn = Draw(Spill(store, "c", memory), one)
-    places = sorted(place_of(number % parts, number) + b"\0" for number in gone)
-    found = list(drawn.rows(reports, iter(places)))
-    assert [row[:32] for row in found] == sorted(row[:32] for row in found)
+    bench = Bench("", (), (), "c", (), b"", memory=2 * memory)
+    object.__setattr__(bench, "held", store)
+    team = Team(bench, store, None, ranges)
+    places = RunWriter(store, "c/merge/left-0", GONE_WIDTH, memory=memory)
+    for number in gone:
+        places.add(place_of(number % parts, number) + b"\0")
+    drawn = Draw(one)
+    runs = drawn.spent(team, reports, team.made("left", [places.close()])).names
+    found = []
+    for name in runs:
+        own = list(read_rows(store, name, SPENT_WIDTH))
+        assert own == sorted(own)
+        found += own
     return drawn, {(int.from_bytes(row[36:40], "big"), row[40]) for row in found}
 
 
@@ -111,14 +134,15 @@ SETTINGS = st.fixed_dictionaries(
 
 @settings(max_examples=60)
 @given(CORPUS, SETTINGS, st.sets(st.integers(0, 39), max_size=8), st.sampled_from([1, 3]),
-       st.sampled_from([400, 1 << 20]))  # fmt: skip
+       st.sampled_from([400, 1 << 20]), st.sampled_from([1, 2, 5]))  # fmt: skip
 def test_what_goes_depends_on_nothing_but_names_and_sizes(
-    rows: Rows, values: dict[str, Any], gone: set[int], parts: int, memory: int
+    rows: Rows, values: dict[str, Any], gone: set[int], parts: int, memory: int, ranges: int
 ) -> None:
     one = budgeter(short="take", **values)
     gone = {number for number in gone if number < len(rows)}
-    drawn, went = draw(one, rows, gone, parts, memory)
+    drawn, went = draw(one, rows, gone, parts, memory, ranges)
     assert went == expected(one, rows, gone)
+    assert drawn.counts == draw(one, rows, gone, 1, 1 << 20)[0].counts
     for count in drawn.counts:
         assert count.taken <= min(count.asked, count.there)
         assert count.epochs_thousandths == 1_000

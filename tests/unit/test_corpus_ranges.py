@@ -22,15 +22,17 @@ from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.app import corpus_ranges, wiring
 from bastide.app.config import Home
 from bastide.app.corpora import export_dataset
+from bastide.app.corpus_budget import Draw
 from bastide.app.corpus_build import build_dataset
 from bastide.app.corpus_duplicates import find_duplicates, merge_keys
 from bastide.app.corpus_join import join
-from bastide.app.corpus_objects import RunWriter, Spill, read_object
+from bastide.app.corpus_objects import RunWriter, read_object
 from bastide.app.corpus_part import (
     BAND_WIDTH,
     KEY_WIDTH,
     OWN_WIDTH,
     SIGNATURE_WIDTH,
+    SIZE_WIDTH,
     TEXT_WIDTH,
     PartReport,
     Workbench,
@@ -41,6 +43,7 @@ from bastide.app.corpus_root import write_leaves
 from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport
 from bastide.core.errors import NotProven, Refused
 from bastide.crypto.merkle import leaf_hash, root
+from bastide.filters.budget import NONE, Budget
 from bastide.filters.near_duplicate import NearDuplicate, bands
 from bastide.ports import SealingStore
 from paths.corpus_rig import copied, found_home, seeded, write_corpus
@@ -97,7 +100,7 @@ def written(store: SealingStore, corpus: list[Document], memory: int) -> list[Pa
 def team(store: SealingStore, ranges: int, memory: int) -> Team:
     bench = Bench("", (), (), "c", (), b"", memory=2 * memory)
     object.__setattr__(bench, "held", store)
-    return Team(bench, Spill(store, "c", memory), None, ranges)
+    return Team(bench, store, None, ranges)
 
 
 def joined(corpus: list[Document], ranges: int, memory: int) -> dict[str, Any]:
@@ -175,16 +178,72 @@ def test_few_rows_are_not_divided() -> None:
 
 
 class Here:
-    """A pool whose workers are this process, so that what is done is noted."""
+    """A pool whose workers are this process, so that what is done is noted. most: jobs that it
+    does before it stops."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, bench: Workbench, most: int = 1_000) -> None:
         self._bench = bench
+        self._left = most
 
     def each(
         self, task: Callable[[Workbench, Any], Any], jobs: Sequence[Any]
     ) -> Iterator[tuple[Any, Any]]:
         for job in jobs:
+            if not self._left:
+                raise Stop
+            self._left -= 1
             yield job, task(self._bench, job)
+
+
+class Stop(Exception):
+    pass
+
+
+BUDGET = Budget(
+    unit="documents", sources=("14 s",), total=11, seed="1", places=("s s",), short="take"
+).given({})
+
+
+def drawn(ranges: int, most: int) -> tuple[dict[str, Any], int]:
+    """What a join with keys of the dataset and a draw makes, and how often it was stopped."""
+    corpus = [(at % 5, at % 23, (at * at) % 9) for at in range(40)]
+    store = wiring.open_scratch(SeededEntropy(b"drawn"))
+    reports, stops = written(store, corpus, 1 << 20), 0
+    for report in reports:
+        sizes = RunWriter(store, f"c/parts/{report.number:06d}/sizes", SIZE_WIDTH, keep_order=True)
+        own = RunWriter(store, f"c/parts/{report.number:06d}/own", OWN_WIDTH, keep_order=True)
+        rows = [at for at, row in enumerate(corpus) if row[0] == report.number]
+        for position, at in enumerate(rows):
+            place = place_of(report.number, position)
+            numbers = (0).to_bytes(2, "big") + NONE.to_bytes(2, "big")
+            rank, one = hashed("rank", at)[:8], (1).to_bytes(8, "big")
+            sizes.add(place + rank + hashed("key", at) + numbers + one)
+            if at % 3:
+                own.add(place + hashed("own", at))
+        report.objects |= {"sizes": sizes.close(), "own": own.close()}
+    while True:
+        plain = team(store, ranges, 1 << 20)
+        one = replace(plain, pool=cast("Any", Here(plain.bench, most)))
+        draw = Draw(BUDGET)
+        try:
+            merge_keys(one, reports)
+            counts = find_duplicates(one, reports, NearDuplicate(), draw)
+        except Stop:
+            stops += 1
+            continue
+        made = {name: read_object(store, f"c/{name}") for name in ("keys", "duplicates", "gone")}
+        return {"counts": counts, "budgets": draw.counts, **made}, stops
+
+
+@pytest.mark.parametrize(("ranges", "most"), [(4, 3), (7, 1)])
+def test_a_join_that_is_stopped_after_any_job_goes_on(ranges: int, most: int) -> None:
+    whole, stops = drawn(1, 1_000)
+    assert not stops
+    assert len(whole["counts"]) == 4  # equal, similar, by source, by total
+    assert hashed("own", 4) in whole["duplicates"]
+    found, stops = drawn(ranges, most)
+    assert stops > 10
+    assert found == whole
 
 
 def test_a_join_that_is_noted_is_one_of_the_same_own_keys() -> None:

@@ -10,12 +10,12 @@ import msgspec
 
 from bastide.app.bucket_path import folder_at
 from bastide.app.corpus_build import folder_of
-from bastide.app.corpus_duplicates import DUPLICATE_WIDTH, REASONS
 from bastide.app.corpus_export import Export
 from bastide.app.corpus_export_forms import FORMS, TOKENIZED
 from bastide.app.corpus_objects import find_row, read_object, read_segments
 from bastide.app.corpus_part import KEY_WIDTH, Example, Life, PartReport
 from bastide.app.corpus_pseudonyms import names_in
+from bastide.app.corpus_removed import DUPLICATE_WIDTH, REASONS
 from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport, Leaves, shard_name
 from bastide.app.dataset_releases import release_state
 from bastide.app.duties import require

@@ -1,83 +1,200 @@
 # SPDX-FileCopyrightText: 2026 The Bastide authors
 # SPDX-License-Identifier: Apache-2.0
-"""The draw of the step `budget`, over sorted rows: memory is that of the sorting.
+"""The draw of the step `budget`, by ranges of ranks and by all workers.
 
-Each kind of budget is one pass: the rows of what is left are sorted by budget and rank, and stay
-until the next would not fit. What goes is written as key, place and reason.
+1. Workers take what is left of their parts, and sort it by rank.
+2. A document stays while all that stand before it in its budget, and itself, are not more than the
+   budget. So a range needs to know one number of each budget: what stands before the range. For
+   every kind of budget the ranges are added up, those that earlier kinds left out not counted.
+3. With these numbers each range decides alone, and writes what goes.
+
+Memory is that of the sorting, and a number for each budget.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain
 from typing import Final
 
-from bastide.app.corpus_objects import RunWriter, Spill, read_rows
-from bastide.app.corpus_part import SIZE_WIDTH, PartReport, runs_of
+from bastide.app.corpus_objects import RunWriter, put_rows, read_rows
+from bastide.app.corpus_part import SIZE_WIDTH, PartReport, Workbench
+from bastide.app.corpus_ranges import RangeJob, Runs, Team, by_hash, by_part, runs_in
+from bastide.app.corpus_removed import GONE_WIDTH, SPENT_WIDTH
 from bastide.core.dataset import BudgetCount
 from bastide.core.errors import Refused
 from bastide.filters.budget import NONE, Ask, Budgeter
 
-__all__ = ["SPENT_WIDTH", "Draw", "verify_budgets"]
+__all__ = [
+    "Draw",
+    "left_range",
+    "spent_range",
+    "sum_range",
+    "verify_budgets",
+]
 
-SPENT_WIDTH: Final = 32 + 8 + 1  # key and place of the removed, the number of the rule
+_NOTHING: Final = NONE - 1  # the number of a budget of nothing
 _RULES: Final = ("source", "language", "total")
-_DRAWN_WIDTH: Final = 2 + SIZE_WIDTH  # a budget's number, rank, key, place, both numbers, size
+
+Sums = tuple[dict[int, int], ...]  # of each rule, by the numbers of budgets
+Counts = dict[int, tuple[int, int, int]]
+
+
+class DrawJob(RangeJob, frozen=True):
+    """A range of ranks, or what is done before these are known.
+
+    amounts: of each budget, by its number. rules: of those that a recipe has the ones that are
+    decided, by their numbers; before: for each of them, what of each budget stands before the
+    range. adding: the rule that is added up.
+    """
+
+    amounts: tuple[int, ...] = ()
+    rules: tuple[int, ...] = ()
+    before: Sums = ()
+    adding: int = 0
 
 
 class Draw:
-    """Draws the documents of one build. counts: what came of each budget, once `rows` ended."""
+    """Draws the documents of one build. counts: what came of each budget, once it was drawn."""
 
-    def __init__(self, spill: Spill, budget: Budgeter) -> None:
-        self._spill = spill
+    def __init__(self, budget: Budgeter) -> None:
         self._budget = budget
-        self._sums = {number: [0, 0, 0] for number in range(len(budget.asks))}
-        name = f"{spill.folder}/merge/spent"
-        self._spent = RunWriter(spill.store, name, SPENT_WIDTH, memory=spill.memory)
-
-    def rows(self, reports: Sequence[PartReport], gone: Iterator[bytes]) -> Iterator[bytes]:
-        """What no budget has room for, sorted by key. gone: by place, what duplicates removed."""
-        left = _without(_sizes(self._spill, reports), gone)
-        for number, rule in enumerate(_RULES):
-            if any(ask.rule == rule for ask in self._budget.asks):
-                left = self._fitting(number, rule, left)
-        for _ in left:
-            pass
-        count = self._spent.close()
-        runs = [f"{self._spill.folder}/merge/spent-{number}" for number in range(count)]
-        yield from self._spill.merged("spent", SPENT_WIDTH, runs)
-        for name in runs:
-            self._spill.store.delete(name)
-
-    @property
-    def counts(self) -> list[BudgetCount]:
-        """In the recipe's order: what was asked for, what was there, and what is taken."""
-        return [
-            _counted(self._budget, ask, *self._sums[number])
-            for number, ask in enumerate(self._budget.asks)
+        self._rules = [
+            number
+            for number, rule in enumerate(_RULES)
+            if any(ask.rule == rule for ask in budget.asks)
         ]
+        self.counts: list[BudgetCount] = []
 
-    def _fitting(self, number: int, rule: str, rows: Iterator[bytes]) -> Iterator[bytes]:
-        """The rows that stay after the budgets of one rule."""
-        numbered = (self._number(rule, row) + row for row in rows)
-        ordered = self._spill.sorted(f"drawn-{number}", _DRAWN_WIDTH, numbered)
-        for head, group in groupby(ordered, key=lambda row: row[:2]):
-            own = int.from_bytes(head, "big")
-            ask = self._budget.asks[own] if own < NONE - 1 else None
-            sums, full = self._sums.get(own, [0, 0, 0]), own == NONE - 1
-            for row in group:
-                size = int.from_bytes(row[-8:], "big")
-                sums[0] += size
-                full = full or (ask is not None and sums[1] + size > ask.amount)
-                if full:
-                    self._spent.add(row[10:50] + bytes([number]))
-                    continue
-                sums[1] += size
-                sums[2] += 1
-                yield row[2:]
+    def spent(self, team: Team, reports: Sequence[PartReport], gone: Runs) -> Runs:
+        """Runs of what no budget has room for. gone: by place, what duplicates removed."""
+        jobs = by_part(team.ranges, gone, runs_in(team, reports, "sizes"))
+        left = team.made("drawn", team.each("ranking documents", left_range, jobs, int))
+        before: list[Sums] = [()] * team.ranges
+        for turn in range(len(self._rules)):
+            drawing = self._jobs(left, team.ranges, turn, before)
+            sums = team.each("adding up budgets", sum_range, drawing, dict[int, int])
+            running: Counter[int] = Counter()
+            for at, own in enumerate(sums):
+                before[at] = (*before[at], dict(sorted(running.items())))
+                running.update(own)
+        team.drop(left)
+        drawing = self._jobs(left, team.ranges, len(self._rules), before)
+        found = team.each("drawing", spent_range, drawing, tuple[int, Counts])
+        self.counts = self._counted([counts for _, counts in found])
+        return team.made("spent", [count for count, _ in found])
 
-    def _number(self, rule: str, row: bytes) -> bytes:
-        if rule == "total":
-            return (len(self._budget.asks) - 1).to_bytes(2, "big")
-        return row[48:50] if rule == "source" else row[50:52]
+    def _jobs(self, left: Runs, ranges: int, turn: int, before: Sequence[Sums]) -> list[DrawJob]:
+        decided, rule = tuple(self._rules[:turn]), (*self._rules, 0)[turn]
+        amounts = tuple(ask.amount for ask in self._budget.asks)
+        jobs = by_hash(ranges, left, turn=turn)
+        return [
+            DrawJob(job.number, job.low, job.high, left, turn=turn, amounts=amounts,
+                    rules=decided, before=before[job.number], adding=rule)
+            for job in jobs
+        ]  # fmt: skip
+
+    def _counted(self, found: Sequence[Counts]) -> list[BudgetCount]:
+        """In the recipe's order: what was asked for, what was there, and what is taken."""
+        rows = []
+        for number, ask in enumerate(self._budget.asks):
+            own = [counts[number] for counts in found if number in counts]
+            there, taken, documents = (sum(row[at] for row in own) for at in range(3))
+            rows.append(_counted(self._budget, ask, there, taken, documents))
+        return rows
+
+
+def left_range(bench: Workbench, job: RangeJob) -> int:
+    """Write what duplicates did not remove of some parts, sorted by rank; how many runs."""
+    store = bench.open()
+    name = f"{bench.folder}/merge/drawn-{job.number}"
+    runs = RunWriter(store, name, SIZE_WIDTH, memory=bench.memory // 2)
+    sizes = (read_rows(store, one, SIZE_WIDTH) for one in (job.beside.names if job.beside else ()))
+    for row in _without(chain.from_iterable(sizes), job.rows(bench, store, GONE_WIDTH)):
+        runs.add(row)
+    return runs.close()
+
+
+def sum_range(bench: Workbench, job: DrawJob) -> dict[int, int]:
+    """Of what earlier rules keep: how much of each budget of the next rule a range has.
+
+    The first time it writes the range as one object, which is what is read later.
+    """
+    store, deciding = bench.open(), _Deciding(job)
+    sums: dict[int, int] = {}
+
+    def added(rows: Iterator[bytes]) -> Iterator[bytes]:
+        for row in rows:
+            if deciding.goes(row) is None:
+                number = _number(job, job.adding, row)
+                if number < _NOTHING:
+                    sums[number] = sums.get(number, 0) + int.from_bytes(row[-8:], "big")
+            yield row
+
+    if job.turn:
+        for _ in added(read_rows(store, _ranked(bench, job), SIZE_WIDTH)):
+            pass
+    else:
+        put_rows(store, _ranked(bench, job), added(job.rows(bench, store, SIZE_WIDTH)))
+    return sums
+
+
+def spent_range(bench: Workbench, job: DrawJob) -> tuple[int, Counts]:
+    """Write what goes of a range, by key; how many runs, and what came of each budget."""
+    store, deciding = bench.open(), _Deciding(job)
+    name = f"{bench.folder}/merge/spent-{job.number}"
+    runs = RunWriter(store, name, SPENT_WIDTH, memory=bench.memory // 2)
+    for row in read_rows(store, _ranked(bench, job), SIZE_WIDTH):
+        rule = deciding.goes(row)
+        if rule is not None:
+            runs.add(row[8:48] + bytes([rule]))
+    return runs.close(), deciding.counts
+
+
+class _Deciding:
+    """Says of each row of a range, in their order, which rule has no room for it.
+
+    counts: of each budget what was there, what is taken, and how many documents these are.
+    """
+
+    def __init__(self, job: DrawJob) -> None:
+        self._job = job
+        self._rules = [
+            (rule, dict(before)) for rule, before in zip(job.rules, job.before, strict=True)
+        ]
+        self.counts: Counts = {}
+
+    def goes(self, row: bytes) -> int | None:
+        """The number of the rule by which a row goes, or None."""
+        for rule, before in self._rules:
+            number = _number(self._job, rule, row)
+            if number == _NOTHING:
+                return rule
+            if number == NONE:
+                continue
+            size = int.from_bytes(row[-8:], "big")
+            before[number] = standing = before.get(number, 0) + size
+            there, taken, documents = self.counts.get(number, (0, 0, 0))
+            # What stands behind one that did not fit goes as well, however small it is.
+            fits = standing <= self._job.amounts[number]
+            self.counts[number] = (
+                (there + size, taken + size, documents + 1)
+                if fits
+                else (there + size, taken, documents)
+            )
+            if not fits:
+                return rule
+        return None
+
+
+def _number(job: DrawJob, rule: int, row: bytes) -> int:
+    """The number of the budget of one rule that a row counts on."""
+    if _RULES[rule] == "total":
+        return len(job.amounts) - 1
+    return int.from_bytes(row[48:50] if _RULES[rule] == "source" else row[50:52], "big")
+
+
+def _ranked(bench: Workbench, job: RangeJob) -> str:
+    return f"{bench.folder}/merge/ranked-{job.number}"
 
 
 def verify_budgets(budget: Budgeter, counts: Sequence[BudgetCount]) -> None:
@@ -114,12 +231,6 @@ def _counted(budget: Budgeter, ask: Ask, there: int, taken: int, documents: int)
         epochs = ask.amount * 1_000 // taken
     unit = budget.settings.unit
     return BudgetCount(ask.rule, ask.name, unit, ask.amount, there, taken, documents, epochs)
-
-
-def _sizes(spill: Spill, reports: Sequence[PartReport]) -> Iterator[bytes]:
-    """All documents that the steps kept, by place."""
-    for name in runs_of(spill.folder, reports, "sizes"):
-        yield from read_rows(spill.store, name, SIZE_WIDTH)
 
 
 def _without(rows: Iterator[bytes], gone: Iterator[bytes]) -> Iterator[bytes]:

@@ -29,10 +29,8 @@ from bastide.app import corpus_plan as plan
 from bastide.app.alone import alone
 from bastide.app.corpus_account import make_manifest, source_counts, step_counts, verify_joined
 from bastide.app.corpus_collection import refuse_unfit
-from bastide.app.corpus_duplicates import GONE_WIDTH
 from bastide.app.corpus_join import Joined, join
 from bastide.app.corpus_objects import (
-    Spill,
     bytes_of,
     read_object,
     read_rows,
@@ -42,6 +40,7 @@ from bastide.app.corpus_part import PartReport, Workbench, bench_of, damaged_obj
 from bastide.app.corpus_pieces import HandOver, hash_and_cut
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_ranges import Team, ranges_for, ranges_of
+from bastide.app.corpus_removed import GONE_WIDTH
 from bastide.app.corpus_root import write_leaves
 from bastide.app.corpus_shards import (
     Batch,
@@ -317,9 +316,8 @@ class _Build:
                 yield f"{file}: line {line}, byte {byte}: {REASONS[reason]}{told}"
 
     def _team(self, pool: Pool, bench: Workbench, reports: Sequence[PartReport]) -> Team:
-        spill = Spill(self.env.store, bench.folder, self.memory // 2)
         ranges = ranges_for(self.workers, sum(report.read for report in reports))
-        return ranges_of(Team(bench, spill, pool, tell=self._tell), ranges)
+        return ranges_of(Team(bench, self.env.store, pool, tell=self._tell), ranges)
 
     def _write(
         self, pool: Pool, bench: Workbench, reports: Sequence[PartReport]

@@ -70,7 +70,7 @@ def _join(
     try:
         merge_keys(team, reports)
         team.tell(_WHAT, 1, 2)
-        draw = Draw(team.spill, budget) if budget is not None else None
+        draw = Draw(budget) if budget is not None else None
         removed = find_duplicates(team, reports, plan.near_duplicate(steps), draw)
     except NotFound as error:  # a range is noted, and what it wrote is not there
         raise NotProven(f"the join lacks a part: {error.message}", fix="build again") from error

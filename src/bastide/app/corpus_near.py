@@ -5,23 +5,20 @@
 1. Documents that share the key of a band are candidates. Of equal texts only the one that stays.
 2. The pairs are sorted by one end and then by the other, and meet the signatures, which lie in the
    order of the places: each pair is compared while both streams pass.
-3. Pairs that are similar enough are edges; what hangs together is one group. Groups are found by
-   large-star and small-star (Kiveris et al. 2014, "Connected Components in MapReduce and Beyond",
-   section 3): each round sorts the edges and links neighbours to the smallest, until every edge
-   ends at the smallest of its group. The number of rounds grows with the logarithm of the size.
+3. Pairs that are similar enough are edges; what hangs together is one group (corpus_groups).
 
-The first two are done by ranges, of bands and of places, by all workers; the groups by one process.
-No step holds more than the rows that one sort may hold. The result depends on no order.
+All of it is done by ranges, of bands, of places and of names, by all workers. No step holds more
+than the rows that one sort may hold. The result depends on no order.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, combinations, groupby, islice, pairwise
+from itertools import combinations, groupby, islice, pairwise
 from typing import Final
 
-from bastide.app.corpus_objects import RunWriter, Spill, put_rows, read_rows
+from bastide.app.corpus_groups import EDGE_WIDTH, EdgeWriter, grouped
+from bastide.app.corpus_objects import RunWriter, read_rows
 from bastide.app.corpus_part import BAND_WIDTH, SIGNATURE_WIDTH, PartReport, Workbench
-from bastide.app.corpus_ranges import RangeJob, Team, by_hash, by_part, runs_in
+from bastide.app.corpus_ranges import RangeJob, Runs, Team, by_hash, by_part, runs_in
 from bastide.core.errors import NotProven
 from bastide.filters.near_duplicate import NearDuplicate, estimate
 from bastide.ports import SealingStore
@@ -29,20 +26,17 @@ from bastide.ports import SealingStore
 __all__ = [
     "edge_range",
     "half_range",
-    "linked",
     "pair_range",
-    "similar_edges",
-    "similar_rows",
+    "similar",
 ]
 
 _COMPARED_MAX: Final = 32  # documents with one band in common that are all compared with each other
 _END: Final = 40  # of an edge: a document's key and place; of a pair: place and key
-_EDGE_WIDTH: Final = 2 * _END
-_HALF_WIDTH: Final = _EDGE_WIDTH + SIGNATURE_WIDTH - 8  # a pair and the signature of its first end
+_HALF_WIDTH: Final = EDGE_WIDTH + SIGNATURE_WIDTH - 8  # a pair and the signature of its first end
 
 
-def similar_edges(team: Team, reports: Sequence[PartReport], near: NearDuplicate) -> list[str]:
-    """Objects with all pairs of documents that are similar enough; by ranges."""
+def similar(team: Team, reports: Sequence[PartReport], near: NearDuplicate) -> Runs:
+    """Runs of what is similar to another and of what stays for it, each as key and place."""
     # Where equal texts go, they are known by their digest: no list of what goes is needed.
     equal_go = any(report.objects.get("texts") for report in reports)
     bands = runs_in(team, reports, "bands")
@@ -50,29 +44,20 @@ def similar_edges(team: Team, reports: Sequence[PartReport], near: NearDuplicate
     jobs = by_hash(team.ranges, bands, equal_go=equal_go)
     pairs = team.made("pairs", team.each("pairing documents", pair_range, jobs, int))
     if not signatures.counts:
-        return []
+        return Runs("", ())
     jobs = by_part(team.ranges, pairs, signatures)
     halves = team.made("halves", team.each("fetching signatures", half_range, jobs, int))
     team.drop(pairs)
     jobs = by_part(team.ranges, halves, signatures, similarity_min=near.similarity_min)
-    team.each("comparing signatures", edge_range, jobs, int)
+    edges = team.made("edges", team.each("comparing signatures", edge_range, jobs, int))
     team.drop(halves)
-    return [_edges(team.bench, job) for job in jobs]
-
-
-def similar_rows(spill: Spill, names: Sequence[str]) -> Iterator[bytes]:
-    """Key and place of what is similar to another, and those of the one that stays.
-
-    names: of objects with edges.
-    """
-    edges = chain.from_iterable(read_rows(spill.store, name, _EDGE_WIDTH) for name in names)
-    return linked(spill, edges)
+    return grouped(team, edges)
 
 
 def pair_range(bench: Workbench, job: RangeJob) -> int:
     """Write the pairs that share a band of a range, sorted by the lower place; how many runs."""
     store = bench.open()
-    runs = _writer(bench, store, job, "pairs", _EDGE_WIDTH)
+    runs = _writer(bench, store, job, "pairs", EDGE_WIDTH)
     for _, group in groupby(job.rows(bench, store, BAND_WIDTH), key=lambda row: row[:8]):
         for one, other in _compared(_members(group, job.equal_go)):
             runs.add(one + other if one < other else other + one)
@@ -83,23 +68,21 @@ def half_range(bench: Workbench, job: RangeJob) -> int:
     """Write pairs with the signature of their first end, sorted by the second; how many runs."""
     store = bench.open()
     runs = _writer(bench, store, job, "halves", _HALF_WIDTH)
-    for row, signature in _with_signatures(
-        job.rows(bench, store, _EDGE_WIDTH), _signed(store, job)
-    ):
+    for row, signature in _with_signatures(job.rows(bench, store, EDGE_WIDTH), _signed(store, job)):
         runs.add(row[_END:] + row[:_END] + signature)
     return runs.close()
 
 
 def edge_range(bench: Workbench, job: RangeJob) -> int:
-    """Write the pairs that are similar enough; their bytes."""
+    """Write a forest of the pairs that are similar enough; how many runs."""
     store = bench.open()
     rows = job.rows(bench, store, _HALF_WIDTH)
-    edges = (
-        _turned(row[:_END]) + _turned(row[_END:_EDGE_WIDTH])
-        for row, signature in _with_signatures(rows, _signed(store, job))
-        if estimate(signature, row[_EDGE_WIDTH:]) >= job.similarity_min
-    )
-    return put_rows(store, _edges(bench, job), edges)
+    name = f"{bench.folder}/merge/edges-{job.number}"
+    edges = EdgeWriter(store, name, memory=bench.memory // 2)
+    for row, signature in _with_signatures(rows, _signed(store, job)):
+        if estimate(signature, row[EDGE_WIDTH:]) >= job.similarity_min:
+            edges.add(_turned(row[:_END]), _turned(row[_END:EDGE_WIDTH]))
+    return edges.close()
 
 
 def _writer(
@@ -109,34 +92,10 @@ def _writer(
     return RunWriter(store, name, width, memory=bench.memory // 2)
 
 
-def _edges(bench: Workbench, job: RangeJob) -> str:
-    return f"{bench.folder}/merge/near-{job.number}"
-
-
 def _signed(store: SealingStore, job: RangeJob) -> Iterator[bytes]:
     """The signatures of the parts of a job, by place."""
     for name in job.beside.names if job.beside else ():
         yield from read_rows(store, name, SIGNATURE_WIDTH)
-
-
-def linked(spill: Spill, edges: Iterable[bytes]) -> Iterator[bytes]:
-    """Of a graph: every node that is not the smallest of its group, with the smallest, sorted.
-
-    edges: two nodes of 40 bytes each, in any order.
-    """
-    digest = None
-    while True:
-        outward = spill.sorted("outward", _EDGE_WIDTH, _both_ways(edges))
-        inward = spill.sorted("inward", _EDGE_WIDTH, _large_stars(outward))
-        stars = spill.sorted("stars", _EDGE_WIDTH, _small_stars(inward))
-        state = hashlib.sha256()
-        name = f"{spill.folder}/merge/edges"
-        put_rows(spill.store, name, _hashed(stars, state))
-        if state.digest() == digest:
-            break
-        digest = state.digest()
-        edges = read_rows(spill.store, name, _EDGE_WIDTH)
-    yield from read_rows(spill.store, name, _EDGE_WIDTH)
 
 
 def _members(group: Iterable[bytes], equal_go: bool) -> Iterator[bytes]:
@@ -175,39 +134,6 @@ def _with_signatures(
         if held[:8] != row[:8]:
             raise NotProven("a signature is missing", fix="build again")
         yield row, held[8:]
-
-
-def _both_ways(edges: Iterable[bytes]) -> Iterator[bytes]:
-    for edge in edges:
-        yield edge
-        yield edge[_END:] + edge[:_END]
-
-
-def _large_stars(rows: Iterable[bytes]) -> Iterator[bytes]:
-    """Link every larger neighbour of a node to the smallest of node and neighbours."""
-    for node, group in groupby(rows, key=lambda row: row[:_END]):
-        smallest = b""
-        for row in group:  # sorted by neighbour
-            other = row[_END:]
-            smallest = smallest or min(node, other)
-            if other > node:
-                yield other + smallest
-
-
-def _small_stars(rows: Iterable[bytes]) -> Iterator[bytes]:
-    """Link a node and its smaller neighbours to the smallest of them; all neighbours are."""
-    for node, group in groupby(rows, key=lambda row: row[:_END]):
-        smallest = b""
-        for row in group:  # sorted by neighbour
-            other = node if not smallest else row[_END:]
-            smallest = smallest or row[_END:]
-            yield other + smallest
-
-
-def _hashed(rows: Iterable[bytes], state: "hashlib._Hash") -> Iterator[bytes]:
-    for row in rows:
-        state.update(row)
-        yield row
 
 
 def _turned(end: bytes) -> bytes:

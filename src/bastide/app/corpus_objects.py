@@ -4,14 +4,13 @@
 
 * Segments: records one after the other, compressed; a new object every SEGMENT_BYTES.
 * Runs: rows of one width, sorted within each object. Any number of runs is read as one sorted
-  stream: an external merge sort, whatever the corpus' size. `Spill` sorts within a limit of memory.
+  stream: an external merge sort, whatever the corpus' size.
 
 Nothing here is written to the disk but through the sealed store.
 """
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -25,7 +24,6 @@ __all__ = [
     "FAN",
     "RunWriter",
     "SegmentWriter",
-    "Spill",
     "bytes_of",
     "compressor",
     "copy_object",
@@ -270,38 +268,6 @@ def merged_rows(
     yield from heapq.merge(*map(rows, names))
     for name in temporary:
         store.delete(name)
-
-
-@dataclass(frozen=True, slots=True)
-class Spill:
-    """Sorts rows on the disk. memory: bytes for the rows that one sort holds.
-
-    While one sort is read the next may be filled, so two of them are in memory at most.
-    """
-
-    store: SealingStore
-    folder: str
-    memory: int
-
-    def sorted(self, name: str, width: int, rows: Iterable[bytes]) -> Iterator[bytes]:
-        """The rows sorted, equal ones once. No two sorts of one name at the same time."""
-        scratch = f"{self.folder}/merge/{name}"
-        runs = RunWriter(self.store, scratch, width, memory=self.memory)
-        for row in rows:
-            runs.add(row)
-        names = [f"{scratch}-{number}" for number in range(runs.close())]
-        last = None
-        for row in self.merged(name, width, names):
-            if row != last:
-                yield row
-            last = row
-        for one in names:
-            self.store.delete(one)
-
-    def merged(self, name: str, width: int, runs: Sequence[str]) -> Iterator[bytes]:
-        """The rows of runs that lie there, sorted."""
-        scratch = f"{self.folder}/merge/{name}-m"
-        return merged_rows(self.store, runs, width, scratch, self.memory)
 
 
 def find_row(store: SealingStore, name: str, width: int, key: bytes) -> bytes | None:

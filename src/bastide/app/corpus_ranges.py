@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from bastide.app.corpus_objects import Spill, merged_rows, read_object
+from bastide.app.corpus_objects import merged_rows, read_object
 from bastide.app.corpus_part import PartReport, Workbench, damaged_objects
 from bastide.app.corpus_pool import Pool
 from bastide.core.errors import NotFound, NotProven
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _R = TypeVar("_R")
+_J = TypeVar("_J", bound="RangeJob")
 
 _JOURNAL: Final = "merge/done"  # below the folder of a build
 
@@ -64,7 +65,8 @@ class Runs(msgspec.Struct, frozen=True):
 class RangeJob(msgspec.Struct, frozen=True):
     """Rows of runs from a beginning on, up to another; b"" is the first and the last.
 
-    beside: runs in the order of places. similarity_min: of pairs that count. equal_go: whether
+    beside: runs in the order of places. more: other runs of the same range. turn: of jobs that are
+    done several times, which time it is. similarity_min: of pairs that count. equal_go: whether
     equal texts were removed before.
     """
 
@@ -73,15 +75,19 @@ class RangeJob(msgspec.Struct, frozen=True):
     high: bytes
     runs: Runs
     beside: Runs | None = None
+    more: tuple[Runs, ...] = ()
+    turn: int = 0
     similarity_min: float = 0.0
     equal_go: bool = False
 
-    def rows(self, bench: Workbench, store: SealingStore, width: int) -> Iterator[bytes]:
-        """The rows, merged, equal ones once."""
-        scratch = f"{bench.folder}/merge/m{self.number}"
-        rows = merged_rows(
-            store, self.runs.names, width, scratch, bench.memory // 2, (self.low, self.high)
-        )
+    def rows(
+        self, bench: Workbench, store: SealingStore, width: int, which: int = 0
+    ) -> Iterator[bytes]:
+        """The rows, merged, equal ones once. which: of the runs and of `more`, in this order."""
+        every = (self.runs, *self.more)
+        scratch = f"{bench.folder}/merge/m{self.number}-{which}"
+        memory = bench.memory // 2 // len(every)
+        rows = merged_rows(store, every[which].names, width, scratch, memory, (self.low, self.high))
         last = None
         for row in rows:
             if row != last:
@@ -93,11 +99,11 @@ class RangeJob(msgspec.Struct, frozen=True):
 class Team:
     """Who does the jobs of a join: a pool, or without one the process itself.
 
-    ranges: into how many the rows are cut. spill: for what is small enough for one process.
+    ranges: into how many the rows are cut.
     """
 
     bench: Workbench
-    spill: Spill
+    store: SealingStore
     pool: Pool | None = None
     ranges: int = 1
     tell: Callable[[str, int, int], None] = lambda what, done, total: None
@@ -105,8 +111,8 @@ class Team:
     def each(
         self,
         what: str,
-        task: Callable[[Workbench, RangeJob], _R],
-        jobs: Sequence[RangeJob],
+        task: Callable[[Workbench, _J], _R],
+        jobs: Sequence[_J],
         kind: Any,
     ) -> list[_R]:
         """Do a task with every job; the results, of a kind, in the order of the jobs.
@@ -115,7 +121,7 @@ class Team:
         """
         if self.pool is None:
             return [task(self.bench, job) for job in jobs]
-        names = {job.number: f"{task.__name__}-{job.number}" for job in jobs}
+        names = {job.number: f"{task.__name__}-{_at(job)}" for job in jobs}
         found: dict[int, Any] = {}
         for job in jobs:
             if (known := self.noted(names[job.number], job, kind)) is not None:
@@ -131,7 +137,7 @@ class Team:
     def noted(self, name: str, made_of: Any, kind: Any) -> Any:
         """What was noted under a name, if it was of the same; else None."""
         try:
-            data = read_object(self.spill.store, f"{self.bench.folder}/{_JOURNAL}-{name}")
+            data = read_object(self.store, f"{self.bench.folder}/{_JOURNAL}-{name}")
             digest, result = msgspec.msgpack.decode(data, type=tuple[bytes, kind])
         except (NotFound, msgspec.DecodeError):
             return None
@@ -141,14 +147,14 @@ class Team:
         """Note what came of something, once all that it wrote is there."""
         if self.pool is not None:
             row = msgspec.msgpack.encode((_digest(made_of), result))
-            self.spill.store.put(f"{self.bench.folder}/{_JOURNAL}-{name}", [row])
+            self.store.put(f"{self.bench.folder}/{_JOURNAL}-{name}", [row])
 
     def join_objects(self, names: Sequence[str], target: str, jobs: Sequence[RangeJob]) -> None:
         """Write what the objects of some jobs hold as one, and delete them; once.
 
         Raises NotProven if an earlier run did, and it is not as it was.
         """
-        store, name = self.spill.store, f"{self.bench.folder}/{target}"
+        store, name = self.store, f"{self.bench.folder}/{target}"
         made_of = [_digest(job) for job in jobs]  # each names all runs
         if self.noted(target, made_of, bool) is None:
             store.put(name, _joined(store, names))
@@ -160,20 +166,20 @@ class Team:
 
     def clear(self) -> None:
         """Delete what was merged and is needed no more; what was noted stays."""
-        for name in self.spill.store.names(f"{self.bench.folder}/merge"):
+        for name in self.store.names(f"{self.bench.folder}/merge"):
             if not name.startswith(f"{self.bench.folder}/{_JOURNAL}-"):
-                self.spill.store.delete(name)
+                self.store.delete(name)
 
     def forget(self) -> None:
         """Delete all that was merged and noted: it is done from the beginning."""
-        for name in self.spill.store.names(f"{self.bench.folder}/merge"):
-            self.spill.store.delete(name)
+        for name in self.store.names(f"{self.bench.folder}/merge"):
+            self.store.delete(name)
 
     def drop(self, *runs: Runs) -> None:
         """Delete runs that were read."""
         for one in runs:
             for name in one.names:
-                self.spill.store.delete(name)
+                self.store.delete(name)
 
     def made(self, kind: str, counts: Sequence[int]) -> Runs:
         """The runs that jobs wrote below their numbers."""
@@ -229,6 +235,11 @@ def by_part(ranges: int, runs: Runs, beside: Runs, **more: Any) -> list[RangeJob
         )
         for number in range(ranges)
     ]
+
+
+def _at(job: RangeJob) -> str:
+    """Turns are noted apart: what the turn before made may be gone when the next one is killed."""
+    return f"{job.turn}-{job.number}" if job.turn else f"{job.number}"
 
 
 def _joined(store: SealingStore, names: Sequence[str]) -> Iterator[bytes]:

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from bastide.app.corpus_duplicates import GONE_WIDTH, REASONS
 from bastide.app.corpus_objects import RunWriter, compressor, read_rows, read_segments
 from bastide.app.corpus_part import Example, PartReport, Workbench, place_of
+from bastide.app.corpus_removed import GONE_WIDTH, REASONS
 from bastide.core.dataset import Shard, document_key, leaf_of
 from bastide.core.document import Document
 from bastide.core.limits import CORPUS_EXAMPLE_CHARS, CORPUS_EXAMPLES

@@ -70,7 +70,7 @@ def plan(call: Call, recipe: Path, workers: int | None, count: bool, key: str | 
     lines.append(
         f"  in all          {_size(row['bytes'])} in {about}{row['parts']} parts, about"
         f" {row['seconds']:.0f} s with {row['workers']} workers,"
-        f" {row['seconds_alone']:.1f} s of them for duplicates, in one process"
+        f" {row['seconds_alone']:.1f} s of them in one process"
     )
     lines.append(
         f"  disk            at most {_size(row['disk_bytes'])};"
