@@ -7,6 +7,7 @@ are split at white space (see words.py), and function words are those of the doc
 """
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import ClassVar
 
 from bastide.core.document import Document, Outcome
@@ -86,12 +87,15 @@ class GopherQuality:
         return ""
 
     def _of_letters(self, document: Document, words: Words) -> str:
-        letters = sum(word[0].isalpha() or any(map(str.isalpha, word)) for word in words.all)
+        # Where words that begin with a letter are enough, the others are not looked at.
+        letters = sum(map(str.isalpha, map(itemgetter(0), words.all)))
         if letters / len(words.all) < self.alphabetic_words_min:
-            return "non-alphabetic-words"
+            letters = sum(any(map(str.isalpha, word)) for word in words.all)
+            if letters / len(words.all) < self.alphabetic_words_min:
+                return "non-alphabetic-words"
         wanted = frozenset(self.stop_words) or STOP_WORDS.get(document.language)
         if self.stop_words_min and wanted is not None:
-            found = len(wanted.intersection(words.all))
+            found = len(wanted.intersection(words.distinct))
             if found < self.stop_words_min:
                 return "stop-words"
         return ""

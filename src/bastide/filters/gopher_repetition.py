@@ -57,7 +57,7 @@ class GopherRepetition:
             return removed(self.ident, "empty")
         rule = self._of_parts(text)
         if not rule:
-            rule = self._of_grams(words_of(document, words).all, len(text))
+            rule = self._of_grams(words_of(document, words), len(text))
         return removed(self.ident, rule) if rule else Outcome(document=document)
 
     def _of_parts(self, text: str) -> str:
@@ -80,8 +80,8 @@ class GopherRepetition:
             return "line-characters"
         return ""
 
-    def _of_grams(self, words: Sequence[str], size: int) -> str:
-        grams = Repeats(words)
+    def _of_grams(self, words: Words, size: int) -> str:
+        grams = Repeats(words.all, words.distinct)
         tops = (self.top_2_gram_max, self.top_3_gram_max, self.top_4_gram_max)
         for n, bound in zip(_TOP, tops, strict=True):
             grams.longer()

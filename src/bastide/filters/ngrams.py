@@ -7,25 +7,28 @@ places that the one before left, which are few in prose. All numbers stand for w
 nothing is hashed, so there is no collision that could remove a document.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 
 __all__ = ["Repeats"]
 
 
 class Repeats:
-    """The repeated n-grams of one text; n begins at 1, `longer` goes on to the next."""
+    """The repeated n-grams of one text; n begins at 1, `longer` goes on to the next.
 
-    def __init__(self, words: Sequence[str]) -> None:
+    distinct: the different words, in any order.
+    """
+
+    def __init__(self, words: Sequence[str], distinct: Collection[str]) -> None:
         import numpy as np
 
         self._np = np
         self._count = len(words)
-        table = dict(zip(dict.fromkeys(words), count(), strict=False))
+        table = dict(zip(distinct, count(), strict=False))
         self._words = np.fromiter(map(table.__getitem__, words), np.int64, self._count)
         self._different = len(table)
         # Characters before each word, so that the size of any run is one subtraction.
-        self._sizes = np.fromiter(map(len, words), np.int64, self._count)
+        self._sizes = np.fromiter(map(len, distinct), np.int64, self._different)[self._words]
         self._before = np.zeros(self._count + 1, np.int64)
         np.cumsum(self._sizes, out=self._before[1:])
         self.n = 1

@@ -26,10 +26,16 @@ class Words:
         return self.text.split()
 
     @cached_property
+    def distinct(self) -> dict[str, None]:
+        """The different words, as they come; a few of all."""
+        return dict.fromkeys(self.all)
+
+    @cached_property
     def spoken(self) -> list[str]:
         """The words that are more than punctuation marks."""
         marks = PUNCTUATION
-        return [word for word in self.all if word.isalnum() or word.strip(marks)]
+        mute = {word for word in self.distinct if not (word.isalnum() or word.strip(marks))}
+        return [word for word in self.all if word not in mute] if mute else self.all
 
     @cached_property
     def lines(self) -> list[str]:
