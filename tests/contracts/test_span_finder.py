@@ -8,6 +8,8 @@ The programs are real, in the real sandbox; each finder looks for the same names
 import asyncio
 import contextlib
 import json
+import os
+import resource
 import socket
 import subprocess
 import sys
@@ -215,6 +217,20 @@ except OSError:
 for line in sys.stdin:
     print(json.dumps([[0, 1 + sum(told), "name"]]), flush=True)
 """
+
+
+def test_a_process_may_hold_more_descriptors_than_select_knows() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4_096:
+        pytest.skip("this machine lets no process hold as many")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4_096), hard))
+    with contextlib.ExitStack() as held:
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1_100):
+            held.enter_context(Path(os.devnull).open())
+        finder = opened("program")
+        held.callback(finder.close)
+        assert finder.find(TEXTS) == finder.find(TEXTS) == FOUND
 
 
 @pytest.mark.attacks("C237")

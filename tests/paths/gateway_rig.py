@@ -5,6 +5,7 @@
 import asyncio
 import concurrent.futures
 import dataclasses
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
@@ -145,6 +146,7 @@ class Rig:
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread.start()
         self.pool = EnginePool(self._open, self.clock, requests_max)
+        self._seen = make_table(self.clock.now_ms())
         routes = Routes(
             self.control,
             self.pool,
@@ -152,7 +154,7 @@ class Rig:
             SeededEntropy(b"ids"),
             PEPPER,
             self._log,
-            Seen(make_table(self.clock.now_ms())),
+            Seen(self._seen),
         )
         self.server = Server(
             routes,
@@ -197,6 +199,7 @@ class Rig:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
         self.loop.close()
+        os.close(self._seen)  # a process of the product has one for its life
 
     def _open(self, path: str) -> ScriptedEngine:
         self.sockets.append(path)

@@ -3,10 +3,11 @@
 """Stands between an SDK and the gateway, and keeps the bytes of both directions."""
 
 import contextlib
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from paths.exchanges import Shown, exchange_of, familiar
 from paths.gateway_rig import Rig
@@ -62,7 +63,7 @@ class Tap:
 
     def _first_that_speaks(self, callers: contextlib.ExitStack) -> socket.socket | None:
         waiting = [self._listening]
-        while self._ended not in (ready := select.select([*waiting, self._ended], [], [])[0]):
+        while self._ended not in (ready := _ready(*waiting, self._ended)):
             if self._listening in ready:
                 waiting.append(callers.enter_context(self._listening.accept()[0]))
                 continue
@@ -76,7 +77,7 @@ class Tap:
     def _carry(self, client: socket.socket) -> None:
         with self._rig.connect() as gateway:
             alive = {client: gateway, gateway: client}
-            while self._ended not in (ready := select.select([*alive, self._ended], [], [])[0]):
+            while self._ended not in (ready := _ready(*alive, self._ended)):
                 for source in ready:
                     if not self._move(source, alive[source], source is client):
                         del alive[source]  # one may leave before the other is done
@@ -97,6 +98,14 @@ class Tap:
             elif not asks:
                 target.shutdown(socket.SHUT_RDWR)
         return bool(data)
+
+
+def _ready(*sources: socket.socket) -> list[Any]:
+    """Those that can be read. Not by select(2), which knows no descriptor from 1,024 on."""
+    with selectors.DefaultSelector() as selector:
+        for source in sources:
+            selector.register(source, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in selector.select()]
 
 
 def exchange(name: str, call: Callable[[str, Rig], object]) -> Shown:

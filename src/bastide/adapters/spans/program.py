@@ -165,7 +165,9 @@ class _Channel:
 
     def unasked(self) -> bool:
         """Whether something was said that nobody asked: it would be taken for the next answer."""
-        return bool(self._rest or select.select([self._stream], [], [], 0)[0])
+        poll = select.poll()  # select(2) knows no descriptor from 1,024 on
+        poll.register(self._stream, select.POLLIN)
+        return bool(self._rest or poll.poll(0))
 
     def ask(self, line: bytes, left_s: Callable[[], float]) -> bytes:
         """The line that answers one; without its end if it is too long, or nobody is there.
