@@ -101,6 +101,24 @@ def test_an_approval_from_before_a_stop_opens_nothing_under_another_signature(
     assert world.reopen().approvals(digest) == []
 
 
+@pytest.mark.attacks("C290")
+def test_an_approval_that_was_revoked_does_not_count_under_another_signature(
+    chain: ChainWorld,
+) -> None:
+    """A revocation names the envelope, and the twin is another one."""
+    world, digest = chain.world, chain.rows["deployment"].subject.digest
+    (given,) = world.ledger.approvals(digest)
+    body = {"what": "approval", "party": "operator", "reason": "a mistake", "time_ms": 1}
+    statement = Statement("revocation/v1", (Subject("demo", given.digest),), body)
+    world.ledger.append_statement(statement, [world.parties[Party.OPERATOR]])
+    assert world.ledger.approvals(digest) == []
+    again = twin(world.ledger.envelope(given.entry or 0))
+    with pytest.raises(Refused, match="already"):
+        world.ledger.append([again])
+    plant(world, again)
+    assert world.ledger.approvals(digest) == []
+
+
 def test_two_keys_of_one_party_may_say_the_same(chain: ChainWorld) -> None:
     """And one key may say it again with another time."""
     world, digest = chain.world, chain.rows["deployment"].subject.digest

@@ -58,12 +58,18 @@ def openings(env: Environment, limit: int) -> list[dict[str, Any]]:
 
 def openings_locked(home: Home, limit: int) -> list[dict[str, Any]]:
     """The same of an environment that cannot be opened, so that nobody can be asked."""
-    newest: deque[dict[str, Any]] = deque(maxlen=limit)
+    newest: deque[str] = deque(maxlen=limit)
     for path in (home.openings.with_name(home.openings.name + ".1"), home.openings):
         if path.exists():
-            with path.open() as lines:
-                newest.extend(json.loads(line) for line in lines if line.endswith("\n"))
-    return list(newest)
+            with path.open(errors="replace") as lines:
+                newest.extend(line for line in lines if line.endswith("\n"))
+    try:
+        return [json.loads(line) for line in newest]
+    except ValueError as error:
+        raise NotProven(
+            f"the record of openings {home.openings} has a line that no program of ours wrote",
+            fix="keep a copy of it, and ask who changed it",
+        ) from error
 
 
 def denied(env: Environment) -> list[dict[str, Any]]:
