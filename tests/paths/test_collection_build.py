@@ -274,7 +274,7 @@ def test_the_guide_works_word_for_word(empty: Home, tmp_path: Path) -> None:
 def test_check_prints_faults_and_exits_3(empty: Home, tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "letters")
     done = bastide(empty, "check", str(folder))
-    assert (done.returncode, done.stdout) == (0, "0 faults in 1 datasets, 1 files, 0 counts\n")
+    assert (done.returncode, done.stdout) == (0, "0 faults in 1 dataset, 1 file, 0 counts\n")
     lost(PII)(folder)
     done = bastide(empty, "check", str(folder))
     assert done.returncode == 3

@@ -357,5 +357,5 @@ def test_what_the_commands_print(built: Home, tmp_path: Path) -> None:
     assert found["count"] > 3 == len(found["found"])
     assert found["digest"] == events[-1]["digest"]
     shown = bastide(home, "find", "tiny", "--text", "日", "--limit", "3").stdout
-    assert f"{found['count']} places in tiny, 3 are shown" in shown
+    assert f"{found['count']} places in tiny, 3 shown" in shown
     assert found["found"][0]["document"] in shown

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bastide.cli.amounts import size
 from bastide.cli.command import Call, parameters, read_file
 from bastide.core.errors import Misconfigured, Waiting
 from bastide.core.limits import APPROVAL_DAYS, APPROVAL_DAYS_MAX
@@ -259,7 +260,7 @@ def _dataset_lines(summary: dict[str, Any]) -> list[str]:
         f"  digest    {summary['digest']}",
         f"  dataset   {summary['dataset']}",
         f"  root      {summary['root']}",
-        f"  documents {summary['documents']}, {summary['bytes']} bytes of text",
+        f"  documents {summary['documents']:,}, {size(summary['bytes'])} of text",
     ]
     lines += [
         f"  source    {row['name']}: {row['kept']} of {row['read']} documents, {row['licence']}"

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bastide.cli import corpus_pack, corpus_release
+from bastide.cli.amounts import many, size, span
 from bastide.cli.command import Call, parameters
 from bastide.cli.corpus_check import check
 from bastide.cli.corpus_erase import erase, tombstones
@@ -61,20 +62,21 @@ def plan(call: Call, recipe: Path, workers: int | None, count: bool, key: str | 
     lines = [f"{row['recipe']}  {row['digest']}"]
     width = max([16, *(len(source["source"]) + 2 for source in row["sources"])])
     lines += [
-        f"  {source['source']:<{width}}{source['files']} {_files(source['files'])}"
-        f"  {_size(source['bytes'])}"
-        f"  {about}{source['documents']} documents  {source['licence']} ({source['basis']})"
+        f"  {source['source']:<{width}}{many(source['files'], 'file')}"
+        f"  {size(source['bytes'])}"
+        f"  {about}{many(source['documents'], 'document')}"
+        f"  {source['licence']} ({source['basis']})"
         for source in row["sources"]
     ]
     lines.append("  steps           " + ", ".join(row["steps"]))
     lines.append(
-        f"  in all          {_size(row['bytes'])} in {about}{row['parts']} parts, about"
-        f" {row['seconds']:.0f} s with {row['workers']} workers,"
-        f" {row['seconds_alone']:.1f} s of them in one process"
+        f"  in all          {size(row['bytes'])} in {about}{many(row['parts'], 'part')}, about"
+        f" {span(row['seconds'])} with {many(row['workers'], 'worker')},"
+        f" {span(row['seconds_alone'])} of them in one process"
     )
     lines.append(
-        f"  disk            at most {_size(row['disk_bytes'])};"
-        f" {_size(row['disk_free_bytes'])} are free"
+        f"  disk            at most {size(row['disk_bytes'])};"
+        f" {size(row['disk_free_bytes'])} are free"
     )
     lines += [
         f"  budget          {_budget(one)}: {one['asked']} {one['unit']} asked for, about"
@@ -114,7 +116,8 @@ def build(call: Call, recipe: Path, workers: int | None, memory: int, key: str |
     call.show(
         result,
         f"built {result['dataset']}  {result['digest']}  (entry {row.entry})\n"
-        f"  {result['documents']} documents, {_size(result['bytes'])} of text",
+        f"  {many(result['documents'], 'document')}, {size(result['bytes'])} of text\n"
+        f"  next: bastide corpus show {result['dataset']}",
     )
 
 
@@ -160,8 +163,8 @@ def explain(call: Call, dataset: str, doc: str, key: str | None) -> None:
         row = explain_document(env, dataset, doc)
     lines = [f"{row['source']}:{row['document']}", f"  read from       {row['file'] or '-'}"]
     for step in row["steps"]:
-        after = step["removed"] or f"{step['chars_after']} characters"
-        lines.append(f"  {step['step']:<20}{step['chars_before']} characters -> {after}")
+        after = step["removed"] or many(step["chars_after"], "character")
+        lines.append(f"  {step['step']:<20}{many(step['chars_before'], 'character')} -> {after}")
     for name, value in sorted(row["notes"].items()):
         lines.append(f"    {name} = {value}")
     if row["instead"]:
@@ -223,14 +226,14 @@ def export(
         files = export_dataset(
             env, dataset, to, form, call.progress(), tokenizer=tokenizer, end_token=end_token
         )
-    call.show({"files": [str(file) for file in files]}, f"wrote {len(files)} files to {to}")
+    call.show({"files": [str(file) for file in files]}, f"wrote {many(len(files), 'file')} to {to}")
 
 
 def _card(row: dict[str, Any]) -> list[str]:
     lines = [
         f"{row['name']}  {row['digest']}  (entry {row['entry']})",
-        f"  {row['documents']} documents, {row['chars']} characters, {_size(row['text_bytes'])}"
-        f" in {len(row['shards'])} shards",
+        f"  {many(row['documents'], 'document')}, {many(row['chars'], 'character')},"
+        f" {size(row['text_bytes'])} in {many(len(row['shards']), 'shard')}",
         f"  root            {row['root']}",
     ]
     lines += [
@@ -268,14 +271,6 @@ def _card(row: dict[str, Any]) -> list[str]:
 
 def _budget(row: dict[str, Any]) -> str:
     return f"{row['rule']} {row['name']}".strip()
-
-
-def _files(count: int) -> str:
-    return "file" if count == 1 else "files"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"
 
 
 def _cores() -> int:

@@ -4,6 +4,7 @@
 
 import click
 
+from bastide.cli.amounts import many
 from bastide.cli.command import Call, parameters
 from bastide.core.errors import Refused
 
@@ -25,7 +26,8 @@ def check(call: Call, directory: str) -> None:
 
     row = check_collection(collection_at(call.home, directory), call.progress())
     faults = row["faults"]
-    looked = f"{row['datasets']} datasets, {row['files']} files, {row['counts']} counts"
+    looked = f"{many(row['datasets'], 'dataset')}, {many(row['files'], 'file')},"
+    looked += f" {many(row['counts'], 'count')}"
     lines = []
     for fault in faults:
         where = ":".join(str(fault[key]) for key in ("file", "line", "field") if fault[key])

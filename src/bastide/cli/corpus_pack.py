@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bastide.cli.amounts import many
 from bastide.cli.command import Call, parameters
 from bastide.cli.events import telling
 
@@ -103,7 +104,7 @@ def export_packing(call: Call, packing: str, to: str, form: str, key: str | None
 
     with call.environment(call.party_key(key)) as env:
         files = export(env, packing, to, form, call.progress())
-    call.show({"files": [str(file) for file in files]}, f"wrote {len(files)} files to {to}")
+    call.show({"files": [str(file) for file in files]}, f"wrote {many(len(files), 'file')} to {to}")
 
 
 @parameters(
@@ -136,10 +137,10 @@ def _card(row: dict) -> list[str]:
     languages = sorted(row["languages"].items(), key=lambda item: (-item[1], item[0]))
     return [
         f"packed {row['name']}  {row['packing']}  (entry {row['entry']})",
-        f"  {row['sequences']} sequences of {row['length']} tokens, {row['fill']:.2%} filled,"
-        f" {row['method']}",
-        f"  {row['tokens']} tokens of {row['documents']} documents,"
-        f" {row['split']} of them in more than one piece",
+        f"  {many(row['sequences'], 'sequence')} of {row['length']} tokens,"
+        f" {row['fill']:.2%} filled, {row['method']}",
+        f"  {many(row['tokens'], 'token')} of {many(row['documents'], 'document')},"
+        f" {row['split']:,} of them in more than one piece",
         "  " + ", ".join(f"{language} {count}" for language, count in languages),
     ]
 

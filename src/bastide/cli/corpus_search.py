@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from bastide.cli.amounts import many
 from bastide.cli.command import Call, parameters
 from bastide.cli.events import telling
 
@@ -39,7 +40,8 @@ def index(call: Call, dataset: str, memory: int, key: str | None) -> None:
         return
     call.show(
         row,
-        f"indexed {row['dataset']}: {row['documents']} documents in {row['segments']} segments,"
+        f"indexed {row['dataset']}: {many(row['documents'], 'document')} in"
+        f" {many(row['segments'], 'segment')},"
         f" {row['kept']} of them were there",
     )
 
@@ -60,7 +62,7 @@ def find(call: Call, dataset: str, text: str, limit: int, key: str | None) -> No
 
     with call.environment(call.party_key(key)) as env:
         spans = find_spans(env, dataset, text, limit)
-    lines = [f"{spans.count} places in {spans.dataset}, {len(spans.found)} are shown"]
+    lines = [f"{many(spans.count, 'place')} in {spans.dataset}, {len(spans.found)} shown"]
     for span in spans.found:
         lines.append(
             f"{span.source}:{span.document}  character {span.position}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bastide.cli.amounts import many
 from bastide.cli.command import Call, parameters, read_text
 
 __all__ = ["ledger"]
@@ -107,9 +108,9 @@ def audit(call: Call, heads: tuple[str, ...]) -> None:
         row = audit_ledger(env, [read_text(file) for file in heads])
     cosigned = row["cosigned_heads"]
     also = f", and so do {cosigned} cosigned heads" if cosigned else ""
-    lines = [f"{row['entries']} entries: everything holds{also}"]
+    lines = [f"{many(row['entries'], 'entry', 'entries')}: everything holds{also}"]
     lines += [
-        f"  by {act['person']} ({act['party']}): {act['statements']} statements"
+        f"  by {act['person']} ({act['party']}): {many(act['statements'], 'statement')}"
         for act in row["acts"]
     ]
     lines += [
@@ -126,7 +127,7 @@ def rebuild(call: Call) -> None:
 
     with call.environment() as env:
         size = rebuild_ledger(env)
-    call.show({"entries": size, "rebuilt": True}, f"replayed {size} entries")
+    call.show({"entries": size, "rebuilt": True}, f"replayed {many(size, 'entry', 'entries')}")
 
 
 @parameters(
@@ -140,7 +141,10 @@ def export(call: Call, folder: Path) -> None:
 
     with call.environment() as env:
         size = export_ledger(env, folder)
-    call.show({"folder": str(folder), "entries": size}, f"wrote {size} entries to {folder}")
+    call.show(
+        {"folder": str(folder), "entries": size},
+        f"wrote {many(size, 'entry', 'entries')} to {folder}",
+    )
 
 
 for _command in (ls, show, prove, checkpoint, audit, rebuild, export):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bastide.cli.amounts import many, size
 from bastide.cli.command import Call, parameters, read_text
 from bastide.cli.registry import REGISTRY, open_registry
 
@@ -74,7 +75,9 @@ def add(
     }
     text = f"admitted {row.subject.name}  {row.subject.digest}  (entry {row.entry})"
     if template:
-        text += f"\n  chat template {template['digest']}: {len(template['findings'])} findings"
+        text += (
+            f"\n  chat template {template['digest']}: {many(len(template['findings']), 'finding')}"
+        )
     call.show(result, text)
 
 
@@ -146,8 +149,10 @@ def show(call: Call, name: str) -> None:
     with call.environment() as env:
         row = show_model(env, name)
     lines = [f"{row['model']}  {row['digest']}  (entry {row['entry']})"]
-    shown = ("format", "architecture", "parameters", "bytes", "origin", "licence")
-    lines += [f"  {field:<13}{row[field]}" for field in shown]
+    parameters = "-" if row["parameters"] is None else f"{row['parameters']:,}"
+    shown = {**row, "parameters": parameters, "size": size(row["bytes"])}
+    fields = ("format", "architecture", "parameters", "size", "origin", "licence")
+    lines += [f"  {field:<13}{shown[field]}" for field in fields]
     if row["signature"]:
         lines.append(f"  signed by    {row['signature']['key']}")
     if row["template"]:

@@ -7,6 +7,7 @@ Nothing is shown for what is over within half a second.
 
 from typing import TextIO
 
+from bastide.cli.amounts import span
 from bastide.ports import Clock
 
 __all__ = ["Progress"]
@@ -43,7 +44,7 @@ class Progress:
             self._draw(done / total if total else 0.0, now - self._started)
 
     def _draw(self, share: float, elapsed: float) -> None:
-        left = f"  {elapsed * (1 - share) / share:.0f} s left" if share > 0.02 else ""
+        left = f"  {span(elapsed * (1 - share) / share)} left" if share > 0.02 else ""
         if not self._animated:
             self._out.write(f"  {self._what}: {share:.0%}{left}\n")
             return

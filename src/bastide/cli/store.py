@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bastide.cli.amounts import size
 from bastide.cli.command import Call, parameters
 from bastide.cli.store_denial import allow, denied_lines, deny
 from bastide.cli.store_key import keys, read_order, shred, write_order
@@ -108,7 +109,7 @@ def rotate(
         return
     row = renew(call.home, passphrase, to, rekey_data, call.progress(), order)
     done = f"{row['objects']} objects sealed to the new key"
-    done += f", {row['bytes']} bytes encrypted anew" if row["rekeyed"] else ", no data copied"
+    done += f", {size(row['bytes'])} encrypted anew" if row["rekeyed"] else ", no data copied"
     call.show(row, f"{done}; {row['retired']} old keys left the keyring")
 
 
@@ -150,7 +151,7 @@ def move(call: Call, to: str) -> None:
     from bastide.app.store_move import move as bring
 
     row = bring(call.home, call.passphrase(), to, call.progress())
-    call.show(row, f"{row['objects']} objects are in {row['to']} now, {row['bytes']} bytes copied")
+    call.show(row, f"{row['objects']} objects are in {row['to']} now, {size(row['bytes'])} copied")
 
 
 for command in (where, openings, deny, allow, rotate, move, keys, shred):
