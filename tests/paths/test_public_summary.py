@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The public summary: every field has a source or is not evidenced; the files are signed."""
 
+import base64
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -121,6 +124,10 @@ def test_markup_in_an_answer_is_text_in_every_form(env: Environment) -> None:
     forms = make_summary(env, ["tiny"], STATED).forms
     assert "table" in tags_of(forms["html"].decode())
     assert "script" not in tags_of(forms["html"].decode())
+    found = re.search("'sha256-(.*?)'.*<style>(.*)</style>", forms["html"].decode(), re.DOTALL)
+    assert found is not None
+    policy, style = found.groups()
+    assert base64.b64decode(policy) == hashlib.sha256(style.encode()).digest()
     assert "&lt;script&gt;" in forms["html"].decode()
     page = forms["md"].decode()
     assert "<script>" not in page

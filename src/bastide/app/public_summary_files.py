@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The public summary as files that are checked against a signed statement of the ledger."""
 
+import base64
+import hashlib
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,14 @@ __all__ = ["Summary", "check_summary", "html_page", "make_summary", "markdown_pa
            "record_summary"]  # fmt: skip
 
 TYPE: Final = "https://bastide.eu/public-summary/v1"
+_STYLE: Final = """
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+body { max-width: 64rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+table { width: 100%; table-layout: fixed; border-collapse: collapse; }
+th, td { border-top: 1px solid; padding: 0.4rem 0.6rem; text-align: left; vertical-align: top; }
+td { font-size: 0.9rem; }
+tbody th { font-weight: normal; }
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +151,25 @@ def markdown_page(value: Mapping[str, Any], digest: str) -> str:
 
 
 def html_page(value: Mapping[str, Any], digest: str) -> str:
-    """The summary as one page without scripts, styles from elsewhere or links."""
+    """The summary as one page without scripts, styles from elsewhere or links.
+
+    The one style that a browser applies is the page's own, which its policy names by hash.
+    """
+    style = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">',
-        "<title>Public summary of training content</title>\n</head>\n<body>",
+        '<meta http-equiv="Content-Security-Policy"'
+        f" content=\"default-src 'none'; style-src 'sha256-{style}'\">",
+        '<meta name="viewport" content="width=device-width">',
+        "<title>Public summary of training content</title>",
+        f"<style>{_STYLE}</style>\n</head>\n<body>",
         "<h1>Public summary of training content</h1>",
         f"<p>Template: {html.escape(value['template'])}</p>",
         f"<p>Digest of the summary in JSON: <code>{html.escape(digest)}</code></p>",
     ]
     for section, title in SECTIONS.items():
         parts.append(f"<h2>{section} {html.escape(title)}</h2>\n<table>")
-        parts.append("<tr><th>field</th><th>value</th><th>source</th></tr>")
+        parts.append("<thead><tr><th>field</th><th>value</th><th>source</th></tr></thead>")
         parts += [
             f"<tr><th>{html.escape(row['field'])} {html.escape(row['title'])}</th>"
             f"<td>{html.escape(row['value'])}</td><td>{html.escape(row['source'])}</td></tr>"
