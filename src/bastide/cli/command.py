@@ -204,14 +204,20 @@ class Command(click.Command):
 class Lazy(click.Group):
     """A group whose commands are imported when they are called: `--help` stays fast.
 
-    `table` maps a name to a function that imports and returns the command, and to its one line.
+    `table` maps a name to a function that imports and returns the command, and to its one line;
+    `headings` the first command under each to it.
     """
 
     def __init__(
-        self, *args: Any, table: dict[str, tuple[Callable[[], click.Command], str]], **kwargs: Any
+        self,
+        *args: Any,
+        table: dict[str, tuple[Callable[[], click.Command], str]],
+        headings: dict[str, str],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.table = table
+        self.headings = headings
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the table's order."""
@@ -236,8 +242,15 @@ class Lazy(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
+        width = max(map(len, self.table))
+        sections: list[tuple[str, list[tuple[str, str]]]] = []
+        for name, (_, line) in self.table.items():
+            if name in self.headings:
+                sections.append((self.headings[name], []))
+            sections[-1][1].append((name.ljust(width), line))
+        for heading, rows in sections:
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
 
 def parameters(name: str, example: str, *options: Any) -> Callable[[Callable[..., None]], Command]:
