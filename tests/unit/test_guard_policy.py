@@ -4,6 +4,7 @@
 
 import json
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -297,3 +298,20 @@ def test_what_was_observed_in_a_prompt_that_is_refused_is_counted(more: str) -> 
     with pytest.raises(Filtered):
         one.inward(asked(Message("user", f"From anna@firma.eu to {IBAN}. {more}")))
     assert one.decisions()[1:] == ("in:email:observe:1", "in:iban:refuse:1")
+
+
+def test_a_prompt_without_tools_is_not_kept_while_its_answer_waits() -> None:
+    """Broken once to prove it: with the request kept as it is, the text stays.
+
+    Thousands of streams wait at once, and each prompt may be long.
+    """
+
+    class Text(str):
+        """One that can be looked for."""
+
+    held = guard({"in": {"secrets": "mask"}, "out": {"secrets": "mask"}})
+    text = Text("Which town has a wall?")
+    gone = weakref.ref(text)
+    assert held.inward(GenerateRequest("i", "m", (Message("user", text),))).messages
+    del text
+    assert gone() is None

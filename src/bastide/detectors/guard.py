@@ -101,7 +101,7 @@ class Guard:
         self._found_out: Tally = {}
         self._chain = kit.outward
         self._text: StreamFilter | None = None  # what filters the text since the last tool call
-        self._request: GenerateRequest | None = None
+        self._request: GenerateRequest | None = None  # if it gives tools: others need no prompt
         self._calls: dict[int, tuple[CallPart, list[str]]] = {}
         self._json: list[str] | None = None  # the answer so far, if it is to be one JSON text
         self._stale = False
@@ -126,7 +126,7 @@ class Guard:
                 prompt = yield from self._text_in(prompt)
             if prompt != request.prompt or any(map(operator.is_not, rows, request.messages)):
                 request = structs.replace(request, messages=tuple(rows), prompt=prompt)
-        self._request = request
+        self._request = request if request.tools else None
         self._json = [] if request.schema is not None and self._chain else None
         return request
 
@@ -338,8 +338,8 @@ class Guard:
 
     def _is_given(self, call: ToolCall) -> bool:
         """Whether the tool is one of the request's: a name of another can carry any text out."""
-        assert self._request is not None
-        return any(tool.name == call.name for tool in self._request.tools)
+        given = () if self._request is None else self._request.tools
+        return any(tool.name == call.name for tool in given)
 
     def _permits(self, call: ToolCall) -> bool:
         rules = self._kit.policy.tool_rules

@@ -54,7 +54,6 @@ from bastide.stages.serve import Call, choose, embed
 __all__ = ["RECEIPT_HEADER", "Answering", "Caller", "Control", "Job", "fresh_snapshot"]
 
 RECEIPT_HEADER: Final = "x-bastide-receipt"
-_KEPT_BYTES: Final = 1_024  # of a stream's request that is not forgotten while it waits
 BUDGET_HEADER: Final = "x-bastide-budget"  # from the soft limit of a budget on
 
 
@@ -178,9 +177,7 @@ class Answering:
         if engine.full(caller.grant.tenant, len(request.body)):
             return refusal(BUSY, request.family, ident)
         began_ms = self._clock.now_ms()
-        light = None
-        if asked.stream and len(request.body) > _KEPT_BYTES and not _is_sealed(asked.request):
-            light = call.lightened()
+        light = call.lightened() if asked.stream and not _is_sealed(asked.request) else None
         writer = action.writer(
             Context(
                 ident,
