@@ -26,6 +26,7 @@ import uvloop
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
+from full import everything  # noqa: E402
 from load import Mode  # noqa: E402
 from load_h2 import in_h2  # noqa: E402
 
@@ -119,12 +120,15 @@ class RunnerWire(Wire):
 class World:
     """A gateway before a runner and a control that answer at once."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, full: bool = False) -> None:
+        """full: with all that an operator can set; see full.py."""
         engine, link = remote.RemoteEngine("none"), remote._Link()
         self.runner = RunnerWire(link, loop)
         link.connection_made(self.runner)  # type: ignore[arg-type]
         engine._link = link
         self.snapshot, self.received_at, self.erasure = make_snapshot(), float("inf"), None
+        if full:
+            self.snapshot = everything(self.snapshot, MODEL, Path("none"))
         self._loop = loop
         pool, seen = EnginePool(lambda _: engine, CLOCK), Seen(make_table(CLOCK.now_ms()))
         self.routes = Routes(self, pool, CLOCK, CHANCE, PEPPER, print, seen)
@@ -286,6 +290,8 @@ async def main() -> None:
     gc.collect()
     gc.freeze()
     whole, stream = await world.plain(WHOLE), await world.plain(STREAM)
+    full = World(asyncio.get_running_loop(), full=True)
+    full_whole, full_stream = await full.plain(WHOLE), await full.plain(STREAM)
     h2_whole, h2_stream = await world.h2(WHOLE), await world.h2(STREAM)
     pieces = PIECES + 1
     found = {
@@ -294,6 +300,8 @@ async def main() -> None:
         "h2": show("HTTP/2, on top of a whole answer", h2_whole - whole, h2_stages()),
     }
     print(f"HTTP/2, on top of a piece: {(h2_stream - stream) / pieces:.1f} µs")
+    found["full"] = {"whole": round(full_whole, 1), "piece": round(full_stream / pieces, 2)}
+    print(f"With everything on: {full_whole:.1f} µs, and {full_stream / pieces:.1f} µs for a piece")
     print(json.dumps(found))
 
 
