@@ -4,8 +4,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,27 @@ def test_a_plan_says_what_would_be_read(empty: Home, recipe: Path, tmp_path: Pat
     assert plan["steps"][-1] == "near-duplicate"
     assert 0 < plan["seconds_alone"] <= plan["seconds"] + 0.1  # duplicates are reckoned too
     assert not (home.store / "corpora").exists()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_interrupted_build_says_that_it_goes_on(
+    empty: Home, recipe: Path, tmp_path: Path, as_json: bool
+) -> None:
+    home = copied(empty, tmp_path / "home")
+    building = subprocess.Popen(
+        [sys.executable, "-c", "from bastide.cli import main; main()", "corpus", "build",
+         str(recipe), "--workers", "1", "--home", str(home.root), *(["--json"] if as_json else [])],
+        env={"PYTHONPATH": str(TESTS.parent / "src"), "PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while building.poll() is None and not list(home.root.glob("store/**/corpora/**/*")):
+        time.sleep(0.02)
+    building.send_signal(signal.SIGINT)
+    out, told = building.communicate(timeout=60)
+    assert building.returncode == 130
+    if as_json:
+        assert json.loads(out.splitlines()[-1])["error"] == "interrupted"
+    else:
+        assert "the same command goes on" in told
+    done = bastide(home, "build", str(recipe), "--workers", "1")
+    assert done.returncode == 0, done.stderr

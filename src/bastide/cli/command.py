@@ -29,6 +29,7 @@ __all__ = [
     "Call",
     "Command",
     "Lazy",
+    "as_error",
     "parameters",
     "parties_of",
     "read_file",
@@ -196,7 +197,7 @@ class Command(click.Command):
         except Exception as error:
             if call.debug:
                 raise
-            told = _told(error)
+            told = as_error(error)
             _fail(call, told)
             ctx.exit(told.exit_status)
 
@@ -317,7 +318,7 @@ def read_file(path: str, parse: Callable[[str], T]) -> T:
         raise
 
 
-def _told(error: Exception) -> BastideError:
+def as_error(error: Exception) -> BastideError:
     """Any error as one of the tree. Of an unexpected one only its place: its text may be secret."""
     if isinstance(error, BastideError):
         return error

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bastide.cli.command import Call, as_error
 from bastide.core.errors import BastideError
 
 if TYPE_CHECKING:
-    from bastide.cli.command import Call
     from bastide.ports import Clock
 
 __all__ = ["Events", "Work", "telling"]
 
 _EVENT_S = 0.5  # between two events of one thing
+_AGAIN = "the same command goes on where this was"
 
 
 class Events:
@@ -60,13 +61,27 @@ class Work:
 
 
 @contextlib.contextmanager
-def telling(call: "Call") -> Generator[Work]:
-    """Do long work; under `--json` an error is the last event, and the exit status."""
+def telling(call: Call) -> Generator[Work]:
+    """Do long work; under `--json` an error is the last event, and the exit status.
+
+    What is interrupted goes on when it is called again, and says so.
+    """
     events = Events() if call.as_json else None
     try:
         yield Work(events, events.step if events else call.progress())
-    except BastideError as error:
-        if events is None:
+    except KeyboardInterrupt:
+        if events is not None:
+            events.write(
+                "error", error="interrupted", message="interrupted", reasons=[], fix=_AGAIN
+            )
+        else:
+            call.tell(f"\n{_AGAIN}")
+        raise
+    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+        raise
+    except Exception as error:
+        if events is None or call.debug:
             raise
-        events.fail(error)
-        raise click.exceptions.Exit(error.exit_status) from error
+        told = as_error(error)
+        events.fail(told)
+        raise click.exceptions.Exit(told.exit_status) from error
