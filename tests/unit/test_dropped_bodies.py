@@ -37,7 +37,8 @@ class Start:
         self.home = Home(folder)
         identity = age.HybridIdentity(SystemEntropy().token(32))
         name = bundle_name(self.chain.rows["release"].subject.digest)
-        store = wiring.open_store(self.home.store, (identity.secret(),), (), SystemEntropy())
+        given = (self.home.store, (identity.secret(),), (), SystemEntropy())
+        store = wiring.open_store(*given, tuple)
         store.put(name, [b"bundle"])
         self.headers = {name: store.header(name)}
         self.body = self.home.store / wiring_store.body_name(name, self.headers[name])

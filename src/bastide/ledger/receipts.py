@@ -260,20 +260,22 @@ class ReceiptBook:
                 connection.execute(insert(_batch), rows)
 
     def audit(self) -> None:
-        """Recompute every batch from the ledger. Raises NotProven with the entry that fails."""
+        """Recompute every batch from the ledger. Raises NotProven with the entry that fails.
+
+        In one consistent view: services may seal the next batch meanwhile.
+        """
         first = 0
-        for entry in self._ledger.find("receipts/v1"):
-            count, place = entry.body["count"], f"entry {entry.entry}"
-            with schema.reading(self._records) as connection:
+        with schema.reading(self._records) as connection:
+            for entry in queries.find(connection, "receipts/v1"):
+                count, place = entry.body["count"], f"entry {entry.entry}"
                 leaves = _leaves(connection, first, count)
                 batch = connection.execute(select(_batch).where(_batch.c.first == first)).first()
-            root = merkle.root([merkle.leaf_hash(leaf) for leaf in leaves])
-            if len(leaves) != count or root.hex() != entry.body["root"]:
-                raise NotProven(f"{place}: the book's receipts are not those of the batch")
-            if batch is None or (batch.size, batch.entry) != (count, entry.entry):
-                raise NotProven(f"{place}: the book does not know this batch")
-            first += count
-        with schema.reading(self._records) as connection:
+                root = merkle.root([merkle.leaf_hash(leaf) for leaf in leaves])
+                if len(leaves) != count or root.hex() != entry.body["root"]:
+                    raise NotProven(f"{place}: the book's receipts are not those of the batch")
+                if batch is None or (batch.size, batch.entry) != (count, entry.entry):
+                    raise NotProven(f"{place}: the book does not know this batch")
+                first += count
             if _sealed(connection) != first:
                 raise NotProven(f"the book has a batch from receipt {first} without an entry")
 
