@@ -4,6 +4,7 @@
 
 import json
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -367,8 +368,9 @@ def test_the_owner_denies_and_allows(tmp_path: Path) -> None:
     stanzas = [stanza_for(service)]
     for entry in ("m/1", "m/", "*"):
         denied.write([entry, "else"])
-        with pytest.raises(Refused, match="the owner denies"):
+        with pytest.raises(Refused, match="the owner denies") as refused:
             service.unwrap(stanzas, "m/1")
+        assert refused.value.fix.endswith("bastide store allow " + shlex.quote(entry))
     denied.write(["m/2"])
     assert service.unwrap(stanzas, "m/1") == FILE_KEY
     (tmp_path / "d").write_bytes(b"\xff\xfe")

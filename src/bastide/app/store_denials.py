@@ -14,6 +14,7 @@ say; to let something be opened again takes the ledger, always.
 
 import contextlib
 import json
+import shlex
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -42,6 +43,7 @@ __all__ = [
     "deny_locked",
     "draft_allowance",
     "draft_denial",
+    "letting_go",
     "openings",
     "openings_locked",
 ]
@@ -84,6 +86,16 @@ def denied(env: Environment) -> list[dict[str, Any]]:
         for row in signed
     ]
     return rows + _unsigned(name for name in _listed(env.home) if name not in standing)
+
+
+def letting_go(env: Environment, rows: Sequence[dict[str, Any]], name: str) -> str:
+    """The command that ends what `denied` says of a name, with the keys that it takes."""
+    wanted = [Party.GUARDIAN]
+    if any(row["name"] == name and row["party"] == Party.FIRM for row in rows):
+        wanted.append(Party.FIRM)
+    held = env.party_signers()
+    keys = "".join(f" --key {party}.key" for party in wanted if party not in held)
+    return f"bastide store allow {shlex.quote(name)}{keys}"
 
 
 def deny(env: Environment, names: Sequence[str], reason: str) -> list[dict[str, Any]]:

@@ -20,12 +20,13 @@ from bastide.app.environment import Environment, open_environment
 from bastide.app.orders import sign_as_parties
 from bastide.app.services import running_pid
 from bastide.app.store_custody import draft_move, permit_move, verify_holder
-from bastide.app.store_denials import denied
+from bastide.app.store_denials import denied, letting_go
 from bastide.app.store_key_entries import note_active, note_replaced, refuse_known
 from bastide.app.store_move import objects
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven, Refused
 from bastide.core.limits import MIB
 from bastide.crypto.dsse import Envelope
+from bastide.ledger.denials import denies
 from bastide.ports import Reader, SealingStore
 
 __all__ = ["rotate", "where"]
@@ -61,12 +62,13 @@ def rotate(
 
     `to` is `file` or a place of a key service; another holder takes the order of two parties, whom
     the keyring may hold. Raises Waiting without, Refused while the services run: they hold the old
-    keys.
+    keys; and while any object is denied, before it has made a key.
     """
     if running_pid(home) is not None:
         raise Refused("the services run with the keys of now", fix="bastide down")
     with open_environment(home, passphrase) as env, alone(home.root, lambda: None):
         require(env, "service-key-rotate")
+        _refuse_denied(env)
         state = _begin(env, passphrase, to, rekey, order)
         keyring = env.reread_keyring()
         identities = keyring.identities()
@@ -86,6 +88,29 @@ def rotate(
         wiring.replace_store_keys(home.keyring, passphrase, keyring, newest, env.entropy)
         home.rotation.unlink()
     return {**counts, "rekeyed": state["rekey"], "retired": len(old)}
+
+
+def _refuse_denied(env: Environment) -> None:
+    """A rotation opens every object: one that may not open what is there would stop half-way."""
+    if not (rows := denied(env)):
+        return
+    names = env.store.names()
+    if env.home.desk.exists():
+        keys = env.keyring.identities()
+        names += wiring.open_store(env.home.desk, keys, (), env.entropy, tuple).names()
+    against = [row for row in rows if any(denies(row["name"], one) for one in names)]
+    if against:
+        by_name = dict.fromkeys(row["name"] for row in against)
+        raise Refused(
+            "a rotation opens every object, and some may not be opened",
+            reasons=[
+                f"{row['name']} is denied by the {row['party']} in entry {row['entry']}"
+                if row["entry"] is not None
+                else f"{row['name']} is denied on this machine's list"
+                for row in against
+            ],
+            fix=", and ".join(letting_go(env, rows, name) for name in by_name),
+        )
 
 
 def _begin(

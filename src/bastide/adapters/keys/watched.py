@@ -17,6 +17,7 @@ beside it, so that a file which is gone opens nothing that they denied.
 import contextlib
 import json
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -111,10 +112,14 @@ class WatchedKeys:
 
     def unwrap(self, stanzas: Sequence[age.Stanza], what: str) -> bytes | None:
         """As the service inside. Raises Refused for what the owner denies."""
-        if any(entry == ALL or what.startswith(entry) for entry in self._denied.read()):
+        denied = self._denied.read()
+        if against := [one for one in denied if one == ALL or what.startswith(one)]:
             self._record(what, "denied")
+            names = " ".join(shlex.quote(name) for name in dict.fromkeys(against))
             raise Refused(
-                f"the owner denies the opening of {what}", fix=f"bastide store allow {what}"
+                f"the owner denies the opening of {what}",
+                fix="with the guardian's key, and the firm's too if `bastide store where` says that"
+                f" the firm denied it: bastide store allow {names}",
             )
         self._record(what, "asked")
         try:
