@@ -3,16 +3,22 @@
 """What parties denied in the ledger, for whoever opens sealed objects or serves what they hold.
 
 A denial counts in whatever state its key is now: it only takes away. That it ended counts only
-if the signatures hold, count, and are those that it takes, so who writes into the database opens
-nothing by it.
+if the signatures count now, and are those that it takes. The signatures of both are checked again,
+so who writes into the database opens nothing by it.
 """
 
-from bastide.core.errors import NotProven, Refused
-from bastide.core.evidence import Evidence
 from bastide.core.register import KEY_KINDS
 from bastide.core.subject import Digest
-from bastide.ledger import Ledger, statements
-from bastide.ledger.denials import DENIAL, DENIAL_END, DENIAL_KINDS, Denials, objects_of
+from bastide.ledger import Ledger
+from bastide.ledger.denials import (
+    DENIAL,
+    DENIAL_END,
+    DENIAL_KINDS,
+    DenialLog,
+    Denials,
+    objects_of,
+)
+from bastide.ledger.door import holds
 
 __all__ = ["SignedDenials", "reasons_against", "signed_denials"]
 
@@ -34,12 +40,12 @@ class SignedDenials:
 
 def signed_denials(ledger: Ledger) -> Denials:
     """What is denied by all that is known now."""
-    found = Denials()
+    found, register = DenialLog(), ledger.register()
     rows = [*ledger.find(DENIAL), *ledger.find(DENIAL_END)]
     for row in sorted(rows, key=lambda row: row.entry or 0):
-        if row.kind == DENIAL or _holds(ledger, found, row):
+        if holds(ledger.envelope(row.entry or 0), register.known()):
             found.follow(row)
-    return found
+    return found.now(register)
 
 
 def reasons_against(ledger: Ledger, deployment: Digest) -> list[str]:
@@ -53,13 +59,3 @@ def reasons_against(ledger: Ledger, deployment: Digest) -> list[str]:
         f" {row.body['reason'] or 'no reason was given'}"
         for row in against
     ]
-
-
-def _holds(ledger: Ledger, found: Denials, row: Evidence) -> bool:
-    keys = ledger.register().counted(row.entry or 0)
-    try:
-        statements.read_signed(ledger.envelope(row.entry or 0), keys)
-        found.verify(row, keys, ledger.find)
-    except (NotProven, Refused):
-        return False
-    return True

@@ -74,7 +74,7 @@ def _check_entry(connection: Connection, row: queries.Row, keys: _Keys) -> bytes
         if evidence.kind in DECIDED:
             keys.decisions.verify(evidence, keys.signing)
         find = functools.partial(queries.find, connection)
-        keys.decisions.denials.verify(evidence, keys.signing, find)
+        keys.decisions.denials.verify(evidence, keys.register, find)
         if evidence.kind in FOLLOWED or keys.decisions.open:
             keys.decisions.follow(evidence, keys.register.known())
     except BastideError as error:

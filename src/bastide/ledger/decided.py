@@ -27,7 +27,7 @@ from bastide.core.evidence import Evidence
 from bastide.core.key import PublicKey
 from bastide.core.party import Party
 from bastide.core.policy import GUARD, PUSH, Policy
-from bastide.ledger.denials import DENIAL_KINDS, Denials
+from bastide.ledger.denials import DENIAL_KINDS, DenialLog
 from bastide.ledger.once import Once
 
 __all__ = ["DECIDED", "FOLLOWED", "Decided", "Decisions", "ends_ms", "service_ms"]
@@ -69,7 +69,7 @@ class Decisions:
     signed: set[str] = field(default_factory=set)  # rules by which a party signed at least once
     waiting: Evidence | None = None  # an emergency whose incident is still to come
     open: dict[str, Evidence] = field(default_factory=dict)  # emergencies, by digest
-    denials: Denials = field(default_factory=Denials)
+    denials: DenialLog = field(default_factory=DenialLog)
     emergencies: Once = field(default_factory=Once)
 
     def verify(

@@ -9,16 +9,18 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 
 from bastide.core.errors import BastideError, NotProven
+from bastide.core.evidence import Evidence
 from bastide.core.key import PublicKey
 from bastide.core.register import KEY_KINDS, Register
-from bastide.ledger import queries
+from bastide.crypto.dsse import Envelope
+from bastide.ledger import queries, statements
 from bastide.ledger.acts import verify_actor
 from bastide.ledger.commit import Batch
 from bastide.ledger.decided import DECIDED, FOLLOWED, Decisions
 from bastide.ledger.denials import DENIAL_KINDS
 from bastide.ledger.once import verify_new
 
-__all__ = ["ALONE", "State", "learn", "refusal"]
+__all__ = ["ALONE", "State", "holds", "learn", "refusal"]
 
 # What depends on the entry before it, so that nothing may come between: each has its own commit.
 ALONE = (*KEY_KINDS, *DECIDED, *DENIAL_KINDS)
@@ -35,14 +37,34 @@ def learn(
     for row in queries.since(connection, (*KEY_KINDS, *FOLLOWED), start):
         if row.kind in KEY_KINDS:
             register = register.after(row)
-        else:
+        elif row.kind not in DENIAL_KINDS or holds(
+            queries.entry(connection, row.entry or 0)[0], register.known()
+        ):
             decisions.follow(row, register.known())
     if decisions.open:  # every entry since the oldest of them tells the time then
         begun = min(row.entry or 0 for row in decisions.open.values())
         for chunk in queries.chunks(connection, max(start, begun), size):
             for _, _, row in chunk:
-                decisions.follow(row, register.known())
+                if row.kind not in DENIAL_KINDS:  # they tell no time, and were taken up above
+                    decisions.follow(row, register.known())
     return register
+
+
+def _signed(connection: Connection, row: Evidence, register: Register) -> bool:
+    envelope, _ = queries.entry(connection, row.entry or 0)
+    return holds(envelope, register.known())
+
+
+def holds(envelope: Envelope, keys: Mapping[str, PublicKey]) -> bool:
+    """Whether a row of the database is a statement as the door takes it, signed by these keys.
+
+    What reads the index asks it of whatever may have been written beside the door.
+    """
+    try:
+        statements.read_signed(envelope, keys)
+    except BastideError:
+        return False
+    return True
 
 
 def refusal(connection: Connection, batch: Batch, state: State) -> BastideError | None:
@@ -61,7 +83,7 @@ def refusal(connection: Connection, batch: Batch, state: State) -> BastideError 
                 register.after(evidence)
             if evidence.kind in DECIDED:
                 decisions.verify(evidence, signing, now_ms)
-            decisions.denials.verify(evidence, signing, find)
+            decisions.denials.verify(evidence, register, find)
             verify_new(evidence, signing, find)  # last: the others say more of why
         except BastideError as error:
             return error
