@@ -140,3 +140,23 @@ def test_an_emergency_leaves_what_was_denied_again(tmp_path: Path) -> None:
     world.reopen().append([sign(world, end(again, time_ms=3), Party.GUARDIAN)])
     assert names(world) == ()
     assert len(world.ledger.find(DENIAL_END)) == 2
+
+
+def test_what_is_admitted_later_makes_no_earlier_load_wrong(chain: ChainWorld) -> None:
+    world = chain.world
+    deny(world, Party.FIRM, "models/2")
+    world.ledger.append([world.state(load(chain, time_ms=2))])
+    world.ledger.audit()
+    admitted = chain.rows["admission"]
+    objects = [{**one, "object": "models/2"} for one in admitted.body["objects"]]
+    again = Statement(
+        admitted.kind, admitted.statement.subjects, {**admitted.body, "objects": objects}
+    )
+    world.ledger.append([world.state(again)])
+    world.ledger.audit()  # the load opened models/1, and only that was known of the model then
+    late = world.state(load(chain, time_ms=3))
+    with pytest.raises(Refused, match="denies to everybody"):
+        world.ledger.append([late])
+    plant(world, late)
+    with pytest.raises(NotProven, match="a load of what entry"):
+        world.ledger.audit()

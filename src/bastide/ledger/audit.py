@@ -11,6 +11,7 @@ from bastide.core.errors import BastideError, NotProven
 from bastide.core.evidence import Evidence
 from bastide.core.policy import Policy
 from bastide.core.register import KEY_KINDS, Register
+from bastide.core.subject import Digest
 from bastide.crypto import merkle, note
 from bastide.ledger import queries, schema, statements
 from bastide.ledger.acts import verify_actor
@@ -73,8 +74,8 @@ def _check_entry(connection: Connection, row: queries.Row, keys: _Keys) -> bytes
             keys.learn(evidence)
         if evidence.kind in DECIDED:
             keys.decisions.verify(evidence, keys.signing)
-        find = functools.partial(queries.find, connection)
-        keys.decisions.denials.verify(evidence, keys.register, find)
+        earlier = functools.partial(_earlier, connection, evidence.entry or 0)
+        keys.decisions.denials.verify(evidence, keys.register, earlier)
         if evidence.kind in FOLLOWED or keys.decisions.open:
             keys.decisions.follow(evidence, keys.register.known())
     except BastideError as error:
@@ -84,6 +85,12 @@ def _check_entry(connection: Connection, row: queries.Row, keys: _Keys) -> bytes
     if (evidence.kind == "charter/v1") != (evidence.entry == 0):
         raise NotProven(f"entry {evidence.entry}: a charter is the first entry, and only the first")
     return merkle.leaf_hash(data)
+
+
+def _earlier(connection: Connection, entry: int, kind: str, digest: Digest) -> list[Evidence]:
+    """Statements of a kind about a digest that the ledger had before an entry: all it could ask."""
+    found = queries.find(connection, kind, digest)
+    return [row for row in found if row.entry is not None and row.entry < entry]
 
 
 def _check_leaves(connection: Connection, first: int, leaves: Sequence[bytes]) -> None:
