@@ -49,3 +49,51 @@ def test_a_rotation_does_not_begin_while_an_object_is_denied(apart: tuple[Demo, 
     demo.json("store", "allow", "corpora/", *key(people, "guardian"))
     # What is denied and not there is no object that it opens.
     assert demo.json("store", "rotate")["objects"] == 2
+
+
+def test_a_name_that_takes_in_nothing_is_told(apart: tuple[Demo, Path]) -> None:
+    demo, people = apart
+    for given in ([], key(people, "firm")):
+        done = demo.run("store", "deny", "modles/", *given)
+        assert "no object's name begins with modles/" in done.stderr
+        assert "known beginnings: corpora/, models/" in done.stderr
+        row = demo.json("store", "deny", "Models/", *given, status=2)
+        assert "'Models/'" in row["message"] and "`models/`" in row["fix"]
+    assert "Models/" not in (demo.home / "denied").read_text()
+    row = demo.json("store", "deny", "models/", *key(people, "firm"))
+    assert row["taken_in"] == [{"name": "models/", "objects": 1, "deployments": []}]
+    demo.json("store", "allow", "models/", "modles/", *key(people, "guardian", "firm"))
+
+
+def test_a_name_given_twice_is_one(apart: tuple[Demo, Path]) -> None:
+    demo, people = apart
+    row = demo.json("store", "deny", "a/", "a/", *key(people, "firm"))
+    assert [one["name"] for one in row["denied"]].count("a/") == 1
+    with (demo.home / "denied").open("a") as file:
+        file.write("a/\n")
+    row = demo.json("store", "allow", "a/", "a/", *key(people, "guardian", "firm"))
+    assert "a/" not in [one["name"] for one in row["denied"]]
+
+
+def test_what_was_signed_elsewhere_stops_a_locked_environment_too(
+    apart: tuple[Demo, Path], tmp_path: Path
+) -> None:
+    """It is on the machine's list until somebody unlocks the ledger, and then carried there."""
+    demo, people = apart
+    file = tmp_path / "denial.json"
+    demo.json("store", "deny", "models/", "--party", "firm", "--out", str(file))
+    demo.json("sign", str(file), *key(people, "firm"))
+    unlock = demo.home / "unlock"
+    passphrase = unlock.read_text()
+    unlock.unlink()
+    try:
+        done = demo.run("store", "deny", "--signed", str(file))
+        assert "not in the ledger, which is locked" in done.stderr
+        assert f"bastide store deny --signed {file}" in done.stderr
+        assert "models/" in (demo.home / "denied").read_text().split()
+        assert "1 objects" in done.stdout
+    finally:
+        unlock.write_text(passphrase)
+    rows = demo.json("store", "deny", "--signed", str(file))["denied"]
+    assert {row["party"] for row in rows if row["name"] == "models/"} == {"firm"}
+    demo.json("store", "allow", "models/", *key(people, "guardian", "firm"))

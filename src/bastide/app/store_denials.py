@@ -24,28 +24,41 @@ from bastide.app.config import Home
 from bastide.app.deciding import acting, read_signed_draft
 from bastide.app.denials import signed_denials
 from bastide.app.duties import require
+from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
 from bastide.app.orders import sign_as_parties
-from bastide.core.errors import Misconfigured, NotProven
+from bastide.core.errors import BastideError, Misconfigured, NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.party import Party
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
-from bastide.ledger.denials import DENIAL, DENIAL_END, EVERYTHING, denial_subject
+from bastide.ledger import Ledger
+from bastide.ledger.denials import (
+    DENIAL,
+    DENIAL_END,
+    EVERYTHING,
+    denial_subject,
+    denies,
+    objects_of,
+)
+from bastide.ledger.field_checks import beginning
 from bastide.ledger.statements import check_shape
 
 __all__ = [
     "allow",
     "carry_allowance",
     "carry_denial",
+    "carry_denial_locked",
     "denied",
     "deny",
     "deny_locked",
     "draft_allowance",
     "draft_denial",
     "letting_go",
+    "object_names",
     "openings",
     "openings_locked",
+    "taken_in",
 ]
 
 # Whose held key signs where one person holds all: whose denial its own party can end.
@@ -103,8 +116,10 @@ def deny(env: Environment, names: Sequence[str], reason: str) -> list[dict[str, 
 
     It is signed with the given key, or under `solo` with a held one; without either it stands in
     the file alone. It does so, too, where the policies in the ledger do not hold: forging them
-    must stop no stop. Raises Misconfigured for a name that no object has, and then denies nothing.
+    must stop no stop. A name that no object has yet is taken, too: `taken_in` tells. Raises
+    Misconfigured for one that none can have, and then denies nothing.
     """
+    names = _checked(names)
     signer = _signer(env)
     asking = acting(env) if signer is not None else env
     with contextlib.suppress(NotProven):
@@ -123,10 +138,23 @@ def deny(env: Environment, names: Sequence[str], reason: str) -> list[dict[str, 
 
 def deny_locked(home: Home, names: Sequence[str]) -> list[dict[str, Any]]:
     """The same of an environment that cannot be opened: a stop must not wait for a passphrase."""
-    listed = _listed(home)
+    names, listed = _checked(names), _listed(home)
     listed += [name for name in names if name not in listed]
     wiring.deny_list(home.denied).write(listed)
     return _unsigned(listed)
+
+
+def carry_denial_locked(home: Home, text: str) -> tuple[str, list[dict[str, Any]]]:
+    """The name that a denial from elsewhere speaks of, on this machine's list for now.
+
+    No ledger says whose signatures it has: it only takes away, as what nobody signed does.
+    """
+    _, statement = read_draft(text)
+    if statement.kind != DENIAL:
+        raise Misconfigured(f"not a {DENIAL} but a {statement.kind}", fix="give another file")
+    check_shape(statement)
+    name = statement.body["name"]
+    return name, deny_locked(home, [name])
 
 
 def draft_denial(env: Environment, name: str, party: Party, reason: str) -> Envelope:
@@ -135,8 +163,8 @@ def draft_denial(env: Environment, name: str, party: Party, reason: str) -> Enve
     return Envelope(_denial(env, name, party, reason).payload(), ())
 
 
-def carry_denial(env: Environment, text: str) -> list[dict[str, Any]]:
-    """Put a denial into force that was signed elsewhere.
+def carry_denial(env: Environment, text: str) -> tuple[str, list[dict[str, Any]]]:
+    """Put a denial into force that was signed elsewhere: its name, and what is denied then.
 
     Raises NotProven if its party did not sign it, Refused if it is too old, or there already.
     """
@@ -146,7 +174,49 @@ def carry_denial(env: Environment, text: str) -> list[dict[str, Any]]:
         _require_each(acting(env, signed), "store-deny", [name])
     env.ledger.append([signed])
     deny_locked(env.home, [name])
-    return denied(env)
+    return name, denied(env)
+
+
+def taken_in(home: Home, names: Iterable[str], ledger: Ledger | None) -> list[dict[str, Any]]:
+    """What names take in now: `objects`, how many, and `deployments`, whose objects those are.
+
+    `objects` is null where the store cannot be listed, `deployments` while the ledger is locked. Of
+    a name that takes in nothing, `known` are the beginnings that objects have.
+    """
+    held = None
+    with contextlib.suppress(BastideError):  # a stop does not fail since this cannot be told
+        held = object_names(home)
+    rows: list[dict[str, Any]] = []
+    for name in dict.fromkeys(names):
+        count = None if held is None else sum(denies(name, one) for one in held)
+        row = {"name": name, "objects": count, "deployments": _opened_by(ledger, name)}
+        if held is not None and count == 0:
+            row["known"] = sorted({one.partition("/")[0] + "/" for one in held})
+        rows.append(row)
+    return rows
+
+
+def object_names(home: Home) -> list[str]:
+    """The names of all sealed objects, the desk's too. Raises Unavailable."""
+    keys = wiring.make_store_keys("file", wiring.entropy())  # any: to list opens nothing
+    found: list[str] = []
+    for folder in (home.store, home.desk):
+        if folder.exists():
+            found += wiring.open_store(folder, keys, (), wiring.entropy(), tuple).names()
+    return found
+
+
+def _opened_by(ledger: Ledger | None, name: str) -> list[str] | None:
+    if ledger is None:
+        return None
+    active = ledger.deployments(active=True)
+    return sorted(
+        {
+            row.subject.name
+            for row in active
+            if any(denies(name, one) for one in objects_of(ledger.find, row.subject.digest))
+        }
+    )
 
 
 def allow(
@@ -157,6 +227,7 @@ def allow(
     Raises Misconfigured for a name that nothing denies, NotProven if a signature is missing.
     """
     standing, listed = signed_denials(env.ledger).standing, _listed(env.home)
+    names = tuple(dict.fromkeys(names))
     for name in names:
         if name not in standing and name not in listed:
             known = ", ".join(dict.fromkeys((*standing, *listed))) or "nothing"
@@ -202,6 +273,7 @@ def _signer(env: Environment) -> Signer | None:
 
 
 def _denial(env: Environment, name: str, party: Party, reason: str) -> Statement:
+    _checked([name])
     body = {"name": name, "party": party.value, "reason": reason}
     return _made(env, DENIAL, name, body)
 
@@ -219,6 +291,18 @@ def _made(env: Environment, kind: str, name: str, said: dict[str, Any]) -> State
     return statement
 
 
+def _checked(names: Sequence[str]) -> tuple[str, ...]:
+    """Each name once. Raises Misconfigured for one that no object's name can begin with."""
+    for name in names:
+        if not beginning(name):
+            raise Misconfigured(
+                f"no object's name can begin with {name[:80]!r}: nothing is denied",
+                fix="names are of a-z, 0-9, '.', '_', '-' and '/', as `models/`; '*' is all",
+                place="names",
+            )
+    return tuple(dict.fromkeys(names))
+
+
 def _listed(home: Home) -> list[str]:
     return list(wiring.deny_list(home.denied).read())
 
@@ -226,8 +310,7 @@ def _listed(home: Home) -> list[str]:
 def _unlist(home: Home, name: str) -> None:
     listed = _listed(home)
     if name in listed:
-        listed.remove(name)
-        wiring.deny_list(home.denied).write(listed)
+        wiring.deny_list(home.denied).write([one for one in listed if one != name])
 
 
 def _unsigned(names: Iterable[str]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from bastide.app.environment import Environment, open_environment
 from bastide.app.orders import sign_as_parties
 from bastide.app.services import running_pid
 from bastide.app.store_custody import draft_move, permit_move, verify_holder
-from bastide.app.store_denials import denied, letting_go
+from bastide.app.store_denials import denied, letting_go, object_names
 from bastide.app.store_key_entries import note_active, note_replaced, refuse_known
 from bastide.app.store_move import objects
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven, Refused
@@ -94,10 +94,7 @@ def _refuse_denied(env: Environment) -> None:
     """A rotation opens every object: one that may not open what is there would stop half-way."""
     if not (rows := denied(env)):
         return
-    names = env.store.names()
-    if env.home.desk.exists():
-        keys = env.keyring.identities()
-        names += wiring.open_store(env.home.desk, keys, (), env.entropy, tuple).names()
+    names = object_names(env.home)
     against = [row for row in rows if any(denies(row["name"], one) for one in names)]
     if against:
         by_name = dict.fromkeys(row["name"] for row in against)

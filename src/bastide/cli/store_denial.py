@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bastide store deny` and `bastide store allow`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -10,7 +10,12 @@ from bastide.cli.command import Call, parameters, read_text, verify_one_way, wri
 from bastide.core.errors import Misconfigured
 from bastide.core.party import Party
 
+if TYPE_CHECKING:
+    from bastide.app.environment import Environment
+
 __all__ = ["allow", "denied_lines", "deny"]
+
+_KNOWN_SAID: Final = 10  # beginnings of names, where one takes in nothing
 
 _NAMES = click.argument("names", nargs=-1, metavar="[NAME]...")
 _REASON = click.option("--reason", default="", help="Why; kept in the ledger.")
@@ -45,10 +50,11 @@ def deny(
 
     It is a statement in the ledger, signed by a party: deleting a file lifts nothing, and an audit
     names a load that comes after it. While the environment is locked, or without a party's key, it
-    holds on this machine's list only, and says so: a stop does not wait.
+    holds on this machine's list only, and says so: a stop does not wait. It tells how many objects
+    and which deployments each name takes in; a name that takes in none is denied, with a warning.
     """
-    from bastide.app.store_denials import carry_denial, deny_locked, draft_denial
     from bastide.app.store_denials import deny as put
+    from bastide.app.store_denials import deny_locked, draft_denial, taken_in
 
     verify_one_way(out, signed)
     _check_names(names, out, signed)
@@ -62,12 +68,10 @@ def deny(
         return
     with call.environment_if_open(call.party_key(key)) as env:
         if signed is not None:
-            if env is None:
-                raise Misconfigured("what was signed goes into the ledger, which is locked")
-            rows = carry_denial(env, read_text(signed))
+            names, rows = _carry(call, env, signed)
         else:
             rows = deny_locked(call.home, names) if env is None else put(env, names, reason)
-    _show(call, rows)
+        _show(call, rows, taken_in(call.home, names, None if env is None else env.ledger))
 
 
 @parameters(
@@ -127,9 +131,43 @@ def denied_lines(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _show(call: Call, rows: list[dict[str, Any]]) -> None:
+def _carry(
+    call: Call, env: "Environment | None", signed: str
+) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """What was signed elsewhere, into the ledger; onto this machine's list while it is locked."""
+    from bastide.app.store_denials import carry_denial, carry_denial_locked
+
+    text = read_text(signed)
+    if env is not None:
+        name, rows = carry_denial(env, text)
+    else:
+        name, rows = carry_denial_locked(call.home, text)
+        call.tell(
+            "the statement is not in the ledger, which is locked: it holds on this machine's list"
+            " only, whoever signed it. Once the ledger is open, carry it there:"
+            f" bastide store deny --signed {signed}"
+        )
+    return (name,), rows
+
+
+def _show(
+    call: Call, rows: list[dict[str, Any]], taken: list[dict[str, Any]] | None = None
+) -> None:
     lines = [f"denied  {line}" for line in denied_lines(rows)]
-    call.show({"denied": rows}, "\n".join(lines) or "nothing is denied")
+    if taken is None:
+        call.show({"denied": rows}, "\n".join(lines) or "nothing is denied")
+        return
+    for row in taken:
+        if row["objects"] == 0:
+            known = ", ".join(row["known"][:_KNOWN_SAID]) or "no object is there"
+            call.tell(
+                f"no object's name begins with {row['name']}, so this stops nothing that is there;"
+                f" known beginnings: {known}"
+            )
+        elif row["objects"] is not None:
+            by = ", ".join(row["deployments"] or ()) or "no deployment that is known"
+            lines.append(f"{row['name']} takes in {row['objects']} objects, opened by {by}")
+    call.show({"denied": rows, "taken_in": taken}, "\n".join(lines))
 
 
 def _check_names(names: tuple[str, ...], out: str | None, signed: str | None) -> None:
