@@ -49,10 +49,10 @@ def another_guardian(world: World) -> Signer:
     return key
 
 
-def state(world: World, new: KeyState, time_ms: int = 6) -> None:
+def state(world: World, new: KeyState, time_ms: int = 6, trusted_before: int | None = None) -> None:
     """Two parties change the state of the guardian's first key."""
     key = world.parties[Party.GUARDIAN].public.ident
-    body = {"key": key, "state": new.value, "trusted_before": None}
+    body = {"key": key, "state": new.value, "trusted_before": trusted_before}
     body |= {"reason": "stolen", "time_ms": time_ms}
     statement = Statement("key-state/v1", (key_subject(key),), body)
     by = [world.parties[Party.OPERATOR], world.parties[Party.FIRM]]

@@ -24,17 +24,32 @@ __all__ = ["SignedDenials", "reasons_against", "signed_denials"]
 
 
 class SignedDenials:
-    """The names that are denied now, read again when the ledger has news of them."""
+    """What is denied now, read again when the ledger has news of it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._known: tuple[int, tuple[str, ...]] = (-2, ())
+        self._known: tuple[int, Denials] = (-2, Denials({}))
 
     def __call__(self) -> tuple[str, ...]:
         """The names. Raises Unavailable or NotProven if the ledger cannot be read."""
+        return tuple(self._now().standing)
+
+    def reasons(self, deployment: Digest) -> list[str]:
+        """Why what a deployment opens may not be opened; empty if it may."""
+        denied = self._now()
+        if not denied.standing:
+            return []
+        against = denied.against(objects_of(self._ledger.find, deployment))
+        return [
+            f"the {row.body['party']} denied the opening of {row.body['name']} in entry"
+            f" {row.entry}: {row.body['reason'] or 'no reason was given'}"
+            for row in against
+        ]
+
+    def _now(self) -> Denials:
         newest = self._ledger.newest_of(*DENIAL_KINDS, *KEY_KINDS)
         if newest != self._known[0]:
-            self._known = newest, tuple(signed_denials(self._ledger).standing)
+            self._known = newest, signed_denials(self._ledger)
         return self._known[1]
 
 
@@ -49,13 +64,5 @@ def signed_denials(ledger: Ledger) -> Denials:
 
 
 def reasons_against(ledger: Ledger, deployment: Digest) -> list[str]:
-    """Why what a deployment opens may not be opened; empty if it may."""
-    denied = signed_denials(ledger)
-    if not denied.standing:
-        return []
-    against = denied.against(objects_of(ledger.find, deployment))
-    return [
-        f"the {row.body['party']} denied the opening of {row.body['name']} in entry {row.entry}:"
-        f" {row.body['reason'] or 'no reason was given'}"
-        for row in against
-    ]
+    """The same as `SignedDenials.reasons`, for who asks once."""
+    return SignedDenials(ledger).reasons(deployment)

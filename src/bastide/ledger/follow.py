@@ -120,8 +120,8 @@ class Replica:
     def _read(self, data: bytes, index: int) -> Verified:
         """One entry, by the rules of the ledger's door about signatures, keys and actors.
 
-        What parties decide (`decided`) is not judged here: who serves weights reads none of it, and
-        control's door and every audit do.
+        What parties decide (`decided`) is not judged here: control's door and every audit do it.
+        What of it a node goes by, the denials, it judges itself where it reads them.
         """
         try:
             envelope = Envelope.from_json(json.loads(data))

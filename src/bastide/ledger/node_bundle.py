@@ -3,8 +3,9 @@
 """The bundle of nodes: one JSON file by which a client knows to whom it may seal a request.
 
 It holds the attested nodes in force, and for each what it serves: deployment, release, and all
-that the release stands on; with inclusion proofs under one head that witnesses cosigned, and the
-proof that this head continues the one that the client saw before (`ledger/verify_nodes.py`).
+that the release stands on; what was revoked and denied; with inclusion proofs under one head that
+witnesses cosigned, and the proof that this head continues the one that the client saw before
+(`ledger/verify_nodes.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,13 +16,14 @@ from bastide.core.limits import SEALED_NODES_MAX
 from bastide.core.register import KEY_KINDS
 from bastide.core.subject import Digest
 from bastide.ledger.cosigned import enrolled
+from bastide.ledger.denials import DENIAL_KINDS
 from bastide.ledger.heads import open_head
 from bastide.ledger.ledger import Ledger
 from bastide.ledger.reference_values import reference_values
 
 __all__ = ["NODES_TYPE", "continues", "export_nodes"]
 
-NODES_TYPE: Final = "https://bastide.eu/sealed-nodes/v1"
+NODES_TYPE: Final = "https://bastide.eu/sealed-nodes/v2"  # v1 had no denials
 
 
 def export_nodes(
@@ -46,16 +48,20 @@ def export_nodes(
     def entries(rows: Iterable[Evidence]) -> list[Mapping[str, Any]]:
         return [entry(row) for row in rows if _before(row, size)]
 
-    changes = [row for kind in KEY_KINDS for row in ledger.find(kind)]
+    def of(kinds: Iterable[str]) -> list[Mapping[str, Any]]:
+        rows = [row for kind in kinds for row in ledger.find(kind)]
+        return entries(sorted(rows, key=lambda row: row.entry or 0))
+
     return {
         "type": NODES_TYPE,
         "checkpoint": checkpoint,
         "consistency": continues(ledger, checkpoint, since),
         "charter": entry(ledger.charter()),
-        "keys": entries(sorted(changes, key=lambda row: row.entry or 0)),
+        "keys": of(KEY_KINDS),
         "witnesses": entries(enrolled(ledger, size)),
         "references": entries(references.values()),
         "revocations": entries(ledger.find("revocation/v1")),
+        "denials": of(DENIAL_KINDS),
         "deployments": [
             {
                 name: entry(row) if isinstance(row, Evidence) else entries(row)

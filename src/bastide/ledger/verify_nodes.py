@@ -9,18 +9,18 @@
 5. Every entry is under that head, of the kind that its place demands, signed by who may.
 6. Each deployment: its release, candidate, admission, evaluation and approvals belong together,
    stand in order, and their gates let them through when they are judged again. Neither release nor
-   deployment is revoked.
+   deployment is revoked, and no party denied the opening of what they serve.
 7. Each node: its quote holds and binds the HPKE key; the newest reference values of their name,
    which the guardian signed, allow its hardware and its software; it has not expired; its machine
    is not revoked; it serves a deployment of 6.
 
 1 to 5 refuse everything; 6 and 7 refuse what they are about, with the reason. A bundle cannot prove
-what is absent: a revocation that is under the head and left out of the bundle is found by who
-audits the whole log, and by no client.
+what is absent: a revocation or a denial that is under the head and left out of the bundle is found
+by who audits the whole log, and by no client.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bastide.core.errors import BastideError, NotProven
@@ -34,6 +34,7 @@ from bastide.core.subject import Digest
 from bastide.crypto import merkle
 from bastide.crypto.attestation import Said, judge_node, said_of
 from bastide.crypto.base64url import unb64url
+from bastide.ledger import statements
 from bastide.ledger.bundle_form import (
     APPROVALS_MAX,
     KEY_STATEMENTS_MAX,
@@ -46,6 +47,7 @@ from bastide.ledger.bundle_form import (
     read_object,
     read_text,
 )
+from bastide.ledger.denials import DENIAL_KINDS, DenialLog, Denials, objects_of
 from bastide.ledger.heads import open_head
 from bastide.ledger.node_bundle import NODES_TYPE
 from bastide.ledger.verify import (
@@ -66,6 +68,7 @@ _LISTS: Final = {
     "witnesses": ("witnesses", APPROVALS_MAX),
     "references": ("node_references", SEALED_NODES_MAX),
     "revocations": ("revocations", KEY_STATEMENTS_MAX),
+    "denials": ("", KEY_STATEMENTS_MAX),
     "nodes": ("nodes", SEALED_NODES_MAX),
 }
 _SINGLE: Final = ("admission", "evaluation", "candidate", "release", "deployment")
@@ -157,11 +160,12 @@ def trace_nodes(
     rows = {
         name: [open_entry(kind, entry, register) for entry in given.lists[name]]
         for name, (kind, _) in _LISTS.items()
-        if name not in ("keys", "witnesses")
+        if name not in ("keys", "witnesses", "denials")
     }
     references = tuple(rows["references"])
     founded = open_entry("charter", given.charter, register)
     revoked = Revocations.of(row for row in rows["revocations"] if register.counts(row))
+    denied = _denied(given.lists["denials"], register)
     # 6.
     refused: dict[str, tuple[str, ...]] = {}
     served: dict[str, Evidence] = {}
@@ -174,6 +178,7 @@ def trace_nodes(
                 _judge_served(
                     {**single, "charter": founded}, lists, register, policy, references, revoked
                 )
+                _verify_not_denied(single, denied)
         except BastideError as error:
             refused[digest] = error.reasons or (error.message,)
         else:
@@ -290,6 +295,33 @@ def _judge_served(
     ended = [row for rows in lists.values() for row in rows if revoked.ended(row)]
     reasons += [f"an approval that it needs was revoked: {row.digest}" for row in ended]
     if reasons:
+        raise NotProven(reasons[0], reasons=reasons)
+
+
+def _denied(entries: tuple[Entry, ...], register: Register) -> Denials:
+    """What is denied. A denial counts whatever became of its key, and an end as long as its do."""
+    # 5.
+    log = DenialLog()
+    for entry in sorted(entries, key=lambda entry: entry.index):
+        with at(entry.place):
+            row = statements.read_signed(entry.envelope, register.known()).evidence
+            if row.kind not in DENIAL_KINDS:
+                raise NotProven(f"not of {', '.join(DENIAL_KINDS)} but {row.kind}")
+            log.follow(replace(row, entry=entry.index))
+    return log.now(register)
+
+
+def _verify_not_denied(single: Mapping[str, Evidence], denied: Denials) -> None:
+    # 6.
+    def find(kind: str, digest: Digest) -> list[Evidence]:
+        return [row for row in single.values() if (row.kind, row.subject.digest) == (kind, digest)]
+
+    against = denied.against(objects_of(find, single["deployment"].subject.digest))
+    if against:
+        reasons = [
+            f"the {row.body['party']} denied the opening of {row.body['name']} in entry {row.entry}"
+            for row in against
+        ]
         raise NotProven(reasons[0], reasons=reasons)
 
 
