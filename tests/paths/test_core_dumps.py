@@ -110,7 +110,7 @@ def seen(_: Workbench, __: int) -> tuple[int, int, int]:
 @pytest.mark.attacks("C284")
 def test_a_worker_of_a_build_leaves_no_core_dump(tmp_path: Path) -> None:
     bench = Workbench(str(tmp_path), (), (), "", (), b"")
-    with Pool(Settings("test"), 2, bench) as pool:
+    with Pool(Settings("test"), 2, bench, tuple) as pool:
         rows = [row for _, row in pool.each(seen, range(4))]
     assert {row[:2] for row in rows} == {(1, 0)}
     # Not this process, which another test's command may have hidden: each began as a new program.

@@ -51,6 +51,7 @@ from bastide.app.corpus_shards import (
 from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile, asked_finders, searched_suites
 from bastide.app.corpus_tidy import tidy, tidy_again
+from bastide.app.denials import SignedDenials
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
@@ -197,8 +198,9 @@ class _Build:
             env.store.sweep(folder)
             parts = plan.cut_parts(self.recipe.sources, self.files, self.recipe.limits.part_bytes)
             signer, treated = env.signer(Purpose.EVIDENCE), plan.treated_kinds(self.recipe)
+            denied = SignedDenials(env.ledger)
             try:
-                with Pool(env.settings, self.workers, bench, self._lost) as pool:
+                with Pool(env.settings, self.workers, bench, denied, self._lost) as pool:
                     manifest = self._make(pool, bench, parts)
                 listed = self._list_digest
                 row = corpus.record(

@@ -26,6 +26,7 @@ from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile
 from bastide.app.corpus_tidy import tidy
+from bastide.app.denials import SignedDenials
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
@@ -121,7 +122,8 @@ def _counts(
         return [found[part.number] for part in parts]  # no worker is started for nothing
     over = HandOver(env.store, folder)
     bench = replace(bench_of(env, folder), key=bytes(32))  # pseudonyms of their own: none is kept
-    with Pool(env.settings, min(workers, len(missing)), bench) as pool:
+    denied = SignedDenials(env.ledger)
+    with Pool(env.settings, min(workers, len(missing)), bench, denied) as pool:
         for part, count in pool.each(count_part, over.parts(missing)):
             over.done(part)
             found[part.number] = count

@@ -39,6 +39,7 @@ from bastide.app.corpus_search import delete_index
 from bastide.app.corpus_standing import LISTS, list_object, put_list, read_standing
 from bastide.app.corpus_successor import make_successor, positions_of, successor_build
 from bastide.app.corpus_tidy import tidy
+from bastide.app.denials import SignedDenials
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.dataset import Manifest
@@ -93,7 +94,9 @@ def erase_subject(
         salt = standing.salt if standing is not None else env.entropy.token(_SALT_BYTES)
         own = ErasureList.make(subject.forms(), day, salt)
         lost = partial(tell, "a worker was lost: what it had is done again", 0, 0)
-        pool = stack.enter_context(Pool(env.settings, workers, bench_of(env), lost))
+        pool = stack.enter_context(
+            Pool(env.settings, workers, bench_of(env), SignedDenials(env.ledger), lost)
+        )
         return _Erasure(env, subject, own, standing, pool, tell, dry_run).run()
 
 

@@ -36,6 +36,7 @@ from bastide.app.corpus_pack_work import (
 from bastide.app.corpus_part import bench_of, damaged_objects
 from bastide.app.corpus_pool import Pool
 from bastide.app.corpus_tokens import Tokenizer, open_tokenizer
+from bastide.app.denials import SignedDenials
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.core.canonical import canonical
@@ -143,7 +144,8 @@ def _pack(
     bench = bench_of(env, build)
     total = sum(job.shard.bytes for job in jobs)
     reports: dict[int, PackedShard] = {}
-    with Pool(env.settings, min(workers, max(1, len(jobs))), bench) as pool:
+    denied = SignedDenials(env.ledger)
+    with Pool(env.settings, min(workers, max(1, len(jobs))), bench, denied) as pool:
         found = {job.number: _report(env.store, folder, job.number) for job in jobs}
         held = {str(number): report for number, report in found.items() if report is not None}
         checks = [

@@ -92,7 +92,7 @@ class Workbench:
     memory: int = CORPUS_MEMORY_MIB * MIB  # bytes for rows that one process sorts
     erasure: bytes = b""  # the standing list, if anybody was ever erased
     made_with: dict[str, str] | None = None  # versions that a worker must have
-    denied: tuple[str, ...] = ()  # in the ledger, when this was made: workers have no database
+    denied: tuple[str, ...] = ()  # in the ledger, when a job began: workers have no database
 
     def open(self) -> SealingStore:
         """The sealed store."""

@@ -3,7 +3,9 @@
 """Workers of a build, wherever they are.
 
 A worker answers with a value or with an error as a value: a traceback could quote a text. Before
-its first job it verifies that it would make the same bytes as the process that leads.
+its first job it verifies that it would make the same bytes as the process that leads. It has no
+ledger: what parties denied it is told with each job, so a part that begins after a denial opens
+nothing of it. The file of the deny list, which it reads itself, stops it in the midst of one.
 """
 
 import os
@@ -36,15 +38,20 @@ def cores() -> int:
 
 
 class Pool:
-    """Workers that do tasks of one build, as a context manager. lost: told of a worker's end."""
+    """Workers that do tasks of one build, as a context manager.
+
+    denied: what parties denied in the ledger, asked before each job. lost: told of a worker's end.
+    """
 
     def __init__(
         self,
         settings: Settings,
         workers: int,
         bench: Workbench,
+        denied: Callable[[], tuple[str, ...]],
         lost: Callable[[], None] = lambda: None,
     ) -> None:
+        self._denied = denied
         bench = replace(bench, made_with=made_with())
         self._stack = ExitStack()
         self._compute = self._stack.enter_context(
@@ -66,8 +73,8 @@ class Pool:
         or the error itself if there is one; Unavailable if workers are killed again and again.
         """
         troubles: list[BastideError] = []
-        begun = ((task, job) for job in jobs if not troubles)
-        for (_, job), (ok, value) in self._compute.each(_do, begun):
+        begun = ((task, job, self._denied()) for job in jobs if not troubles)
+        for (_, job, _), (ok, value) in self._compute.each(_do, begun):
             if ok:
                 yield job, value
             else:
@@ -110,8 +117,11 @@ def _verify(bench: Workbench) -> None:
     _verified.add(bench.folder)
 
 
-def _do(bench: Workbench, work: tuple[Callable[[Workbench, Any], Any], Any]) -> tuple[bool, Any]:
-    task, job = work
+def _do(
+    bench: Workbench, work: tuple[Callable[[Workbench, Any], Any], Any, tuple[str, ...]]
+) -> tuple[bool, Any]:
+    task, job, denied = work
+    bench = replace(bench, denied=denied)
     hide_memory()
     try:
         _verify(bench)
