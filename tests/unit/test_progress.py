@@ -40,3 +40,15 @@ def test_an_unknown_total_is_no_division_by_zero() -> None:
     clock.advance(20_000)
     progress.step("exporting", 2, 0)
     assert out.getvalue() == "  exporting: 0%\n"
+
+
+def test_a_second_pass_of_the_same_words_has_its_own_clock() -> None:
+    out, clock = io.StringIO(), FixedClock()
+    progress = Progress(out, False, clock)
+    for _ in range(2):
+        for done in range(101):
+            progress.step("finding groups, turn 1", done, 100)
+            clock.advance(36_000)
+    lines = out.getvalue().splitlines()
+    halves = [line for line in lines if " 50%" in line]
+    assert halves == ["  finding groups, turn 1: 50%  30 min left"] * 2

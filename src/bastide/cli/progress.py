@@ -26,13 +26,17 @@ class Progress:
         self._animated = animated
         self._clock = clock
         self._what = ""
+        self._done = 0
         self._started = 0.0
         self._due = 0.0
 
     def step(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` is done; `total` 0 means unknown."""
+        """Show that `done` of `total` is done; `total` 0 means unknown. Less than before is a new
+        pass, whatever its words."""
         now = self._clock.monotonic()
-        if what != self._what:
+        again = done < self._done
+        self._done = done
+        if again or what != self._what:
             self._what, self._started = what, now
             self._due = now + (_PATIENCE_S if self._animated else _LINE_S)
         over = 0 < total <= done
