@@ -98,19 +98,6 @@ def test_it_travels_to_be_signed_and_so_does_its_end(tmp_path: Path) -> None:
     demo.json("ledger", "audit")
 
 
-def test_a_record_that_somebody_wrote_into_is_told(apart: tuple[Demo, Path]) -> None:
-    demo, _ = apart
-    record = demo.home / "log" / "openings.jsonl"
-    record.parent.mkdir(exist_ok=True)
-    kept = record.read_bytes() if record.exists() else b""
-    record.write_bytes(kept + b'{"outcome": "asked", \xff\n')
-    try:
-        row = demo.json("store", "openings", status=6)
-        assert "no program of ours wrote" in row["message"]
-    finally:
-        record.write_bytes(kept)
-
-
 def denied(row: dict[str, Any]) -> dict[str, str | None]:
     return {one["name"]: one["party"] for one in row["denied"]}
 

@@ -6,12 +6,14 @@ Broken once to prove the tests: without what `rotate` asks before it makes a key
 denial that a locked environment forgets, and with names that are taken as they are, they fail.
 """
 
+import json
 from pathlib import Path
 
 import pytest
 
 from bastide.app.config import Home
 from bastide.app.environment import open_environment, read_passphrase
+from contracts.test_key_service import stanza_for, watched
 from paths.demo import Demo, found_apart
 
 
@@ -97,3 +99,49 @@ def test_what_was_signed_elsewhere_stops_a_locked_environment_too(
     rows = demo.json("store", "deny", "--signed", str(file))["denied"]
     assert {row["party"] for row in rows if row["name"] == "models/"} == {"firm"}
     demo.json("store", "allow", "models/", *key(people, "guardian", "firm"))
+
+
+def test_a_line_that_is_none_of_ours_hides_no_opening(apart: tuple[Demo, Path]) -> None:
+    demo, _ = apart
+    home = Home(demo.home)
+    with (
+        open_environment(home, read_passphrase(home)) as env,
+        env.store.open("models/1"),
+        env.store.open("corpora/1"),
+    ):
+        pass
+    kept = home.openings.read_bytes()
+    good = kept.splitlines(keepends=True)
+    foreign = [
+        b'{"outcome": "asked", \xff\n',
+        b"garbage\n",
+        b'[1]\n"x"\n{}\nnull\n',
+        good[-1].replace(b'"asked"', b'"never"'),
+        good[-1].replace(b"corpora/", rb"\u001b[31m"),
+        good[-1].replace(b'"time_ms": ', b'"time_ms": 99999999999999'),
+        b"[" * 100_000 + b"\n",
+    ]
+    home.openings.write_bytes(b"".join([*good[:-1], *foreign, good[-1]]))
+    try:
+        done = demo.run("store", "openings", "--json", status=6)
+        assert json.loads(done.stdout)[-2:] == [json.loads(line) for line in good[-2:]]
+        for number in range(10):
+            assert f"openings.jsonl line {len(good) + number}" in done.stderr
+        assert f"line {len(good) + 10}" not in done.stderr
+        assert "corpora/1" in demo.run("store", "openings", status=6).stdout
+    finally:
+        home.openings.write_bytes(kept)
+    assert demo.run("store", "openings").stderr == ""
+
+
+def test_a_torn_line_takes_no_other_with_it(tmp_path: Path) -> None:
+    service, record = watched(tmp_path), tmp_path / "log" / "o"
+    stanzas = [stanza_for(service)]
+    service.unwrap(stanzas, "m/1")
+    with record.open("a") as file:
+        file.write('{"time_ms": 17, "obj')  # what a full disk left
+    service.unwrap(stanzas, "m/2")
+    service.unwrap(stanzas, "m/3")
+    first, torn, *rest = record.read_text().splitlines()
+    assert torn.endswith('"obj')
+    assert [json.loads(line)["object"] for line in (first, *rest)] == ["m/1", "m/2", "m/3"]

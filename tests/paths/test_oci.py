@@ -94,6 +94,29 @@ def test_it_comes_back_as_it_was_admitted(world: World, pushed: dict[str, str]) 
     assert again["entry"] == row["entry"], "pulling twice is one admission"
 
 
+@pytest.mark.attacks("C127")
+def test_what_a_pull_opens_is_recorded_and_can_be_denied(
+    world: World, pushed: dict[str, str]
+) -> None:
+    """It opens with the store's key, as the objects that the files become."""
+    receiver = world.receiver
+    asked = ("model", "pull", f"{world.where}:1", *world.signer, *world.reach)
+    receiver.json(*asked)
+    files = (receiver.home / "store" / "models").iterdir()
+    became = {f"models/{file.name.partition('.')[0]}" for file in files}
+    record = receiver.home / "log" / "openings.jsonl"
+    record.unlink()
+    receiver.json(*asked)
+    opened = {row["object"] for row in receiver.json("store", "openings")}
+    assert opened == became
+    receiver.json("store", "deny", "models/")
+    try:
+        row = receiver.json(*asked, status=3)
+        assert "the owner denies the opening of models/" in row["message"]
+    finally:
+        receiver.json("store", "allow", "models/")
+
+
 @pytest.mark.attacks("C139")
 def test_the_registry_never_sees_the_weights(world: World, pushed: dict[str, str]) -> None:
     with embedded_model().open("rb") as file:

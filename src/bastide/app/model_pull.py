@@ -5,7 +5,8 @@
 1. The manifest has the digest that was asked for, and every layer the digest that it says.
 2. The signature verifies under the key that the person got from the signer, not from the registry.
 3. Layers are kept sealed until the admission is over; a pull that was killed goes on.
-4. Each opens with the keys of this store, or with an identity that is given, and only in memory.
+4. Each opens with the keys of this store, or with an identity that is given, and only in memory:
+   recorded and denied as the object that it becomes.
 5. `admit` compares the files with those that were signed, seals them anew and judges the gates.
 """
 
@@ -19,6 +20,7 @@ from typing import Final
 
 from bastide.app import wiring, wiring_store
 from bastide.app.alone import alone
+from bastide.app.denials import SignedDenials
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.release_push import SEALED, SIGNATURE, Progress
@@ -28,7 +30,7 @@ from bastide.core.evidence import Evidence
 from bastide.core.key import Purpose
 from bastide.core.limits import MIB, OCI_SMALL_BLOB_BYTES_MAX
 from bastide.core.subject import Digest
-from bastide.crypto.signed_model import read_signed_model
+from bastide.crypto.signed_model import SignedModel, read_signed_model
 from bastide.formats.modelpack import (
     WEIGHT,
     WEIGHT_CONFIG,
@@ -58,7 +60,7 @@ def pull_model(
 
     identities: age identities that open the layers, or none: the store's own keys do. Raises
     NotProven for what is not what was asked for or signed, NotAllowed for what is sealed to others,
-    Refused by a gate, Unavailable.
+    Refused by a gate or for what is denied, Unavailable.
     """
     require(env, "model-admit")
     raw = registry.manifest(reference.wanted)  # 1.
@@ -71,7 +73,8 @@ def pull_model(
     signed = read_signed_model(bundle, signer_pem)
     origin = f"oci://{registry.name}@{digest}"
     claim = Claim(name or told.name, origin, " AND ".join(told.licences), signed)
-    keys = wiring.key_service(identities or env.keyring.identities())
+    opener = identities or env.keyring.identities()
+    keys = wiring.watched_keys(env.home, opener, SignedDenials(env.ledger))
     folder = env.home.root / "pulls" / digest.hex
     with ExitStack() as stack:
         stack.enter_context(alone(env.home.store, lambda: None))
@@ -83,7 +86,7 @@ def pull_model(
                 continue
             file = _fetch(registry, _checked(layer), folder, progress)  # 3.
             inner = stack.enter_context(wiring.open_source(file))
-            opened = _open(inner, keys, layer.path)  # 4.
+            opened = _open(inner, keys, layer.path, _object(layer, signed))  # 4.
             sources.append(SourceFile(layer.path.removesuffix(SEALED), opened))
         evidence = env.signer(Purpose.EVIDENCE)
         row = admit(env.ledger, env.store, sources, claim, evidence, env.clock, progress)  # 5.
@@ -153,10 +156,17 @@ def _fetch(registry: Registry, layer: Layer, folder: Path, progress: Progress | 
     return done
 
 
-def _open(file: Reader, keys: KeyService, name: str) -> Reader:
-    """Raises NotAllowed if it is sealed to others, NotProven if it is damaged."""
+def _object(layer: Layer, signed: SignedModel) -> str:
+    """The sealed object that a layer's file becomes: as that it is recorded, and denied."""
+    files = signed.files
+    only = next(iter(files.values())) if len(files) == 1 else layer.digest
+    return f"models/{files.get(layer.path.removesuffix(SEALED), only).hex}"
+
+
+def _open(file: Reader, keys: KeyService, name: str, named: str) -> Reader:
+    """Raises NotAllowed if it is sealed to others, Refused if denied, NotProven if damaged."""
     try:
-        return wiring_store.open_age_file(file, keys, name)
+        return wiring_store.open_age_file(file, keys, named)
     except NotAllowed as error:
         raise NotAllowed(
             f"{name} is sealed to somebody else",

@@ -16,7 +16,7 @@ import contextlib
 import json
 import shlex
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from bastide.app import wiring
@@ -32,7 +32,7 @@ from bastide.core.evidence import Evidence, Statement
 from bastide.core.party import Party
 from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope, Signer
-from bastide.ledger import Ledger
+from bastide.ledger import Ledger, field_checks
 from bastide.ledger.denials import (
     DENIAL,
     DENIAL_END,
@@ -41,7 +41,6 @@ from bastide.ledger.denials import (
     denies,
     objects_of,
 )
-from bastide.ledger.field_checks import beginning
 from bastide.ledger.statements import check_shape
 
 __all__ = [
@@ -61,30 +60,55 @@ __all__ = [
     "taken_in",
 ]
 
+_LAST_MS: Final = 253_402_300_800_000  # the year 10000, which no date can say
+# What each line of the record of openings says.
+_OPENING: Final[dict[str, Callable[[Any], bool]]] = {
+    "time_ms": lambda value: field_checks.count(value) and value < _LAST_MS,
+    "object": lambda value: isinstance(value, str) and value.isprintable(),
+    "key": lambda value: isinstance(value, str) and value.isprintable(),
+    "process": field_checks.count,
+    "outcome": field_checks.one_of("asked", "denied", "failed", "foreign"),
+}
 # Whose held key signs where one person holds all: whose denial its own party can end.
 _HELD: Final = (Party.GUARDIAN, Party.OPERATOR, Party.FIRM)
 
 
-def openings(env: Environment, limit: int) -> list[dict[str, Any]]:
-    """The newest lines of the record of openings, oldest first."""
+def openings(env: Environment, limit: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """The newest lines of the record of openings, oldest first, and those that are none of ours."""
     require(env, "read")
     return openings_locked(env.home, limit)
 
 
-def openings_locked(home: Home, limit: int) -> list[dict[str, Any]]:
-    """The same of an environment that cannot be opened, so that nobody can be asked."""
-    newest: deque[str] = deque(maxlen=limit)
+def openings_locked(home: Home, limit: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """The same of an environment that cannot be opened, so that nobody can be asked.
+
+    A line of another kind hides none of those beside it: it is named, `FILE line N`, as often as
+    `limit` says.
+    """
+    newest: deque[dict[str, Any]] = deque(maxlen=limit)
+    foreign: deque[str] = deque(maxlen=limit)
     for path in (home.openings.with_name(home.openings.name + ".1"), home.openings):
-        if path.exists():
-            with path.open(errors="replace") as lines:
-                newest.extend(line for line in lines if line.endswith("\n"))
+        if not path.exists():
+            continue
+        with path.open(errors="replace") as lines:
+            for number, line in enumerate(lines, start=1):
+                # A line without an end may be on its way; an empty one ends a torn one.
+                if (row := _opening(line)) is not None:
+                    newest.append(row)
+                elif line.strip() and line.endswith("\n"):
+                    foreign.append(f"{path} line {number}")
+    return list(newest), list(foreign)
+
+
+def _opening(line: str) -> dict[str, Any] | None:
+    """What a line of the record says, or None if no `WatchedKeys` wrote it whole."""
     try:
-        return [json.loads(line) for line in newest]
-    except ValueError as error:
-        raise NotProven(
-            f"the record of openings {home.openings} has a line that no program of ours wrote",
-            fix="keep a copy of it, and ask who changed it",
-        ) from error
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or row.keys() != _OPENING.keys() or not line.endswith("\n"):
+        return None
+    return row if all(holds(row[field]) for field, holds in _OPENING.items()) else None
 
 
 def denied(env: Environment) -> list[dict[str, Any]]:
@@ -294,7 +318,7 @@ def _made(env: Environment, kind: str, name: str, said: dict[str, Any]) -> State
 def _checked(names: Sequence[str]) -> tuple[str, ...]:
     """Each name once. Raises Misconfigured for one that no object's name can begin with."""
     for name in names:
-        if not beginning(name):
+        if not field_checks.beginning(name):
             raise Misconfigured(
                 f"no object's name can begin with {name[:80]!r}: nothing is denied",
                 fix="names are of a-z, 0-9, '.', '_', '-' and '/', as `models/`; '*' is all",

@@ -72,6 +72,7 @@ __all__ = [
     "replace_store_keys",
     "sandbox",
     "save_keyring",
+    "watched_keys",
     "witness_memory",
     "write_secret",
 ]
@@ -179,6 +180,16 @@ def key_service(identities: Sequence[str]) -> KeyService:
     return service(identities)
 
 
+def watched_keys(
+    home: Home, identities: Sequence[str], denied: Callable[[], Sequence[str]]
+) -> KeyService:
+    """The same, for whatever a home opens: each opening is recorded there, and can be denied."""
+    from bastide.adapters.keys.watched import DenyFile, WatchedKeys
+
+    file = DenyFile(home.denied, denied)
+    return WatchedKeys(key_service(identities), home.openings, file, clock())
+
+
 def create_party_key(path: Path, party: Party, source: Entropy) -> Signer:
     """Make an OpenSSH key file for one party."""
     from bastide.adapters.keys import file
@@ -273,12 +284,9 @@ def open_store(
 
     denied: what parties denied in the ledger, asked at each opening (`app/denials.py`).
     """
-    from bastide.adapters.keys.watched import DenyFile, WatchedKeys
     from bastide.app.wiring_store import open_sealed
 
-    home = Home(root.parent)
-    opener = key_service(identities)
-    keys = WatchedKeys(opener, home.openings, DenyFile(home.denied, denied), clock())
+    keys = watched_keys(Home(root.parent), identities, denied)
     return open_sealed(root, keys, exits, source)
 
 

@@ -10,7 +10,7 @@ from bastide.cli.amounts import size
 from bastide.cli.command import Call, parameters
 from bastide.cli.store_denial import allow, denied_lines, deny
 from bastide.cli.store_key import keys, read_order, shred, write_order
-from bastide.core.errors import Misconfigured
+from bastide.core.errors import Misconfigured, NotProven
 
 if TYPE_CHECKING:
     from bastide.crypto.dsse import Envelope
@@ -54,14 +54,21 @@ _KEY = click.option("--key", metavar="FILE", help="A party's key: it says who yo
 def openings(call: Call, limit: int, key: str | None) -> None:
     """List the newest openings: time, object, who held the key, process, outcome.
 
-    While the environment is locked it needs no key, and no policy is asked.
+    While the environment is locked it needs no key, and no policy is asked. A line that is
+    none of ours is named beside the others, with status 6.
     """
     from bastide.app.store_denials import openings as read
     from bastide.app.store_denials import openings_locked
 
     with call.environment_if_open(call.party_key(key)) as env:
-        rows = openings_locked(call.home, limit) if env is None else read(env, limit)
+        rows, foreign = openings_locked(call.home, limit) if env is None else read(env, limit)
     call.rows(rows, ("time_ms", "outcome", "process", "object"), "nothing was opened")
+    if foreign:
+        call.tell(
+            "the record of openings has lines that are no whole line of ours: the disk was full, or"
+            f" somebody wrote there. Keep a copy of it, and ask who: {', '.join(foreign)}"
+        )
+        raise click.exceptions.Exit(NotProven.exit_status)
 
 
 @parameters(

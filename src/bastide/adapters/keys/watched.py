@@ -144,11 +144,15 @@ class WatchedKeys:
             "outcome": outcome,
         }
         line = (json.dumps(row) + "\n").encode()
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             self._events.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._events, flags, 0o600)
             try:
+                # A line that was torn when the disk was full must not take this one with it.
+                size = os.fstat(descriptor).st_size
+                if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                    line = b"\n" + line
                 # One short write in append mode: lines of several processes do not mix.
                 written = os.write(descriptor, line)
                 full = os.fstat(descriptor).st_size > KEY_EVENTS_BYTES_MAX
