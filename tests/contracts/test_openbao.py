@@ -172,3 +172,30 @@ def test_a_key_that_can_be_read_is_not_taken(place: str, double: TransitDouble, 
     double.about[flag] = False
     make_store_keys(place, ENTROPY)
     assert len(double.keys["store"]) == 2
+
+
+@pytest.mark.attacks("C289")
+def test_a_key_that_was_brought_in_is_not_taken(place: str, double: TransitDouble) -> None:
+    double.about["imported_key"] = True
+    with pytest.raises(Misconfigured, match="imported_key"):
+        make_store_keys(place, ENTROPY)
+    assert len(double.keys["store"]) == 1
+    del double.about["imported_key"]  # a server that cannot import
+    make_store_keys(place, ENTROPY)
+
+
+@pytest.mark.attacks("C289")
+def test_what_is_switched_on_later_is_told(keys: OpenBaoKeys, double: TransitDouble) -> None:
+    """Whoever may configure the key can, after it was taken; the flags do not go back."""
+    assert keys.health().endswith("it made the key and gives it to nobody")
+    double.about["exportable"] = True
+    assert keys.health().endswith("can be read from the server (exportable)")
+    double.denied.add("keys")
+    assert keys.health().endswith("may not read whether the server gives the key away")
+
+
+def test_the_version_that_the_rotation_made_counts(place: str, double: TransitDouble) -> None:
+    """Whoever imports one at the same time has its key."""
+    double.brought_in = 1
+    (new,) = make_store_keys(place, ENTROPY)
+    assert BaoPlace.parse(new).version == 2 and len(double.keys["store"]) == 3

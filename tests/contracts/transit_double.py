@@ -29,7 +29,9 @@ class TransitDouble:
         self.denied: set[str] = set()
         self.delay_s = 0.0
         # What a real server says of every key beside its versions.
-        self.about: dict[str, Any] = {"exportable": False, "allow_plaintext_backup": False}
+        flags = ("exportable", "allow_plaintext_backup", "imported_key")
+        self.about: dict[str, Any] = dict.fromkeys(flags, False)
+        self.brought_in = 0  # versions that somebody else imports right after a rotation
         self.lie: dict[str, Any] | None = None
         self.calls: list[str] = []
         double = self
@@ -90,7 +92,9 @@ class TransitDouble:
         versions = self.keys[name]
         if deed == "rotate":
             versions.append(os.urandom(32))
-            return 200, {"data": {"latest_version": len(versions)}}
+            made = len(versions)
+            versions.extend(bytes(32) for _ in range(self.brought_in))
+            return 200, {"data": {"latest_version": made}}
         oldest = self.oldest.setdefault(name, {})
         if deed == "config":
             oldest.update(body)

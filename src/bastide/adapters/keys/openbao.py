@@ -135,11 +135,22 @@ class OpenBaoKeys:
         return None
 
     def health(self) -> str:
-        """Encrypt and decrypt once."""
+        """Encrypt and decrypt once; says whether the server gives the key away, too."""
         probe = bytes(16)
         if self.unwrap([self.wrap(probe, bytes)], "") != probe:
             raise NotProven(f"{self.name} does not decrypt what it encrypted")
-        return self.name
+        return f"{self.name}; {self._copies()}"
+
+    def _copies(self) -> str:
+        # Both flags can be set later by whoever may configure the key. To open takes no right to
+        # read them, so a token that has none is no fault.
+        try:
+            found = _doubts(self.ask(lambda client: self._transit(client, "read_key")))
+        except Refused:
+            return "this token may not read whether the server gives the key away"
+        if not found:
+            return "the server says that it made the key and gives it to nobody"
+        return f"the server says that the key {'; that it '.join(found)}"
 
     def _decrypt(self, sealed: str) -> bytes | None:
         from hvac import exceptions
@@ -207,12 +218,15 @@ def make_transit_key(text: str) -> str:
         where = {"name": place.key, "mount_point": place.mount}
         try:
             _refuse_copies(place, transit.read_key(**where)["data"])
-            transit.rotate_key(**where)
+            made = transit.rotate_key(**where)
         except exceptions.InvalidPath:
-            transit.create_key(key_type="aes256-gcm96", exportable=False, **where)
+            made = transit.create_key(key_type="aes256-gcm96", exportable=False, **where)
         about = transit.read_key(**where)["data"]
         _refuse_copies(place, about)
-        return int(about["latest_version"])
+        # The version that was made here, not one that somebody brought in meanwhile. Old servers
+        # answer nothing (204).
+        said = made.get("data") if isinstance(made, dict) else None
+        return int((said or about)["latest_version"])
 
     place = replace(place, version=keys.ask(ensure))
     OpenBaoKeys(place).health()
@@ -222,17 +236,27 @@ def make_transit_key(text: str) -> str:
 def _refuse_copies(place: BaoPlace, about: dict[str, Any]) -> None:
     """Whoever could read the key before would need no server now, and could not be denied.
 
-    Neither can be taken back from a key of Transit. What the server does not say is not taken.
+    None of it can be taken back from a key of Transit.
     """
-    for name, said in (
-        ("exportable", "can be read from the server"),
-        ("allow_plaintext_backup", "can be backed up in clear"),
-    ):
-        if about.get(name) is not False:
-            raise Misconfigured(
-                f"the key {place.key} {said} ({name})",
-                fix="name another key, and let it be made there",
-            )
+    if said := _doubts(about):
+        raise Misconfigured(
+            f"the key {place.key} {said[0]}",
+            reasons=said[1:],
+            fix="name another key, and let it be made there",
+        )
+
+
+def _doubts(about: dict[str, Any]) -> list[str]:
+    """Why a key may be somewhere else, too. A flag that the server does not say is one."""
+    wanted = (
+        ("exportable", "can be read from the server", None),
+        ("allow_plaintext_backup", "can be backed up in clear", None),
+        # Servers from before keys could be brought in do not know the word.
+        ("imported_key", "was brought into the server: whoever made it may have a copy", False),
+    )
+    return [
+        f"{said} ({flag})" for flag, said, unsaid in wanted if about.get(flag, unsaid) is not False
+    ]
 
 
 def _connect(place: BaoPlace, patience_s: int) -> Any:
