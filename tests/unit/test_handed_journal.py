@@ -204,3 +204,35 @@ def test_only_what_has_changed_is_added_until_most_of_it_is_old(tmp_path: Path) 
     journal.begin(GATEWAY, cut(41))
     keep(journal, rows[:20])  # and nothing old stays for ever
     assert len(journal.read()[GATEWAY]) == 20
+
+
+def test_what_a_killed_life_tore_hides_nothing_once_a_rewrite_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken once to prove it: a life that takes the file for made anew adds behind the tear."""
+    path = tmp_path / "j"
+    HandedJournal(path, FixedClock()).begin(GATEWAY, cut(1))
+    with path.open("ab") as file:
+        file.write(b"\x50\x01\0\0abc")  # it was killed in the middle of a record
+    journal = HandedJournal(path, FixedClock())
+    rows: list[Row] = [(GATEWAY, one) for one in journal.read()[GATEWAY]]
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(os, "open", full)
+        keep(journal, rows)
+    journal.begin(GATEWAY, cut(2))
+    keep(journal, [*rows, (GATEWAY, cut(2))])
+    assert [row.receipt for row in journal.read()[GATEWAY]] == [ident(1), ident(2)]
+
+
+def test_it_holds_no_more_old_rows_than_a_next_life_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken once to prove it: by their part alone, 15 rows that are known let 30 be there."""
+    monkeypatch.setattr("bastide.app.handed_journal.CUTS_MAX", 20)
+    journal = HandedJournal(tmp_path / "j", FixedClock())
+    known: list[Row] = [(GATEWAY, cut(number)) for number in range(15)]
+    journal.rewrite(known)
+    for number in range(15, 25):
+        journal.begin(GATEWAY, cut(number))
+    keep(journal, known)
+    assert len(journal.read()[GATEWAY]) == 15

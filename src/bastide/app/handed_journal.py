@@ -30,7 +30,7 @@ import msgspec
 
 from bastide.app.process import log
 from bastide.core.errors import Unavailable
-from bastide.core.limits import HANDED_JOURNAL_S, UNSETTLED_S
+from bastide.core.limits import CUTS_MAX, HANDED_JOURNAL_S, UNSETTLED_S
 from bastide.core.standing import Cut
 from bastide.ports import Clock
 
@@ -56,7 +56,7 @@ class HandedJournal:
         self._descriptor: int | None = None
         self._written: dict[str, tuple[Cut, bytes]] = {}  # what does not change is encoded once
         self._records = 0  # in the file
-        self._rewritten_s = clock.monotonic()
+        self._rewritten_s = float("-inf")  # what an earlier life left may be torn
         self._fresh: int | None = None  # the file that a rewrite is making
         self._old: int | None = None  # the file that it replaced
         self._torn = False  # what comes after a part of a record would not be read
@@ -123,7 +123,9 @@ class HandedJournal:
     def _kept(self, rows: Sequence[Row]) -> Generator[None, None, None]:
         """Have the file say what is known now, in turns: by a rewrite, or by what has changed."""
         old = self._clock.monotonic() - self._rewritten_s >= UNSETTLED_S
-        if old or self._torn or self._descriptor is None or self._records > 2 * len(rows):
+        # A next life takes CUTS_MAX rows: beyond, what is old would be taken for what is not.
+        most = min(2 * len(rows), max(len(rows), CUTS_MAX))
+        if old or self._torn or self._descriptor is None or self._records > most:
             yield from self._turns(rows)
             return
         for first in range(0, len(rows), _TURN_ROWS):

@@ -144,8 +144,10 @@ class Turns:
         )
 
     def begin(self, ticket: Ticket) -> asyncio.Future[None] | None:
-        """Begin at once, if there is a slot; or what is done once there is."""
+        """Begin at once, if there is a slot; or what is done once there is. Raises Busy."""
         self._go_on()
+        if ticket.state is State.ENDED:  # the machine stood still since it came
+            raise self._queue.too_late(ticket)
         if ticket.state is State.RUNNING:
             return None
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -196,8 +198,8 @@ class Turns:
         """Let begin what may, give up what waited too long, and see when to look again."""
         now = self.now()
         for ticket in self._queue.expire(now):
-            ready = self._waiting.pop(ticket)
-            if not ready.done():
+            ready = self._waiting.pop(ticket, None)  # none, if it has only just come
+            if ready is not None and not ready.done():
                 ready.set_exception(self._queue.too_late(ticket))
         for ticket in self._queue.dispatch(now):
             ready = self._waiting.pop(ticket, None)  # none, if it has only just come

@@ -23,11 +23,11 @@ The prompt is charged when a request begins, by estimate; each output token as i
 settles what the engine counted. An answer that is cut off has so been charged for what it was.
 """
 
-import heapq
 from collections.abc import Mapping
 
 from bastide.core.capacity import Capacity
 from bastide.core.chat import Usage
+from bastide.core.due_tickets import DueTickets
 from bastide.core.errors import Busy
 from bastide.core.lease import Lease
 from bastide.core.limits import (
@@ -63,8 +63,8 @@ class FairQueue:
         self._lease = Lease(replicas, joins)
         self._tenants: dict[str, Standing] = {}
         self._backlog: dict[str, Standing] = {}  # who has something waiting that is not due
-        self._due: list[tuple[float, int, Ticket]] = []  # a heap; withdrawn ones stay until popped
-        self._numbers = 0
+        self._owed: dict[str, Standing] = {}  # who has something due
+        self._due = DueTickets()
         self.reading = 0.0  # tokens of lent prompts that the engine reads now
         self._reserve = Reserve(slots)
         self._floor = 0.0  # what the least served of those who wait has borrowed; never falls
@@ -155,10 +155,10 @@ class FairQueue:
         self._advance(now)
         self._make_due(now)
         begun = []
-        while self.free and (ticket := self._next_due() or self._next_borrower()):
+        while self.free and (ticket := self._due.first() or self._next_borrower()):
             self._begin(now, ticket)
             begun.append(ticket)
-        self._saturated = bool(self._backlog) or self._next_due() is not None
+        self._saturated = bool(self._backlog) or self._due.first() is not None
         return begun
 
     def charge(
@@ -196,6 +196,8 @@ class FairQueue:
         elif ticket.state is State.DUE:
             self._refund(ticket, tenant)
             self._leave_due(now, ticket, tenant)
+            ticket.state = State.ENDED
+            self._due.withdraw()
         elif ticket.state is State.WAITING:
             self._leave(ticket, tenant)
         ticket.state = State.ENDED
@@ -298,10 +300,7 @@ class FairQueue:
 
     def _waiting(self) -> list[Standing]:
         """Who has something that waits. Mostly nobody, however many tenants there are."""
-        if not self._due:
-            return list(self._backlog.values())
-        due = [ticket.tenant for _, _, ticket in self._due if ticket.state is State.DUE]
-        return [self._tenants[name] for name in dict.fromkeys((*due, *self._backlog))]
+        return list((self._owed | self._backlog if self._owed else self._backlog).values())
 
     # Rule 1: what is due.
 
@@ -322,15 +321,10 @@ class FairQueue:
                 if not tenant.due:
                     tenant.starving_since = now
                 tenant.due.append(ticket)
-                self._numbers += 1
-                heapq.heappush(self._due, (ticket.deadline, self._numbers, ticket))
+                self._owed[name] = tenant
+                self._due.add(ticket)
             if tenant.next is None:
                 del self._backlog[name]
-
-    def _next_due(self) -> Ticket | None:
-        while self._due and self._due[0][2].state is not State.DUE:
-            heapq.heappop(self._due)
-        return self._due[0][2] if self._due else None
 
     # Rule 2: what is lent.
 
@@ -346,7 +340,7 @@ class FairQueue:
     def _begin(self, now: float, ticket: Ticket) -> None:
         tenant = self._tenants[ticket.tenant]
         if ticket.state is State.DUE:
-            heapq.heappop(self._due)
+            self._due.begin()
             self._leave_due(now, ticket, tenant)
         else:
             self._leave(ticket, tenant)
@@ -363,6 +357,7 @@ class FairQueue:
         tenant.leave(ticket)
         if not tenant.due:
             tenant.tally.starved_s += now - tenant.starving_since
+            self._owed.pop(ticket.tenant, None)
 
     def _leave(self, ticket: Ticket, tenant: Standing) -> None:
         tenant.leave(ticket)

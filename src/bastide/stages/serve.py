@@ -37,7 +37,6 @@ from bastide.core.chat import (
     GenerateRequest,
     Hearing,
     Said,
-    Sampling,
     Usage,
 )
 from bastide.core.errors import BastideError, Busy, Filtered, NotAllowed, Unavailable
@@ -62,7 +61,6 @@ __all__ = [
 T = TypeVar("T")
 _NOTHING_SAID = Said()
 _NOTHING_USED = Usage()
-_ANYHOW = Sampling()
 Note = Callable[["Call", Receipt, float], None]  # with the seconds since the call was let in
 # Takes a piece of an answer; what it gives back, if anything, is waited for before the next one.
 Hand = Callable[[Delta], Awaitable[None] | None]
@@ -103,9 +101,7 @@ class Call(msgspec.Struct):
         """Its request without the words: for whoever goes on with the answer only."""
         asked = self.request
         assert isinstance(asked, GenerateRequest)
-        return structs.replace(
-            asked, messages=(), prompt=None, sampling=_ANYHOW, tools=(), schema=None
-        )
+        return structs.replace(asked, messages=(), prompt=None, tools=(), schema=None)
 
     def forget(self, light: GenerateRequest) -> None:
         """The prompt was sent; what remains is its answer. `light`: what `lightened` made."""
