@@ -39,6 +39,7 @@ from bastide.app.corpus_part import (
     place_of,
 )
 from bastide.app.corpus_ranges import Team, ranges_for
+from bastide.app.corpus_removed import REMOVED_WIDTH, owned_range
 from bastide.app.corpus_root import write_leaves
 from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport
 from bastide.core.errors import NotProven, Refused
@@ -204,11 +205,9 @@ BUDGET = Budget(
 ).given({})
 
 
-def drawn(ranges: int, most: int) -> tuple[dict[str, Any], int]:
-    """What a join with keys of the dataset and a draw makes, and how often it was stopped."""
-    corpus = [(at % 5, at % 23, (at * at) % 9) for at in range(40)]
-    store = wiring.open_scratch(SeededEntropy(b"drawn"))
-    reports, stops = written(store, corpus, 1 << 20), 0
+def drawable(store: SealingStore, corpus: list[Document]) -> list[PartReport]:
+    """What parts write of a corpus whose documents have sizes, and most have keys of their own."""
+    reports = written(store, corpus, 1 << 20)
     for report in reports:
         sizes = RunWriter(store, f"c/parts/{report.number:06d}/sizes", SIZE_WIDTH, keep_order=True)
         own = RunWriter(store, f"c/parts/{report.number:06d}/own", OWN_WIDTH, keep_order=True)
@@ -221,6 +220,14 @@ def drawn(ranges: int, most: int) -> tuple[dict[str, Any], int]:
             if at % 3:
                 own.add(place + hashed("own", at))
         report.objects |= {"sizes": sizes.close(), "own": own.close()}
+    return reports
+
+
+def drawn(ranges: int, most: int) -> tuple[dict[str, Any], int]:
+    """What a join with keys of the dataset and a draw makes, and how often it was stopped."""
+    corpus = [(at % 5, at % 23, (at * at) % 9) for at in range(40)]
+    store = wiring.open_scratch(SeededEntropy(b"drawn"))
+    reports, stops = drawable(store, corpus), 0
     while True:
         plain = team(store, ranges, 1 << 20)
         one = replace(plain, pool=cast("Any", Here(plain.bench, most)))
@@ -244,6 +251,41 @@ def test_a_join_that_is_stopped_after_any_job_goes_on(ranges: int, most: int) ->
     found, stops = drawn(ranges, most)
     assert stops > 10
     assert found == whole
+
+
+class Counting(Here):
+    """A pool that counts the rows of the ranges that get keys of the dataset, by turn."""
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__(bench)
+        self.rows: dict[int, list[int]] = {}
+
+    def each(
+        self, task: Callable[[Workbench, Any], Any], jobs: Sequence[Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        for job in jobs:
+            if task is owned_range:
+                rows = job.rows(self._bench, self._bench.open(), REMOVED_WIDTH)
+                counts = self.rows.setdefault(job.turn, [])
+                counts.append(sum(1 for _ in rows))
+        return super().each(task, jobs)
+
+
+def test_what_no_budget_has_room_for_is_divided_among_the_ranges() -> None:
+    corpus = [(at % 5, at, 0) for at in range(200)]  # none is the duplicate of another
+    store = wiring.open_scratch(SeededEntropy(b"divided"))
+    reports = drawable(store, corpus)
+    plain = team(store, 5, 1 << 20)
+    pool = Counting(plain.bench)
+    one = replace(plain, pool=cast("Any", pool))
+    merge_keys(one, reports)
+    counts = find_duplicates(one, reports, None, Draw(BUDGET))
+    gone = sum(counts.values())
+    assert gone == 189  # all but the eleven of the budget
+    assert set(pool.rows) == {0, 1}
+    for rows in pool.rows.values():
+        assert sum(rows) == gone
+        assert min(rows) > gone // 10  # of five ranges
 
 
 def test_a_join_that_is_noted_is_one_of_the_same_own_keys() -> None:

@@ -127,7 +127,7 @@ def owned_range(bench: Workbench, job: RangeJob) -> int:
         place, key = row[:8], row[8:_END]
         while held[:8] < place and (found := next(known, None)):
             held = found
-        if held[:8] == place and any(key):  # what no other stands for has an end of zeros
+        if held[:8] == place and any(key):  # what no other stands for has a key of zeros
             key = held[8:]
         other = row[_END:-1]
         if not job.turn:
@@ -166,10 +166,14 @@ def _removed(bench: Workbench, store: SealingStore, job: RangeJob) -> Iterator[b
         kinds.append(row + _SIMILAR for row in edges)
     if len(job.more) > 1:
         left_out = job.rows(bench, store, SPENT_WIDTH, 2)
-        kinds.append(
-            row[:_END] + bytes(_END) + bytes([_DUPLICATES + row[_END]]) for row in left_out
-        )
+        kinds.append(map(_of_budget, left_out))
     yield from heapq.merge(*kinds)
+
+
+def _of_budget(row: bytes) -> bytes:
+    """A row of SPENT_WIDTH as one of REMOVED_WIDTH. Nothing stands for it: its other end has a key
+    of zeros, but the row's own place, so that ranges of places share such rows evenly."""
+    return row[:_END] + bytes(32) + row[32:_END] + bytes([_DUPLICATES + row[_END]])
 
 
 def _writer(
