@@ -38,14 +38,14 @@ from bastide.core.limits import (
 )
 from bastide.core.metrics import BATCHES_RUNNING, BATCHES_WAITING, Sample, sample
 from bastide.dialects import frames
-from bastide.gateway.answering import Answering
+from bastide.gateway.answering import Answering, Control, fresh_snapshot
 from bastide.gateway.asker import Asker
 from bastide.gateway.clerk import Clerk
 from bastide.gateway.watch import Watch, gateway_samples
 from bastide.gateway.window import EnginePool
 from bastide.ports import Clock
 
-__all__ = ["Desk", "main", "run_desk"]
+__all__ = ["Desk", "denied_names", "main", "run_desk"]
 
 _READ_BYTES: Final = 262_144
 _DAY_S: Final = 86_400
@@ -250,7 +250,7 @@ async def run_desk(orders: dict[str, Any], stop: asyncio.Event) -> None:
     heard = asyncio.Event()
     link = (str(home.control_socket), clock, lambda _: heard.set())
     control = wiring.control_link(*link, credential=orders.get("credential", ""))
-    denied = functools.partial(_denied, control)
+    denied = functools.partial(denied_names, control, clock)
     store = wiring.open_store(home.desk, keyring.identities(), (), entropy, denied)
     shelf = Shelf(store, clock, settings.file_days * _DAY_S, settings.file_mb * MIB)
     note = functools.partial(log, "desk", now=clock.now_ms)
@@ -286,10 +286,17 @@ async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
         wait.cancel()
 
 
-def _denied(control: wiring.ControlClient) -> Sequence[str]:
-    """What parties denied in the ledger, which this process does not hold: as control says."""
-    if (snapshot := control.snapshot) is None:
-        raise Unavailable("control has not said yet what may be opened")
+def denied_names(control: Control, clock: Clock) -> Sequence[str]:
+    """What parties denied in the ledger, which this process does not hold: as control says.
+
+    Raises Unavailable before control has spoken, and once it has been silent for longer than
+    SNAPSHOT_AGE_MAX_S: what it said then may lack a denial.
+    """
+    if (snapshot := fresh_snapshot(control, clock)) is None:
+        raise Unavailable(
+            "control does not say what may be opened now",
+            fix="`bastide status` says whether it runs",
+        )
     return snapshot.denied
 
 
