@@ -4,7 +4,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection
 
@@ -55,6 +55,13 @@ def _signed(connection: Connection, row: Evidence, register: Register) -> bool:
     return holds(envelope, register.known())
 
 
+def _said(connection: Connection, row: Evidence, register: Register) -> Iterator[Evidence]:
+    """The statements with a row's payload whose signatures hold: others never passed the door."""
+    for envelope, other in queries.saying(connection, row):
+        if holds(envelope, register.known()):
+            yield other
+
+
 def holds(envelope: Envelope, keys: Mapping[str, PublicKey]) -> bool:
     """Whether a row of the database is a statement as the door takes it, signed by these keys.
 
@@ -84,7 +91,8 @@ def refusal(connection: Connection, batch: Batch, state: State) -> BastideError 
             if evidence.kind in DECIDED:
                 decisions.verify(evidence, signing, now_ms)
             decisions.denials.verify(evidence, register, find)
-            verify_new(evidence, signing, find)  # last: the others say more of why
+            said = _said(connection, evidence, register)
+            verify_new(evidence, signing, said)  # last: the others say more of why
         except BastideError as error:
             return error
     return None

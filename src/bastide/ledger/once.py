@@ -41,17 +41,17 @@ def first_said(rows: Iterable[Evidence]) -> list[Evidence]:
     return [row for row in rows if once.take(row)]
 
 
-def verify_new(row: Evidence, keys: Mapping[str, PublicKey], find: Find) -> None:
+def verify_new(row: Evidence, keys: Mapping[str, PublicKey], said: Iterable[Evidence]) -> None:
     """Check that no key of a party that signed a statement has signed it before.
 
-    Raises Refused, naming the entry.
+    said: the statements of the ledger with the same payload, whose signatures hold; they are asked
+    for only if a party signed. Raises Refused, naming the entry.
     """
     parties = {ident for ident in row.signers if ident in keys and keys[ident].party}
     if not parties:
         return
-    payload = row.statement.payload()
-    for other in find(row.kind, row.subject.digest):
-        if parties & set(other.signers) and other.statement.payload() == payload:
+    for other in said:
+        if parties & set(other.signers):
             raise Refused(
                 f"the {row.kind} is in the ledger already, as entry {other.entry}",
                 reasons=["its signature is written otherwise, and says the same"],

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions to the ledger's tables. Each takes a connection and reads one consistent view."""
 
+import base64
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, Engine, Select, and_, exists, func, select
@@ -21,6 +22,7 @@ __all__ = [
     "newest",
     "newest_note",
     "newest_of",
+    "saying",
     "scan",
     "since",
     "standing",
@@ -108,6 +110,23 @@ def since(connection: Connection, kinds: tuple[str, ...], entry: int) -> list[Ev
     table = schema.subject
     wanted = select(table.c.entry).where(table.c.kind.in_(kinds), table.c.entry >= entry)
     return _read(connection, wanted.distinct())
+
+
+def saying(connection: Connection, row: Evidence) -> Iterator[tuple[Envelope, Evidence]]:
+    """The statements of a row's kind and subject that have its payload, whoever signed them.
+
+    An entry has its payload as base64, in one form: so entries are compared without reading them.
+    This runs while others wait to write, and there may be hundreds about one subject.
+    """
+    table, log = schema.subject, schema.entry
+    about = table.c.kind == row.kind, table.c.digest == row.subject.digest.raw
+    wanted = select(log.c.index, log.c.data).where(
+        log.c.index.in_(select(table.c.entry).where(*about))
+    )
+    payload = base64.b64encode(row.statement.payload())
+    for index, data in connection.execute(wanted.order_by(log.c.index)):
+        if payload in data:
+            yield statements.decode(data, index)
 
 
 def newest_note(connection: Connection) -> str:
