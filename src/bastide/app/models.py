@@ -13,6 +13,7 @@ from typing import Any
 from bastide.app import wiring
 from bastide.app.alone import alone
 from bastide.app.built_in import BUILT_IN, open_built_in
+from bastide.app.denials import SignedDenials
 from bastide.app.duties import require
 from bastide.app.environment import Environment
 from bastide.app.loading import engine_folder, engine_start, start_proven
@@ -23,6 +24,7 @@ from bastide.core.engine import ENGINES, LLAMACPP, engine_for
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
 from bastide.core.evidence import Evidence, refusals
 from bastide.core.key import Purpose
+from bastide.ledger.denials import denies
 from bastide.stages import deploy
 from bastide.stages import evaluate as evaluating
 from bastide.stages.admit import Claim, SourceFile, admit
@@ -113,7 +115,8 @@ def evaluate_model(
 ) -> Evidence:
     """Run a suite, or the one for its kind, against a model in the sandbox; record the scores.
 
-    Finished items survive a kill; running again goes on where it stopped.
+    Finished items survive a kill; running again goes on where it stopped. What is denied meanwhile
+    is asked nothing more: Refused.
     """
     require(env, "model-evaluate", name)
     admission = find_model(env, name)
@@ -179,6 +182,7 @@ async def _evaluate(
         ),
     )
     info = evaluating.EngineInfo(ENGINES.get(chosen, ENGINES[LLAMACPP]), engine.version)
+    denied = SignedDenials(env.ledger)
     try:
         with evaluating.open_journal(
             env.store, admission.subject.digest, suite, info, signer
@@ -186,6 +190,7 @@ async def _evaluate(
 
             def finished(ident: str, answer: str, done: int, total: int) -> None:
                 journal.add(ident, answer)
+                _verify_allowed(env, denied, admission)
                 if progress is not None:
                     progress(f"evaluating on {suite.name}", done, total)
 
@@ -204,6 +209,18 @@ async def _evaluate(
     return evaluating.record_evaluation(
         env.ledger, env.store, admission, results, info, jail.name, signer, env.clock
     )
+
+
+def _verify_allowed(env: Environment, signed: SignedDenials, admission: Evidence) -> None:
+    """Check that what an engine holds was not denied since. Raises Refused; Unavailable."""
+    names = (*wiring.deny_list(env.home.denied).read(), *signed())
+    for row in admission.body["objects"]:
+        if against := [name for name in names if denies(name, row["object"])]:
+            raise Refused(
+                f"the opening of {row['object']} was denied meanwhile, so the evaluation ends here",
+                reasons=[f"denied: {name}" for name in dict.fromkeys(against)],
+                fix="bastide store where; when it is let go, run it again: it goes on from here",
+            )
 
 
 def _row(env: Environment, admission: Evidence) -> dict[str, Any]:
