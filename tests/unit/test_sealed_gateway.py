@@ -40,7 +40,7 @@ def test_a_command_says_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("keys.json").write_text('{"type": "https://bastide.eu/keys/v1"}')
+    Path("keys.json").write_text('{"charter": {}, "keys": [], "origin": "o"}')
     Path("key").write_text("bst_" + "k" * 36)
     asked = ("--gateway", "http://llm.example", "--keys", "keys.json", "--api-key-file", "key")
     done = CliRunner().invoke(bastide, ["sealed", *command, *asked])

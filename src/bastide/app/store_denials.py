@@ -253,11 +253,12 @@ def allow(
     standing, listed = signed_denials(env.ledger).standing, _listed(env.home)
     names = tuple(dict.fromkeys(names))
     for name in names:
-        if name not in standing and name not in listed:
+        if name in standing:
+            continue  # its end has signatures of its own
+        _require_each(env, "store-allow", [name])
+        if name not in listed:
             known = ", ".join(dict.fromkeys((*standing, *listed))) or "nothing"
             raise Misconfigured(f"{name} is not denied", fix=f"denied: {known}")
-        if name not in standing:
-            _require_each(env, "store-allow", [name])
     for name in names:
         if name in standing:
             draft = Envelope(_end(env, name, reason).payload(), ())
