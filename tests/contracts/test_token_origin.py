@@ -17,6 +17,7 @@ from pkcs11 import Attribute, KeyType, MechanismFlag, ObjectClass
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from bastide.adapters.entropy.system import SystemEntropy
+from bastide.adapters.keys import pkcs11 as module
 from bastide.adapters.keys.pkcs11 import Pkcs11Keys, _public, make_key
 from bastide.adapters.keys.pkcs11_token import Place, Token
 from bastide.core.errors import Misconfigured
@@ -125,3 +126,34 @@ def test_a_key_from_before_is_told(token: SoftToken) -> None:
     recipient = age.TaggedRecipient(key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint))
     place = Place.parse(token.place()).pinned(str(recipient))
     assert "whoever made it may have a copy" in Pkcs11Keys(place).health()
+
+
+@pytest.mark.attacks("C289")
+def test_a_new_key_of_which_the_token_says_less_is_taken(
+    token: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """We saw it being made. One that was there must be vouched for, also if we made it once."""
+    said = module._flag
+    silent = (Attribute.LOCAL, Attribute.NEVER_EXTRACTABLE)
+    monkeypatch.setattr(
+        module, "_flag", lambda key, name: None if name in silent else said(key, name)
+    )
+    make_key(token.place(), ENTROPY)
+    with pytest.raises(Misconfigured, match="may have a copy"):
+        make_key(token.place(), ENTROPY)
+
+
+@pytest.mark.attacks("C289")
+def test_a_new_key_that_can_leave_is_destroyed_again(
+    token: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = module._flag
+    monkeypatch.setattr(
+        module, "_flag", lambda key, name: name == Attribute.EXTRACTABLE or said(key, name)
+    )
+    with pytest.raises(Misconfigured, match="can be taken out"):
+        make_key(token.place(), ENTROPY)
+    monkeypatch.undo()
+    place = Place.parse(token.place())
+    assert not Token(place).ask(lambda session: [*session.get_objects({Attribute.LABEL: "store"})])
+    make_key(token.place(), ENTROPY)

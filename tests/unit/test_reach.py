@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bastide.app import doctor
 from bastide.core.party import Party, Principal
 from bastide.gates.access import reach as module
 from bastide.gates.access.actions import ACTIONS
@@ -143,3 +144,11 @@ def test_it_finds_what_asking_for_everything_finds(rows: list[tuple[bool, str]])
 
 def _subsets() -> list[set[Party]]:
     return [{party for place, party in enumerate(Party) if bits >> place & 1} for bits in range(8)]
+
+
+def test_doctor_says_what_was_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    policies = PolicySet(BASE + permit("false"), "x")
+    assert "nobody can meet" in doctor._policies(policies).seen
+    monkeypatch.setattr(module, "SITUATIONS_MAX", 3)
+    found = doctor._policies(policies)
+    assert found.state == "warn" and found.seen.endswith(f"may: {MOVE}")

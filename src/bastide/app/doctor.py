@@ -157,9 +157,13 @@ def _policies(policies: PolicySet) -> Finding:
     if left_out:
         seen = f"{policies.file} gives to nobody, and names nowhere: {', '.join(left_out)}"
         return Finding("policies", "warn", seen, LEFT_OUT_FIX)
-    if unmet := reach(policies).unmet:
+    reached = reach(policies)
+    if unmet := reached.unmet:
         seen = f"{policies.file} permits under conditions that nobody can meet: "
         return Finding("policies", "warn", seen + "; ".join(map(str, unmet)), _UNMET_FIX)
+    if reached.unseen:
+        seen = f"{policies.file} names too much to see in time whether somebody may: "
+        return Finding("policies", "warn", seen + ", ".join(reached.unseen), _UNMET_FIX)
     return Finding("policies", "ok", f"{policies.file} says of each action who may, or names it")
 
 

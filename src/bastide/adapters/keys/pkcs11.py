@@ -75,12 +75,13 @@ class Pkcs11Keys:
         return self._token.ask(lambda _: _agree(self._token.key("PRIVATE_KEY"), share, self.name))
 
 
-def _doubts(key: Any) -> list[str]:
+def _doubts(key: Any, made_here: bool = False) -> list[str]:
     """Why a private key may be somewhere else, too, by what its token says of it.
 
     PKCS#11 has the token alone set CKA_LOCAL, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE, so
     who brings a key in and then locks it cannot claim them. A module that lies can: the attributes
     are said and not signed, and only a vendor's own attestation of the key would prove them.
+    Of a key that we just had it make, what it does not say is no doubt.
     """
     from pkcs11 import Attribute
 
@@ -91,7 +92,13 @@ def _doubts(key: Any) -> list[str]:
         Attribute.SENSITIVE: (True, "can be read in its token"),
         Attribute.ALWAYS_SENSITIVE: (True, "could be read in its token at some time"),
     }
-    return [said for name, (right, said) in wanted.items() if _flag(key, name) is not right]
+    fine = (True, None) if made_here else (True,)
+    found = {name: _flag(key, name) for name in wanted}
+    as_wanted = {
+        name: None if found[name] is None else found[name] is right
+        for name, (right, _) in wanted.items()
+    }
+    return [said for name, (_, said) in wanted.items() if as_wanted[name] not in fine]
 
 
 def _flag(key: Any, name: Any) -> bool | None:
@@ -163,7 +170,8 @@ def make_key(text: str, entropy: Entropy, purpose: str = "derive") -> str:
 
     `purpose` is `derive` for a store's key and `sign` for a signer's: one key never does both.
     Raises as `Token.ask` does, and Misconfigured for a key that was there and of which the token
-    does not say that it was made inside and never was outside.
+    does not say that it was made inside and never was outside; and for a new one of which it says
+    the contrary, which is destroyed again.
     """
     import pkcs11
     from pkcs11 import Attribute, KeyType, MechanismFlag
@@ -172,15 +180,17 @@ def make_key(text: str, entropy: Entropy, purpose: str = "derive") -> str:
     place = Place.parse(text)
     token = Token(place)
 
-    def ensure(session: Any) -> None:
+    name = entropy.token(8)
+
+    def ensure(session: Any) -> bool:
         label = {Attribute.LABEL: place.key, Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY}
         if any(True for _ in session.get_objects(label)):
-            return
+            return False
         writing = session.token.open(rw=True)  # the login of this process holds for it, too
         try:
             curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
             writing.create_domain_parameters(KeyType.EC, curve, local=True).generate_keypair(
-                id=entropy.token(8),
+                id=name,
                 label=place.key,
                 store=True,
                 capabilities=MechanismFlag.SIGN if purpose == "sign" else MechanismFlag.DERIVE,
@@ -188,9 +198,13 @@ def make_key(text: str, entropy: Entropy, purpose: str = "derive") -> str:
             )
         finally:
             writing.close()
+        return True
 
-    token.ask(ensure)
-    if said := token.ask(lambda _: _doubts(token.key("PRIVATE_KEY"))):
+    made = token.ask(ensure)
+    if said := token.ask(lambda _: _doubts(token.key("PRIVATE_KEY"), made)):
+        if made:
+            token.ask(lambda session: _destroy(session, {Attribute.ID: name}))
+            token.forget()
         raise Misconfigured(
             f"the key {place.key} {said[0]}",
             reasons=said[1:],
@@ -202,6 +216,15 @@ def make_key(text: str, entropy: Entropy, purpose: str = "derive") -> str:
     if purpose == "derive":
         Pkcs11Keys(place, token).health()
     return str(place)
+
+
+def _destroy(session: Any, which: dict[Any, Any]) -> None:
+    writing = session.token.open(rw=True)
+    try:
+        for row in [*writing.get_objects(which)]:
+            row.destroy()
+    finally:
+        writing.close()
 
 
 def destroy_key(text: str) -> None:
@@ -220,14 +243,8 @@ def destroy_key(text: str) -> None:
         return [*session.get_objects({Attribute.LABEL: place.key})]
 
     def end(session: Any) -> None:
-        if not found(session):
-            return
-        writing = session.token.open(rw=True)
-        try:
-            for row in found(writing):
-                row.destroy()
-        finally:
-            writing.close()
+        if found(session):
+            _destroy(session, {Attribute.LABEL: place.key})
 
     if token.ask(found):
         Pkcs11Keys(place, token).health()  # NotProven if it is not the one that is meant

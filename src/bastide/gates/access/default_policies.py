@@ -53,7 +53,8 @@ permit (
     principal in Party::"firm" || principal in Party::"operator" || principal in Party::"guardian"
 };
 
-// Whoever stands for a party can stop the opening of weights and data; the guardian lets it go on.
+// Whoever stands for a party can stop the opening of weights and data. The guardian lets it go on;
+// what the firm denied in the ledger takes the firm's signature too.
 @id("parties-stop")
 permit (principal, action in Action::"stop", resource) when {
     principal in Party::"firm" || principal in Party::"operator" || principal in Party::"guardian"
