@@ -10,7 +10,7 @@ duplicates, written as shards. All of it is in memory; nothing is written to the
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -19,13 +19,9 @@ from bastide.app import wiring
 from bastide.app.corpus_build import Progress, judge_recipe
 from bastide.app.corpus_count import Counted, count_sources
 from bastide.app.corpus_files import read_file
-from bastide.app.corpus_join import join
-from bastide.app.corpus_objects import read_rows
 from bastide.app.corpus_part import PartReport, PartWorker, Workbench
 from bastide.app.corpus_pieces import pieces_about
-from bastide.app.corpus_ranges import Team
-from bastide.app.corpus_removed import GONE_WIDTH
-from bastide.app.corpus_shards import cut_batches, write_batch
+from bastide.app.corpus_rest import measure_rest
 from bastide.app.corpus_standing import read_standing
 from bastide.app.corpus_step_files import StepFile, close_finders
 from bastide.app.duties import require
@@ -34,7 +30,7 @@ from bastide.app.remedies import outside
 from bastide.core.document import Document
 from bastide.core.limits import MIB
 from bastide.core.recipe import Recipe, Source
-from bastide.ports import Clock, SealingStore
+from bastide.ports import SealingStore
 from bastide.readers.compressed import Unreadable, chunks, is_packed
 
 __all__ = ["plan_dataset"]
@@ -91,12 +87,12 @@ def _planned(
         rows.append(
             {"source": source.name, "licence": source.licence, "basis": source.basis, **row}
         )
-    alone, joining, writing = _rest(env, bench, recipe, reports)
-    scale = sum(row["documents"] for row in rows) / max(1, sum(report.read for report in reports))
     all_parts = len(parts) + further if counted is None else counted.parts
-    at_once = max(1, min(workers, all_parts))
-    alone *= scale  # one process, however many workers there are
-    shared = sum(row["seconds"] for row in rows) + (joining + writing) * scale
+    documents = sum(row["documents"] for row in rows)
+    rest = measure_rest(env.clock, bench, recipe, reports)
+    seconds, alone = rest.seconds(
+        documents, workers, all_parts, sum(row["seconds"] for row in rows)
+    )
     return {
         "recipe": recipe.name,
         "digest": str(recipe.digest),
@@ -105,7 +101,7 @@ def _planned(
         "parts": all_parts,
         "bytes": sum(row["bytes"] for row in rows),
         "workers": workers,
-        "seconds": round(shared / at_once + alone, 1),
+        "seconds": round(seconds, 1),
         "seconds_alone": round(alone, 3),
         "disk_bytes": sum(row["disk_bytes"] for row in rows),
         "budgets": _budgets(recipe, bench, rows, reports),
@@ -220,36 +216,6 @@ def _expansion(file: plan.InputFile) -> float:
     except OSError as error:
         raise outside(error, file.name) from error
     return max(1.0, made / max(1, counting.count))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Timed(Team):
-    """A team that adds up the seconds of what workers would do."""
-
-    clock: Clock
-    shared: list[float] = field(default_factory=list)
-
-    def each(self, what: str, task: Any, jobs: Sequence[Any], kind: Any) -> list[Any]:
-        """Do a task with every job; the results."""
-        begun = self.clock.monotonic()
-        found = [task(self.bench, job) for job in jobs]
-        self.shared.append(self.clock.monotonic() - begun)
-        return found
-
-
-def _rest(
-    env: Environment, bench: Workbench, recipe: Recipe, reports: Sequence[PartReport]
-) -> tuple[float, float, float]:
-    """Seconds for the steps over the whole sample, alone and shared, and for its shards."""
-    begun = env.clock.monotonic()
-    team = _Timed(bench, bench.open(), clock=env.clock)
-    join(team, reports, recipe.steps, bench.files, trial=True)
-    gone = read_rows(team.store, f"{bench.folder}/gone", GONE_WIDTH)
-    joined = env.clock.monotonic()
-    for batch in cut_batches(reports, gone, recipe.limits.shard_bytes):
-        write_batch(bench, batch)
-    shared = sum(team.shared)
-    return joined - begun - shared, shared, env.clock.monotonic() - joined
 
 
 def _budgets(
