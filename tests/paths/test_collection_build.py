@@ -248,7 +248,7 @@ def test_a_masker_or_filter_that_raises_refuses(
 
     monkeypatch.setattr(module, name, fails)
     ok, told = corpus_pool._do(
-        bench, (read_part, Part(0, "letters", "openeurollm", {}, list(files)))
+        bench, (read_part, Part(0, "letters", "openeurollm", {}, list(files)), ())
     )
     assert not ok
     assert "failed, so nothing is built" in told[1]

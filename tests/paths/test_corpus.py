@@ -324,7 +324,7 @@ def test_an_error_in_a_step_names_the_document_and_never_its_text(
         raise ValueError(document.text)
 
     monkeypatch.setattr(corpus_part, "run_filters", fails)
-    ok, told = corpus_pool._do(bench[0], (read_part, bench[1]))
+    ok, told = corpus_pool._do(bench[0], (read_part, bench[1], ()))
     assert not ok
     assert told[2] == ("length: ValueError at document d1",)
     assert CANARY not in repr(told)
@@ -345,7 +345,7 @@ def test_an_unexpected_error_of_a_worker_is_told_without_its_text(
     def fails(one: Workbench, part: Part) -> None:
         raise RuntimeError(CANARY)
 
-    ok, told = corpus_pool._do(bench[0], (fails, bench[1]))
+    ok, told = corpus_pool._do(bench[0], (fails, bench[1], ()))
     assert not ok
     assert "RuntimeError" in told[1]
     assert CANARY not in repr(told)

@@ -143,7 +143,7 @@ def test_two_parties_make_a_list_and_a_person_logs_in(
     assert "anna" not in json.dumps(shown["statement"])
     acts = [{"person": "anna", "party": "operator", "statements": 1}]
     assert demo.json("ledger", "audit")["acts"] == acts
-    assert "by anna (operator): 1 statements" in demo.run("ledger", "audit").stdout
+    assert "by anna (operator): 1 statement\n" in demo.run("ledger", "audit").stdout
     # At another terminal nobody has logged in.
     with subprocess.Popen(
         [*ARGV, "whoami", "--json", "--home", str(demo.home)],

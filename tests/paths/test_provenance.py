@@ -184,7 +184,7 @@ MAKES_NOTHING = {
     "api-key-revocation", "price", "budget", "alias", "guard", "erasure", "candidate", "approval",
     "revocation", "deployment", "deployment-end", "release-push", "refusal", "machine",
     "machine-key", "machine-end", "node-reference", "node", "load", "share", "share-minute",
-    "receipts", "pseudonym-key-end", "training",
+    "receipts", "pseudonym-key-end", "training", "denial", "denial-end",
 }  # fmt: skip
 
 

@@ -218,10 +218,10 @@ def test_a_worker_of_other_versions_or_without_the_store_refuses(tmp_path: Path)
     bench = Workbench(
         str(tmp_path / "store"), keys, (), "corpora/" + "a" * 32, (), b"", made_with={}
     )
-    ok, told = corpus_pool._do(bench, (tasks.echo, b""))
+    ok, told = corpus_pool._do(bench, (tasks.echo, b"", ()))
     assert not ok
     assert "a worker has other versions of bastide" in told[1]
-    ok, told = corpus_pool._do(replace(bench, made_with=made_with()), (tasks.echo, b""))
+    ok, told = corpus_pool._do(replace(bench, made_with=made_with()), (tasks.echo, b"", ()))
     assert not ok
     assert "does not see the store" in told[1]
 
