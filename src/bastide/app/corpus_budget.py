@@ -13,10 +13,9 @@ Memory is that of the sorting, and a number for each budget.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Final
 
-from bastide.app.corpus_objects import RunWriter, put_rows, read_rows
+from bastide.app.corpus_objects import put_rows, read_rows
 from bastide.app.corpus_part import SIZE_WIDTH, PartReport, Workbench
 from bastide.app.corpus_ranges import RangeJob, Runs, Team, by_hash, by_part, runs_in
 from bastide.app.corpus_removed import GONE_WIDTH, SPENT_WIDTH
@@ -34,6 +33,7 @@ __all__ = [
 
 _NOTHING: Final = NONE - 1  # the number of a budget of nothing
 _RULES: Final = ("source", "language", "total")
+_RANKED: Final = "ranked"  # of a range, what is left by rank
 
 Sums = tuple[dict[int, int], ...]  # of each rule, by the numbers of budgets
 Counts = dict[int, tuple[int, int, int]]
@@ -106,10 +106,9 @@ class Draw:
 def left_range(bench: Workbench, job: RangeJob) -> int:
     """Write what duplicates did not remove of some parts, sorted by rank; how many runs."""
     store = bench.open()
-    name = f"{bench.folder}/merge/drawn-{job.number}"
-    runs = RunWriter(store, name, SIZE_WIDTH, memory=bench.memory // 2)
-    sizes = (read_rows(store, one, SIZE_WIDTH) for one in (job.beside.names if job.beside else ()))
-    for row in _without(chain.from_iterable(sizes), job.rows(bench, store, GONE_WIDTH)):
+    runs = job.writer(bench, store, "drawn", SIZE_WIDTH)
+    gone = job.rows(bench, store, GONE_WIDTH)
+    for row in _without(job.rows_beside(store, SIZE_WIDTH), gone):
         runs.add(row)
     return runs.close()
 
@@ -130,20 +129,20 @@ def sum_range(bench: Workbench, job: DrawJob) -> dict[int, int]:
                     sums[number] = sums.get(number, 0) + int.from_bytes(row[-8:], "big")
             yield row
 
+    ranked = job.name(bench, _RANKED)
     if job.turn:
-        for _ in added(read_rows(store, _ranked(bench, job), SIZE_WIDTH)):
+        for _ in added(read_rows(store, ranked, SIZE_WIDTH)):
             pass
     else:
-        put_rows(store, _ranked(bench, job), added(job.rows(bench, store, SIZE_WIDTH)))
+        put_rows(store, ranked, added(job.rows(bench, store, SIZE_WIDTH)))
     return sums
 
 
 def spent_range(bench: Workbench, job: DrawJob) -> tuple[int, Counts]:
     """Write what goes of a range, by key; how many runs, and what came of each budget."""
     store, deciding = bench.open(), _Deciding(job)
-    name = f"{bench.folder}/merge/spent-{job.number}"
-    runs = RunWriter(store, name, SPENT_WIDTH, memory=bench.memory // 2)
-    for row in read_rows(store, _ranked(bench, job), SIZE_WIDTH):
+    runs = job.writer(bench, store, "spent", SPENT_WIDTH)
+    for row in read_rows(store, job.name(bench, _RANKED), SIZE_WIDTH):
         rule = deciding.goes(row)
         if rule is not None:
             runs.add(row[8:48] + bytes([rule]))
@@ -191,10 +190,6 @@ def _number(job: DrawJob, rule: int, row: bytes) -> int:
     if _RULES[rule] == "total":
         return len(job.amounts) - 1
     return int.from_bytes(row[48:50] if _RULES[rule] == "source" else row[50:52], "big")
-
-
-def _ranked(bench: Workbench, job: RangeJob) -> str:
-    return f"{bench.folder}/merge/ranked-{job.number}"
 
 
 def verify_budgets(budget: Budgeter, counts: Sequence[BudgetCount]) -> None:

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from bastide.app.corpus_budget import Draw
 from bastide.app.corpus_near import similar
-from bastide.app.corpus_objects import RunWriter, put_rows
+from bastide.app.corpus_objects import put_rows
 from bastide.app.corpus_part import KEY_WIDTH, TEXT_WIDTH, PartReport, Workbench
 from bastide.app.corpus_ranges import RangeJob, Runs, Team, by_hash, runs_in
 from bastide.app.corpus_removed import EQUAL, REMOVED_WIDTH, places_of, write_removed
@@ -45,7 +45,7 @@ def merge_keys(team: Team, reports: Sequence[PartReport]) -> None:
                 fix='give the reader a field that names each record, or id = "" to name it by'
                 " its place",
             )
-    names = [_keys(team.bench, job) for job in jobs]
+    names = [job.name(team.bench, "keys") for job in jobs]
     team.join_objects(names, "keys", jobs)
 
 
@@ -63,15 +63,14 @@ def key_range(bench: Workbench, job: RangeJob) -> bytes:
             last = row
             yield row
 
-    put_rows(store, _keys(bench, job), distinct())
+    put_rows(store, job.name(bench, "keys"), distinct())
     return twice
 
 
 def equal_range(bench: Workbench, job: RangeJob) -> int:
     """Write what has the text of another and which one stays, by key; how many runs."""
     store = bench.open()
-    name = f"{bench.folder}/merge/equal-{job.number}"
-    runs = RunWriter(store, name, REMOVED_WIDTH, memory=bench.memory // 2)
+    runs = job.writer(bench, store, "equal", REMOVED_WIDTH)
     for _, group in groupby(job.rows(bench, store, TEXT_WIDTH), key=lambda row: row[:32]):
         stays = b""
         for row in group:  # sorted by key
@@ -99,7 +98,3 @@ def find_duplicates(
     if draw is not None:
         spent = draw.spent(team, reports, places_of(team, equal, found))
     return write_removed(team, reports, equal, found, spent)
-
-
-def _keys(bench: Workbench, job: RangeJob) -> str:
-    return f"{bench.folder}/merge/keys-{job.number}"

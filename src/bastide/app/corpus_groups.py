@@ -97,8 +97,7 @@ def large_range(bench: Workbench, job: RangeJob) -> tuple[int, int]:
     runs are the groups.
     """
     store = bench.open()
-    name = f"{bench.folder}/merge/inward{job.turn}-{job.number}"
-    runs = RunWriter(store, name, EDGE_WIDTH, memory=bench.memory // 2)
+    runs = job.writer(bench, store, f"inward{job.turn}", EDGE_WIDTH)
     node = smallest = b""
     unsettled = 0
     for row in job.rows(bench, store, EDGE_WIDTH):  # sorted by node and neighbour
@@ -118,7 +117,7 @@ def small_range(bench: Workbench, job: RangeJob) -> int:
     What of that hangs together within the range is linked at once; how many runs.
     """
     store = bench.open()
-    name = f"{bench.folder}/merge/outward{job.turn}-{job.number}"
+    name = job.name(bench, f"outward{job.turn}")
     edges = EdgeWriter(store, name, memory=bench.memory // 2)
     node = smallest = b""
     for row in job.rows(bench, store, EDGE_WIDTH):  # sorted by node and neighbour

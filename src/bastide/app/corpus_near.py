@@ -16,12 +16,10 @@ from itertools import combinations, groupby, islice, pairwise
 from typing import Final
 
 from bastide.app.corpus_groups import EDGE_WIDTH, EdgeWriter, grouped
-from bastide.app.corpus_objects import RunWriter, read_rows
 from bastide.app.corpus_part import BAND_WIDTH, SIGNATURE_WIDTH, PartReport, Workbench
 from bastide.app.corpus_ranges import RangeJob, Runs, Team, by_hash, by_part, runs_in
 from bastide.core.errors import NotProven
 from bastide.filters.near_duplicate import NearDuplicate, estimate
-from bastide.ports import SealingStore
 
 __all__ = [
     "edge_range",
@@ -57,7 +55,7 @@ def similar(team: Team, reports: Sequence[PartReport], near: NearDuplicate) -> R
 def pair_range(bench: Workbench, job: RangeJob) -> int:
     """Write the pairs that share a band of a range, sorted by the lower place; how many runs."""
     store = bench.open()
-    runs = _writer(bench, store, job, "pairs", EDGE_WIDTH)
+    runs = job.writer(bench, store, "pairs", EDGE_WIDTH)
     for _, group in groupby(job.rows(bench, store, BAND_WIDTH), key=lambda row: row[:8]):
         for one, other in _compared(_members(group, job.equal_go)):
             runs.add(one + other if one < other else other + one)
@@ -67,8 +65,9 @@ def pair_range(bench: Workbench, job: RangeJob) -> int:
 def half_range(bench: Workbench, job: RangeJob) -> int:
     """Write pairs with the signature of their first end, sorted by the second; how many runs."""
     store = bench.open()
-    runs = _writer(bench, store, job, "halves", _HALF_WIDTH)
-    for row, signature in _with_signatures(job.rows(bench, store, EDGE_WIDTH), _signed(store, job)):
+    runs = job.writer(bench, store, "halves", _HALF_WIDTH)
+    signatures = job.rows_beside(store, SIGNATURE_WIDTH)
+    for row, signature in _with_signatures(job.rows(bench, store, EDGE_WIDTH), signatures):
         runs.add(row[_END:] + row[:_END] + signature)
     return runs.close()
 
@@ -76,26 +75,12 @@ def half_range(bench: Workbench, job: RangeJob) -> int:
 def edge_range(bench: Workbench, job: RangeJob) -> int:
     """Write a forest of the pairs that are similar enough; how many runs."""
     store = bench.open()
-    rows = job.rows(bench, store, _HALF_WIDTH)
-    name = f"{bench.folder}/merge/edges-{job.number}"
-    edges = EdgeWriter(store, name, memory=bench.memory // 2)
-    for row, signature in _with_signatures(rows, _signed(store, job)):
+    edges = EdgeWriter(store, job.name(bench, "edges"), memory=bench.memory // 2)
+    signatures = job.rows_beside(store, SIGNATURE_WIDTH)
+    for row, signature in _with_signatures(job.rows(bench, store, _HALF_WIDTH), signatures):
         if estimate(signature, row[EDGE_WIDTH:]) >= job.similarity_min:
             edges.add(_turned(row[:_END]), _turned(row[_END:EDGE_WIDTH]))
     return edges.close()
-
-
-def _writer(
-    bench: Workbench, store: SealingStore, job: RangeJob, kind: str, width: int
-) -> RunWriter:
-    name = f"{bench.folder}/merge/{kind}-{job.number}"
-    return RunWriter(store, name, width, memory=bench.memory // 2)
-
-
-def _signed(store: SealingStore, job: RangeJob) -> Iterator[bytes]:
-    """The signatures of the parts of a job, by place."""
-    for name in job.beside.names if job.beside else ():
-        yield from read_rows(store, name, SIGNATURE_WIDTH)
 
 
 def _members(group: Iterable[bytes], equal_go: bool) -> Iterator[bytes]:

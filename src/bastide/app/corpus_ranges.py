@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from bastide.app.corpus_objects import merged_rows, read_object
+from bastide.app.corpus_objects import RunWriter, merged_rows, read_object, read_rows
 from bastide.app.corpus_part import PartReport, Workbench, damaged_objects
 from bastide.app.corpus_pool import Pool
 from bastide.core.errors import NotFound, NotProven
@@ -93,6 +93,19 @@ class RangeJob(msgspec.Struct, frozen=True):
             if row != last:
                 yield row
             last = row
+
+    def rows_beside(self, store: SealingStore, width: int) -> Iterator[bytes]:
+        """The rows of `beside`, by place."""
+        for name in self.beside.names if self.beside else ():
+            yield from read_rows(store, name, width)
+
+    def name(self, bench: Workbench, kind: str) -> str:
+        """Of an object of one kind that the job writes; of runs, without their numbers."""
+        return f"{bench.folder}/merge/{kind}-{self.number}"
+
+    def writer(self, bench: Workbench, store: SealingStore, kind: str, width: int) -> RunWriter:
+        """Writes runs of one kind, which `Team.made` finds."""
+        return RunWriter(store, self.name(bench, kind), width, memory=bench.memory // 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,12 @@ and then of the other, and meet the keys, which lie in the order of the places.
 
 import heapq
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Final
 
 import msgspec
 
 from bastide.app.corpus_groups import EDGE_WIDTH
-from bastide.app.corpus_objects import RunWriter, put_rows, read_rows
+from bastide.app.corpus_objects import put_rows
 from bastide.app.corpus_part import OWN_WIDTH, PartReport, Workbench
 from bastide.app.corpus_plan import EXACT, NEAR
 from bastide.app.corpus_ranges import RangeJob, Runs, Team, by_hash, by_part, runs_in
@@ -86,11 +85,11 @@ def write_removed(
             rows = team.made(f"owned{turn + 1}", team.each(told, owned_range, places, int))
         jobs = by_hash(team.ranges, rows)
     found = team.each("writing what goes", removed_range, jobs, Removed)
-    team.join_objects([_name(team.bench, "removed", job) for job in jobs], "duplicates", jobs)
+    team.join_objects([job.name(team.bench, "removed") for job in jobs], "duplicates", jobs)
     places = team.made("places", [one.runs for one in found])
     jobs = by_part(team.ranges, places, runs_in(team, reports, "keys"))
     team.each("placing what goes", gone_range, jobs, int)
-    team.join_objects([_name(team.bench, "gone", job) for job in jobs], "gone", jobs)
+    team.join_objects([job.name(team.bench, "gone") for job in jobs], "gone", jobs)
     numbers = [sum(counts) for counts in zip(*(one.counts for one in found), strict=True)]
     return {reason: count for reason, count in zip(REASONS, numbers, strict=True) if count}
 
@@ -98,7 +97,7 @@ def write_removed(
 def places_range(bench: Workbench, job: RangeJob) -> int:
     """Write the places of the duplicates of a range; how many runs."""
     store = bench.open()
-    runs = _writer(bench, store, job, "left", GONE_WIDTH)
+    runs = job.writer(bench, store, "left", GONE_WIDTH)
     for row in _removed(bench, store, job):
         runs.add(row[32:_END] + row[-1:])
     return runs.close()
@@ -107,7 +106,7 @@ def places_range(bench: Workbench, job: RangeJob) -> int:
 def removed_by_place(bench: Workbench, job: RangeJob) -> int:
     """Write what goes of a range, sorted by its place; how many runs."""
     store = bench.open()
-    runs = _writer(bench, store, job, "owned0", REMOVED_WIDTH)
+    runs = job.writer(bench, store, "owned0", REMOVED_WIDTH)
     for row in _removed(bench, store, job):
         runs.add(row[32:_END] + row[:32] + row[_END:])
     return runs.close()
@@ -119,9 +118,8 @@ def owned_range(bench: Workbench, job: RangeJob) -> int:
     The rows are written by the place of their other end; the second time by its key.
     """
     store = bench.open()
-    runs = _writer(bench, store, job, f"owned{job.turn + 1}", REMOVED_WIDTH)
-    names = job.beside.names if job.beside else ()
-    known = chain.from_iterable(read_rows(store, one, OWN_WIDTH) for one in names)
+    runs = job.writer(bench, store, f"owned{job.turn + 1}", REMOVED_WIDTH)
+    known = job.rows_beside(store, OWN_WIDTH)
     held = b""
     for row in job.rows(bench, store, REMOVED_WIDTH):
         place, key = row[:8], row[8:_END]
@@ -140,7 +138,7 @@ def removed_range(bench: Workbench, job: RangeJob) -> Removed:
     """Write what goes of a range as rows of DUPLICATE_WIDTH, and its places as runs."""
     store = bench.open()
     numbers = [0] * len(REASONS)
-    places = _writer(bench, store, job, "places", GONE_WIDTH)
+    places = job.writer(bench, store, "places", GONE_WIDTH)
 
     def by_key() -> Iterator[bytes]:
         for row in _removed(bench, store, job):
@@ -148,14 +146,14 @@ def removed_range(bench: Workbench, job: RangeJob) -> Removed:
             places.add(row[32:_END] + row[-1:])
             yield row[:32] + row[_END:-9] + row[-1:]
 
-    put_rows(store, _name(bench, "removed", job), by_key())
+    put_rows(store, job.name(bench, "removed"), by_key())
     return Removed(places.close(), numbers)
 
 
 def gone_range(bench: Workbench, job: RangeJob) -> int:
     """Write the places of what goes of some parts, in order; their bytes."""
     store = bench.open()
-    return put_rows(store, _name(bench, "gone", job), job.rows(bench, store, GONE_WIDTH))
+    return put_rows(store, job.name(bench, "gone"), job.rows(bench, store, GONE_WIDTH))
 
 
 def _removed(bench: Workbench, store: SealingStore, job: RangeJob) -> Iterator[bytes]:
@@ -174,13 +172,3 @@ def _of_budget(row: bytes) -> bytes:
     """A row of SPENT_WIDTH as one of REMOVED_WIDTH. Nothing stands for it: its other end has a key
     of zeros, but the row's own place, so that ranges of places share such rows evenly."""
     return row[:_END] + bytes(32) + row[32:_END] + bytes([_DUPLICATES + row[_END]])
-
-
-def _writer(
-    bench: Workbench, store: SealingStore, job: RangeJob, kind: str, width: int
-) -> RunWriter:
-    return RunWriter(store, _name(bench, kind, job), width, memory=bench.memory // 2)
-
-
-def _name(bench: Workbench, kind: str, job: RangeJob) -> str:
-    return f"{bench.folder}/merge/{kind}-{job.number}"

@@ -9,6 +9,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 from bastide.app.corpus_objects import put_rows, read_rows
 from bastide.app.corpus_part import Workbench
@@ -20,6 +21,7 @@ from bastide.crypto.merkle import Frontier, leaf_hash
 __all__ = ["merge_leaves", "subtrees", "write_leaves"]
 
 Subtree = tuple[int, bytes]  # its height and its root
+_LEAVES: Final = "leaves"
 
 
 def write_leaves(team: Team, batches: Sequence[BatchReport]) -> tuple[bytes, int]:
@@ -31,9 +33,8 @@ def write_leaves(team: Team, batches: Sequence[BatchReport]) -> tuple[bytes, int
 
 
 def _write_leaves(team: Team, batches: Sequence[BatchReport]) -> tuple[bytes, int]:
-    folder = team.bench.folder
     runs = Runs(
-        f"{folder}/batches/{{0:06d}}/leaves-{{1}}",
+        f"{team.bench.folder}/batches/{{0:06d}}/leaves-{{1}}",
         tuple((batch.number, batch.leaves) for batch in batches if batch.leaves),
     )
     jobs = by_hash(team.ranges, runs)
@@ -47,7 +48,7 @@ def _write_leaves(team: Team, batches: Sequence[BatchReport]) -> tuple[bytes, in
     for found in team.each("hashing leaves", subtrees, hashing, list[Subtree]):
         for height, node in found:
             tree.append_subtree(node, height)
-    names = [_name(folder, job.number) for job in jobs]
+    names = [job.name(team.bench, _LEAVES) for job in jobs]
     team.join_objects(names, "leaves", hashing)
     return tree.root(), tree.size
 
@@ -66,14 +67,14 @@ def merge_leaves(bench: Workbench, job: RangeJob) -> int:
             count += 1
             yield row
 
-    put_rows(store, _name(bench.folder, job.number), once())
+    put_rows(store, job.name(bench, _LEAVES), once())
     return count
 
 
 def subtrees(bench: Workbench, job: RangeJob) -> list[Subtree]:
     """The perfect subtrees of a range's leaves. low, high: where they stand among all."""
     begin, end = (int.from_bytes(at, "big") for at in (job.low, job.high))
-    rows = read_rows(bench.open(), _name(bench.folder, job.number), LEAF_WIDTH)
+    rows = read_rows(bench.open(), job.name(bench, _LEAVES), LEAF_WIDTH)
     found: list[Subtree] = []
     for height in _heights(begin, end):
         tree = Frontier()
@@ -91,10 +92,6 @@ def _heights(begin: int, end: int) -> Iterator[int]:
             height = min(height, (begin & -begin).bit_length() - 1)
         yield height
         begin += 1 << height
-
-
-def _name(folder: str, number: int) -> str:
-    return f"{folder}/merge/leaves-{number}"
 
 
 def _place(at: int) -> bytes:
