@@ -174,14 +174,10 @@ class _Deciding:
             before[number] = standing = before.get(number, 0) + size
             there, taken, documents = self.counts.get(number, (0, 0, 0))
             # What stands behind one that did not fit goes as well, however small it is.
-            fits = standing <= self._job.amounts[number]
-            self.counts[number] = (
-                (there + size, taken + size, documents + 1)
-                if fits
-                else (there + size, taken, documents)
-            )
-            if not fits:
+            if standing > self._job.amounts[number]:
+                self.counts[number] = there + size, taken, documents
                 return rule
+            self.counts[number] = there + size, taken + size, documents + 1
         return None
 
 
