@@ -270,19 +270,20 @@ class Guard:
             if one.refused:
                 break
             yield
-        return "".join((*out, self._through(one, "")))
+        out.append(one.feed("", final=True))
+        if one.refused:
+            raise self._refusal()
+        return "".join(out)
 
     def _whole_in(self, text: str) -> str:
-        chain = self._kit.inward.within(text)
-        # Nearly every text goes on as it is.
-        return self._through(StreamFilter(chain, self._found_in), text) if chain else text
-
-    def _through(self, one: StreamFilter, rest: str) -> str:
-        said = one.feed(rest, final=True)
-        if one.refused:
-            names = sorted(name for name, action in self._found_in if action == Action.REFUSE)
-            raise Filtered(f"The guard policy refuses this prompt: {', '.join(names)}.")
+        said, refused = filtered(self._kit.inward, text, self._found_in)
+        if refused:
+            raise self._refusal()
         return said
+
+    def _refusal(self) -> Filtered:
+        names = sorted(name for name, action in self._found_in if action == Action.REFUSE)
+        return Filtered(f"The guard policy refuses this prompt: {', '.join(names)}.")
 
     def _is_much(self, chars: int) -> bool:
         """Whether this many more characters are too many for one turn, so that another begins."""
