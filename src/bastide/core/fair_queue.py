@@ -80,7 +80,7 @@ class FairQueue:
     @property
     def waiting(self) -> int:
         """Requests that wait."""
-        return sum(row.queue_length for row in self._tenants.values())
+        return sum(row.queue_length for row in self._waiting())
 
     @property
     def kept(self) -> int:
@@ -158,7 +158,7 @@ class FairQueue:
         while self.free and (ticket := self._due.first() or self._next_borrower()):
             self._begin(now, ticket)
             begun.append(ticket)
-        self._saturated = bool(self._backlog) or self._due.first() is not None
+        self._saturated = bool(self._backlog or self._owed)
         return begun
 
     def charge(
