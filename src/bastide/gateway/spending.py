@@ -58,8 +58,7 @@ class Reserved:
     tokens: int
     picoeur: int
     runs: bool = True
-    settled: bool = False
-    confirmed: bool = False
+    sent: bool = False  # its receipt, which control has not confirmed
     late: bool = False
 
 
@@ -190,7 +189,7 @@ class Spending:
     def settle(self, reserved: Reserved, receipt: Receipt) -> None:
         """The call has ended, and its receipt is on its way to control."""
         self._stop(reserved)
-        reserved.settled = True
+        reserved.sent = True
         reserved.tokens = tokens = receipt.prompt_tokens + receipt.completion_tokens
         reserved.picoeur = picoeur = receipt.cost_picoeur
         for one in reserved.sums:
@@ -199,8 +198,8 @@ class Spending:
 
     def confirm(self, reserved: Reserved) -> None:
         """Control has the receipt, or we do not wait for it any longer."""
-        if not reserved.confirmed:
-            reserved.confirmed = True
+        if reserved.sent:
+            reserved.sent = False
             self._confirmed.append((self._clock.now_ms(), reserved))
 
     def release(self, reserved: Reserved | None) -> None:
@@ -208,7 +207,7 @@ class Spending:
         if reserved is None:
             return
         self._stop(reserved)
-        if reserved.settled and not reserved.late:
+        if not reserved.late:
             self.confirm(reserved)
 
     def _rules(self, snapshot: Snapshot, grant: KeyGrant) -> _Rules:
