@@ -38,13 +38,13 @@ __all__ = ["HandedJournal", "Row"]
 
 # The process id of the gateway, and what it was handed; of an answer that runs, how to find out.
 Row = tuple[int, Cut | Callable[[], Cut]]
+_Records = dict[str, tuple[Cut, bytes]]  # by receipt; with each its record
 
 _HEAD: Final = struct.Struct("<II")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(tuple[int, Cut])
 _TURN_ROWS: Final = 32  # that are written between two turns of others
-_NOTHING: Final = (None, b"")
 
 
 class HandedJournal:
@@ -54,7 +54,7 @@ class HandedJournal:
         self._path = path
         self._clock = clock
         self._descriptor: int | None = None
-        self._written: dict[str, tuple[Cut, bytes]] = {}  # what does not change is encoded once
+        self._written: _Records = {}  # what does not change is encoded once
         self._records = 0  # in the file
         self._rewritten_s = float("-inf")  # what an earlier life left may be torn
         self._fresh: int | None = None  # the file that a rewrite is making
@@ -80,11 +80,11 @@ class HandedJournal:
         """The first piece of an answer is about to go. Raises Unavailable: then it must not."""
         self._append({cut.receipt: (cut, _record(gateway, cut))})
 
-    def _append(self, rows: dict[str, tuple[Cut, bytes]]) -> None:
+    def _append(self, rows: _Records) -> None:
         """Write records at the end. Raises Unavailable: then it is torn until it is made anew."""
         if self._torn:
             raise Unavailable(f"{self._path}: what is handed over cannot be kept")
-        data = b"".join([record for _, record in rows.values()])
+        data = _joined(rows)
         try:
             if self._descriptor is None:
                 self._descriptor = os.open(self._path, _FLAGS, 0o600)
@@ -128,12 +128,7 @@ class HandedJournal:
         if old or self._torn or self._descriptor is None or self._records > most:
             yield from self._turns(rows)
             return
-        for first in range(0, len(rows), _TURN_ROWS):
-            changed: dict[str, tuple[Cut, bytes]] = {}
-            for gateway, row in rows[first : first + _TURN_ROWS]:
-                cut = row if isinstance(row, Cut) else row()
-                if self._written.get(cut.receipt, _NOTHING)[0] is not cut:
-                    changed[cut.receipt] = (cut, _record(gateway, cut))
+        for _, changed in self._parts(rows):
             if changed:
                 self._append(changed)
             yield
@@ -176,22 +171,27 @@ class HandedJournal:
             for _, row in rows
         )
 
-    def _copy(
-        self, rows: Sequence[Row], fresh: int
-    ) -> Generator[None, None, dict[str, tuple[Cut, bytes]]]:
-        known, written = self._written, dict[str, tuple[Cut, bytes]]()
-        for first in range(0, len(rows), _TURN_ROWS):
-            records = []
-            for gateway, row in rows[first : first + _TURN_ROWS]:
-                cut = row if isinstance(row, Cut) else row()
-                before = known.get(cut.receipt)
-                if before is None or before[0] is not cut:
-                    before = (cut, _record(gateway, cut))
-                written[cut.receipt] = before
-                records.append(before[1])
-            _write(fresh, b"".join(records))
+    def _copy(self, rows: Sequence[Row], fresh: int) -> Generator[None, None, _Records]:
+        written: _Records = {}
+        for part, _ in self._parts(rows):
+            _write(fresh, _joined(part))
+            written.update(part)
             yield
         return written
+
+    def _parts(self, rows: Sequence[Row]) -> Iterator[tuple[_Records, _Records]]:
+        """The records of a turn's rows, and of those that are not written so."""
+        known = self._written
+        for first in range(0, len(rows), _TURN_ROWS):
+            part: _Records = {}
+            changed: _Records = {}
+            for gateway, row in rows[first : first + _TURN_ROWS]:
+                cut = row if isinstance(row, Cut) else row()
+                one = known.get(cut.receipt)
+                if one is None or one[0] is not cut:
+                    one = changed[cut.receipt] = (cut, _record(gateway, cut))
+                part[cut.receipt] = one
+            yield part, changed
 
     def close(self) -> None:
         """Let go of the file; it stays."""
@@ -201,6 +201,10 @@ class HandedJournal:
 
     def _failed(self, error: OSError) -> Unavailable:
         return Unavailable(f"{self._path}: what is handed over cannot be kept: {error.strerror}")
+
+
+def _joined(rows: _Records) -> bytes:
+    return b"".join([record for _, record in rows.values()])
 
 
 def _record(gateway: int, cut: Cut) -> bytes:
