@@ -12,8 +12,10 @@ from pathlib import Path
 import click
 import pytest
 
-from bastide.cli.command import Call, Command
+from bastide.cli.command import Call, Command, parameters
+from bastide.cli.events import telling
 from bastide.cli.root import bastide
+from bastide.core.errors import NotFound
 from paths.demo import ARGV, Demo, environment
 
 
@@ -127,3 +129,24 @@ def test_a_table_shows_moments_and_json_milliseconds(capsys: pytest.CaptureFixtu
     assert first.split() == ["b", "2026-11-28", "17:59:06", "UTC"] and second.split() == ["c", "-"]
     dataclasses.replace(call, as_json=True).rows(rows, ("node",), "none")
     assert json.loads(capsys.readouterr().out) == rows
+
+
+def test_long_work_tells_a_failure_in_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Broken once to prove it: a question that was broken off was told as a defect of ours."""
+    ends: list[Exception] = [click.Abort(), NotFound("gone"), ValueError("a secret")]
+
+    def work(call: Call) -> None:
+        with telling(call):
+            raise ends.pop(0)
+
+    command = parameters("work", "bastide work")(work)
+    with pytest.raises(click.Abort):
+        command.main(["--json"], standalone_mode=False)
+    assert capsys.readouterr().out == ""
+    assert command.main(["--json"], standalone_mode=False) == NotFound.exit_status
+    (line,) = capsys.readouterr().out.splitlines()
+    row = {"event": "error", "error": "not-found", "message": "gone", "reasons": [], "fix": ""}
+    assert json.loads(line) == row
+    command.main(["--json"], standalone_mode=False)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "unexpected ValueError" in line and "secret" not in line

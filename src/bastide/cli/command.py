@@ -29,7 +29,6 @@ __all__ = [
     "Call",
     "Command",
     "Lazy",
-    "as_error",
     "parameters",
     "parties_of",
     "read_file",
@@ -52,6 +51,7 @@ class Call:
     as_json: bool
     passphrase_file: str | None
     debug: bool
+    event: Callable[..., None] | None = None  # writes one, where the output is lines of events
 
     @property
     def home(self) -> "Home":
@@ -197,7 +197,7 @@ class Command(click.Command):
         except Exception as error:
             if call.debug:
                 raise
-            told = as_error(error)
+            told = _as_error(error)
             _fail(call, told)
             ctx.exit(told.exit_status)
 
@@ -318,7 +318,7 @@ def read_file(path: str, parse: Callable[[str], T]) -> T:
         raise
 
 
-def as_error(error: Exception) -> BastideError:
+def _as_error(error: Exception) -> BastideError:
     """Any error as one of the tree. Of an unexpected one only its place: its text may be secret."""
     if isinstance(error, BastideError):
         return error
@@ -345,14 +345,17 @@ def _close_output() -> None:
 
 
 def _fail(call: Call, error: BastideError) -> None:
+    row = {
+        "error": error.code,
+        "message": error.message,
+        "reasons": list(error.reasons),
+        "fix": error.fix,
+    }
+    if call.event is not None:
+        call.event("error", **row)
+        return
     if call.as_json:
-        row = {
-            "error": error.code,
-            "message": error.message,
-            "reasons": list(error.reasons),
-            "fix": error.fix,
-        }
-        click.echo(json.dumps(row, indent=2, ensure_ascii=False))
+        call.show(row)
         return
     click.echo(f"{error.title}: {error.message}", err=True)
     for reason in error.reasons:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bastide.cli.command import Call, as_error
-from bastide.core.errors import BastideError
-
 if TYPE_CHECKING:
+    from bastide.cli.command import Call
     from bastide.ports import Clock
 
 __all__ = ["Events", "Work", "telling"]
@@ -37,11 +35,6 @@ class Events:
             self._what, self._due = what, now + _EVENT_S
             self.write("progress", what=what, done=done, total=total)
 
-    def fail(self, error: BastideError) -> None:
-        """Write the last event of work that failed."""
-        self.write("error", error=error.code, message=error.message,
-                   reasons=list(error.reasons), fix=error.fix)  # fmt: skip
-
     def write(self, event: str, **fields: Any) -> None:
         """Write one event."""
         click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
@@ -61,12 +54,13 @@ class Work:
 
 
 @contextlib.contextmanager
-def telling(call: Call) -> Generator[Work]:
+def telling(call: "Call") -> Generator[Work]:
     """Do long work; under `--json` an error is the last event, and the exit status.
 
     What is interrupted goes on when it is called again, and says so.
     """
     events = Events() if call.as_json else None
+    call.event = events.write if events else None
     try:
         yield Work(events, events.step if events else call.progress())
     except KeyboardInterrupt:
@@ -77,11 +71,3 @@ def telling(call: Call) -> Generator[Work]:
         else:
             call.tell(f"\n{_AGAIN}")
         raise
-    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
-        raise
-    except Exception as error:
-        if events is None or call.debug:
-            raise
-        told = as_error(error)
-        events.fail(told)
-        raise click.exceptions.Exit(told.exit_status) from error
