@@ -54,6 +54,23 @@ def test_what_is_wrong_is_named(change: tuple[str, str], told: str, fix: str) ->
 
 
 @pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (('basis = "own"', 'basis = "owned"'), "sources[1].basis"),
+        (('basis = "own"\n', ""), "sources[1]"),
+        (('seed = "1"', '"a: b" = 1'), "a: b"),
+        (('name = "tiny"\n', ""), ""),
+    ],
+)
+def test_the_place_of_an_error_is_the_field(change: tuple[str, str], field: str) -> None:
+    """Broken once to prove it: cut out of the message, it was "b", and "tiny.toml:1" for none."""
+    assert change[0] in TEXT
+    with pytest.raises(Misconfigured) as caught:
+        parse_recipe(TEXT.replace(*change, 1), "tiny.toml")
+    assert caught.value.place == field
+
+
+@pytest.mark.parametrize(
     ("change", "place", "told"),
     [
         (('reader = "jsonl"', 'reader = "jsnl"'), ":13: sources[1].reader", "no reader 'jsnl'"),

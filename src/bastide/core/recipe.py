@@ -184,9 +184,9 @@ class _Reading:
 
     def place(self, table: str, index: int, key: str) -> str:
         """File, line and field of a key."""
-        row = f"{table}[{index + 1}]" if table in ("sources", "steps") else table
-        field = f"{row}.{key}".strip(".")
-        return f"{self._name}:{self._line(table, index, key)}" + (f": {field}" if field else "")
+        line = f"{self._name}:{self._line(table, index, key)}"
+        field = _field(table, index, key)
+        return f"{line}: {field}" if field else line
 
     def _source(self, row: dict[str, Any], index: int) -> Source:
         table = "sources"
@@ -292,8 +292,8 @@ class _Reading:
             word = what.split("'")[1] if what.count("'") >= 2 else key
             close = difflib.get_close_matches(word, near, 1)
             fix = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(near)}"
-        where = self.place(table, index, key)
-        return Misconfigured(f"{where}: {what}", fix=fix, place=where.rpartition(": ")[2])
+        where, field = self.place(table, index, key), _field(table, index, key)
+        return Misconfigured(f"{where}: {what}", fix=fix, place=field)
 
     def _line(self, table: str, index: int, key: str) -> int:
         """The line of a key, or of its table; 1 if it is written in some other way."""
@@ -309,6 +309,11 @@ class _Reading:
             elif inside and wanted is not None and wanted.match(line):
                 return number
         return found
+
+
+def _field(table: str, index: int, key: str) -> str:
+    row = f"{table}[{index + 1}]" if table in ("sources", "steps") else table
+    return f"{row}.{key}".strip(".")
 
 
 def _plain(value: Any) -> Any:
