@@ -37,23 +37,29 @@ async function read(made, stream) {
   if (stream) for await (const piece of made) void piece;
 }
 
-async function openai(url, more, stream = false, key = given.key) {
-  const client = new OpenAI({ baseURL: url + "/v1", apiKey: key, maxRetries: 0 });
-  await read(await client.chat.completions.create({ model, messages: turn, stream, ...more }), stream);
+const openaiClient = (url, apiKey = given.key) =>
+  new OpenAI({ baseURL: url + "/v1", apiKey, maxRetries: 0 });
+const anthropicClient = (url, apiKey = given.key) =>
+  new Anthropic({ baseURL: url, apiKey, maxRetries: 0 });
+const googleModels = (url, apiKey = given.key) =>
+  new GoogleGenAI({ apiKey, httpOptions: { baseUrl: url } }).models;
+
+async function openai(url, more, stream = false, key) {
+  const { completions } = openaiClient(url, key).chat;
+  await read(await completions.create({ model, messages: turn, stream, ...more }), stream);
 }
 
-async function anthropic(url, more, stream = false, key = given.key) {
-  const client = new Anthropic({ baseURL: url, apiKey: key, maxRetries: 0 });
-  await read(await client.messages.create({ model, messages: turn, max_tokens: 64, stream, ...more }), stream);
+async function anthropic(url, more, stream = false, key) {
+  const { messages } = anthropicClient(url, key);
+  await read(await messages.create({ model, messages: turn, max_tokens: 64, stream, ...more }), stream);
 }
 
-async function google(url, { model: other, ...config }, stream = false, key = given.key) {
-  const { models } = new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: url } });
+async function google(url, { model: other, ...config }, stream = false, key) {
+  const models = googleModels(url, key);
   const asked = { model: other ?? model, contents: "Hi", config };
   await read(await (stream ? models.generateContentStream(asked) : models.generateContent(asked)), stream);
 }
 
-const openaiClient = (url) => new OpenAI({ baseURL: url + "/v1", apiKey: given.key, maxRetries: 0 });
 const asked = { model, input: "Hi", max_output_tokens: 3 };
 const openaiMore = {
   "responses": (url) => openaiClient(url).responses.create(asked),
@@ -63,15 +69,12 @@ const openaiMore = {
   "models": (url) => openaiClient(url).models.list(),
 };
 
-const anthropicClient = (url) => new Anthropic({ baseURL: url, apiKey: given.key, maxRetries: 0 });
 const anthropicMore = {
   "count": (url) => anthropicClient(url).messages.countTokens({ model, messages: turn }),
   "models": (url) => anthropicClient(url).models.list(),
   "model": (url) => anthropicClient(url).models.retrieve(model),
 };
 
-const googleModels = (url) =>
-  new GoogleGenAI({ apiKey: given.key, httpOptions: { baseUrl: url } }).models;
 const googleMore = {
   "count": (url) => googleModels(url).countTokens({ model, contents: "Hi" }),
   "embeddings": (url) => googleModels(url).embedContent({ model: embedder, contents: texts }),
