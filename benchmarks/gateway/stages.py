@@ -22,13 +22,12 @@ from typing import Any
 import h2.config
 import h2.connection
 import uvloop
+from full import everything
+from load import Mode
+from load_h2 import in_h2
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
-from full import everything  # noqa: E402
-from load import Mode  # noqa: E402
-from load_h2 import in_h2  # noqa: E402
 
 from bastide.adapters.clock.system import SystemClock  # noqa: E402
 from bastide.adapters.engine import remote  # noqa: E402

@@ -27,11 +27,10 @@ from typing import Any
 import httptools
 import msgspec
 import uvloop
+from full import everything
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
-from full import everything  # noqa: E402
 
 from bastide.adapters.entropy.seeded import SeededEntropy  # noqa: E402
 from bastide.app.config import Settings  # noqa: E402
