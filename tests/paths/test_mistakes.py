@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mistakes that everybody makes once: each is answered by what is wrong, where, and a remedy."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ from paths.demo import Demo, found_apart
 
 
 @pytest.fixture(scope="module")
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, Path]]:
+def apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
     """A home of three people, and the folder of their keys."""
-    yield found_apart(tmp_path_factory.mktemp("mistakes"))
+    return found_apart(tmp_path_factory.mktemp("mistakes"))
 
 
 def told(demo: Demo, *args: str, status: int) -> str:
