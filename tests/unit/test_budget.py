@@ -17,8 +17,7 @@ from bastide.adapters.entropy.seeded import SeededEntropy
 from bastide.app import wiring
 from bastide.app.corpus_budget import Draw, verify_budgets
 from bastide.app.corpus_objects import RunWriter, read_rows
-from bastide.app.corpus_part import SIZE_WIDTH, PartReport, Workbench, place_of
-from bastide.app.corpus_ranges import Team
+from bastide.app.corpus_part import SIZE_WIDTH, PartReport, place_of
 from bastide.app.corpus_removed import GONE_WIDTH, SPENT_WIDTH
 from bastide.core.dataset import document_key
 from bastide.core.document import Document
@@ -26,7 +25,7 @@ from bastide.core.errors import Misconfigured, Refused
 from bastide.filters.budget import Budget, Budgeter
 from bastide.filters.catalogue import build
 from bastide.filters.sample import rank
-from bastide.ports import SealingStore
+from unit.corpus_team import team_of
 
 PLACES = ("web crawl/*.jsonl", "mail in/mix-mail", "law law.parquet")
 LANGUAGES = ("ces_Latn", "deu_Latn", "")
@@ -39,15 +38,6 @@ def budgeter(files: dict[str, bytes] | None = None, **values: Any) -> Budgeter:
 
 Rows = list[tuple[int, int, int]]  # source, language, size
 CORPUS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 40)), max_size=40)
-
-
-class Bench(Workbench):
-    """A bench whose store is in memory."""
-
-    held: SealingStore
-
-    def open(self) -> SealingStore:
-        return self.held
 
 
 def draw(
@@ -68,9 +58,7 @@ def draw(
                 key = document_key(document.source, document.ident)
                 writer.add(one.counted(document, key, place_of(part, number), {}))
         reports.append(PartReport(part, "", objects={"sizes": writer.close()}))
-    bench = Bench("", (), (), "c", (), b"", memory=2 * memory)
-    object.__setattr__(bench, "held", store)
-    team = Team(bench, store, None, ranges)
+    team = team_of(store, ranges, memory)
     places = RunWriter(store, "c/merge/left-0", GONE_WIDTH, memory=memory)
     for number in gone:
         places.add(place_of(number % parts, number) + b"\0")

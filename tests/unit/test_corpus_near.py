@@ -23,6 +23,7 @@ from bastide.app.corpus_objects import read_rows
 from bastide.app.corpus_part import Workbench
 from bastide.app.corpus_ranges import Runs, Team
 from bastide.ports import SealingStore
+from unit.corpus_team import Here, Stop, team_of
 
 Edge = tuple[int, int]
 
@@ -30,15 +31,6 @@ Edge = tuple[int, int]
 @pytest.fixture(scope="module")
 def store() -> SealingStore:
     return wiring.open_scratch(SeededEntropy(b"near"))
-
-
-class Bench(Workbench):
-    """A bench whose store is in memory."""
-
-    held: SealingStore
-
-    def open(self) -> SealingStore:
-        return self.held
 
 
 def node_of(number: int) -> bytes:
@@ -78,37 +70,25 @@ def groups(edges: list[Edge]) -> dict[int, int]:
     return found
 
 
-class Stop(Exception):
-    pass
-
-
-class Stopping:
-    """A pool whose workers are this process, which stops after some jobs. done: of all pools."""
+class Counted(Here):
+    """A pool that stops after some jobs. done: of all pools."""
 
     def __init__(self, bench: Workbench, done: Counter[Any], most: int) -> None:
-        self._bench, self._done, self._left = bench, done, most
+        super().__init__(bench, most)
+        self._done = done
 
     def each(
         self, task: Callable[[Workbench, Any], Any], jobs: Sequence[Any]
     ) -> Iterator[tuple[Any, Any]]:
-        for job in jobs:
-            if not self._left:
-                raise Stop
-            self._left -= 1
+        for job, result in super().each(task, jobs):
             self._done[task.__name__, job.turn, job.number] += 1
-            yield job, task(self._bench, job)
-
-
-def team_of(store: SealingStore, memory: int, ranges: int) -> Team:
-    bench = Bench("", (), (), "near", (), b"", memory=memory)
-    object.__setattr__(bench, "held", store)
-    return Team(bench, store, None, ranges)
+            yield job, result
 
 
 def written(team: Team, edges: list[Edge]) -> Runs:
     memory, counts = team.bench.memory, []
     for number in range(2):  # two workers, each with a part of the edges
-        name = f"near/merge/edges-{number}"
+        name = f"c/merge/edges-{number}"
         writer = EdgeWriter(team.store, name, memory=memory // 2)
         for one, other in edges[number::2]:
             writer.add(node_of(one), node_of(other))
@@ -117,9 +97,9 @@ def written(team: Team, edges: list[Edge]) -> Runs:
 
 
 def found(store: SealingStore, edges: list[Edge], memory: int, ranges: int) -> dict[int, int]:
-    team = team_of(store, memory, ranges)
+    team = team_of(store, ranges, memory // 2)
     names = grouped(team, written(team, edges)).names
-    assert sorted(store.names("near/merge")) == sorted(names)  # what was merged is deleted
+    assert sorted(store.names("c/merge")) == sorted(names)  # what was merged is deleted
     return groups_in(team, names)
 
 
@@ -149,10 +129,10 @@ def test_groups_that_are_stopped_after_any_job_go_on_behind_it(
     store: SealingStore, most: int
 ) -> None:
     edges, done, made, stops = chain(200), Counter[Any](), None, 0
-    plain = team_of(store, 60_000, 3)
+    plain = team_of(store, 3, 30_000)
     runs = written(plain, edges)
     while made is None:
-        pool = Stopping(plain.bench, done, most)
+        pool = Counted(plain.bench, done, most)
         try:
             made = grouped(replace(plain, pool=cast("Any", pool)), runs)
         except Stop:
@@ -165,10 +145,10 @@ def test_groups_that_are_stopped_after_any_job_go_on_behind_it(
 
 def test_a_worker_writes_no_more_edges_than_a_forest_has(store: SealingStore) -> None:
     edges = scattered(40, 400)
-    writer = EdgeWriter(store, "near/merge/forest", memory=1 << 20)
+    writer = EdgeWriter(store, "c/merge/forest", memory=1 << 20)
     for one, other in edges:
         writer.add(node_of(one), node_of(other))
     assert writer.close() == 1
-    rows = list(read_rows(store, "near/merge/forest-0", EDGE_WIDTH))
+    rows = list(read_rows(store, "c/merge/forest-0", EDGE_WIDTH))
     assert len(rows) == 2 * len(groups(edges))
-    store.delete("near/merge/forest-0")
+    store.delete("c/merge/forest-0")

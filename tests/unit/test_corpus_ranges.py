@@ -38,7 +38,7 @@ from bastide.app.corpus_part import (
     Workbench,
     place_of,
 )
-from bastide.app.corpus_ranges import Team, ranges_for
+from bastide.app.corpus_ranges import ranges_for
 from bastide.app.corpus_removed import REMOVED_WIDTH, owned_range
 from bastide.app.corpus_root import write_leaves
 from bastide.app.corpus_shards import LEAF_WIDTH, BatchReport
@@ -48,6 +48,7 @@ from bastide.filters.budget import NONE, Budget
 from bastide.filters.near_duplicate import NearDuplicate, bands
 from bastide.ports import SealingStore
 from paths.corpus_rig import copied, found_home, seeded, write_corpus
+from unit.corpus_team import Here, Stop, team_of
 
 WIDTHS = {
     "keys": KEY_WIDTH, "texts": TEXT_WIDTH, "bands": BAND_WIDTH, "signatures": SIGNATURE_WIDTH,
@@ -56,15 +57,6 @@ WIDTHS = {
 # A document: its part, which text it has, and in how many places its signature is another.
 Document = tuple[int, int, int]
 CORPUS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12), st.integers(0, 30)), max_size=60)
-
-
-class Bench(Workbench):
-    """A bench whose store is in memory."""
-
-    held: SealingStore
-
-    def open(self) -> SealingStore:
-        return self.held
 
 
 def hashed(*values: object) -> bytes:
@@ -98,16 +90,10 @@ def written(store: SealingStore, corpus: list[Document], memory: int) -> list[Pa
     return reports
 
 
-def team(store: SealingStore, ranges: int, memory: int) -> Team:
-    bench = Bench("", (), (), "c", (), b"", memory=2 * memory)
-    object.__setattr__(bench, "held", store)
-    return Team(bench, store, None, ranges)
-
-
 def joined(corpus: list[Document], ranges: int, memory: int) -> dict[str, Any]:
     store = wiring.open_scratch(SeededEntropy(b"ranges"))
     reports = written(store, corpus, memory)
-    one = team(store, ranges, memory)
+    one = team_of(store, ranges, memory)
     merge_keys(one, reports)
     counts = find_duplicates(one, reports, NearDuplicate())
     one.clear()
@@ -137,7 +123,7 @@ def test_two_documents_of_one_name_are_refused_in_any_range() -> None:
         run.add(hashed("key", 0) + place_of(4, 0))
         run.close()
         with pytest.raises(Refused, match="the same name") as caught:
-            merge_keys(team(store, ranges, 1 << 20), reports)
+            merge_keys(team_of(store, ranges, 1 << 20), reports)
         assert caught.value.reasons == (f"s: key {hashed('key', 0).hex()}",)
 
 
@@ -154,7 +140,7 @@ def test_any_number_of_ranges_gives_the_root_of_the_whole(
         for row in rows[number::batches]:
             writer.add(row)
         reports.append(BatchReport(number, "", leaves=writer.close()))
-    found, size = write_leaves(team(store, ranges, 1 << 20), reports)
+    found, size = write_leaves(team_of(store, ranges, 1 << 20), reports)
     assert size == count
     ordered = sorted(rows)
     assert read_object(store, "c/leaves") == b"".join(ordered)
@@ -169,35 +155,13 @@ def test_a_key_that_stands_twice_has_no_root() -> None:
         writer.add(hashed("leaf") + hashed(text) + bytes(12))
     report = BatchReport(0, "", leaves=writer.close())
     with pytest.raises(NotProven, match="twice"):
-        write_leaves(team(store, 4, 1 << 20), [report])
+        write_leaves(team_of(store, 4, 1 << 20), [report])
 
 
 def test_few_rows_are_not_divided() -> None:
     assert ranges_for(8, 1_000) == 1
     assert ranges_for(8, 10_000_000_000) == 32
     assert ranges_for(256, 10_000_000_000) == 1_024
-
-
-class Here:
-    """A pool whose workers are this process, so that what is done is noted. most: jobs that it
-    does before it stops."""
-
-    def __init__(self, bench: Workbench, most: int = 1_000) -> None:
-        self._bench = bench
-        self._left = most
-
-    def each(
-        self, task: Callable[[Workbench, Any], Any], jobs: Sequence[Any]
-    ) -> Iterator[tuple[Any, Any]]:
-        for job in jobs:
-            if not self._left:
-                raise Stop
-            self._left -= 1
-            yield job, task(self._bench, job)
-
-
-class Stop(Exception):
-    pass
 
 
 BUDGET = Budget(
@@ -229,7 +193,7 @@ def drawn(ranges: int, most: int) -> tuple[dict[str, Any], int]:
     store = wiring.open_scratch(SeededEntropy(b"drawn"))
     reports, stops = drawable(store, corpus), 0
     while True:
-        plain = team(store, ranges, 1 << 20)
+        plain = team_of(store, ranges, 1 << 20)
         one = replace(plain, pool=cast("Any", Here(plain.bench, most)))
         draw = Draw(BUDGET)
         try:
@@ -275,7 +239,7 @@ def test_what_no_budget_has_room_for_is_divided_among_the_ranges() -> None:
     corpus = [(at % 5, at, 0) for at in range(200)]  # none is the duplicate of another
     store = wiring.open_scratch(SeededEntropy(b"divided"))
     reports = drawable(store, corpus)
-    plain = team(store, 5, 1 << 20)
+    plain = team_of(store, 5, 1 << 20)
     pool = Counting(plain.bench)
     one = replace(plain, pool=cast("Any", pool))
     merge_keys(one, reports)
@@ -291,7 +255,7 @@ def test_what_no_budget_has_room_for_is_divided_among_the_ranges() -> None:
 def test_a_join_that_is_noted_is_one_of_the_same_own_keys() -> None:
     store = wiring.open_scratch(SeededEntropy(b"own"))
     reports = written(store, [(0, 1, 0), (1, 1, 0)], 1 << 20)
-    plain = team(store, 1, 1 << 20)
+    plain = team_of(store, 1, 1 << 20)
     one = replace(plain, pool=cast("Any", Here(plain.bench)))
     counts = join(one, reports, (), ()).removed
     assert counts == {"exact-duplicate/equal": 1}

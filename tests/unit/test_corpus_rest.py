@@ -23,7 +23,8 @@ from bastide.app.corpus_ranges import Team
 from bastide.app.corpus_rest import Rest, measure_rest
 from bastide.core.recipe import Recipe
 from bastide.ports import SealingStore
-from unit.test_corpus_ranges import team, written
+from unit.corpus_team import team_of
+from unit.test_corpus_ranges import written
 
 EACH_S = 0.02  # of every object that is opened or written
 BYTE_S = 1e-6
@@ -80,7 +81,7 @@ def world(documents: int) -> tuple[Moved, SealingStore, Team, Any]:
     clock, entropy = Moved(), SeededEntropy(b"rest")
     store = SealedStore(SlowStore(clock), IdentityKeys(new_identities(entropy)), (), entropy)
     corpus = [(at % 5, at // 2, 0) for at in range(documents)]  # every second is a duplicate
-    return clock, store, team(store, 1, 1 << 22), written(store, corpus, 1 << 22)
+    return clock, store, team_of(store, 1, 1 << 22), written(store, corpus, 1 << 22)
 
 
 def times(documents: int, reported: int = 5) -> tuple[float, float]:
