@@ -12,6 +12,7 @@ from bastide.cli.amounts import many, size, span
 from bastide.cli.command import Call, parameters
 from bastide.cli.corpus_check import check
 from bastide.cli.corpus_erase import erase, tombstones
+from bastide.cli.corpus_options import WORKERS
 from bastide.cli.corpus_quarantine import quarantine, shred_pseudonyms
 from bastide.cli.corpus_release import state_lines
 from bastide.cli.corpus_search import find, index
@@ -21,9 +22,6 @@ from bastide.core.limits import CORPUS_MEMORY_MIB
 __all__ = ["corpus"]
 
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
-_WORKERS = click.option(
-    "--workers", type=click.IntRange(1), help="Processes.  [default: one for each core]"
-)
 _MEMORY = click.option(
     "--memory",
     type=int,
@@ -44,7 +42,7 @@ def corpus() -> None:
     "plan",
     "bastide corpus plan examples/nordic.toml",
     _RECIPE,
-    _WORKERS,
+    WORKERS,
     click.option("--count", is_flag=True, help="Read everything, and count every document."),
     _KEY,
 )
@@ -91,7 +89,7 @@ def plan(call: Call, recipe: Path, workers: int | None, count: bool, key: str | 
     call.show(row, "\n".join(lines))
 
 
-@parameters("build", "bastide corpus build examples/nordic.toml", _RECIPE, _WORKERS, _MEMORY, _KEY)
+@parameters("build", "bastide corpus build examples/nordic.toml", _RECIPE, WORKERS, _MEMORY, _KEY)
 def build(call: Call, recipe: Path, workers: int | None, memory: int, key: str | None) -> None:
     """Build a dataset. A build that was stopped or killed goes on where it stopped.
 

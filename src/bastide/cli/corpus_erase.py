@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bastide.cli.command import Call, parameters, read_file
+from bastide.cli.corpus_options import WORKERS
 from bastide.cli.events import telling
 from bastide.core.errors import Misconfigured
 
@@ -22,9 +23,7 @@ _RESTING = ("releases", "summaries", "runs", "models", "deployments")
     click.option("--subject", metavar="FILE", required=True, help="Who, in TOML or JSON."),
     click.option("--dry-run", is_flag=True, help="Only say what would be done."),
     click.option("--list-out", metavar="FILE", help="Write the standing list, for the guard."),
-    click.option(
-        "--workers", type=click.IntRange(1), help="Processes.  [default: one for each core]"
-    ),
+    WORKERS,
     click.option("--key", metavar="FILE", help="OpenSSH key of the firm, where it is separate."),
 )
 def erase(

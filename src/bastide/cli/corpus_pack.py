@@ -8,6 +8,7 @@ import click
 
 from bastide.cli.amounts import many
 from bastide.cli.command import Call, parameters
+from bastide.cli.corpus_options import WORKERS
 from bastide.cli.events import telling
 
 __all__ = ["COMMANDS"]
@@ -31,9 +32,7 @@ _KEY = click.option("--key", metavar="FILE", help="OpenSSH key of the firm, wher
         show_default=True,
         help="Keep documents whole where they fit, or cut wherever a sequence is full.",
     ),
-    click.option(
-        "--workers", type=click.IntRange(1), help="Processes.  [default: one for each core]"
-    ),
+    WORKERS,
     _KEY,
 )
 def pack(
