@@ -26,6 +26,7 @@ from bastide.core.dataset import Shard, document_key
 from bastide.core.erasure import ErasureList
 from bastide.core.errors import NotAllowed, NotFound, NotProven
 from bastide.core.limits import CORPUS_EXAMPLE_CHARS, MIB
+from bastide.core.subject import hashed
 from bastide.detectors.erasure import ErasureSearch
 from bastide.filters.erasure import ERASURE_REASON, names_subject
 from bastide.filters.near_duplicate import exact_digest
@@ -160,14 +161,10 @@ def _written_anew(store: SealingStore, shard: Shard, removed: list[Gone], name: 
         for number, raw in enumerate(raw_lines(store, shard)):
             if number not in lines:
                 size += len(raw) + 1
-                yield hashed(stream.compress(raw + b"\n"))
-        yield hashed(stream.flush())
+                yield stream.compress(raw + b"\n")
+        yield stream.flush()
 
-    def hashed(piece: bytes) -> bytes:
-        state.update(piece)
-        return piece
-
-    store.put(name, pieces())
+    store.put(name, hashed(pieces(), state))
     return Shard(name, f"sha256:{state.hexdigest()}", shard.documents - len(removed), size)
 
 
