@@ -4,13 +4,16 @@
 
 Broken once to prove the tests: with a door that takes every row of the index for a statement, a
 row without a name ended readers and door by a KeyError, and one with a bad signature made the true
-statement one that was there already.
+statement one that was there already. While `Decisions` followed denials, too, such a row ended
+whoever asked for emergencies, or for what parties decided.
 """
 
 from pathlib import Path
 
 import pytest
 
+from bastide.app.emergencies import spans
+from bastide.app.snapshots import verify_decisions
 from bastide.core.errors import NotProven
 from bastide.core.evidence import Statement
 from bastide.core.party import Party
@@ -18,7 +21,7 @@ from bastide.crypto import dsse
 from bastide.crypto.dsse import Envelope
 from bastide.ledger.denials import DENIAL, DENIAL_END, denial_subject
 from unit.ledger_fixture import World, make_ledger
-from unit.test_decided import plant
+from unit.test_decided import RULED, emergency, plant
 from unit.test_denials import NAME, denial, deny, end, names, sign
 
 
@@ -31,8 +34,7 @@ def world(tmp_path: Path) -> World:
 @pytest.mark.parametrize("kind", [DENIAL, DENIAL_END])
 def test_a_row_that_names_nothing_stops_neither_reader_nor_door(world: World, kind: str) -> None:
     denied = deny(world, Party.FIRM)
-    empty = Statement(kind, (denial_subject(NAME),), {"time_ms": 1})
-    plant(world, dsse.sign(empty.payload(), [world.parties[Party.OPERATOR]]))
+    plant(world, _nameless(world, kind))
     assert names(world) == (NAME,)
     ledger = world.reopen()
     ledger.append([sign(world, denial(Party.GUARDIAN, "corpora/"), Party.GUARDIAN)])
@@ -41,6 +43,22 @@ def test_a_row_that_names_nothing_stops_neither_reader_nor_door(world: World, ki
     assert names(world) == ("corpora/",)
     with pytest.raises(NotProven):
         ledger.audit()
+
+
+@pytest.mark.attacks("C286")
+@pytest.mark.parametrize("kind", [DENIAL, DENIAL_END])
+def test_a_row_that_names_nothing_stops_no_reader_of_decisions(tmp_path: Path, kind: str) -> None:
+    world = make_ledger(tmp_path, policy=RULED)
+    opened = emergency(world)
+    plant(world, _nameless(world, kind))
+    verify_decisions(world.ledger)
+    (span,) = spans(world.ledger)
+    assert str(span.row.digest) == opened
+
+
+def _nameless(world: World, kind: str) -> Envelope:
+    empty = Statement(kind, (denial_subject(NAME),), {"time_ms": 1})
+    return dsse.sign(empty.payload(), [world.parties[Party.OPERATOR]])
 
 
 @pytest.mark.attacks("C285")

@@ -16,6 +16,7 @@ from bastide.crypto import merkle, note
 from bastide.ledger import queries, schema, statements
 from bastide.ledger.acts import verify_actor
 from bastide.ledger.decided import DECIDED, FOLLOWED, Decisions
+from bastide.ledger.denials import DenialLog
 from bastide.ledger.projections import PROJECTIONS, rows_of, stored_rows
 from bastide.ledger.tree import Tree, head
 
@@ -52,11 +53,11 @@ def audit(records: Engine) -> None:
 
 class _Keys:
     """The register as it grows with the entries, the keys that may sign the next one, and what was
-    decided so far.
+    decided and denied so far.
     """
 
     def __init__(self, register: Register, policy: Policy) -> None:
-        self.register, self.decisions = register, Decisions(policy)
+        self.register, self.decisions, self.denials = register, Decisions(policy), DenialLog()
         self.signing = register.signing(1)
 
     def learn(self, evidence: Evidence) -> None:
@@ -75,7 +76,8 @@ def _check_entry(connection: Connection, row: queries.Row, keys: _Keys) -> bytes
         if evidence.kind in DECIDED:
             keys.decisions.verify(evidence, keys.signing)
         earlier = functools.partial(_earlier, connection, evidence.entry or 0)
-        keys.decisions.denials.verify(evidence, keys.register, earlier)
+        keys.denials.verify(evidence, keys.register, earlier)
+        keys.denials.follow(evidence)
         if evidence.kind in FOLLOWED or keys.decisions.open:
             keys.decisions.follow(evidence, keys.register.known())
     except BastideError as error:

@@ -27,7 +27,6 @@ from bastide.core.evidence import Evidence
 from bastide.core.key import PublicKey
 from bastide.core.party import Party
 from bastide.core.policy import GUARD, PUSH, Policy
-from bastide.ledger.denials import DENIAL_KINDS, DenialLog
 from bastide.ledger.once import Once
 
 __all__ = ["DECIDED", "FOLLOWED", "Decided", "Decisions", "ends_ms", "service_ms"]
@@ -57,7 +56,7 @@ DECIDED: Final[Mapping[str, Decided]] = MappingProxyType(
         "release-push/v1": Decided(PUSH, MappingProxyType({Party.FIRM: 1}), False, False),
     }
 )
-FOLLOWED: Final = (*DECIDED, *DENIAL_KINDS, "break-glass/v1", "incident/v1", "incident-end/v1")
+FOLLOWED: Final = (*DECIDED, "break-glass/v1", "incident/v1", "incident-end/v1")
 
 
 @dataclass(slots=True)
@@ -69,7 +68,6 @@ class Decisions:
     signed: set[str] = field(default_factory=set)  # rules by which a party signed at least once
     waiting: Evidence | None = None  # an emergency whose incident is still to come
     open: dict[str, Evidence] = field(default_factory=dict)  # emergencies, by digest
-    denials: DenialLog = field(default_factory=DenialLog)
     emergencies: Once = field(default_factory=Once)
 
     def verify(
@@ -118,7 +116,6 @@ class Decisions:
         for digest in [key for key, one in self.open.items() if ends_ms(one) <= time_ms]:
             del self.open[digest]
         waiting, self.waiting = self.waiting, None
-        self.denials.follow(row)
         if row.kind in DECIDED:
             self.newest[row.kind, row.subject.name] = row
             if any(ident in keys and keys[ident].party for ident in row.signers):

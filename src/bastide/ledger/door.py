@@ -17,7 +17,7 @@ from bastide.ledger import queries, statements
 from bastide.ledger.acts import verify_actor
 from bastide.ledger.commit import Batch
 from bastide.ledger.decided import DECIDED, FOLLOWED, Decisions
-from bastide.ledger.denials import DENIAL_KINDS
+from bastide.ledger.denials import DENIAL_KINDS, DenialLog
 from bastide.ledger.once import verify_new
 
 __all__ = ["ALONE", "State", "holds", "learn", "refusal"]
@@ -26,33 +26,35 @@ __all__ = ["ALONE", "State", "holds", "learn", "refusal"]
 ALONE = (*KEY_KINDS, *DECIDED, *DENIAL_KINDS)
 
 
-# What the ledger holds: its keys, its decisions, who may sign now, its size, and the time.
-State = tuple[Register, Decisions, Mapping[str, PublicKey], int, int]
+# What it holds: its keys, what was decided and denied, who may sign now, its size, and the time.
+State = tuple[Register, Decisions, DenialLog, Mapping[str, PublicKey], int, int]
 
 
 def learn(
-    connection: Connection, register: Register, decisions: Decisions, start: int, size: int
+    connection: Connection,
+    register: Register,
+    decisions: Decisions,
+    denials: DenialLog,
+    start: int,
+    size: int,
 ) -> Register:
-    """The register after the entries from `start` up to a size; `decisions` follows them, too."""
-    for row in queries.since(connection, (*KEY_KINDS, *FOLLOWED), start):
+    """The register after the entries from `start` up to a size.
+
+    `decisions` and `denials` follow them, too.
+    """
+    for row in queries.since(connection, (*KEY_KINDS, *DENIAL_KINDS, *FOLLOWED), start):
         if row.kind in KEY_KINDS:
             register = register.after(row)
-        elif row.kind not in DENIAL_KINDS or holds(
-            queries.entry(connection, row.entry or 0)[0], register.known()
-        ):
+        elif row.kind not in DENIAL_KINDS:
             decisions.follow(row, register.known())
+        elif holds(queries.entry(connection, row.entry or 0)[0], register.known()):
+            denials.follow(row)
     if decisions.open:  # every entry since the oldest of them tells the time then
         begun = min(row.entry or 0 for row in decisions.open.values())
         for chunk in queries.chunks(connection, max(start, begun), size):
             for _, _, row in chunk:
-                if row.kind not in DENIAL_KINDS:  # they tell no time, and were taken up above
-                    decisions.follow(row, register.known())
+                decisions.follow(row, register.known())
     return register
-
-
-def _signed(connection: Connection, row: Evidence, register: Register) -> bool:
-    envelope, _ = queries.entry(connection, row.entry or 0)
-    return holds(envelope, register.known())
 
 
 def _said(connection: Connection, row: Evidence, register: Register) -> Iterator[Evidence]:
@@ -76,7 +78,7 @@ def holds(envelope: Envelope, keys: Mapping[str, PublicKey]) -> bool:
 
 def refusal(connection: Connection, batch: Batch, state: State) -> BastideError | None:
     """Why a batch may not be written; None if it may."""
-    register, decisions, signing, size, now_ms = state
+    register, decisions, denials, signing, size, now_ms = state
     find = functools.partial(queries.find, connection)
     for item in batch.items:
         evidence = dataclasses.replace(item.evidence, entry=size)
@@ -90,7 +92,7 @@ def refusal(connection: Connection, batch: Batch, state: State) -> BastideError 
                 register.after(evidence)
             if evidence.kind in DECIDED:
                 decisions.verify(evidence, signing, now_ms)
-            decisions.denials.verify(evidence, register, find)
+            denials.verify(evidence, register, find)
             said = _said(connection, evidence, register)
             verify_new(evidence, signing, said)  # last: the others say more of why
         except BastideError as error:

@@ -34,6 +34,7 @@ from bastide.crypto.note import Checkpoint
 from bastide.ledger import audit, export, proofs, queries, schema, statements
 from bastide.ledger.commit import Batch, Committer
 from bastide.ledger.decided import Decisions
+from bastide.ledger.denials import DenialLog
 from bastide.ledger.door import ALONE, State, learn, refusal
 from bastide.ledger.once import first_said
 from bastide.ledger.projections import drop_rows, project, project_batches
@@ -59,7 +60,7 @@ class Ledger:
         self.login: Digest | None = None  # of the person for whom this process acts
         self._charter: Evidence | None = None
         self._register = Register({})
-        self._decisions = Decisions(_NO_POLICY)
+        self._decisions, self._denials = Decisions(_NO_POLICY), DenialLog()
         self._learned = 0  # up to which entry the register has followed the ledger
         self._learning = threading.Lock()
         self._committer = Committer(records, self._seal, self._admit, project_batches)
@@ -324,21 +325,22 @@ class Ledger:
     def _follow(self, connection: Connection, size: int) -> None:
         """Learn the key statements between what was learned and a size."""
         with self._learning:
-            news = (self._learned, size)
-            self._register = learn(connection, self._register, self._decisions, *news)
+            followed = (self._register, self._decisions, self._denials)
+            self._register = learn(connection, *followed, self._learned, size)
             self._learned = max(self._learned, size)
 
     def _state(self, signing: Mapping[str, PublicKey], size: int) -> State:
-        return self._register, self._decisions, signing, size, self._clock.now_ms()
+        return self._register, self._decisions, self._denials, signing, size, self._clock.now_ms()
 
     def _forget(self) -> None:
         self._charter, self._register, self._learned = None, Register({}), 0
-        self._decisions = Decisions(_NO_POLICY)
+        self._decisions, self._denials = Decisions(_NO_POLICY), DenialLog()
 
     def _found(self, charter: Evidence, learned: int) -> None:
         """Begin with what a charter says; what follows it is learned entry by entry."""
         self._register, self._learned = statements.read_register(charter), learned
         self._decisions = Decisions(Policy.from_json(charter.body["policy"]))
+        self._denials = DenialLog()
 
     def _seal(self, size: int, root: bytes) -> str:
         """Sign a checkpoint; called under the write lock, when the charter is known."""
