@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from bastide.app.denials import SignedDenials, reasons_against, signed_denials
+from bastide.app.denials import SignedDenials, reasons_against
 from bastide.app.enrolment import key_subject
 from bastide.app.loading import prove_stated
 from bastide.app.revocations import recalled, stopped
@@ -280,4 +280,4 @@ def test_the_objects_of_a_deployment(chain: ChainWorld) -> None:
     names = objects_of(chain.world.ledger.find, running)
     assert names == {"models/1", f"releases/{released.hex}/model.sig"}
     assert reasons_against(chain.world.ledger, running) == []
-    assert not signed_denials(chain.world.ledger).standing
+    assert not chain.world.ledger.denials().standing

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from bastide.app.config import Home
-from bastide.app.denials import SignedDenials
+from bastide.app.denials import reasons_against
 from bastide.app.node_broker import open_broker
 from bastide.app.nodes import in_force
 from bastide.app.succession import serving
@@ -36,7 +36,6 @@ class NodeTeller:
         self._ledger, self._heads, self._clock = ledger, heads, clock
         self._kept: tuple[tuple[object, ...], str, str] = ((), "", "")  # of, checkpoint, text
         self._turn = threading.Lock()
-        self._denied = SignedDenials(ledger)
 
     def tell(self, body: dict[str, Any]) -> str:
         """The bundle as JSON text."""
@@ -51,7 +50,7 @@ class NodeTeller:
             asked = {
                 str(row.subject.digest)
                 for row in serve
-                if not self._denied.reasons(row.subject.digest)
+                if not reasons_against(self._ledger, row.subject.digest)
             }
             nodes = in_force(self._ledger, now_ms).values()
             standing = [row for row in nodes if row.body["deployment"] in asked]

@@ -9,7 +9,6 @@ from pathlib import Path
 from bastide.app import nodes
 from bastide.app.budgets import in_force
 from bastide.app.config import Settings
-from bastide.app.denials import signed_denials
 from bastide.app.keys import key_grants
 from bastide.app.loading import verify_entries
 from bastide.app.machines import MACHINE_KINDS
@@ -70,7 +69,7 @@ class Known:
         self.judged.clear()
         self.ended.clear()
         self.judged_at = newest
-        self.denied = tuple(signed_denials(ledger).standing)
+        self.denied = tuple(ledger.denials().standing)
         if (changed := ledger.newest_of(*KEY_KINDS)) != self.proven_at:
             self.proven.clear()
             self.proven_at = changed

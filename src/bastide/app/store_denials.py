@@ -22,7 +22,6 @@ from typing import Any, Final
 from bastide.app import wiring
 from bastide.app.config import Home
 from bastide.app.deciding import acting, read_signed_draft
-from bastide.app.denials import signed_denials
 from bastide.app.duties import require
 from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
@@ -116,7 +115,7 @@ def denied(env: Environment) -> list[dict[str, Any]]:
 
     These are null of what stands in the file alone.
     """
-    standing = signed_denials(env.ledger).standing
+    standing = env.ledger.denials().standing
     rows = [
         {"name": name, **{key: row.body[key] for key in ("party", "reason")}, "entry": row.entry}
         for name, signed in standing.items()
@@ -250,7 +249,7 @@ def allow(
 
     Raises Misconfigured for a name that nothing denies, NotProven if a signature is missing.
     """
-    standing, listed = signed_denials(env.ledger).standing, _listed(env.home)
+    standing, listed = env.ledger.denials().standing, _listed(env.home)
     names = tuple(dict.fromkeys(names))
     for name in names:
         if name in standing:
@@ -270,7 +269,7 @@ def allow(
 def draft_allowance(env: Environment, name: str, reason: str) -> Envelope:
     """The end of a denial, for parties to sign elsewhere. Raises Misconfigured."""
     require(env, "read")
-    if name not in signed_denials(env.ledger).standing:
+    if name not in env.ledger.denials().standing:
         raise Misconfigured(f"nothing in the ledger denies {name}", fix="bastide store where")
     return Envelope(_end(env, name, reason).payload(), ())
 
@@ -304,7 +303,7 @@ def _denial(env: Environment, name: str, party: Party, reason: str) -> Statement
 
 
 def _end(env: Environment, name: str, reason: str) -> Statement:
-    newest: Evidence = signed_denials(env.ledger).standing[name][-1]
+    newest: Evidence = env.ledger.denials().standing[name][-1]
     body = {"name": name, "denial": str(newest.digest), "reason": reason}
     return _made(env, DENIAL_END, name, body)
 

@@ -68,16 +68,22 @@ class DenialLog:
 
     said: dict[str, list[Evidence]] = field(default_factory=dict)
     once: Once = field(default_factory=Once)  # a denial that was let go is not said again by others
+    _now: tuple[Register, Denials] | None = None  # by which keys, until more is said
 
     def follow(self, row: Evidence) -> None:
         """Take up an entry."""
         if row.kind == DENIAL_END or (row.kind == DENIAL and self.once.take(row)):
             self.said.setdefault(row.body["name"], []).append(row)
+            self._now = None
 
     def now(self, register: Register) -> Denials:
         """What is denied after these entries, by what became of the keys."""
-        left = {name: _left(rows, register) for name, rows in self.said.items()}
-        return Denials({name: rows for name, rows in left.items() if rows})
+        known = self._now
+        if known is None or known[0] is not register:
+            left = {name: _left(rows, register) for name, rows in self.said.items()}
+            known = register, Denials({name: rows for name, rows in left.items() if rows})
+            self._now = known
+        return known[1]
 
     def verify(self, row: Evidence, register: Register, find: Find) -> None:
         """Check a statement of DENIAL_END, or a load, against what came before.

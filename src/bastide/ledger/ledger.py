@@ -34,7 +34,7 @@ from bastide.crypto.note import Checkpoint
 from bastide.ledger import audit, export, proofs, queries, schema, statements
 from bastide.ledger.commit import Batch, Committer
 from bastide.ledger.decided import Decisions
-from bastide.ledger.denials import DenialLog
+from bastide.ledger.denials import DenialLog, Denials
 from bastide.ledger.door import ALONE, State, learn, refusal
 from bastide.ledger.once import first_said
 from bastide.ledger.projections import drop_rows, project, project_batches
@@ -170,6 +170,12 @@ class Ledger:
         """The digest of the newest decision of a kind about a name, which the next one names."""
         self.register()
         return self._decisions.before(kind, name)
+
+    def denials(self) -> Denials:
+        """What parties let nobody open, by what became of the keys since. Raises NotFound."""
+        self.register()
+        with self._learning:
+            return self._denials.now(self._register)
 
     def known_keys(self) -> dict[str, PublicKey]:
         """Every key that was ever enrolled, by id: what a gate looks signers up in."""
@@ -325,9 +331,11 @@ class Ledger:
     def _follow(self, connection: Connection, size: int) -> None:
         """Learn the key statements between what was learned and a size."""
         with self._learning:
+            if size <= self._learned:
+                return
             followed = (self._register, self._decisions, self._denials)
             self._register = learn(connection, *followed, self._learned, size)
-            self._learned = max(self._learned, size)
+            self._learned = size
 
     def _state(self, signing: Mapping[str, PublicKey], size: int) -> State:
         return self._register, self._decisions, self._denials, signing, size, self._clock.now_ms()
