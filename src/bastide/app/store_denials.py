@@ -38,6 +38,7 @@ from bastide.ledger.denials import (
     EVERYTHING,
     denial_subject,
     denies,
+    enders,
     objects_of,
 )
 from bastide.ledger.statements import check_shape
@@ -126,9 +127,7 @@ def denied(env: Environment) -> list[dict[str, Any]]:
 
 def letting_go(env: Environment, rows: Sequence[dict[str, Any]], name: str) -> str:
     """The command that ends what `denied` says of a name, with the keys that it takes."""
-    wanted = [Party.GUARDIAN]
-    if any(row["name"] == name and row["party"] == Party.FIRM for row in rows):
-        wanted.append(Party.FIRM)
+    wanted = enders(row["party"] for row in rows if row["name"] == name)
     held = env.party_signers()
     keys = "".join(f" --key {party}.key" for party in wanted if party not in held)
     return f"bastide store allow {shlex.quote(name)}{keys}"

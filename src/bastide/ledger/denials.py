@@ -37,6 +37,7 @@ __all__ = [
     "Denials",
     "denial_subject",
     "denies",
+    "enders",
     "objects_of",
 ]
 
@@ -108,6 +109,11 @@ def denial_subject(name: str) -> Subject:
     return Subject(name, Digest.of(canonical({"denial": name})))
 
 
+def enders(deniers: Iterable[str | None]) -> list[Party]:
+    """The parties whose signatures it takes to end what these denied, the guardian first."""
+    return [Party.GUARDIAN, Party.FIRM] if Party.FIRM in deniers else [Party.GUARDIAN]
+
+
 def objects_of(find: Find, deployment: Digest) -> set[str]:
     """The sealed objects that a deployment opens: weights, and its release's signature."""
     names: set[str] = set()
@@ -147,10 +153,8 @@ def _verify_end(row: Evidence, standing: list[Evidence], register: Register) -> 
         )
     keys = register.known()
     given = {keys[ident].party for ident in row.signers if ident in keys}
-    wanted = {Party.GUARDIAN}
-    if any(one.body["party"] == Party.FIRM for one in standing):
-        wanted.add(Party.FIRM)
-    if missing := sorted(wanted - given):
+    wanted = enders(one.body["party"] for one in standing)
+    if missing := sorted(set(wanted) - given):
         had = ", ".join(sorted(party for party in given if party)) or "no party"
         raise NotProven(
             f"to let {name} be opened again takes the signature of the"
