@@ -20,11 +20,11 @@ from bastide.app.loading import engine_folder, engine_start, start_proven
 from bastide.app.naming import newest_named
 from bastide.app.services import prepare_run
 from bastide.core.artifact import Artifact
+from bastide.core.denying import denies
 from bastide.core.engine import ENGINES, LLAMACPP, engine_for
 from bastide.core.errors import Misconfigured, NotFound, Refused, Unavailable
 from bastide.core.evidence import Evidence, refusals
 from bastide.core.key import Purpose
-from bastide.ledger.denials import denies
 from bastide.stages import deploy
 from bastide.stages import evaluate as evaluating
 from bastide.stages.admit import Claim, SourceFile, admit

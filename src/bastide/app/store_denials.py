@@ -26,6 +26,7 @@ from bastide.app.duties import require
 from bastide.app.enrolment import read_draft
 from bastide.app.environment import Environment
 from bastide.app.orders import sign_as_parties
+from bastide.core.denying import EVERYTHING, denies
 from bastide.core.errors import BastideError, Misconfigured, NotProven
 from bastide.core.evidence import Evidence, Statement
 from bastide.core.party import Party
@@ -35,9 +36,7 @@ from bastide.ledger import Ledger, field_checks
 from bastide.ledger.denials import (
     DENIAL,
     DENIAL_END,
-    EVERYTHING,
     denial_subject,
-    denies,
     enders,
     objects_of,
 )

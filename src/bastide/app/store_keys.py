@@ -23,10 +23,10 @@ from bastide.app.store_custody import draft_move, permit_move, verify_holder
 from bastide.app.store_denials import denied, letting_go, object_names
 from bastide.app.store_key_entries import note_active, note_replaced, refuse_known
 from bastide.app.store_move import objects
+from bastide.core.denying import denies
 from bastide.core.errors import Misconfigured, NotAllowed, NotProven, Refused
 from bastide.core.limits import MIB
 from bastide.crypto.dsse import Envelope
-from bastide.ledger.denials import denies
 from bastide.ports import Reader, SealingStore
 
 __all__ = ["rotate", "where"]

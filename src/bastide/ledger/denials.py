@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bastide.core.canonical import canonical
+from bastide.core.denying import denies
 from bastide.core.errors import NotProven, Refused
 from bastide.core.evidence import Evidence
 from bastide.core.party import Party
@@ -32,11 +33,9 @@ __all__ = [
     "DENIAL",
     "DENIAL_END",
     "DENIAL_KINDS",
-    "EVERYTHING",
     "DenialLog",
     "Denials",
     "denial_subject",
-    "denies",
     "enders",
     "objects_of",
 ]
@@ -44,7 +43,6 @@ __all__ = [
 DENIAL: Final = "denial/v1"
 DENIAL_END: Final = "denial-end/v1"
 DENIAL_KINDS: Final = (DENIAL, DENIAL_END)
-EVERYTHING: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +95,6 @@ class DenialLog:
             _verify_end(row, _left(self.said.get(name, ()), register), register)
         elif row.kind == "load/v1" and self.said and (denied := self.now(register)).standing:
             _verify_load(row, denied, find)
-
-
-def denies(name: str, what: str) -> bool:
-    """Whether a denial of a name is one of an object: its name, a beginning of it, or all."""
-    return name == EVERYTHING or what.startswith(name)
 
 
 def denial_subject(name: str) -> Subject:

@@ -20,17 +20,15 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 from bastide.adapters.keys.durable import write_over
+from bastide.core.denying import denies
 from bastide.core.errors import BastideError, Refused, Unavailable
 from bastide.core.limits import KEY_EVENTS_BYTES_MAX
 from bastide.crypto import age
 from bastide.ports import Clock, DenyList, KeyService
 
-__all__ = ["ALL", "ChainedKeys", "DenyFile", "WatchedKeys"]
-
-ALL: Final = "*"
+__all__ = ["ChainedKeys", "DenyFile", "WatchedKeys"]
 
 
 class ChainedKeys:
@@ -113,7 +111,7 @@ class WatchedKeys:
     def unwrap(self, stanzas: Sequence[age.Stanza], what: str) -> bytes | None:
         """As the service inside. Raises Refused for what the owner denies."""
         denied = self._denied.read()
-        if against := [one for one in denied if one == ALL or what.startswith(one)]:
+        if against := [one for one in denied if denies(one, what)]:
             self._record(what, "denied")
             names = " ".join(shlex.quote(name) for name in dict.fromkeys(against))
             raise Refused(
