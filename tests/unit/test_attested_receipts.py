@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A receipt names the nodes of its deployment, and both verifiers check their quotes again."""
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,20 @@ from msgspec.structs import replace as change_receipt
 
 from bastide.app.revocations import stopped
 from bastide.core.errors import Down, Misconfigured
-from bastide.core.evidence import Evidence, refusals
-from bastide.core.key import Purpose
+from bastide.core.evidence import refusals
 from bastide.core.party import Party
-from bastide.core.policy import ATTESTED
 from bastide.core.receipt import Receipt
 from bastide.core.snapshot import Served, Snapshot
 from bastide.crypto import dsse
 from bastide.crypto.base64url import b64url, unb64url
-from bastide.ledger.bundle import export_bundle
 from bastide.ledger.verify import trace_bundle
 from bastide.stages import deploy
-from unit.chain_fixture import ChainWorld, chain_policy, make_chain, make_receipt
+from unit.attested_fixture import POLICIES, Attested, make_attested, strict_policy
+from unit.chain_fixture import make_chain, make_receipt
 from unit.node_fixture import (
     EVENT,
     Twin,
     node_body,
-    node_statement,
     reference_body,
     reference_statement,
 )
@@ -38,64 +34,9 @@ from unit.two_verifiers import entry_of, read_as_tool, refuse, tool
 import verify_node  # isort: skip  (two_verifiers puts tools/ into the path)
 
 
-@dataclass
-class Attested:
-    """A chain with a node that the guardian allowed."""
-
-    chain: ChainWorld
-    twin: Twin
-    reference: Evidence
-    node: Evidence
-
-    def state(self, twin: Twin, **changes: Any) -> Evidence:
-        """Another `node/v1`, as whoever holds the evidence key could state it."""
-        world = self.chain.world
-        now = world.clock.now_ms()
-        about = {
-            "deployment": str(self.chain.rows["deployment"].subject.digest),
-            "attestation": {
-                "kind": "tpm2", "reference": str(self.reference.digest), "nonce": "07" * 32,
-            },
-            "time_ms": now,
-            "expires_ms": now + 3_600_000,
-        }  # fmt: skip
-        statement = node_statement(node_body(twin, **{**about, **changes}))
-        return world.ledger.append_statement(statement, [world.signers[Purpose.EVIDENCE]])
-
-    def bundle(self, *nodes: Evidence, later_ms: int = 1000, **changes: Any) -> dict[str, Any]:
-        """The bundle of an answer that these nodes stand behind."""
-        world = self.chain.world
-        world.clock.advance(later_ms)
-        first = self.chain.receipts[0]
-        number = len(world.ledger.find("receipts/v1")) + 50
-        made = make_receipt(
-            number, first.deployment, first.release, first.policy, world.clock.now_ms()
-        )
-        named = tuple(str(row.digest) for row in nodes or (self.node,))
-        made = change_receipt(made, attestations=named, version=3, **changes)
-        self.chain.book.put([made])
-        self.chain.book.seal_batch()
-        return copy.deepcopy(export_bundle(world.ledger, self.chain.book, made.ident))
-
-
-def strict_policy() -> dict[str, Any]:
-    """A policy that lets only attested nodes serve."""
-    policy = chain_policy()
-    policy["rules"]["deploy"]["gates"][ATTESTED] = {}
-    return policy
-
-
-@pytest.fixture(params=["free", "strict"])
+@pytest.fixture(params=POLICIES)
 def attested(request: pytest.FixtureRequest, tmp_path: Path) -> Attested:
-    policy = strict_policy() if request.param == "strict" else None
-    chain, twin = make_chain(tmp_path, receipts=1, policy=policy), Twin()
-    twin.measure()
-    world = chain.world
-    statement = reference_statement(reference_body(twin, time_ms=world.clock.now_ms()))
-    reference = world.ledger.append_statement(statement, [world.parties[Party.GUARDIAN]])
-    made = Attested(chain, twin, reference, reference)
-    made.node = made.state(twin)
-    return made
+    return make_attested(tmp_path, request.param)
 
 
 @pytest.mark.attacks("C157")

@@ -3,6 +3,7 @@
 """A client seals nothing to a node that serves what somebody denied, as far as it is shown that."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from bastide.app.sealed_nodes import NodeTeller
 from bastide.core.errors import NotProven
 from bastide.core.party import Party
 from bastide.core.register import KeyState
-from unit.test_attested_receipts import Attested, attested  # noqa: F401
+from unit.attested_fixture import POLICIES, make_attested
 from unit.test_decided import plant
 from unit.test_denials import deny, end
 from unit.test_denials import sign as sign_denial
@@ -18,9 +19,9 @@ from unit.test_denials_again import state
 from unit.test_verify_nodes import WITNESSES, Told
 
 
-@pytest.fixture
-def told(attested: Attested) -> Told:  # noqa: F811
-    return Told(attested)
+@pytest.fixture(params=POLICIES)
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Told:
+    return Told(make_attested(tmp_path, request.param))
 
 
 @pytest.mark.attacks("C229")

@@ -35,8 +35,8 @@ from bastide.ledger.bundle import export_anchors
 from bastide.ledger.cosigned import CosignedHeads
 from bastide.ledger.node_bundle import export_nodes
 from bastide.ledger.verify_nodes import Head, Nodes, Trust, trace_nodes
+from unit.attested_fixture import POLICIES, Attested, make_attested
 from unit.node_fixture import Twin, reference_body, reference_statement
-from unit.test_attested_receipts import Attested, attested  # noqa: F401
 
 WITNESSES = {
     party: CosignerKey.from_seeds(f"{party}.example/w1", bytes([n]) * 32, bytes([n + 8]) * 32)
@@ -93,9 +93,9 @@ class Told:
         return "; ".join(text for row in found.refused.values() for text in row)
 
 
-@pytest.fixture
-def told(attested: Attested) -> Told:  # noqa: F811
-    return Told(attested)
+@pytest.fixture(params=POLICIES)
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Told:
+    return Told(make_attested(tmp_path, request.param))
 
 
 def test_a_node_that_holds_is_told_with_what_it_serves(told: Told) -> None:
