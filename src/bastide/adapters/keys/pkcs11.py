@@ -92,13 +92,11 @@ def _doubts(key: Any, made_here: bool = False) -> list[str]:
         Attribute.SENSITIVE: (True, "can be read in its token"),
         Attribute.ALWAYS_SENSITIVE: (True, "could be read in its token at some time"),
     }
-    fine = (True, None) if made_here else (True,)
-    found = {name: _flag(key, name) for name in wanted}
-    as_wanted = {
-        name: None if found[name] is None else found[name] is right
-        for name, (right, _) in wanted.items()
-    }
-    return [said for name, (_, said) in wanted.items() if as_wanted[name] not in fine]
+    return [
+        said
+        for name, (right, said) in wanted.items()
+        if (found := _flag(key, name)) is not right and not (found is None and made_here)
+    ]
 
 
 def _flag(key: Any, name: Any) -> bool | None:
