@@ -15,7 +15,6 @@ import pytest
 from sqlalchemy import delete
 
 from bastide.app.denials import SignedDenials, reasons_against
-from bastide.app.enrolment import key_subject
 from bastide.app.loading import prove_stated
 from bastide.app.revocations import recalled, stopped
 from bastide.core.errors import Misconfigured, NotProven, Refused
@@ -31,6 +30,7 @@ from bastide.ledger.denials import DENIAL, DENIAL_END, denial_subject, objects_o
 from unit.chain_fixture import ChainWorld, make_chain
 from unit.ledger_fixture import World, make_ledger
 from unit.test_decided import plant
+from unit.test_register import change
 
 NAME = "models/"
 
@@ -63,6 +63,13 @@ def deny(world: World, party: Party, name: str = NAME, **said: Any) -> Digest:
     envelope = sign(world, denial(party, name, **said), party)
     world.ledger.append([envelope])
     return envelope.digest
+
+
+def state(world: World, new: KeyState, trusted_before: int | None = None) -> None:
+    """Two parties change the state of the guardian's first key."""
+    key = world.parties[Party.GUARDIAN].public.ident
+    by = [world.parties[Party.OPERATOR], world.parties[Party.FIRM]]
+    world.ledger.append_statement(change(key, new.value, trusted_before), by)
 
 
 def names(world: World) -> tuple[str, ...]:
@@ -183,11 +190,7 @@ def test_an_end_by_a_key_that_counts_no_more_ends_nothing(world: World) -> None:
     newest = world.ledger.find(DENIAL)[0].digest
     world.ledger.append([sign(world, end(newest), Party.GUARDIAN)])
     assert names(world) == ("corpora/",)
-    key = world.parties[Party.GUARDIAN].public.ident
-    body = {"key": key, "state": KeyState.COMPROMISED.value, "trusted_before": None}
-    body |= {"reason": "stolen", "time_ms": 3}
-    stop = Statement("key-state/v1", (key_subject(key),), body)
-    world.ledger.append_statement(stop, [world.parties[Party.OPERATOR], world.parties[Party.FIRM]])
+    state(world, KeyState.COMPROMISED)
     # What the key denied stays denied: it only took away.
     assert set(names(world)) == {NAME, "corpora/"}
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bastide.app.enrolment import key_subject
 from bastide.core.errors import NotProven, Refused
 from bastide.core.evidence import Statement
 from bastide.core.key import Purpose, Scheme
@@ -25,7 +24,8 @@ from bastide.ledger.denials import DENIAL_END
 from unit.chain_fixture import ChainWorld, make_chain
 from unit.ledger_fixture import World, make_ledger, make_signer
 from unit.test_decided import RULED, emergency, plant
-from unit.test_denials import NAME, deny, end, load, names, sign
+from unit.test_denials import NAME, deny, end, load, names, sign, state
+from unit.test_register import enrolment
 
 
 @pytest.fixture
@@ -41,22 +41,9 @@ def chain(tmp_path: Path) -> ChainWorld:
 def another_guardian(world: World) -> Signer:
     """A second key of the guardian, enrolled by the two other parties."""
     key = make_signer("again", Purpose.PARTY, Scheme.SSHSIG, Party.GUARDIAN)
-    body = {"key": {**key.public.to_json(), "party": "guardian"}, "holder": "guardian"}
-    body |= {"state": "active", "replaces": None, "time_ms": 5, "reason": ""}
-    statement = Statement("key-enrolment/v1", (key_subject(key.public.ident),), body)
     by = [world.parties[Party.OPERATOR], world.parties[Party.FIRM], key]
-    world.ledger.append_statement(statement, by)
+    world.ledger.append_statement(enrolment(key), by)
     return key
-
-
-def state(world: World, new: KeyState, time_ms: int = 6, trusted_before: int | None = None) -> None:
-    """Two parties change the state of the guardian's first key."""
-    key = world.parties[Party.GUARDIAN].public.ident
-    body = {"key": key, "state": new.value, "trusted_before": trusted_before}
-    body |= {"reason": "stolen", "time_ms": time_ms}
-    statement = Statement("key-state/v1", (key_subject(key),), body)
-    by = [world.parties[Party.OPERATOR], world.parties[Party.FIRM]]
-    world.ledger.append_statement(statement, by)
 
 
 def signed_end(of: Digest, by: Sequence[Signer], time_ms: int) -> Envelope:
@@ -92,7 +79,7 @@ def test_an_end_of_a_key_that_is_active_again_counts_again(world: World) -> None
     (denied,) = world.ledger.find("denial/v1")
     world.ledger.append([signed_end(denied.digest, [other], 9)])
     assert names(world) == ()
-    state(world, KeyState.ACTIVE, 10)
+    state(world, KeyState.ACTIVE)
     assert names(world) == ()
     world.ledger.audit()
     with pytest.raises(Refused, match="nothing in the ledger denies"):

@@ -13,9 +13,8 @@ from bastide.core.party import Party
 from bastide.core.register import KeyState
 from unit.attested_fixture import POLICIES, make_attested
 from unit.test_decided import plant
-from unit.test_denials import deny, end
+from unit.test_denials import deny, end, state
 from unit.test_denials import sign as sign_denial
-from unit.test_denials_again import state
 from unit.test_verify_nodes import WITNESSES, Told
 
 

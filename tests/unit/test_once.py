@@ -127,18 +127,8 @@ def test_two_keys_of_one_party_may_say_the_same(chain: ChainWorld) -> None:
     statement = Statement(given.kind, given.statement.subjects, later)
     world.ledger.append_statement(statement, [world.parties[Party.OPERATOR]])
     assert len(world.ledger.approvals(digest)) == 2
-    firm = Statement("denial/v1", (_denial("m/"),), _denied("m/", Party.FIRM))
     for party in (Party.FIRM, Party.GUARDIAN):
-        said = Statement(firm.kind, firm.subjects, _denied("m/", party))
-        world.ledger.append_statement(said, [world.parties[party]])
-
-
-def _denial(name: str) -> Subject:
-    return Subject(name, Digest.of(canonical({"denial": name})))
-
-
-def _denied(name: str, party: Party) -> dict[str, object]:
-    return {"name": name, "party": party.value, "reason": "", "time_ms": 1}
+        deny(world, party, "m/")
 
 
 @pytest.mark.attacks("C290")
