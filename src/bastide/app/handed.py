@@ -67,8 +67,9 @@ class HandedAnswer:
 
     def cut(self, now_ms: int) -> Cut:
         """What a receipt would say, had the gateway died now. The same one until more is handed."""
-        made = self._cut = self._cut or self._made(now_ms)
-        return made
+        if self._cut is None:
+            self._cut = self._made(now_ms)
+        return self._cut
 
     def _made(self, now_ms: int) -> Cut:
         asked, standing, usage = self._asked, self.standing, self._usage
