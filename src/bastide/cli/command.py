@@ -31,6 +31,7 @@ __all__ = [
     "Lazy",
     "parameters",
     "parties_of",
+    "read_envelope",
     "read_file",
     "read_text",
     "verify_one_way",
@@ -288,6 +289,13 @@ def parties_of(given: tuple[str, ...]) -> dict[Party, str]:
 def write_envelope(path: str, envelope: "Envelope") -> None:
     """Write a signed statement, or one to sign, as a file that travels."""
     Path(path).write_text(json.dumps(envelope.to_json(), indent=2) + "\n")
+
+
+def read_envelope(path: str) -> "Envelope":
+    """A statement in a file that travels, with the signatures it has by now."""
+    from bastide.app.enrolment import read_draft
+
+    return read_file(path, read_draft)[0]
 
 
 def read_text(path: str) -> str:

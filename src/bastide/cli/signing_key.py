@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bastide.cli.command import Call, parameters, read_file, write_envelope
+from bastide.cli.command import Call, parameters, read_envelope, write_envelope
 from bastide.core.errors import Waiting
 from bastide.core.key import Purpose
 from bastide.core.register import KeyState
@@ -169,7 +169,7 @@ def record_request(call: Call, files: tuple[str, ...]) -> None:
     """What `signing-key import` and `enrol --import` do: one request, in files signed by some."""
     from bastide.app.signing_keys import merge
 
-    envelope = merge(_read(file) for file in files)
+    envelope = merge(read_envelope(file) for file in files)
     with call.environment() as env:
         _settle(call, env, envelope)
 
@@ -238,12 +238,6 @@ def _settle(call: Call, env: "Environment", envelope: "Envelope") -> None:
 def _signers(call: Call, keys: tuple[str, ...]) -> "list[Signer]":
     found = [call.party_key(key) for key in keys]
     return [signer for signer in found if signer is not None]
-
-
-def _read(path: str) -> "Envelope":
-    from bastide.app.enrolment import read_draft
-
-    return read_file(path, read_draft)[0]
 
 
 def _write(call: Call, out: str, envelope: "Envelope") -> None:

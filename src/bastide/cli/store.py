@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bastide.cli.amounts import size
-from bastide.cli.command import Call, parameters
+from bastide.cli.command import Call, parameters, read_envelope
 from bastide.cli.store_denial import allow, denied_lines, deny
-from bastide.cli.store_key import keys, read_order, shred, write_order
+from bastide.cli.store_key import keys, shred, write_order
 from bastide.core.errors import Misconfigured, NotProven
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _order(
     given = [signer for file in signers if (signer := call.party_key(file)) is not None]
     with call.environment() as env:
         if files:
-            order = merge(read_order(file) for file in files)
+            order = merge(read_envelope(file) for file in files)
             return sign_as_parties(env, order, given) if given else order
         draft = draft_move(env, to, reason)
         if draft is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bastide.cli.command import Call, parameters, read_file, write_envelope
+from bastide.cli.command import Call, parameters, read_envelope, write_envelope
 from bastide.core.errors import Misconfigured
 from bastide.core.limits import ORDER_DAYS, ORDER_DAYS_MAX
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bastide.core.evidence import Evidence
     from bastide.crypto.dsse import Envelope
 
-__all__ = ["keys", "read_order", "shred", "write_order"]
+__all__ = ["keys", "shred", "write_order"]
 
 
 @parameters("keys", "bastide store keys")
@@ -71,7 +71,7 @@ def shred(
     given = [signer for file in signers if (signer := call.party_key(file)) is not None]
     with call.environment() as env:
         if key is None:
-            order = merge(read_order(file) for file in files)
+            order = merge(read_envelope(file) for file in files)
             _settle(call, env, sign_order(env, order, given) if given else order)
             return
         if (pending := pending_order(env, key)) is not None:
@@ -104,10 +104,3 @@ def _settle(call: Call, env: "Environment", order: "Envelope | Evidence") -> Non
     lines += [f"proof      {row['proof']}"]
     lines += [f"leaves     {text}" for text in row["leaves"]]
     call.show(row, "\n".join(lines))
-
-
-def read_order(path: str) -> "Envelope":
-    """The order in a file, with its signatures."""
-    from bastide.app.enrolment import read_draft
-
-    return read_file(path, read_draft)[0]
