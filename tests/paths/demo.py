@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the real command line in real processes, for the tests of whole paths."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,19 @@ def environment(**more: str) -> dict[str, str]:
 def driver_environment() -> dict[str, str]:
     """The same, for a script that uses the tests' own modules."""
     return environment(PYTHONPATH=f"{ROOT / 'src'}:{ROOT / 'tests'}")
+
+
+@contextlib.contextmanager
+def heard_interrupts() -> Generator[None]:
+    """What is started in the block hears SIGINT.
+
+    Shells start what runs in the background deaf to it, and children inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)

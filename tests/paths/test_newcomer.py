@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from paths.conftest import Running
-from paths.demo import ARGV, Demo, environment
+from paths.demo import ARGV, Demo, environment, heard_interrupts
 
 SECRET = "bst_first-line\nsecond-line-of-a-secret"
 
@@ -86,12 +86,8 @@ def open_once_read(fifo: Path) -> int:
 def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     os.mkfifo(secret)  # whoever reads it waits
-    # Shells start what runs in the background deaf to it, and children inherit that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    with heard_interrupts():
         process = Demo(tmp_path / "home").popen("init", "--passphrase-file", str(secret))
-    finally:
-        signal.signal(signal.SIGINT, before)
     writer = open_once_read(secret)
     os.killpg(process.pid, signal.SIGINT)
     printed, told = process.communicate(timeout=30)
